@@ -1,0 +1,228 @@
+//! What is told of a call: one record at its end, events on the way.
+
+use serde::{Serialize, Serializer};
+
+use crate::flow::Endpoint;
+use crate::time::Timestamp;
+
+/// What kind of dialog a Call-ID stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallKind {
+    /// INVITE and what belongs to it.
+    Call,
+    /// REGISTER.
+    Registration,
+    /// OPTIONS.
+    Options,
+    /// SUBSCRIBE and NOTIFY.
+    Subscription,
+    /// MESSAGE.
+    Message,
+    /// PUBLISH and everything else.
+    Other,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallResult {
+    /// Answered with 2xx.
+    Success,
+    /// A final 4xx to 6xx that is the network's fault.
+    Failed,
+    /// No final answer in time, or 408.
+    Timeout,
+    /// 487 after CANCEL.
+    Cancelled,
+    /// The called party did not want: 486, 600, 603.
+    Busy,
+    /// 3xx.
+    Redirected,
+    /// Not over when the capture was.
+    Open,
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the words are those of RFC 3261")]
+pub enum CallState {
+    Calling,
+    Ringing,
+    Confirmed,
+    Ended,
+}
+
+/// Who ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// The side that sent the first INVITE.
+    Caller,
+    /// The side that received it.
+    Callee,
+    /// Neither: a time-out.
+    Network,
+}
+
+/// Everything known of a finished (or still open) dialog. One JSON line of `--records`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallRecord {
+    /// Call-ID.
+    pub call_id: String,
+    /// What kind of dialog it is.
+    pub kind: CallKind,
+    /// User part (or the whole URI without one) of From.
+    pub from: String,
+    /// User part (or the whole URI without one) of To.
+    pub to: String,
+    /// Request URI of the first request; null when none was seen.
+    pub request_uri: Option<String>,
+    /// Method of the first request (from CSeq when only responses were seen).
+    pub method: String,
+    /// How it ended.
+    pub result: CallResult,
+    /// The final status code of the first transaction.
+    pub status_code: Option<u16>,
+    /// The reason phrase of that answer.
+    pub reason: Option<String>,
+    /// Time of the first message.
+    #[serde(serialize_with = "rfc3339")]
+    pub start: Timestamp,
+    /// Time of the first 18x.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub ringing: Option<Timestamp>,
+    /// Time of the first 2xx to INVITE.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub answered: Option<Timestamp>,
+    /// Time of the message that ended it; null when still open.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub end: Option<Timestamp>,
+    /// Answer to end (or to the last packet seen of an open call), in seconds.
+    pub duration_seconds: Option<f64>,
+    /// INVITE to 200, in seconds.
+    pub setup_seconds: Option<f64>,
+    /// INVITE to the first 18x or 200, in seconds.
+    pub post_dial_delay_seconds: Option<f64>,
+    /// Who ended it.
+    pub ended_by: Option<EndedBy>,
+    /// The Reason header (RFC 3326) of what ended it.
+    pub end_reason: Option<String>,
+    /// Transports its messages used.
+    pub transports: Vec<&'static str>,
+    /// Sender of the first request.
+    #[serde(serialize_with = "display")]
+    pub source: Endpoint,
+    /// Receiver of the first request.
+    #[serde(serialize_with = "display")]
+    pub destination: Endpoint,
+    /// User-Agent and Server values, in order of appearance.
+    pub user_agents: Vec<String>,
+    /// RTP streams.
+    pub media: Vec<MediaRecord>,
+    /// Endpoints announced in SDP, in order of appearance.
+    pub media_endpoints: Vec<String>,
+    /// Codec names announced in SDP, in order of appearance.
+    pub codecs: Vec<String>,
+    /// SIP messages, retransmissions included.
+    pub messages: u64,
+    /// Retransmitted messages.
+    pub retransmissions: u64,
+    /// Messages captured twice.
+    pub duplicates: u64,
+    /// RTP packets.
+    pub rtp_packets: u64,
+    /// RTCP packets.
+    pub rtcp_packets: u64,
+    /// Different To-tags that answered the INVITE (RFC 3261 forking).
+    pub forks: u32,
+    /// INVITEs inside the dialog.
+    pub reinvites: u32,
+    /// UPDATEs inside the dialog.
+    pub updates: u32,
+    /// The request was repeated with credentials after 401 or 407.
+    pub authenticated: bool,
+    /// Path of its PCAP; null when none was written.
+    pub pcap: Option<String>,
+}
+
+/// One RTP stream of a call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MediaRecord {
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// Sender.
+    #[serde(serialize_with = "display")]
+    pub source: Endpoint,
+    /// Receiver.
+    #[serde(serialize_with = "display")]
+    pub destination: Endpoint,
+    /// Payload type of most packets.
+    pub payload_type: u8,
+    /// Its encoding name from SDP or RFC 3551; null when unknown.
+    pub codec: Option<String>,
+    /// Packets received.
+    pub packets: u64,
+    /// Expected minus received; negative with duplicates (as tshark counts).
+    pub lost: i64,
+    /// Mean of the RFC 3550 jitter estimator, in milliseconds; null when the clock rate is unknown.
+    pub jitter_ms: Option<f64>,
+    /// Its maximum.
+    pub max_jitter_ms: Option<f64>,
+    /// Time of its first packet.
+    #[serde(serialize_with = "rfc3339")]
+    pub start: Timestamp,
+    /// Time of its last packet.
+    #[serde(serialize_with = "rfc3339")]
+    pub end: Timestamp,
+}
+
+/// A step of a call, told when it happens (`--format`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallEvent {
+    /// When.
+    #[serde(serialize_with = "rfc3339")]
+    pub timestamp: Timestamp,
+    /// Call-ID.
+    pub call_id: String,
+    /// What kind of dialog.
+    pub kind: CallKind,
+    /// `start`, `ringing`, `answered`, `end`.
+    pub event: &'static str,
+    /// Method of the dialog's first request.
+    pub method: String,
+    /// Caller.
+    pub from: String,
+    /// Called party.
+    pub to: String,
+    /// Sender of the first request.
+    #[serde(serialize_with = "display")]
+    pub source: Endpoint,
+    /// Receiver of the first request.
+    #[serde(serialize_with = "display")]
+    pub destination: Endpoint,
+    /// Status code that caused the step.
+    pub status_code: Option<u16>,
+    /// Reason phrase of that answer.
+    pub reason: Option<String>,
+    /// On `end`: the result.
+    pub result: Option<CallResult>,
+    /// On `end` of an answered call: seconds from answer to end.
+    pub duration_seconds: Option<f64>,
+}
+
+fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.rfc3339())
+}
+
+fn rfc3339_or_null<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn display<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(endpoint)
+}

@@ -1,0 +1,1 @@
+//! Capture files as sources of packets.

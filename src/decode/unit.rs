@@ -1,0 +1,174 @@
+//! What decoding a frame can yield.
+
+use crate::flow::{Address, Endpoint};
+
+/// What a frame holds, down to its innermost transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A whole transport payload.
+    Unit(Unit),
+    /// A fragment of an IP datagram; its payload has to wait for the others.
+    Fragment(Fragment),
+    /// Not IP: ARP, LLDP, spanning tree.
+    NonIp,
+}
+
+/// One transport payload and who sent it to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The sender.
+    pub source: Endpoint,
+    /// The receiver.
+    pub destination: Endpoint,
+    /// What carried it.
+    pub transport: Transport,
+    /// Offset of the payload in the decoded buffer.
+    pub start: u32,
+    /// Length of the payload that is there.
+    pub length: u32,
+    /// Payload bytes that the headers announce and the capture cut off.
+    pub missing: u32,
+    /// Offset of the innermost IP header in the decoded buffer.
+    pub network: u32,
+    /// The packet came out of a tunnel.
+    pub tunnelled: bool,
+}
+
+/// The transport of a [`Unit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// RFC 768.
+    Udp,
+    /// RFC 9293.
+    Tcp(TcpHeader),
+    /// RFC 9260; the payload is everything after the common header: chunks.
+    Sctp,
+    /// A message out of a HEP packet; the payload is the message, the addresses are those inside HEP.
+    Hep {
+        /// IP protocol number that carried the message before HEP did.
+        protocol: u8,
+    },
+    /// ICMP or ICMPv6 error; the payload is what follows the quoted UDP or TCP header (empty when none is quoted).
+    Icmp,
+    /// Any other IP protocol, by number; no ports.
+    Other(u8),
+}
+
+/// What reassembly needs of a TCP header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpHeader {
+    /// Sequence number of the first payload byte (of the SYN when that is set).
+    pub sequence: u32,
+    /// Acknowledgement number; meaningful with [`TcpFlags::ack`].
+    pub acknowledgement: u32,
+    /// The flags.
+    pub flags: TcpFlags,
+}
+
+/// The low eight flag bits of a TCP header (RFC 9293 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    #[must_use]
+    pub const fn fin(self) -> bool {
+        self.0 & 0x01 != 0
+    }
+
+    /// A connection begins.
+    #[must_use]
+    pub const fn syn(self) -> bool {
+        self.0 & 0x02 != 0
+    }
+
+    /// The connection is reset.
+    #[must_use]
+    pub const fn rst(self) -> bool {
+        self.0 & 0x04 != 0
+    }
+
+    /// The acknowledgement number counts.
+    #[must_use]
+    pub const fn ack(self) -> bool {
+        self.0 & 0x10 != 0
+    }
+}
+
+/// One fragment of an IP datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// The sender.
+    pub source: Address,
+    /// The receiver.
+    pub destination: Address,
+    /// Identification: 16 bits in IPv4, 32 in IPv6.
+    pub identification: u32,
+    /// Protocol of the whole datagram's payload (IPv6: the next header after the fragment header).
+    pub protocol: u8,
+    /// Where this piece lies in the datagram's payload, in bytes.
+    pub offset: u32,
+    /// More pieces follow it.
+    pub more: bool,
+    /// Offset of the piece in the decoded buffer.
+    pub start: u32,
+    /// Length of the piece that is there.
+    pub length: u32,
+    /// Bytes that the header announces and the capture cut off.
+    pub missing: u32,
+    /// Offset of the IP header that carries it in the decoded buffer.
+    pub network: u32,
+    /// Layers already decoded, so that the cap holds across reassembly.
+    pub depth: u8,
+    /// The fragment came out of a tunnel.
+    pub tunnelled: bool,
+}
+
+/// A layer of a frame, as counters name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are those of the protocols")]
+pub enum Layer {
+    Link,
+    Vlan,
+    Pppoe,
+    Ppp,
+    Mpls,
+    Ipv4,
+    Ipv6,
+    Gre,
+    Erspan,
+    Vxlan,
+    Geneve,
+    Gtpu,
+    Tzsp,
+    Hep,
+    Udp,
+    Tcp,
+    Sctp,
+    Icmp,
+}
+
+/// What was wrong with a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The frame ends inside the header.
+    Truncated,
+    /// A length field contradicts the header or the bytes around it.
+    BadLength,
+    /// A version or type field that the layer does not have.
+    BadVersion,
+    /// More nested layers than the cap.
+    TooDeep,
+    /// A link type that this program does not decode.
+    UnknownLink,
+}
+
+/// A frame that could not be decoded: which layer, and why. Displays as `ipv4.bad_length`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+#[error("{layer:?}.{fault:?}")]
+pub struct DecodeError {
+    /// The layer that was wrong.
+    pub layer: Layer,
+    /// What was wrong.
+    pub fault: Fault,
+}

@@ -1,0 +1,8 @@
+//! Who talks to whom: addresses, flow keys and the capped table that connections live in.
+//!
+//! Keys ignore VLAN tags and tunnels: both copies of a tunnelled packet and both halves of an asymmetric VLAN
+//! belong to one flow.
+
+mod endpoint;
+
+pub use endpoint::{Address, Endpoint};

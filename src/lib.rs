@@ -1,0 +1,20 @@
+//! lippycat: every VoIP call in a capture, one PCAP and one record per call.
+//!
+//! The modules below stand in the order in which a packet meets them:
+//!
+//! ```text
+//!  capture ─► decode ⇄ defrag ─► pipeline ═► reassembly ─► sip ─► call, media ─► sink
+//!  files      link to transport  by flow     TCP streams   SIP    who with whom   PCAPs, records
+//! ```
+
+pub mod time;
+
+pub mod capture;
+pub mod decode;
+pub mod defrag;
+pub mod flow;
+pub mod reassembly;
+pub mod sip;
+pub mod call;
+pub mod sink;
+pub mod pipeline;

@@ -1,0 +1,3 @@
+//! The `lippycat` program.
+
+fn main() {}

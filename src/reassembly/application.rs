@@ -1,0 +1,97 @@
+//! What reassembly hands to the protocol above it.
+
+use crate::decode::TcpHeader;
+use crate::flow::Endpoint;
+use crate::pipeline::Bytes;
+use crate::time::Timestamp;
+
+/// One captured TCP segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The sender.
+    pub source: Endpoint,
+    /// The receiver.
+    pub destination: Endpoint,
+    /// Its TCP header.
+    pub header: TcpHeader,
+    /// Its payload, as far as it was captured.
+    pub payload: &'a [u8],
+    /// Where the payload lies.
+    pub place: Bytes,
+    /// Payload bytes that the capture cut off after `payload`.
+    pub missing: u32,
+}
+
+/// Which of a connection's two streams: named by the order of its endpoints, not by who called whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the lower endpoint to the higher.
+    Up,
+    /// From the higher endpoint to the lower.
+    Down,
+}
+
+/// Who is talking, and which packet is being looked at: what a message that completes now carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Number of the packet (or tick) that caused this call; what it completes carries this number.
+    pub sequence: u64,
+    /// Time of that packet.
+    pub timestamp: Timestamp,
+    /// Which stream of the connection.
+    pub direction: Direction,
+    /// The sender on this stream.
+    pub source: Endpoint,
+    /// The receiver on this stream.
+    pub destination: Endpoint,
+    /// Number of the connection, unique in a run, the same for both directions, independent of worker count.
+    /// (The sequence number of the packet that opened it.)
+    pub connection: u64,
+    /// Index, in the current batch, of the packet that is looked at; none on ticks and at the end.
+    pub packet: Option<u32>,
+}
+
+/// The next bytes of one stream, in order and without a hole before them.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunk<'a> {
+    /// The bytes; never empty.
+    pub bytes: &'a [u8],
+    /// Where they lie when they are still in the batch; none when they come out of the out-of-order store.
+    pub place: Option<Bytes>,
+    /// When the segment that carried them was captured.
+    pub captured: Timestamp,
+    /// The first bytes of a stream whose SYN was seen. When false on the first chunk, the capture joined in the middle.
+    pub opening: bool,
+    /// The bytes begin where a captured segment's payload began.
+    pub segment_start: bool,
+}
+
+/// What the application thinks of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Continue,
+    /// This connection is not for us: deliver nothing more of it, in either direction, and hold nothing.
+    Reject,
+}
+
+/// A protocol over TCP. One value per connection serves both directions.
+pub trait Application: Default {
+    /// Where it puts what it finds.
+    type Output;
+
+    /// Takes the next bytes of a stream.
+    fn data(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Self::Output) -> Verdict;
+
+    /// Is told that `lost` bytes of a stream were never captured; what comes next does not connect.
+    fn gap(&mut self, context: &Context, lost: u64, output: &mut Self::Output);
+
+    /// Is told that a stream is over: FIN, RST, time-out or end of input.
+    fn end(&mut self, context: &Context, output: &mut Self::Output);
+
+    /// Drops the partial message of every direction, because memory is short.
+    fn shed(&mut self);
+
+    /// Bytes that it has allocated to wait for more.
+    fn held(&self) -> usize;
+}

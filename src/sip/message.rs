@@ -1,0 +1,114 @@
+//! Messages as the stream worker hands them on.
+
+use crate::flow::Endpoint;
+use crate::pipeline::Bytes;
+use crate::sip::Head;
+use crate::sip::sdp::Media;
+use crate::time::Timestamp;
+
+/// What carried a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are those of RFC 3261 and 7118")]
+pub enum SipTransport {
+    Udp,
+    Tcp,
+    Tls,
+    Ws,
+    Wss,
+    Sctp,
+}
+
+impl SipTransport {
+    /// All of them, in the order of the summary.
+    pub const ALL: [Self; 6] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss, Self::Sctp];
+
+    /// The name used in summaries and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+/// One whole SIP message.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// Number of the packet that completed it.
+    pub sequence: u64,
+    /// Time of that packet.
+    pub timestamp: Timestamp,
+    /// The sender.
+    pub source: Endpoint,
+    /// The receiver.
+    pub destination: Endpoint,
+    /// What carried it.
+    pub transport: SipTransport,
+    /// Its bytes, start line to end of body.
+    pub bytes: Bytes,
+    /// Its head.
+    pub head: Head,
+    /// Its media descriptions: a range of [`Messages::media`].
+    pub media: (u32, u32),
+    /// How it travelled, for those who write it down again.
+    pub carriage: Carriage,
+}
+
+/// How a message travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carriage {
+    /// Alone in the frame of that index in the batch.
+    Frame(u32),
+    /// In the fragments of the reassembled datagram of that index in the batch.
+    Datagram(u32),
+    /// In a TCP stream, or bundled with others in SCTP.
+    Stream {
+        /// Number of the connection; see [`crate::reassembly::Context::connection`].
+        connection: u64,
+        /// Which captured segments brought how much of it: a range of [`Messages::shares`].
+        shares: (u32, u32),
+        /// Link type of the frame that brought it.
+        link: crate::capture::LinkType,
+        /// Its link-layer header: a range of [`Messages::arena`] (empty when the frame came out of a tunnel).
+        link_header: (u32, u32),
+        /// The stamps came with nanoseconds.
+        nanosecond: bool,
+    },
+}
+
+/// What one captured segment brought of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// When the segment was captured.
+    pub timestamp: Timestamp,
+    /// How many bytes of the message it brought.
+    pub length: u32,
+}
+
+/// What a stream worker makes of one batch. Cleared and used again.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// Bytes of messages that had to be put together ([`crate::pipeline::Place::Streams`]).
+    pub arena: Vec<u8>,
+    /// The messages, in the order of [`Message::sequence`].
+    pub list: Vec<Message>,
+    /// Media descriptions of the messages' SDP.
+    pub media: Vec<Media>,
+    /// Shares of messages that came in streams; kept only when someone writes them down.
+    pub shares: Vec<Share>,
+}
+
+impl Messages {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.list.clear();
+        self.media.clear();
+        self.shares.clear();
+    }
+}
