@@ -131,7 +131,8 @@ mod tests {
         clock.observe(Timestamp::new(100, 0));
         assert_eq!(clock.observe(Timestamp::new(9_000_000, 0)), Timestamp::new(100, 0));
         assert_eq!(clock.observe(Timestamp::new(101, 0)), Timestamp::new(101, 0));
-        assert_eq!(clock.observe(Timestamp::new(9_000_001, 0)), Timestamp::new(9_000_001, 0));
+        assert_eq!(clock.observe(Timestamp::new(9_000_001, 0)), Timestamp::new(101, 0));
+        assert_eq!(clock.observe(Timestamp::new(9_000_002, 0)), Timestamp::new(9_000_002, 0));
     }
 
     #[test]
