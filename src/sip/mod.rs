@@ -2,9 +2,12 @@
 //!
 //! In: datagrams, and ordered pieces of TCP streams. Out: [`Message`]s, parsed in place.
 
+mod framer;
 mod head;
 mod message;
 pub mod sdp;
+pub mod websocket;
 
+pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe};
 pub use head::{ContentLength, Faults, Head, Method, Span, StartLine};
 pub use message::{Carriage, Message, Messages, Share, SipTransport};
