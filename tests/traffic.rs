@@ -54,7 +54,7 @@ const VARIED: [(&str, &str); 19] = [
 /// Knobs on top of [`VARIED`], by what they are for.
 const CASES: [(&str, &[(&str, &str)]); 12] = [
     ("udp", &[("sip_retransmitted", "0.1"), ("no_content_length", "0.2"), ("compact", "0.2")]),
-    ("lf only", &[("lf_only", "0.3")]),
+    ("lf only, raw ip", &[("lf_only", "0.3"), ("link", "raw")]),
     (
         "fragments",
         &[

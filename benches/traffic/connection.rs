@@ -11,7 +11,9 @@ use super::network::Network;
 use super::profile::Tcp;
 use super::rng::Rng;
 use super::schedule::{Event, Schedule};
-use super::script::{MILLISECOND, Mark};
+use super::script::MILLISECOND;
+use super::segmentation::{Arrived, Piece, plan};
+use super::step::Mark;
 use super::websocket;
 
 /// The client's side; the server's is 1.
@@ -59,37 +61,20 @@ pub(crate) struct World<'a, 'w> {
     pub(crate) schedule: &'a mut Schedule,
 }
 
-/// A part of the pending bytes that is sent as one segment.
-#[derive(Clone, Copy)]
-struct Piece {
-    start: usize,
-    end: usize,
-    /// The piece behind it was sent before.
-    late: bool,
-    /// Bytes at its start that were sent before.
-    overlap: usize,
-}
-
 impl Connection {
-    pub(crate) fn new(number: u32, ends: [Endpoint; 2], knobs: &Tcp, rng: &mut Rng) -> Self {
+    pub(crate) fn new(number: u32, ends: [Endpoint; 2], websocket: bool, rng: &mut Rng) -> Self {
         let mut side = || {
             // One connection in twenty wraps its sequence numbers soon.
             let next = if rng.share(0.05) { u32::MAX - rng.below(2_000) as u32 } else { rng.next() as u32 };
             Side { next, ..Side::default() }
         };
         let sides = [side(), side()];
-        let websocket = rng.share(knobs.websocket);
         Self { number, ends, websocket, opened: false, sides, flush_due: false }
     }
 
     /// Its client, then its server.
     pub(crate) fn ends(&self) -> [Endpoint; 2] {
         self.ends
-    }
-
-    /// The server listens somewhere else.
-    pub(crate) fn listen_on(&mut self, server: Endpoint) {
-        self.ends[SERVER] = server;
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -304,74 +289,4 @@ pub(crate) fn again(network: &mut Network<'_>, at: u64, frame: &[u8]) -> io::Res
     counted.data_segments += 1;
     counted.retransmitted += 1;
     network.frame(at, frame).map(|_| ())
-}
-
-/// Cuts pending bytes into segments: full ones, at random places inside messages, swapped or overlapping.
-fn plan(
-    world: &mut World<'_, '_>,
-    pending: &[u8],
-    messages: &[(usize, Entry, Mark)],
-    room: usize,
-) -> Vec<Piece> {
-    let knobs = world.knobs;
-    let mut cuts: Vec<usize> = Vec::new();
-    let mut begin = 0;
-    for &(end, ..) in messages {
-        if end - begin > 1 && world.rng.share(knobs.cut) {
-            cuts.push(begin + 1 + world.rng.index(end - begin - 1));
-        }
-        begin = end;
-    }
-    cuts.push(pending.len());
-    let mut pieces: Vec<Piece> = Vec::new();
-    let mut start = 0;
-    for cut in cuts {
-        while start < cut {
-            let end = cut.min(start + room);
-            push(&mut pieces, world, start, end, room);
-            start = end;
-        }
-    }
-    pieces
-}
-
-/// Adds a segment as one piece, as two that overtake each other, or with old bytes in front.
-fn push(pieces: &mut Vec<Piece>, world: &mut World<'_, '_>, start: usize, end: usize, room: usize) {
-    let knobs = world.knobs;
-    let plain = Piece { start, end, late: false, overlap: 0 };
-    if end - start > 1 && world.rng.share(knobs.out_of_order) {
-        let middle = start + 1 + world.rng.index(end - start - 1);
-        pieces.push(Piece { start: middle, ..plain });
-        pieces.push(Piece { end: middle, late: true, ..plain });
-    } else if start > 1 && world.rng.share(knobs.retransmitted * knobs.overlapped * 0.5) {
-        // From two bytes on: tshark takes a segment that begins one byte early for a keep-alive.
-        let most = start.min(room - (end - start));
-        let overlap = if most < 2 { 0 } else { 2 + world.rng.index(most - 1) };
-        pieces.push(Piece { start: start - overlap, overlap, ..plain });
-    } else {
-        pieces.push(plain);
-    }
-}
-
-/// How far a stream is whole, when at most one piece at a time is ahead of it.
-#[derive(Default)]
-struct Arrived {
-    whole: usize,
-    ahead: Option<(usize, usize)>,
-}
-
-impl Arrived {
-    fn add(&mut self, start: usize, end: usize) -> usize {
-        if start > self.whole {
-            self.ahead = Some((start, end));
-            return self.whole;
-        }
-        self.whole = self.whole.max(end);
-        if let Some((start, end)) = self.ahead.filter(|(start, _)| *start <= self.whole) {
-            debug_assert!(start <= end);
-            self.whole = self.whole.max(end);
-            self.ahead = None;
-        }
-        self.whole
-    }
 }

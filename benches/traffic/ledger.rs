@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::file::Totals;
 use super::message::Transport;
-use super::script::{Mark, Outcome, Step};
+use super::script::Outcome;
+use super::step::{Mark, Step};
 
 /// Everything about a capture that a test or a measurement may want to know. Times are nanoseconds since 1970.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::frame::Endpoint;
 use super::rng::mix;
-use super::script::{Method, Step};
+use super::step::{Method, Step};
 
 /// How a dialog's messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@
 
 use std::io::{self, Write};
 
+mod address;
 mod connection;
 mod file;
 mod frame;
@@ -27,15 +28,19 @@ mod media;
 mod message;
 mod network;
 mod noise;
+mod preset;
 mod profile;
 mod rng;
 mod schedule;
 mod script;
+mod segmentation;
 mod simulation;
+mod step;
 mod websocket;
 
 pub(crate) use ledger::Ledger;
-pub(crate) use profile::{Format, Link, PRESETS, Profile};
+pub(crate) use preset::PRESETS;
+pub(crate) use profile::{Format, Link, Profile};
 
 /// Writes the capture that a profile describes.
 ///

@@ -2,132 +2,13 @@
 
 use super::profile::Profile;
 use super::rng::Rng;
+use super::step::{Mark, Method, Step};
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000 * MILLISECOND;
 
 /// T1 of RFC 3261 17.1.1.1.
 const T1: u64 = 500 * MILLISECOND;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    Invite,
-    Ack,
-    Bye,
-    Cancel,
-    Register,
-    Options,
-    Prack,
-    Update,
-}
-
-impl Method {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Invite => "INVITE",
-            Self::Ack => "ACK",
-            Self::Bye => "BYE",
-            Self::Cancel => "CANCEL",
-            Self::Register => "REGISTER",
-            Self::Options => "OPTIONS",
-            Self::Prack => "PRACK",
-            Self::Update => "UPDATE",
-        }
-    }
-}
-
-/// What a message means for the ledger's list of calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    None,
-    Start,
-    Ringing,
-    Answered,
-    /// The dialog is confirmed: media may begin.
-    Confirmed,
-    End,
-}
-
-/// One message.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    /// Nanoseconds after the dialog's begin.
-    pub(crate) at: u64,
-    /// The method of the request, or of the request that is answered.
-    pub(crate) method: Method,
-    /// The status code of a response; none for a request.
-    pub(crate) code: Option<u16>,
-    /// Sent by the end that opened the dialog.
-    pub(crate) forward: bool,
-    pub(crate) cseq: u32,
-    /// Number of the client transaction within the dialog.
-    pub(crate) branch: u16,
-    /// Which of the called parties' tags the message has; 0 is none.
-    pub(crate) leg: u8,
-    pub(crate) sdp: bool,
-    pub(crate) credentials: bool,
-    /// Padded beyond the MTU.
-    pub(crate) large: bool,
-    /// The same message was sent before.
-    pub(crate) repeated: bool,
-    pub(crate) mark: Mark,
-}
-
-impl Step {
-    fn request(method: Method, cseq: u32, branch: u16) -> Self {
-        Self {
-            at: 0,
-            method,
-            code: None,
-            forward: true,
-            cseq,
-            branch,
-            leg: 0,
-            sdp: false,
-            credentials: false,
-            large: false,
-            repeated: false,
-            mark: Mark::None,
-        }
-    }
-
-    fn answer(self, code: u16) -> Self {
-        Self {
-            code: Some(code),
-            forward: !self.forward,
-            sdp: false,
-            credentials: false,
-            large: false,
-            mark: Mark::None,
-            ..self
-        }
-    }
-
-    fn leg(self, leg: u8) -> Self {
-        Self { leg, ..self }
-    }
-
-    fn sdp(self) -> Self {
-        Self { sdp: true, ..self }
-    }
-
-    fn mark(self, mark: Mark) -> Self {
-        Self { mark, ..self }
-    }
-
-    /// Sent by the end that did not open the dialog.
-    fn backward(self) -> Self {
-        Self { forward: false, ..self }
-    }
-
-    /// UDP repeats these when an answer is late (RFC 3261 17.1.1.2, 17.1.2.2, 13.3.1.4).
-    fn is_repeatable(&self) -> bool {
-        match self.code {
-            None => matches!(self.method, Method::Invite | Method::Bye | Method::Register),
-            Some(code) => code == 200 && self.method == Method::Invite,
-        }
-    }
-}
 
 /// How a dialog ends; the words are those of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

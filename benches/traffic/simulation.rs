@@ -1,10 +1,9 @@
 //! The telephone network: dialogs begin, their messages are due one after the other, media flows while they talk.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
 
+use super::address::Addresses;
 use super::connection::{self, CLIENT, Connection, SERVER, World};
-use super::frame::Endpoint;
 use super::ledger::{Call, Entry, Ledger};
 use super::media::{Stream, Studio, Talk};
 use super::message::{Identity, Renderer, Transport, payload_type};
@@ -13,7 +12,8 @@ use super::noise::Crowd;
 use super::profile::Profile;
 use super::rng::{Rng, mix};
 use super::schedule::{Event, Schedule};
-use super::script::{Author, MILLISECOND, Mark, Outcome, SECOND, Script, Step};
+use super::script::{Author, MILLISECOND, Outcome, SECOND, Script};
+use super::step::{Mark, Step};
 
 /// Midnight of 2026-01-01, UTC.
 const EPOCH: u64 = 1_767_225_600 * SECOND;
@@ -59,8 +59,7 @@ pub(crate) struct Simulation<'a, 'w> {
     left: [u64; 3],
     begun: u64,
     going_on: u64,
-    /// Media ports handed out.
-    ports: u64,
+    addresses: Addresses,
     now: u64,
 }
 
@@ -83,7 +82,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
             left: [load.calls, load.registrations, load.options],
             begun: 0,
             going_on: 0,
-            ports: 0,
+            addresses: Addresses::new(load, profile.wire.ipv6),
             now: EPOCH,
         };
         if profile.tcp.tcp > 0.0 {
@@ -212,7 +211,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
             let transport = if line.websocket { Transport::WebSocket } else { Transport::Tcp };
             (line.ends(), transport, Some((number as u32, usize::from(from_server))))
         } else {
-            (self.hosts(), Transport::Udp, None)
+            (self.addresses.hosts(&mut self.rng), Transport::Udp, None)
         };
         let [client, server] = ends;
         let ends = if from_server { [server, client] } else { [client, server] };
@@ -223,7 +222,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
             call_key: call_key.unwrap_or(key),
             transport,
             ends,
-            media: ends.map(|end| end.at(self.port())),
+            media: ends.map(|end| end.at(self.addresses.media_port())),
             compact: self.rng.share(text.compact),
             lf_only: self.rng.share(text.lf_only),
             content_length: !(datagrams && self.rng.share(text.no_content_length)),
@@ -231,46 +230,15 @@ impl<'a, 'w> Simulation<'a, 'w> {
         (identity, connection)
     }
 
-    /// A user agent and a server.
-    fn hosts(&mut self) -> [Endpoint; 2] {
-        let agent = self.rng.below(self.profile.load.user_agents);
-        let server = self.rng.below(self.profile.load.servers);
-        // A few user agents sit behind a port of their own.
-        let port = if agent % 10 == 9 { 5_060 + (agent % 7) as u16 * 1_000 } else { 5_060 };
-        self.addresses(agent, server, [port, 5_060])
-    }
-
-    fn addresses(&self, agent: u64, server: u64, ports: [u16; 2]) -> [Endpoint; 2] {
-        // Drawn from the number, so that a host keeps its address.
-        let six = (mix(agent) >> 11) as f64 / (1_u64 << 53) as f64;
-        let ips = if six < self.profile.wire.ipv6 {
-            let site = |site: u16, host: u64| {
-                IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, site, 0, 0, 0, (host >> 16) as u16, host as u16))
-            };
-            [site(1, agent + 1), site(2, server + 1)]
-        } else {
-            let host = 0x0a00_0000 + (agent + 1) as u32;
-            [IpAddr::from(host.to_be_bytes()), IpAddr::from([198, 51, 100, (server + 10) as u8])]
-        };
-        [Endpoint { ip: ips[0], port: ports[0] }, Endpoint { ip: ips[1], port: ports[1] }]
-    }
-
-    /// An even port for RTP; the odd one above it is for RTCP.
-    fn port(&mut self) -> u16 {
-        self.ports += 1;
-        10_000 + (self.ports % 25_000 * 2) as u16
-    }
-
     fn lay_connections(&mut self) {
         let tcp = &self.profile.tcp;
         for number in 0..tcp.connections.max(1) {
-            let mut ends = self.addresses(number, number % self.profile.load.servers, [0, 5_060]);
-            ends[CLIENT].port = 32_768 + (mix(number) % 28_000) as u16;
-            let mut line = Connection::new(number as u32, ends, tcp, &mut self.rng);
-            if line.websocket {
+            let mut ends = self.addresses.trunk(number);
+            let websocket = self.rng.share(tcp.websocket);
+            if websocket {
                 ends[SERVER].port = 80;
-                line.listen_on(ends[SERVER]);
             }
+            let line = Connection::new(number as u32, ends, websocket, &mut self.rng);
             self.connections.push(line);
         }
     }
