@@ -184,14 +184,3 @@ pub struct Head {
     /// What is wrong with the message.
     pub faults: Faults,
 }
-
-impl Head {
-    /// Reads a message's start line and header fields. In a `datagram` the body is what Content-Length says of the
-    /// rest, and all of it without one (RFC 3261 18.3); a message out of a stream has been cut to size already.
-    /// None when there is no start line.
-    #[must_use]
-    pub fn parse(message: &[u8], datagram: bool) -> Option<Self> {
-        let _ = (message, datagram);
-        None
-    }
-}

@@ -5,7 +5,10 @@
 mod framer;
 mod head;
 mod message;
+mod method;
+mod parse;
 pub mod sdp;
+pub mod uri;
 pub mod websocket;
 
 pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe};
