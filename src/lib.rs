@@ -15,6 +15,7 @@ pub mod defrag;
 pub mod flow;
 pub mod reassembly;
 pub mod sip;
+pub mod media;
 pub mod call;
 pub mod sink;
 pub mod pipeline;

@@ -1,5 +1,5 @@
 //! The stages wired together: inline on one thread, or over worker threads with the same result.
 
-mod bytes;
+pub mod bytes;
 
-pub use bytes::{Bytes, Place};
+pub use bytes::{Bytes, FragmentFrames, Place, View};
