@@ -8,10 +8,12 @@
 //!
 //! Nothing here looks inside a packet.
 
+mod bpf;
 mod error;
 pub mod file;
 mod packet;
 
+pub use bpf::{FilterError, PacketFilter};
 pub use error::SourceError;
 pub use packet::{LinkType, Packet, PacketBatch};
 
