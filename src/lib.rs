@@ -17,4 +17,5 @@ pub mod reassembly;
 pub mod sip;
 pub mod call;
 pub mod sink;
+pub mod config;
 pub mod pipeline;
