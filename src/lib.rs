@@ -19,3 +19,6 @@ pub mod call;
 pub mod sink;
 pub mod config;
 pub mod pipeline;
+pub mod cli;
+pub mod app;
+pub mod exit_code;
