@@ -18,4 +18,8 @@ pub mod sip;
 pub mod media;
 pub mod call;
 pub mod sink;
+pub mod config;
 pub mod pipeline;
+pub mod cli;
+pub mod app;
+pub mod exit_code;
