@@ -2,5 +2,7 @@
 //!
 //! Expected values come from outside: tshark's counts, RFC texts, the traffic generator's ledger.
 
+mod cli;
 mod corpus;
 mod support;
+mod traffic;
