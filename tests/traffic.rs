@@ -2,12 +2,6 @@
 //!
 //! Where tshark is not installed these tests pass without a comparison.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test helper stops the test where its expectation is wrong"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
