@@ -1,5 +1,7 @@
 //! From a command line to an exit code.
 
+mod stages;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
@@ -97,8 +99,27 @@ fn start_inspecting(
 ///
 /// # Errors
 /// When nothing could be read or written at all.
-fn sniff_voip(_config: &Config) -> Result<ExitCode> {
-    anyhow::bail!("reading captures is not wired up yet")
+fn sniff_voip(config: &Config) -> Result<ExitCode> {
+    struct Nobody;
+    impl crate::call::Listener for Nobody {
+        fn wants(&self) -> crate::call::Wants {
+            crate::call::Wants::default()
+        }
+        fn opened(&mut self, _: u32, _: &crate::call::About<'_>) {}
+        fn message(&mut self, _: u32, _: &crate::call::Delivery<'_>) {}
+        fn media(&mut self, _: u32, _: &crate::call::MediaFrame<'_>) {}
+        fn event(&mut self, _: u32, _: &crate::call::CallEvent) {}
+        fn closed(&mut self, _: u32, _: bool, _: Option<crate::call::CallRecord>) {}
+    }
+    let (mut source, errors) = crate::capture::file::open(&config.run.inputs);
+    for e in errors {
+        tell(&e.to_string())?;
+    }
+    let settings = stages::settings(config, false)?;
+    let outcome =
+        crate::pipeline::run(&mut source, settings, &mut Nobody, &mut |_| crate::pipeline::Continue::Yes);
+    tell(&format!("{outcome:#?}"))?;
+    Ok(ExitCode::Good)
 }
 
 /// Shows the messages of one call.

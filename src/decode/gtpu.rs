@@ -38,9 +38,8 @@ pub(super) fn gtpu(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
 fn extensions(cursor: &mut Cursor<'_>, mut next: u8) -> Result<(), DecodeError> {
     while next != 0 {
         let fours = usize::from(cursor.take::<1>(Layer::Gtpu)?[0]);
-        let content = (fours * 4)
-            .checked_sub(2)
-            .ok_or(DecodeError { layer: Layer::Gtpu, fault: Fault::BadLength })?;
+        let content =
+            (fours * 4).checked_sub(2).ok_or(DecodeError { layer: Layer::Gtpu, fault: Fault::BadLength })?;
         cursor.skip(content, Layer::Gtpu)?;
         next = cursor.take::<1>(Layer::Gtpu)?[0];
     }

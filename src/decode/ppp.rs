@@ -11,7 +11,8 @@ pub(super) fn ppp(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
     }
     // RFC 1661 6.5: an odd first byte is a whole protocol number whose zero byte was compressed away.
     let first = cursor.take::<1>(Layer::Ppp)?[0];
-    let number = if first & 1 == 1 { u16::from(first) } else { be16(first, cursor.take::<1>(Layer::Ppp)?[0]) };
+    let number =
+        if first & 1 == 1 { u16::from(first) } else { be16(first, cursor.take::<1>(Layer::Ppp)?[0]) };
     Ok(match number {
         0x0021 => Next::Ipv4,
         0x0057 => Next::Ipv6,

@@ -86,15 +86,8 @@ mod tests {
     #[test]
     fn finds_data_between_other_chunks() {
         let chunks: Vec<_> = data_chunks(PAYLOAD).collect();
-        let whole = DataChunk {
-            stream: 2,
-            tsn: 7,
-            begin: true,
-            end: true,
-            protocol: 0,
-            bytes: b"hello",
-            start: 32,
-        };
+        let whole =
+            DataChunk { stream: 2, tsn: 7, begin: true, end: true, protocol: 0, bytes: b"hello", start: 32 };
         assert_eq!(chunks[0], whole);
         assert_eq!(
             chunks[1],

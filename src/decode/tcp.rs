@@ -9,8 +9,9 @@ pub(super) const LEAST: usize = 20;
 
 pub(super) fn tcp(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
     let header = cursor.take::<LEAST>(Layer::Tcp)?;
-    let options =
-        length(header).checked_sub(LEAST).ok_or(DecodeError { layer: Layer::Tcp, fault: Fault::BadLength })?;
+    let options = length(header)
+        .checked_sub(LEAST)
+        .ok_or(DecodeError { layer: Layer::Tcp, fault: Fault::BadLength })?;
     cursor.skip(options, Layer::Tcp)?;
     let (source, destination) = (be16(header[0], header[1]), be16(header[2], header[3]));
     Ok(Next::Done(cursor.unit(Transport::Tcp(fields(header)), source, destination)))

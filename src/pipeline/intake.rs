@@ -158,7 +158,8 @@ impl Intake {
             self.counters.filtered += 1;
             return;
         }
-        let payload = Bytes { place: Place::Packets, start: origin.packet.offset + unit.start, length: unit.length };
+        let payload =
+            Bytes { place: Place::Packets, start: origin.packet.offset + unit.start, length: unit.length };
         let is_sip = is_sip_datagram(part(origin.frame, unit.start, unit.length));
         self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
     }
@@ -181,13 +182,14 @@ impl Intake {
         for (packet, frame) in datagram.frames() {
             let offset = staged.fragments.arena.len() as u32;
             staged.fragments.arena.extend_from_slice(frame);
-            staged.fragments.frames.push(Packet { offset, ..*packet });
+            staged.fragments.frames.push(Packet { offset, ..packet });
         }
         staged.fragments.datagrams.push((first, staged.fragments.frames.len() as u32));
         // Its packets are counted as fragments already, so nothing below counts packets again.
         match decode_datagram(fragment, datagram.payload) {
             Ok(Decoded::Unit(unit)) => {
-                let payload = Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
+                let payload =
+                    Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
                 let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
                 let carried = Carried { unit: &unit, payload, is_sip, reassembled: Some(index) };
                 self.dispatch(&carried, origin, staged);

@@ -4,42 +4,32 @@ use std::sync::Arc;
 
 use super::View;
 use super::work::{Task, Work};
+use crate::counters::counters;
 use crate::decode::data_chunks;
 use crate::reassembly::{self, Budget, Reassembler, Segment};
 use crate::sip::sdp;
 use crate::sip::{
-    Carriage, FrameHeader, Head, Message, Messages, Share, SipStream, SipTransport, StreamCounters, StreamSettings,
-    is_sip_datagram,
+    Carriage, FrameHeader, Head, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
+    StreamSettings, is_sip_datagram,
 };
 
-/// Packets by what a worker found in them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    /// UDP and HEP packets that are a SIP message. Those that came in fragments are counted as such.
-    pub(crate) sip_datagrams: u64,
-    /// Datagrams that begin like SIP and are not.
-    pub(crate) not_sip: u64,
-    /// TCP segments that brought bytes of a SIP stream.
-    pub(crate) sip_segments: u64,
-    /// Every other TCP segment.
-    pub(crate) other_segments: u64,
-    /// SCTP packets that carried SIP.
-    pub(crate) sip_sctp: u64,
-    /// Every other SCTP packet.
-    pub(crate) other_sctp: u64,
-    /// Pieces of SCTP user messages that were split over several chunks; they are not put together.
-    pub(crate) sctp_pieces: u64,
-}
-
-impl Counters {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.sip_datagrams += other.sip_datagrams;
-        self.not_sip += other.not_sip;
-        self.sip_segments += other.sip_segments;
-        self.other_segments += other.other_segments;
-        self.sip_sctp += other.sip_sctp;
-        self.other_sctp += other.other_sctp;
-        self.sctp_pieces += other.sctp_pieces;
+counters! {
+    /// Packets by what a worker found in them. Those that came in fragments are counted as fragments.
+    pub(crate) struct Counters {
+        /// UDP and HEP packets that are a SIP message.
+        sip_datagrams,
+        /// Datagrams that begin like SIP and are not.
+        not_sip,
+        /// TCP segments that brought bytes of a SIP stream.
+        sip_segments,
+        /// Every other TCP segment.
+        other_segments,
+        /// SCTP packets that carried SIP.
+        sip_sctp,
+        /// Every other SCTP packet.
+        other_sctp,
+        /// Pieces of SCTP user messages that were split over several chunks; they are not put together.
+        sctp_pieces,
     }
 }
 

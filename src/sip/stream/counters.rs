@@ -1,5 +1,6 @@
 //! What streams are told, what they count and what is told of their end.
 
+use crate::counters::counters;
 use crate::flow::Endpoint;
 use crate::time::Timestamp;
 
@@ -20,24 +21,9 @@ impl Default for StreamSettings {
     }
 }
 
-macro_rules! counters {
-    ($($(#[$meta:meta])* $name:ident,)*) => {
-        /// What was counted in streams. Plain sums: those of several batches or workers add up.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct StreamCounters {
-            $($(#[$meta])* pub $name: u64,)*
-        }
-
-        impl StreamCounters {
-            /// Adds those of another batch or worker.
-            pub fn add(&mut self, other: &Self) {
-                $(self.$name = self.$name.saturating_add(other.$name);)*
-            }
-        }
-    };
-}
-
 counters! {
+    /// What was counted in streams.
+    pub struct StreamCounters {
     /// Messages found.
     messages,
     /// Messages that were taken although something is wrong with them.
@@ -68,6 +54,7 @@ counters! {
     streams_completed,
     /// Of these, those that ended and had lost bytes.
     streams_failed,
+    }
 }
 
 /// A stream that carried SIP is over.
