@@ -241,7 +241,6 @@ impl Framer {
     }
 
     /// Work is proportional to the bytes of the stream: the tests hold it to that.
-    #[cfg_attr(not(test), allow(clippy::unused_self, reason = "counts in tests only"))]
     const fn count(&mut self, bytes: usize) {
         #[cfg(test)]
         {
