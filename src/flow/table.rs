@@ -170,6 +170,12 @@ impl<V> Table<V> {
         self.slots.get(id.0 as usize).map(|slot| slot.moved)
     }
 
+    /// What one entry costs, in bytes.
+    #[must_use]
+    pub const fn entry_size() -> usize {
+        size_of::<Slot<V>>() + size_of::<u32>()
+    }
+
     /// Takes an entry out.
     pub fn remove(&mut self, id: EntryId) -> Option<(FlowKey, V)> {
         let slot = self.slots.get_mut(id.0 as usize)?;

@@ -1,26 +1,24 @@
 //! One direction of a connection: from segments in any order to bytes in order.
 
-use std::time::Duration;
-
 use crate::pipeline::Bytes;
 use crate::reassembly::arrival::{Arrival, Receiver};
 use crate::reassembly::seq::Seq;
 use crate::reassembly::store::Origin;
-use crate::reassembly::waiting::{Stray, Waiting};
+use crate::reassembly::waiting::Waiting;
 use crate::reassembly::{Chunk, Limits, Verdict};
 use crate::time::Timestamp;
 
 /// The largest window that TCP can have (RFC 7323 2.3). What lies further from the next byte belongs to another
 /// stream, or was forged to end this one.
-const WINDOW: u64 = 1 << 30;
+pub(super) const WINDOW: u64 = 1 << 30;
 
 /// How far before the byte where the capture joined a stream retransmissions may reach; also the largest gap that is
 /// believed without doubt.
-const GRACE: u64 = 1 << 16;
+pub(super) const GRACE: u64 = 1 << 16;
 
 /// What is known of a stream's beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Start {
+pub(super) enum Start {
     /// Nothing.
     #[default]
     Unknown,
@@ -34,16 +32,16 @@ enum Start {
 #[derive(Debug, Default)]
 pub(super) struct Half {
     /// The sequence number of position 0: that of the SYN, or a grace before the first byte seen.
-    base: Seq,
+    pub(super) base: Seq,
     /// Bytes after `position` that the capture cut off.
-    lost_after: u32,
+    pub(super) lost_after: u32,
     /// The next byte to deliver.
-    position: u64,
-    start: Start,
-    ended: bool,
+    pub(super) position: u64,
+    pub(super) start: Start,
+    pub(super) ended: bool,
     /// A place in the order of deadlines is taken.
     pub(super) scheduled: bool,
-    waiting: Option<Box<Waiting>>,
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl Half {
@@ -58,7 +56,7 @@ impl Half {
         };
     }
 
-    fn join(&mut self, first: Seq) {
+    pub(super) fn join(&mut self, first: Seq) {
         (self.base, self.position, self.start) = (first.minus(GRACE), GRACE, Start::Joined);
     }
 
@@ -85,12 +83,12 @@ impl Half {
 
     /// The sequence number of the next byte.
     #[inline]
-    fn next(&self) -> Seq {
+    pub(super) fn next(&self) -> Seq {
         self.base.plus(self.position)
     }
 
     /// Position of a sequence number; none when it does not fit the stream.
-    fn locate(&self, sequence: Seq) -> Option<u64> {
+    pub(super) fn locate(&self, sequence: Seq) -> Option<u64> {
         let distance = sequence.distance(self.next());
         let position = self.position.checked_add_signed(distance)?;
         let leapt = self.waiting.as_ref().is_some_and(|waiting| waiting.leapt.contains(&position));
@@ -144,6 +142,10 @@ impl Half {
         let end = position.saturating_add(arrival.payload.len() as u64);
         if !arrival.payload.is_empty() && self.take(position, arrival, limits, to) == Verdict::Reject {
             return Verdict::Reject;
+        }
+        if arrival.payload.is_empty() && position == self.position {
+            // The capture kept headers only.
+            self.lost_after = self.lost_after.max(arrival.missing);
         }
         if arrival.fin {
             self.finish_at(end.saturating_add(u64::from(arrival.missing)), arrival.now, to);
@@ -244,7 +246,7 @@ impl Half {
         verdict
     }
 
-    fn drain<R: Receiver>(&mut self, to: &mut R) -> Verdict {
+    pub(super) fn drain<R: Receiver>(&mut self, to: &mut R) -> Verdict {
         while let Some(waiting) = self.waiting.as_deref_mut() {
             let Some((front, _)) = waiting.store.front() else { break };
             let hole = front.saturating_sub(self.position);
@@ -270,7 +272,7 @@ impl Half {
     }
 
     #[inline]
-    fn deliver<R: Receiver>(&mut self, bytes: &[u8], piece: Piece, to: &mut R) -> Verdict {
+    pub(super) fn deliver<R: Receiver>(&mut self, bytes: &[u8], piece: Piece, to: &mut R) -> Verdict {
         if self.ended {
             // The end was not the end: forged, or an address that is used again without a SYN.
             self.ended = false;
@@ -290,7 +292,7 @@ impl Half {
     }
 
     /// The next `lost` bytes will not come.
-    fn gap<R: Receiver>(&mut self, lost: u64, to: &mut R) {
+    pub(super) fn gap<R: Receiver>(&mut self, lost: u64, to: &mut R) {
         self.position = self.position.saturating_add(lost);
         self.lost_after = u64::from(self.lost_after).saturating_sub(lost) as u32;
         let counters = to.counters();
@@ -301,7 +303,7 @@ impl Half {
 
     /// Gives up the hole at the front, up to what is stored behind it (or `bound`, where a segment is at hand), and
     /// delivers what has become next.
-    fn skip_hole<R: Receiver>(&mut self, bound: Option<u64>, to: &mut R) -> Verdict {
+    pub(super) fn skip_hole<R: Receiver>(&mut self, bound: Option<u64>, to: &mut R) -> Verdict {
         let front = self.waiting.as_ref().and_then(|waiting| waiting.store.front()).map(|(front, _)| front);
         let from = self.position;
         let target = front.into_iter().chain(bound).min().unwrap_or(from).max(from);
@@ -335,175 +337,6 @@ impl Half {
         count(&mut counters.retransmitted_bytes, length);
     }
 
-    /// A segment far from where the stream is. One forged segment must not move a stream; two that agree, or one
-    /// in a stream that stands still, show where the sender is: after a long loss, or a reuse of ports whose
-    /// SYN was lost.
-    fn stray<R: Receiver>(&mut self, arrival: &Arrival<'_>, limits: &Limits, to: &mut R) -> Verdict {
-        count(&mut to.counters().strange_segments, 1);
-        let position = self.position;
-        if arrival.payload.is_empty() {
-            return Verdict::Continue;
-        }
-        let length = arrival.payload.len() as u64;
-        let slot = &mut self.waiting.get_or_insert_default().stray;
-        match slot.take() {
-            Some(stray) if stray.next() == arrival.sequence => {
-                if self.move_to(stray, to) == Verdict::Reject {
-                    count(&mut to.counters().rejected_bytes, length);
-                    return Verdict::Reject;
-                }
-                return self.push(arrival, limits, to);
-            }
-            Some(stray)
-                if stray.sequence == arrival.sequence && stray.bytes.len() >= arrival.payload.len() =>
-            {
-                count(&mut to.counters().retransmitted_segments, 1);
-                count(&mut to.counters().retransmitted_bytes, length);
-                *slot = Some(stray);
-            }
-            other => {
-                count(&mut to.counters().dropped_bytes, other.map_or(0, |stray| stray.bytes.len() as u64));
-                *slot = Some(Stray::new(arrival, position));
-            }
-        }
-        Verdict::Continue
-    }
-
-    /// The stream goes on at a stray segment.
-    fn move_to<R: Receiver>(&mut self, stray: Stray, to: &mut R) -> Verdict {
-        if self.flush(to) == Verdict::Reject {
-            count(&mut to.counters().rejected_bytes, stray.bytes.len() as u64);
-            return Verdict::Reject;
-        }
-        count(&mut to.counters().repickups, 1);
-        self.lost_after = 0;
-        self.gap(0, to);
-        self.waiting = None;
-        self.join(stray.sequence);
-        let Stray { captured, missing, .. } = stray;
-        self.deliver(&stray.bytes, Piece { place: None, captured, missing, segment_start: true }, to)
-    }
-
-    /// A FIN says that the stream ends there; what lies before may still come.
-    fn finish_at<R: Receiver>(&mut self, fin: u64, now: Timestamp, to: &mut R) {
-        if fin > self.position {
-            self.waiting(now).fin.get_or_insert(fin);
-            self.end_if_due(to);
-        } else if fin == self.position {
-            self.end(to);
-        }
-    }
-
-    fn end_if_due<R: Receiver>(&mut self, to: &mut R) {
-        let Some(waiting) = self.waiting.as_deref() else { return };
-        let Some(fin) = waiting.fin.filter(|_| waiting.store.is_empty()) else { return };
-        if fin <= self.position.saturating_add(u64::from(self.lost_after)) {
-            self.conclude(to);
-        }
-    }
-
-    /// Nothing more will come: the end, and a gap before it if the FIN told of more.
-    fn conclude<R: Receiver>(&mut self, to: &mut R) {
-        let fin = self.waiting.as_deref_mut().and_then(|waiting| waiting.fin.take());
-        let lost = fin.map_or(0, |fin| fin.saturating_sub(self.position));
-        if lost > 0 {
-            let position = self.position;
-            self.gap(lost, to);
-            // Should the FIN have been forged, the stream goes on where it is.
-            self.position = position;
-        }
-        self.end(to);
-    }
-
-    fn end<R: Receiver>(&mut self, to: &mut R) {
-        if let Some(waiting) = self.waiting.as_deref_mut() {
-            (waiting.fin, waiting.reset) = (None, false);
-        }
-        if !self.ended {
-            self.ended = true;
-            to.end();
-        }
-    }
-
-    /// RST was seen, `by_sender` of this stream or of the other. Ends it at once if nothing is known to be missing.
-    pub(super) fn reset<R: Receiver>(&mut self, by_sender: Option<Seq>, now: Timestamp, to: &mut R) {
-        let complete = self.waiting.is_none() && by_sender == Some(self.next());
-        if self.is_unknown() || complete {
-            self.end(to);
-        } else if !self.ended {
-            self.waiting(now).reset = true;
-        }
-    }
-
-    /// Whether a RST of that number is one that the stream's receiver could take seriously.
-    pub(super) fn may_reset(&self, sequence: Seq) -> bool {
-        let distance = sequence.distance(self.next());
-        self.is_unknown() || (-(GRACE as i64)..=WINDOW as i64).contains(&distance)
-    }
-
-    /// When [`Half::expire`] has something to do.
-    pub(super) fn deadline(&self, patience: Duration) -> Option<Timestamp> {
-        let waiting = self.waiting.as_ref()?;
-        let (hole, stray) = (waiting.hole_deadline(patience), waiting.stray_deadline(patience));
-        hole.into_iter().chain(stray).min()
-    }
-
-    /// Gives up what was waited for long enough.
-    pub(super) fn expire<R: Receiver>(&mut self, now: Timestamp, patience: Duration, to: &mut R) -> Verdict {
-        while let Some(waiting) = self.waiting.as_deref_mut() {
-            if waiting.stray_deadline(patience).is_some_and(|due| due <= now) {
-                if self.judge_stray(to) == Verdict::Reject {
-                    return Verdict::Reject;
-                }
-            } else if waiting.hole_deadline(patience).is_none_or(|due| due > now) {
-                break;
-            } else if waiting.store.is_empty() {
-                self.conclude(to);
-            } else if self.skip_hole(None, to) == Verdict::Reject {
-                return Verdict::Reject;
-            }
-        }
-        self.tidy();
-        Verdict::Continue
-    }
-
-    fn judge_stray<R: Receiver>(&mut self, to: &mut R) -> Verdict {
-        let Some(stray) = self.waiting.as_deref_mut().and_then(|waiting| waiting.stray.take()) else {
-            return Verdict::Continue;
-        };
-        if stray.position == self.position {
-            return self.move_to(stray, to);
-        }
-        count(&mut to.counters().dropped_bytes, stray.bytes.len() as u64);
-        Verdict::Continue
-    }
-
-    /// Gives up every hole and delivers all that is stored.
-    pub(super) fn flush<R: Receiver>(&mut self, to: &mut R) -> Verdict {
-        while self.waiting.as_ref().is_some_and(|waiting| !waiting.store.is_empty()) {
-            if self.skip_hole(None, to) == Verdict::Reject {
-                return Verdict::Reject;
-            }
-        }
-        self.tidy();
-        Verdict::Continue
-    }
-
-    /// Delivers what there is and ends.
-    pub(super) fn close<R: Receiver>(&mut self, to: &mut R) -> Verdict {
-        if self.flush(to) == Verdict::Reject || self.judge_stray(to) == Verdict::Reject {
-            return Verdict::Reject;
-        }
-        self.conclude(to);
-        self.waiting = None;
-        Verdict::Continue
-    }
-
-    /// Drops all that is held and says how many bytes that was.
-    pub(super) fn discard(&mut self) -> u64 {
-        self.waiting.take().map_or(0, |waiting| waiting.bytes() as u64)
-    }
-
     /// Bytes allocated to hold payload, and the number of pieces.
     #[inline]
     pub(super) fn usage(&self) -> (usize, usize) {
@@ -516,7 +349,7 @@ impl Half {
     }
 
     /// For adding something to wait for: the clock of the hole starts unless it runs.
-    fn waiting(&mut self, now: Timestamp) -> &mut Waiting {
+    pub(super) fn waiting(&mut self, now: Timestamp) -> &mut Waiting {
         let waiting = self.waiting.get_or_insert_default();
         if !waiting.has_hole() {
             waiting.since = now;
@@ -524,7 +357,7 @@ impl Half {
         waiting
     }
 
-    fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         if let Some(waiting) = self.waiting.as_deref_mut() {
             if self.position.saturating_sub(waiting.leapt.end) > GRACE {
                 waiting.leapt = 0..0;
@@ -537,14 +370,14 @@ impl Half {
 }
 
 /// What is said of bytes that are delivered.
-struct Piece {
-    place: Option<Bytes>,
-    captured: Timestamp,
-    missing: u32,
-    segment_start: bool,
+pub(super) struct Piece {
+    pub(super) place: Option<Bytes>,
+    pub(super) captured: Timestamp,
+    pub(super) missing: u32,
+    pub(super) segment_start: bool,
 }
 
 #[inline]
-fn count(counter: &mut u64, by: u64) {
+pub(super) fn count(counter: &mut u64, by: u64) {
     *counter = counter.saturating_add(by);
 }

@@ -14,14 +14,17 @@
 mod application;
 mod arrival;
 mod budget;
+mod caps;
 mod connection;
 mod counters;
 mod direction;
+mod ending;
 mod holders;
 mod limits;
 mod reassembler;
 mod seq;
 mod store;
+mod stray;
 mod waiting;
 #[cfg(test)]
 mod tests;

@@ -10,39 +10,33 @@ use crate::reassembly::holders::{Line, Name};
 use crate::reassembly::{Application, Budget, Counters, Limits, Segment};
 use crate::time::Timestamp;
 
-/// How many others a connection may make give up their bytes at once.
-const MAX_YIELDS: usize = 8;
-
-/// How many active connections are passed over before one has to yield nevertheless.
-const MAX_CHANCES: usize = 32;
-
 /// Turns segments into streams and hands these to one [`Application`] per connection.
 #[derive(Debug)]
 pub struct Reassembler<A: Application> {
-    limits: Limits,
-    budget: Arc<Budget>,
-    counters: Counters,
-    now: Timestamp,
+    pub(super) limits: Limits,
+    pub(super) budget: Arc<Budget>,
+    pub(super) counters: Counters,
+    pub(super) now: Timestamp,
     cleaned: u128,
-    table: Table<Connection<A>>,
+    pub(super) table: Table<Connection<A>>,
     /// Directions that wait for something, by the time when they may stop. Each stands here once at most, and not
     /// later than it should.
-    deadlines: BinaryHeap<Reverse<Deadline>>,
-    holders: Line,
-    queue: Line,
+    pub(super) deadlines: BinaryHeap<Reverse<Deadline>>,
+    pub(super) holders: Line,
+    pub(super) queue: Line,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Deadline {
-    due: Timestamp,
-    number: u64,
-    direction: Direction,
-    id: EntryId,
+pub(super) struct Deadline {
+    pub(super) due: Timestamp,
+    pub(super) number: u64,
+    pub(super) direction: Direction,
+    pub(super) id: EntryId,
 }
 
 /// What causes something: a packet, a tick or the end.
 #[derive(Clone, Copy, Debug)]
-struct Cause {
+pub(super) struct Cause {
     sequence: u64,
     packet: Option<u32>,
     captured: Timestamp,
@@ -255,183 +249,16 @@ impl<A: Application> Reassembler<A> {
         }
     }
 
-    /// Draws the consequences of what happened to a connection: what it holds is charged, and capped.
-    fn settle(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
-        if self.charge(id) {
-            self.ask(id, cause, output);
-        }
-        self.relieve(id, cause, output);
-        let Some((_, connection)) = self.table.get_mut(id) else { return };
-        for direction in Direction::BOTH {
-            let number = connection.number;
-            let half = connection.half_mut(direction);
-            if let Some(due) = half.deadline(self.limits.gap_timeout).filter(|_| !half.scheduled) {
-                half.scheduled = true;
-                self.deadlines.push(Reverse(Deadline { due, number, direction, id }));
-            }
-        }
-        if connection.retires() {
-            self.table.move_to(id, Age::Closing, self.now);
-        }
-    }
-
-    /// Charges a connection for what it holds now; true when it holds bytes and has not asked for leave.
-    fn charge(&mut self, id: EntryId) -> bool {
-        let Some((_, connection)) = self.table.get_mut(id) else { return false };
-        let usage = connection.usage();
-        let before = std::mem::replace(&mut connection.charged, usage);
-        self.budget.memory.replace(before.memory, usage.memory);
-        self.budget.buffers.replace(before.pieces, usage.pieces);
-        if usage.memory > 0 {
-            return connection.hold == Hold::Nothing;
-        }
-        let hold = std::mem::take(&mut connection.hold);
-        self.release(hold);
-        false
-    }
-
-    fn release(&mut self, hold: Hold) {
-        match hold {
-            Hold::Nothing => {}
-            Hold::Queued(_) => self.budget.queued.give(),
-            Hold::Granted => {
-                self.budget.holding.give();
-                self.promote();
-            }
-        }
-    }
-
-    /// Leave goes to whoever has queued the longest.
-    fn promote(&mut self) {
-        let cap = self.limits.max_holding.unwrap_or(usize::MAX);
-        while let Some((name, since)) = self.queue.front() {
-            let waits = self.hold_of(name) == Hold::Queued(since);
-            if waits && !self.budget.holding.take(cap) {
-                return;
-            }
-            self.queue.pop();
-            if waits {
-                self.budget.queued.give();
-                self.grant(name.id);
-            }
-        }
-    }
-
-    fn grant(&mut self, id: EntryId) {
-        let Some((_, connection)) = self.table.get_mut(id) else { return };
-        connection.hold = Hold::Granted;
-        if !std::mem::replace(&mut connection.listed, true) {
-            let name = Name { id, number: connection.number };
-            let table = &mut self.table;
-            let stands = |&(name, _): &(Name, Timestamp)| match table.get_mut(name.id) {
-                Some((_, connection)) if connection.number == name.number => {
-                    connection.listed = connection.hold == Hold::Granted;
-                    connection.listed
-                }
-                _ => false,
-            };
-            self.holders.push(name, self.now, stands);
-        }
-    }
-
-    /// A connection wants to hold bytes.
-    fn ask(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
-        let cap = self.limits.max_holding.unwrap_or(usize::MAX);
-        let mut leave = self.budget.holding.take(cap);
-        if !leave && self.limits.backpressure && self.yield_holder(id, cause, output) {
-            leave = self.budget.holding.take(cap);
-        }
-        if leave {
-            self.grant(id);
-        } else if self.budget.queued.take(self.limits.queue) {
-            add(&mut self.counters.streams_queued, 1);
-            let Some((_, connection)) = self.table.get_mut(id) else { return };
-            connection.hold = Hold::Queued(self.now);
-            let name = Name { id, number: connection.number };
-            let table = &mut self.table;
-            self.queue.push(name, self.now, |&(name, since)| {
-                table.get_mut(name.id).is_some_and(|(_, connection)| {
-                    connection.number == name.number && connection.hold == Hold::Queued(since)
-                })
-            });
-        } else {
-            self.shed(id, cause, output);
-        }
-    }
-
-    /// Keeps within the caps on segments and memory: whoever waits or holds the longest gives way.
-    fn relieve(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
-        for _ in 0..MAX_YIELDS {
-            if self.limits.max_buffers.is_some_and(|cap| self.budget.buffers() > cap) {
-                self.yield_hole(id, cause, output);
-            } else if self.budget.memory() <= self.limits.memory_limit {
-                return;
-            } else if !self.yield_holder(id, cause, output) {
-                break;
-            }
-        }
-        if self.budget.memory() > self.limits.memory_limit {
-            self.shed(id, cause, output);
-        }
-    }
-
-    /// The direction that has waited the longest (or `id`, if there is none) stops waiting.
-    fn yield_hole(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
-        add(&mut self.counters.segment_memcap_drop, 1);
-        let oldest = self.deadlines.pop().map(|Reverse(deadline)| deadline);
-        let oldest = oldest.filter(|&Deadline { id, number, .. }| self.stands(Name { id, number }));
-        let id = oldest.map_or(id, |deadline| deadline.id);
-        if let (Some(Deadline { direction, .. }), Some((_, connection))) = (oldest, self.table.get_mut(id)) {
-            connection.half_mut(direction).scheduled = false;
-        }
-        self.visit(id, self.aside(cause), output, |connection, turn, key| connection.flush(turn, key));
-        self.charge(id);
-    }
-
-    /// The connection that is least recently active, of those that hold bytes, gives them up. False when there is
-    /// none but `id`.
-    fn yield_holder(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) -> bool {
-        let mut chances = self.holders.len().min(MAX_CHANCES);
-        for _ in 0..=self.holders.len() {
-            let Some((name, since)) = self.holders.pop() else { return false };
-            let used = self.table.used(name.id).unwrap_or_default();
-            if self.hold_of(name) != Hold::Granted {
-                self.unlist(name);
-            } else if name.id == id || (used > since && chances > 0) {
-                // Active since it was last looked at: it goes to the end of the line, for a while.
-                self.holders.push(name, used.max(since), |_| true);
-                chances = chances.saturating_sub(1);
-            } else {
-                self.unlist(name);
-                self.shed(name.id, self.aside(cause), output);
-                return true;
-            }
-        }
-        false
-    }
-
-    fn unlist(&mut self, name: Name) {
-        let found = self.table.get_mut(name.id).filter(|(_, connection)| connection.number == name.number);
-        if let Some((_, connection)) = found {
-            connection.listed = false;
-        }
-    }
-
-    fn shed(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
-        self.visit(id, self.aside(cause), output, |connection, turn, key| connection.shed(turn, key));
-        self.charge(id);
-    }
-
     /// The same cause, for another connection than the packet's own.
-    fn aside(&self, cause: Cause) -> Cause {
+    pub(super) fn aside(&self, cause: Cause) -> Cause {
         Cause { packet: None, captured: self.now, ..cause }
     }
 
-    fn stands(&self, name: Name) -> bool {
+    pub(super) fn stands(&self, name: Name) -> bool {
         self.table.get(name.id).is_some_and(|connection| connection.number == name.number)
     }
 
-    fn hold_of(&self, name: Name) -> Hold {
+    pub(super) fn hold_of(&self, name: Name) -> Hold {
         let connection = self.table.get(name.id).filter(|connection| connection.number == name.number);
         connection.map_or(Hold::Nothing, |connection| connection.hold)
     }
@@ -470,7 +297,7 @@ impl<A: Application> Reassembler<A> {
         self.release(connection.hold);
     }
 
-    fn visit(
+    pub(super) fn visit(
         &mut self,
         id: EntryId,
         cause: Cause,
@@ -497,6 +324,6 @@ fn is_bare_ack(segment: &Segment<'_>) -> bool {
 }
 
 #[inline]
-fn add(counter: &mut u64, by: usize) {
+pub(super) fn add(counter: &mut u64, by: usize) {
     *counter = counter.saturating_add(by as u64);
 }

@@ -340,6 +340,10 @@ fn what_the_snap_length_cut_off_is_a_gap_when_more_comes() {
     assert_eq!(wire.said(), "ab[8]kl[8]uv[8]xy[8].");
     assert_eq!(wire.counters().snapped_bytes, 32);
     wire.finish();
+    let mut wire = self::wire();
+    wire.send(client(), SYN, 99, b"").send_cut(client(), ACK, 100, b"", 10).send(client(), ACK, 110, b"kl");
+    assert_eq!(wire.said(), "[10]kl");
+    wire.finish();
 }
 
 #[test]
@@ -577,4 +581,16 @@ proptest! {
         }
         wire.finish();
     }
+}
+
+#[test]
+fn an_idle_connection_costs_what_the_limits_say() {
+    use crate::flow::Table;
+    use crate::reassembly::connection::Connection;
+    assert!(
+        Table::<Connection<Recorder>>::entry_size() <= 210,
+        "{}",
+        Table::<Connection<Recorder>>::entry_size()
+    );
+    assert!(size_of::<crate::sip::SipStream>() <= 500, "{}", size_of::<crate::sip::SipStream>());
 }

@@ -3,9 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::reassembly::arrival::Arrival;
-use crate::reassembly::seq::Seq;
 use crate::reassembly::store::Store;
+use crate::reassembly::stray::Stray;
 use crate::time::Timestamp;
 
 /// Everything about a direction that is not "the next bytes have come".
@@ -24,37 +23,6 @@ pub(super) struct Waiting {
     /// The last gap, if it was so large that it may have been a forged segment that jumped it: bytes of it that
     /// come after all are no retransmission.
     pub(super) leapt: Range<u64>,
-}
-
-/// A segment that does not fit the stream. If the next one carries on where it ends, or if the stream stands still
-/// until its time is up, then this is where the sender is; else it was forged or astray.
-#[derive(Debug)]
-pub(super) struct Stray {
-    pub(super) sequence: Seq,
-    pub(super) bytes: Box<[u8]>,
-    pub(super) missing: u32,
-    pub(super) captured: Timestamp,
-    pub(super) arrived: Timestamp,
-    /// Where the stream stood when it came.
-    pub(super) position: u64,
-}
-
-impl Stray {
-    pub(super) fn new(arrival: &Arrival<'_>, position: u64) -> Self {
-        Self {
-            sequence: arrival.sequence,
-            bytes: arrival.payload.into(),
-            missing: arrival.missing,
-            captured: arrival.captured,
-            arrived: arrival.now,
-            position,
-        }
-    }
-
-    /// The sequence number that would follow it.
-    pub(super) fn next(&self) -> Seq {
-        self.sequence.plus((self.bytes.len() as u64).saturating_add(u64::from(self.missing)))
-    }
 }
 
 impl Waiting {

@@ -52,12 +52,11 @@ fn opening(bytes: &[u8], upgraded: bool) -> Guess {
 /// A direction that was joined in the middle can only be told by what it is not.
 fn joined(bytes: &[u8], upgraded: bool) -> Guess {
     let foreign = tls(bytes).or_else(|| foreign_text(bytes));
-    match (foreign, probe(bytes)) {
-        (Some(Guess::Other), _) => opening(bytes, upgraded),
-        (Some(guess), _) => guess,
-        (None, Probe::Sip) => Guess::Sip,
-        (None, Probe::NeedMore) => Guess::NeedMore,
-        (None, Probe::NotSip) => Guess::Search,
+    match foreign {
+        Some(Guess::Other) => opening(bytes, upgraded),
+        // Not even a start line is trusted here: it may be `NVITE`, the rest of one. The search wants a method that
+        // is registered.
+        _ => foreign.unwrap_or(Guess::Search),
     }
 }
 

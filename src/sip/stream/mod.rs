@@ -10,6 +10,7 @@
 mod counters;
 mod detect;
 mod emit;
+mod frames;
 mod partial;
 mod side;
 #[cfg(test)]

@@ -5,8 +5,8 @@ use crate::reassembly::{Chunk, Verdict};
 use crate::sip::stream::detect::{self, Guess};
 use crate::sip::stream::emit::{Emitter, Found, Origin};
 use crate::sip::stream::partial::Partial;
-use crate::sip::websocket::{WebSocket, WebSocketFrame};
-use crate::sip::{Frame, FrameHeader, Framer, Messages, Share, SipTransport, is_sip_datagram};
+use crate::sip::websocket::WebSocket;
+use crate::sip::{Frame, FrameHeader, Framer, Messages, SipTransport};
 
 /// The most that is held to find out what a stream carries: the longest HTTP head that is read, and something.
 const MAX_DETECT: usize = 32 << 10;
@@ -14,25 +14,25 @@ const MAX_DETECT: usize = 32 << 10;
 /// One direction.
 #[derive(Debug, Default)]
 pub(super) struct Side {
-    mode: Mode,
+    pub(super) mode: Mode,
     /// Bytes read before, which need more behind them.
     partial: Option<Partial>,
     /// How long `partial` has to be before it is worth to look again.
     wanted: usize,
     /// Bytes of the stream to pass over by count.
-    skip: u64,
+    pub(super) skip: u64,
     /// It is certain that this is SIP.
     confirmed: bool,
     /// A message was found.
-    found: bool,
+    pub(super) found: bool,
     /// It is over.
     pub(super) ended: bool,
     /// The link layer of the last segment, when shares are kept.
-    frame: Option<Box<FrameHeader>>,
+    pub(super) frame: Option<Box<FrameHeader>>,
 }
 
 #[derive(Debug, Default)]
-enum Mode {
+pub(super) enum Mode {
     /// Nothing has come yet.
     #[default]
     New,
@@ -47,7 +47,7 @@ enum Mode {
 }
 
 /// What is to be done with the bytes at hand.
-enum Step {
+pub(super) enum Step {
     Consume(usize),
     /// At least so many more are needed.
     Wait(usize),
@@ -254,65 +254,6 @@ impl Side {
         }
     }
 
-    fn read_websocket(&mut self, rest: &[u8], origin: &mut Origin<'_>, emitter: &mut Emitter<'_>) -> Step {
-        let Mode::WebSocket { codec, fragments } = &mut self.mode else { return Step::Consume(0) };
-        let mut message = fragments.take().unwrap_or_else(|| Partial::get(&mut emitter.output.spare));
-        let frame = codec.next(rest, &mut message.bytes);
-        let step = match frame {
-            WebSocketFrame::Message { length }
-            | WebSocketFrame::Fragment { length }
-            | WebSocketFrame::Control { length } => Step::Consume(length),
-            WebSocketFrame::Unreadable { header, payload } => {
-                self.skip = payload;
-                count(&mut emitter.output.counters.oversize, 1);
-                Step::Consume(header)
-            }
-            WebSocketFrame::Incomplete { need } => Step::Wait(need.max(1)),
-            WebSocketFrame::Invalid => {
-                count(&mut emitter.output.counters.resynchronisations, 1);
-                message.bytes.clear();
-                self.mode = Mode::Dormant;
-                Step::Consume(0)
-            }
-        };
-        if let Step::Consume(length @ 1..) = step {
-            origin.pass(length);
-            count(&mut emitter.output.counters.websocket_frames, 1);
-        }
-        if let WebSocketFrame::Message { .. } = frame {
-            self.emit_websocket(&message.bytes, emitter);
-            message.bytes.clear();
-        }
-        match &mut self.mode {
-            Mode::WebSocket { fragments, .. } if !message.bytes.is_empty() => *fragments = Some(message),
-            _ => message.put(&mut emitter.output.spare),
-        }
-        step
-    }
-
-    /// A WebSocket message holds one SIP message (RFC 7118 5).
-    fn emit_websocket(&mut self, message: &[u8], emitter: &mut Emitter<'_>) {
-        let line_ends = message.iter().take_while(|&&byte| byte == b'\r' || byte == b'\n').count();
-        let message = message.get(line_ends..).unwrap_or_default();
-        count(&mut emitter.output.counters.keepalive_bytes, line_ends as u64);
-        if message.is_empty() {
-            return;
-        }
-        if !is_sip_datagram(message) {
-            count(&mut emitter.output.counters.websocket_other, 1);
-            return;
-        }
-        // Frames are no part of the message: it is noted as if its last segment had brought it.
-        let first = emitter.output.shares.len() as u32;
-        if emitter.output.settings.keep_shares {
-            let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-            emitter.output.shares.push(Share { timestamp: emitter.context.timestamp, length });
-        }
-        let shares = (first, emitter.output.shares.len() as u32);
-        let found = Found { message, place: None, shares, transport: SipTransport::Ws };
-        self.found |= emitter.emit(&found, self.frame.as_deref());
-    }
-
     /// Looks whether a segment begins with something to start over with: when nothing came of this direction so far,
     /// or nothing sensible any more.
     fn take_up(&mut self, chunk: &Chunk<'_>, output: &mut Messages) {
@@ -440,6 +381,6 @@ fn part(place: Bytes, from: usize, length: usize) -> Bytes {
 }
 
 #[inline]
-fn count(counter: &mut u64, by: u64) {
+pub(super) fn count(counter: &mut u64, by: u64) {
     *counter = counter.saturating_add(by);
 }

@@ -176,7 +176,7 @@ fn streams() -> Vec<(Vec<u8>, usize)> {
         headers(9, "MESSAGE"),
         "x".repeat(5000)
     );
-    let head = &UPGRADE.as_bytes()[..];
+    let head = UPGRADE.as_bytes();
     let (first, second) = (invite(1).into_bytes()[..100].to_vec(), invite(1).into_bytes()[100..].to_vec());
     vec![
         (messages.clone().into_bytes(), 4),
@@ -282,7 +282,7 @@ fn after_a_gap_nothing_more_is_lost() {
 
 #[test]
 fn joined_in_the_middle_of_a_body() {
-    for from in [1, 10, 60, 250, 330] {
+    for from in [1, 10, 60, 200, invite(1).len() - 5] {
         let mut play = Play::new(false);
         play.up([&invite(1)[from..], &options(2), &invite(3)].concat()).down(answer(2));
         assert_eq!(play.found, [options(2), invite(3), answer(2)], "from {from}");
@@ -408,8 +408,11 @@ fn through_the_reassembler() {
     let destination = Endpoint::new(Address::v4([192, 0, 2, 2]), 5060);
     let now = Timestamp::new(10, 0);
     let mut send = |number: u64, flags, from: usize, to: usize| {
-        let header =
-            TcpHeader { sequence: u32::MAX - 200 + from as u32, acknowledgement: 0, flags: TcpFlags(flags) };
+        let header = TcpHeader {
+            sequence: (u32::MAX - 200).wrapping_add(from as u32),
+            acknowledgement: 0,
+            flags: TcpFlags(flags),
+        };
         let payload = &bytes.as_bytes()[from..to];
         let place = Bytes { place: Place::Packets, start: from as u32, length: payload.len() as u32 };
         let segment = Segment { source, destination, header, payload, place, missing: 0, captured: now };
