@@ -2,7 +2,9 @@
 
 use super::cursor::Cursor;
 use super::{DecodeError, Decoded, Fault, Layer, Transport};
-use super::{erspan, ethernet, extension, geneve, gre, gtpu, icmp, ipv4, ipv6, mpls, ppp, sctp, tcp, tzsp, udp, vxlan};
+use super::{
+    erspan, ethernet, extension, geneve, gre, gtpu, icmp, ipv4, ipv6, mpls, ppp, sctp, tcp, tzsp, udp, vxlan,
+};
 
 /// Headers in one frame, tunnels included. Sixteen are more than any network stacks up; a frame of nothing but
 /// VLAN tags or of IP in IP must not cost more than an ordinary one.
