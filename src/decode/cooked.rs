@@ -38,3 +38,55 @@ pub(super) fn raw(cursor: &Cursor<'_>) -> Result<Next, DecodeError> {
 const fn protocol(number: u16) -> Next {
     if number == 4 { Next::Llc } else { Next::ether_type(number) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::tests::{error, finds, packet4, packet6};
+    use crate::decode::{Decoded, decode};
+
+    #[test]
+    fn cooked_captures() {
+        let mut sll = vec![0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x08, 0x00];
+        sll.extend(packet4());
+        finds(LinkType::LINUX_SLL, &sll, false);
+        let mut tagged = vec![0, 4, 3, 4, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x81, 0x00, 0, 7, 0x86, 0xdd];
+        tagged.extend(packet6());
+        finds(LinkType::LINUX_SLL, &tagged, false);
+        let mut sll2 = vec![0x86, 0xdd, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0];
+        sll2.extend(packet6());
+        finds(LinkType::LINUX_SLL2, &sll2, false);
+        sll[14..16].copy_from_slice(&[0, 4]);
+        assert_eq!(decode(LinkType::LINUX_SLL, &sll), Ok(Decoded::NonIp));
+        assert_eq!(error(LinkType::LINUX_SLL, &[0; 15]), "link.truncated");
+        assert_eq!(error(LinkType::LINUX_SLL2, &[0; 19]), "link.truncated");
+    }
+
+    #[test]
+    fn loopback_in_both_byte_orders() {
+        for link in [LinkType::NULL, LinkType::LOOP] {
+            for (family, packet) in
+                [(2, packet4()), (10, packet6()), (24, packet6()), (28, packet6()), (30, packet6())]
+            {
+                finds(link, &[&[0, 0, 0, family][..], &packet].concat(), false);
+                finds(link, &[&[family, 0, 0, 0][..], &packet].concat(), false);
+            }
+            assert_eq!(decode(link, &[7, 0, 0, 0, 0x45]), Ok(Decoded::NonIp));
+        }
+    }
+
+    #[test]
+    fn raw_ip() {
+        for link in [LinkType::RAW, LinkType(12), LinkType(14)] {
+            finds(link, &packet4(), false);
+            finds(link, &packet6(), false);
+        }
+        finds(LinkType::IPV4, &packet4(), false);
+        finds(LinkType::IPV6, &packet6(), false);
+        assert_eq!(error(LinkType::IPV4, &packet6()), "ipv4.bad_version");
+        assert_eq!(error(LinkType::IPV6, &packet4()), "ipv6.truncated");
+        assert_eq!(error(LinkType::IPV6, &[packet4(), vec![0; 9]].concat()), "ipv6.bad_version");
+        assert_eq!(error(LinkType::RAW, &[0x55; 40]), "link.bad_version");
+        assert_eq!(error(LinkType::RAW, &[]), "link.truncated");
+    }
+}

@@ -78,3 +78,50 @@ const fn carried_or_other(carried: u16) -> Next {
         next => next,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::Transport;
+    use crate::decode::tests::{error, ethernet, finds_in, packet4, packet6, unit, v4};
+
+    fn carries(header: &[u8], inner: &[u8]) {
+        finds_in(47, &[header, inner].concat());
+    }
+
+    #[test]
+    fn version_zero_with_every_optional_field() {
+        // RFC 2784 2, RFC 2890 2: checksum and reserved, key, sequence, four bytes each.
+        carries(&[0, 0, 8, 0], &packet4());
+        carries(&[0, 0, 0x86, 0xdd], &packet6());
+        carries(&[0x80, 0, 8, 0, 1, 1, 0, 0], &packet4());
+        carries(&[0xb0, 0, 8, 0, 1, 1, 0, 0, 2, 2, 2, 2, 3, 3, 3, 3], &packet4());
+        // NVGRE (RFC 7637 3.2): key and transparent Ethernet.
+        carries(&[0x20, 0, 0x65, 0x58, 0, 0, 1, 0], &ethernet(0x0800, &packet4()));
+        carries(&[0, 0, 0x88, 0x47, 0, 0, 0x11, 64], &packet4());
+        carries(&[0, 0, 0x88, 0x0b, 0xff, 3, 0, 0x21], &packet4());
+    }
+
+    #[test]
+    fn source_routes_of_rfc_1701() {
+        let routes = [0x40, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 4, 10, 0, 0, 1, 0, 0, 0, 0];
+        carries(&routes, &packet4());
+        assert_eq!(error(LinkType::RAW, &v4(47, &routes[..14])), "gre.bad_length");
+    }
+
+    #[test]
+    fn version_one_carries_ppp_when_it_has_a_sequence_number() {
+        // RFC 2637 4.1: key always; S, then A.
+        carries(&[0x30, 0x01, 0x88, 0x0b, 0, 32, 0, 1, 0, 0, 0, 5, 0x21], &packet4());
+        carries(&[0x30, 0x81, 0x88, 0x0b, 0, 32, 0, 1, 0, 0, 0, 5, 0, 0, 0, 4, 0xff, 3, 0, 0x21], &packet4());
+        let bare = v4(47, &[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 4]);
+        assert_eq!(unit(LinkType::RAW, &bare).transport, Transport::Other(47));
+    }
+
+    #[test]
+    fn what_it_does_not_carry() {
+        assert_eq!(unit(LinkType::RAW, &v4(47, &[0, 0, 0, 0])).transport, Transport::Other(47));
+        assert_eq!(error(LinkType::RAW, &v4(47, &[0, 2, 8, 0])), "gre.bad_version");
+        assert_eq!(error(LinkType::RAW, &v4(47, &[0x20, 0, 8, 0, 0])), "gre.bad_length");
+    }
+}

@@ -45,3 +45,44 @@ fn extensions(cursor: &mut Cursor<'_>, mut next: u8) -> Result<(), DecodeError> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::tests::{error, finds_in, packet4, packet6, udp, unit, v4};
+    use crate::decode::{Decoded, Transport, decode};
+
+    /// A message with its length set (TS 29.281 5.1: what follows the first eight bytes).
+    fn message(flags: u8, kind: u8, rest: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        let bytes = [&[flags, kind, length[0], length[1], 0, 0, 0, 7][..], rest].concat();
+        udp(2152, 2152, &bytes)
+    }
+
+    #[test]
+    fn packets_with_every_optional_part() {
+        finds_in(17, &message(0x30, 255, &packet4()));
+        finds_in(17, &message(0x32, 255, &[&[0, 1, 0, 0][..], &packet6()].concat()));
+        // A PDU session container (0x85), then a PDCP number (0xc0), one word each.
+        let extended = [0, 0, 0, 0x85, 1, 0, 9, 0xc0, 1, 0, 1, 0];
+        finds_in(17, &message(0x34, 255, &[&extended[..], &packet4()].concat()));
+    }
+
+    #[test]
+    fn signalling_and_media_are_payloads() {
+        for packet in [
+            message(0x32, 1, &[0; 4]),
+            udp(9, 2152, &[0x30, 255, 0, 9, 0, 0, 0, 0]),
+            udp(9, 2152, &[0x80; 172]),
+        ] {
+            assert_eq!(unit(LinkType::RAW, &v4(17, &packet)).transport, Transport::Udp);
+        }
+    }
+
+    #[test]
+    fn bad_extensions_and_other_sessions() {
+        let endless = v4(17, &message(0x34, 255, &[0, 0, 0, 0x85, 0, 0, 0, 0]));
+        assert_eq!(error(LinkType::RAW, &endless), "gtpu.bad_length");
+        assert_eq!(decode(LinkType::RAW, &v4(17, &message(0x30, 255, &[2; 30]))), Ok(Decoded::NonIp));
+    }
+}

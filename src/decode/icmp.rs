@@ -70,3 +70,64 @@ fn begins_datagram(packet: &LaxIpSlice<'_>) -> bool {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::Transport;
+    use crate::decode::tests::{PAYLOAD, packet4, packet6, payload, udp, unit, v4, v6};
+
+    /// An ICMP message of this type before `quote`.
+    fn message(kind: u8, quote: &[u8]) -> Vec<u8> {
+        [&[kind, 0, 0, 0, 0, 0, 0, 0][..], quote].concat()
+    }
+
+    fn quoted(packet: &[u8]) -> &[u8] {
+        let found = unit(LinkType::RAW, packet);
+        assert_eq!((found.transport, found.source.port, found.missing), (Transport::Icmp, 0, 0));
+        payload(&found, packet)
+    }
+
+    #[test]
+    fn errors_quote_what_they_answer() {
+        for kind in [3, 4, 5, 11, 12] {
+            assert_eq!(quoted(&v4(1, &message(kind, &packet4()))), PAYLOAD);
+        }
+        for kind in 1..=4 {
+            assert_eq!(quoted(&v6(58, &message(kind, &packet6()))), PAYLOAD);
+        }
+        let extended = v6(60, &[&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(5060, 5070, PAYLOAD)].concat());
+        assert_eq!(quoted(&v6(58, &message(1, &extended))), PAYLOAD);
+        let segment = [&[0; 12][..], &[0x50], &[0; 7], b"BYE"].concat();
+        assert_eq!(quoted(&v4(1, &message(3, &v4(6, &segment)))), b"BYE");
+    }
+
+    #[test]
+    fn quotes_are_short_by_design() {
+        let packet = packet4();
+        assert_eq!(quoted(&v4(1, &message(3, &packet[..31]))), &PAYLOAD[..3]);
+        for end in 0..28 {
+            assert_eq!(quoted(&v4(1, &message(3, &packet[..end]))), b"");
+        }
+    }
+
+    #[test]
+    fn what_quotes_nothing_is_empty() {
+        assert_eq!(quoted(&v4(1, &message(8, &packet4()))), b"", "an echo request");
+        assert_eq!(quoted(&v6(58, &message(135, &packet6()))), b"", "a neighbour solicitation");
+        assert_eq!(quoted(&v4(1, &message(3, &v4(47, &[0; 30])))), b"", "neither UDP nor TCP");
+        let mut later = packet4();
+        later[7] = 9;
+        assert_eq!(quoted(&v4(1, &message(3, &later))), b"", "a later fragment");
+    }
+
+    #[test]
+    fn extensions_are_not_part_of_the_quote() {
+        // RFC 4884 4.1: byte 5 is the length of the padded quote in words of four, here 128 bytes.
+        let mut quote = v4(17, &udp(5060, 5070, &[b'x'; 1000]));
+        quote.truncate(128);
+        let mut error = message(11, &[quote, vec![0x20, 0, 0, 0, 0, 8, 1, 1, 0, 0, 0, 0]].concat());
+        error[5] = 32;
+        assert_eq!(quoted(&v4(1, &error)), [b'x'; 100]);
+    }
+}

@@ -31,3 +31,35 @@ fn address(header: &[u8; LENGTH], at: usize) -> Address {
     let bytes = header.get(at..).and_then(|rest| rest.first_chunk()).copied();
     Address::v6(bytes.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::tests::{error, finds, packet4, packet6, unit, v6};
+
+    #[test]
+    fn tunnels_and_padding() {
+        finds(LinkType::RAW, &[&packet6()[..], &[0; 9]].concat(), false);
+        finds(LinkType::RAW, &v6(4, &packet4()), true);
+        finds(LinkType::RAW, &v6(41, &packet6()), true);
+    }
+
+    #[test]
+    fn a_payload_length_of_zero_means_what_is_there() {
+        let mut packet = packet6();
+        packet[4..6].fill(0);
+        finds(LinkType::RAW, &packet, false);
+        // RFC 2675 4: in a jumbogram the UDP length is zero too.
+        packet[44..46].fill(0);
+        finds(LinkType::RAW, &packet, false);
+    }
+
+    #[test]
+    fn cuts_and_lies() {
+        let packet = packet6();
+        assert_eq!(unit(LinkType::RAW, &packet[..50]).missing, 5);
+        assert_eq!(error(LinkType::RAW, &packet[..47]), "udp.truncated");
+        assert_eq!(error(LinkType::RAW, &packet[..39]), "ipv6.truncated");
+        assert_eq!(error(LinkType::RAW, &v6(17, &[0; 7])), "udp.bad_length");
+    }
+}

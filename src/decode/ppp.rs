@@ -41,3 +41,43 @@ pub(super) fn pppoe(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
         _ => Err(DecodeError { layer: Layer::Pppoe, fault: Fault::BadVersion }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::tests::{error, ethernet, finds, packet4, packet6};
+    use crate::decode::{Decoded, decode};
+
+    #[test]
+    fn ppp_with_and_without_what_may_be_compressed() {
+        // RFC 1662 3.1: address ff, control 03; RFC 1661 6.5 and 6.6 allow to leave out both and a zero byte.
+        for prefix in [&[0xff, 3, 0, 0x21][..], &[0, 0x21], &[0xff, 3, 0x21], &[0x21]] {
+            for link in [LinkType::PPP, LinkType::PPP_HDLC] {
+                finds(link, &[prefix, &packet4()].concat(), false);
+            }
+        }
+        finds(LinkType::PPP, &[&[0xff, 3, 0, 0x57][..], &packet6()].concat(), false);
+        finds(LinkType::PPP, &[&[0x02, 0x81, 0, 0, 0x11, 64][..], &packet4()].concat(), false);
+        assert_eq!(decode(LinkType::PPP, &[0xff, 3, 0xc0, 0x21, 1]), Ok(Decoded::NonIp));
+        assert_eq!(error(LinkType::PPP, &[0xff, 3, 0]), "ppp.truncated");
+    }
+
+    #[test]
+    fn cisco_hdlc() {
+        for address in [0x0f, 0x8f] {
+            finds(LinkType::PPP_HDLC, &[&[address, 0, 8, 0][..], &packet4()].concat(), false);
+        }
+        assert_eq!(decode(LinkType::PPP_HDLC, &[0x8f, 0, 0x80, 0x35, 0]), Ok(Decoded::NonIp));
+    }
+
+    #[test]
+    fn pppoe_sessions() {
+        // RFC 2516 4: version 1, type 1, code 0, session 17, length; then the PPP protocol.
+        let session = [&[0x11, 0, 0, 17, 0, 37, 0, 0x21][..], &packet4(), &[0; 5]].concat();
+        finds(LinkType::ETHERNET, &ethernet(0x8864, &session), false);
+        finds(LinkType::PPP_ETHER, &session, false);
+        assert_eq!(decode(LinkType::PPP_ETHER, &[0x11, 0xa7, 0, 0, 0, 0]), Ok(Decoded::NonIp));
+        assert_eq!(error(LinkType::PPP_ETHER, &[0x21, 0, 0, 0, 0, 0]), "pppoe.bad_version");
+        assert_eq!(error(LinkType::PPP_ETHER, &[0x11, 0, 0]), "pppoe.truncated");
+    }
+}

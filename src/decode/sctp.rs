@@ -75,6 +75,17 @@ impl<'a> Iterator for Chunks<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::LinkType;
+    use crate::decode::tests::{error, payload, unit, v4};
+
+    #[test]
+    fn the_common_header() {
+        let packet = v4(132, &[&[0x13, 0xc4, 0x13, 0xc5, 0, 0, 0, 9, 1, 2, 3, 4][..], PAYLOAD].concat());
+        let found = unit(LinkType::RAW, &packet);
+        assert_eq!((found.transport, payload(&found, &packet)), (Transport::Sctp, PAYLOAD));
+        assert_eq!((found.source.port, found.destination.port), (5060, 5061));
+        assert_eq!(error(LinkType::RAW, &v4(132, &[0; 11])), "sctp.bad_length");
+    }
 
     /// A SACK, a whole message of 5 bytes with padding, a first piece.
     const PAYLOAD: &[u8] = &[

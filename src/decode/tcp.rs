@@ -31,3 +31,39 @@ pub(super) const fn fields(header: &[u8; LEAST]) -> TcpHeader {
         flags: TcpFlags(header[13]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::tests::{error, payload, unit, v4};
+    use crate::decode::{TcpFlags, TcpHeader, Transport};
+
+    /// Port 5060 to 40000, sequence 1, acknowledgement 2, four bytes of options, PSH and ACK.
+    const SEGMENT: [u8; 26] = [
+        0x13, 0xc4, 0x9c, 0x40, 0, 0, 0, 1, 0, 0, 0, 2, 0x60, 0x18, 0xff, 0xff, 0, 0, 0, 0, 2, 4, 5, 0xb4,
+        b'h', b'i',
+    ];
+
+    #[test]
+    fn fields_and_payload() {
+        let packet = v4(6, &SEGMENT);
+        let found = unit(LinkType::RAW, &packet);
+        let header = TcpHeader { sequence: 1, acknowledgement: 2, flags: TcpFlags(0x18) };
+        assert_eq!((found.transport, payload(&found, &packet)), (Transport::Tcp(header), &b"hi"[..]));
+        assert_eq!((found.source.port, found.destination.port), (5060, 40_000));
+        assert_eq!(unit(LinkType::RAW, &packet[..44]).missing, 2);
+    }
+
+    #[test]
+    fn the_data_offset_has_to_fit() {
+        let with_offset = |offset: u8| {
+            let mut segment = SEGMENT;
+            segment[12] = offset << 4;
+            v4(6, &segment)
+        };
+        assert_eq!(error(LinkType::RAW, &with_offset(4)), "tcp.bad_length");
+        assert_eq!(error(LinkType::RAW, &with_offset(7)), "tcp.bad_length");
+        assert_eq!(error(LinkType::RAW, &with_offset(6)[..42]), "tcp.truncated");
+        assert_eq!(error(LinkType::RAW, &v4(6, &SEGMENT[..19])), "tcp.bad_length");
+    }
+}

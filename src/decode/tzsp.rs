@@ -28,3 +28,28 @@ pub(super) fn tzsp(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
     }
     Ok(Next::Ethernet)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::Transport;
+    use crate::decode::tests::{error, ethernet, finds_in, packet4, udp, unit, v4};
+
+    #[test]
+    fn frames_behind_any_tags() {
+        let inner = ethernet(0x0800, &packet4());
+        // Padding, a signal strength (10, one byte), the end.
+        for tags in [&[1][..], &[0, 0, 10, 1, 0xd0, 1], &[0x3c, 0, 1]] {
+            finds_in(17, &udp(37_008, 37_008, &[&[1, 0, 0, 1][..], tags, &inner].concat()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_tzsp() {
+        for payload in [&[1, 0, 0, 18, 1][..], &[1, 4, 0, 0, 1], &[0x80; 20]] {
+            assert_eq!(unit(LinkType::RAW, &v4(17, &udp(1, 37_008, payload))).transport, Transport::Udp);
+        }
+        assert_eq!(error(LinkType::RAW, &v4(17, &udp(1, 37_008, &[1, 0, 0, 1, 10, 9]))), "tzsp.bad_length");
+        assert_eq!(error(LinkType::RAW, &v4(17, &udp(1, 37_008, &[1, 0, 0, 1, 0, 0]))), "tzsp.bad_length");
+    }
+}

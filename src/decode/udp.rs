@@ -49,3 +49,36 @@ fn tunnel(destination: u16, payload: &[u8], length: usize) -> Option<Next> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::LinkType;
+    use crate::decode::tests::{PAYLOAD, error, ethernet, packet4, payload, udp, unit, v4};
+
+    /// The test packet with another UDP length, on Ethernet, with some bytes behind it.
+    fn with_length(length: u8) -> Vec<u8> {
+        let mut datagram = udp(5060, 5070, PAYLOAD);
+        datagram[5] = length;
+        ethernet(0x0800, &[v4(17, &datagram), vec![0; 6]].concat())
+    }
+
+    #[test]
+    fn the_length_has_to_fit_its_packet() {
+        for wrong in [0, 7, 16, 255] {
+            assert_eq!(error(LinkType::ETHERNET, &with_length(wrong)), "udp.bad_length", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_shorter_datagram_ends_early() {
+        let frame = with_length(11);
+        let found = unit(LinkType::ETHERNET, &frame);
+        assert_eq!((payload(&found, &frame), found.missing), (&PAYLOAD[..3], 0));
+    }
+
+    #[test]
+    fn an_empty_datagram_is_one() {
+        assert_eq!(unit(LinkType::RAW, &v4(17, &udp(1, 2, &[]))).length, 0);
+        assert_eq!(error(LinkType::RAW, &packet4()[..27]), "udp.truncated");
+    }
+}
