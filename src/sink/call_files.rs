@@ -278,3 +278,171 @@ fn spill(slot: &mut Slot, key: u32, store: &mut Store) {
         slot.encoder.lost(slot.file.has_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::LinkType;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn settings(directory: &Path) -> FileSettings {
+        FileSettings { directory: directory.to_owned(), ..FileSettings::default() }
+    }
+
+    fn frame(files: &mut CallFiles, key: u32, length: usize, fill: u8) {
+        let info = FrameInfo {
+            timestamp: Timestamp::new(1_700_000_000, 0),
+            nanosecond: false,
+            link: LinkType::RAW,
+            original: length as u32,
+        };
+        files.frame(FileKey(key), &info, &vec![fill; length]);
+    }
+
+    fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+        let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+        entries
+            .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
+            .collect()
+    }
+
+    fn balanced(counters: &FileCounters) -> bool {
+        counters.frames
+            == counters.frames_written
+                + counters.frames_unwritable
+                + counters.frames_discarded
+                + counters.frames_lost
+    }
+
+    /// Deals `frames` (file, length) to files, with what happens between them; what each file holds in the end.
+    fn run(settings: FileSettings, frames: &[(u32, usize)], flush: bool) -> BTreeMap<String, Vec<u8>> {
+        let directory = settings.directory.clone();
+        let mut files = CallFiles::new(settings).unwrap();
+        for key in 0..40 {
+            files.open(FileKey(key), &format!("call{key}.pcap"));
+        }
+        for (step, &(key, length)) in frames.iter().enumerate() {
+            frame(&mut files, key, length, step as u8);
+            if flush {
+                files.flush_older(Timestamp::new(step as u64, 0));
+            }
+        }
+        files.discard(FileKey(7));
+        files.finish();
+        let counters = files.counters();
+        assert!(balanced(&counters), "{counters:?}");
+        assert_eq!((counters.held_bytes, counters.open_files, counters.write_errors), (0, 0, 0));
+        let found = contents(&directory);
+        assert_eq!(counters.files_written, found.len() as u64);
+        assert_eq!(counters.frames_written + counters.frames_discarded, frames.len() as u64);
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// What a file holds does not depend on when it went to disk, or on how few descriptors there were.
+        #[test]
+        fn bytes_do_not_depend_on_spills(frames in prop::collection::vec((0u32..40, 0usize..9_000), 0..300)) {
+            let home = tempfile::tempdir().unwrap();
+            let calm = run(settings(&home.path().join("calm")), &frames, false);
+            let tight = FileSettings { max_open: 2, buffer_limit: 0, ..settings(&home.path().join("tight")) };
+            let hasty = FileSettings {
+                flush_after: Some(Duration::from_secs(3)), max_open: 1, ..settings(&home.path().join("hasty"))
+            };
+            for (key, expected) in &calm {
+                prop_assert!(key.ends_with(".pcap") && key != "call7.pcap" && expected.len() >= 40);
+            }
+            prop_assert!(calm == run(tight, &frames, false));
+            prop_assert!(calm == run(hasty, &frames, true));
+        }
+    }
+
+    #[test]
+    fn memory_and_descriptors_stay_below_their_limits() {
+        let home = tempfile::tempdir().unwrap();
+        let limit = 1 << 20;
+        let mut files =
+            CallFiles::new(FileSettings { max_open: 8, buffer_limit: limit, ..settings(home.path()) })
+                .unwrap();
+        for key in 0..2_000 {
+            files.open(FileKey(key), &format!("{key}.pcap"));
+        }
+        for _ in 0..4 {
+            for key in 0..2_000 {
+                frame(&mut files, key, 700, 1);
+                let counters = files.counters();
+                assert!(counters.held_bytes <= limit as u64 && counters.open_files <= 8, "{counters:?}");
+            }
+        }
+        assert!(contents(home.path()).keys().all(|name| name.ends_with(".part")));
+        files.finish();
+        let found = contents(home.path());
+        assert_eq!(found.len(), 2_000);
+        assert!(found.iter().all(|(name, bytes)| name.ends_with(".pcap") && bytes.len() == 24 + 4 * 716));
+    }
+
+    #[test]
+    fn a_large_call_is_spilled_and_a_discarded_one_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let mut files = CallFiles::new(settings(home.path())).unwrap();
+        for (key, name) in [(0, "keep.pcap"), (1, "drop.pcap")] {
+            files.open(FileKey(key), name);
+            (0..10).for_each(|_| frame(&mut files, key, 200_000, 3));
+        }
+        assert!(home.path().join("keep.pcap.part").exists() && home.path().join("drop.pcap.part").exists());
+        files.discard(FileKey(1));
+        files.close(FileKey(0));
+        frame(&mut files, 0, 10, 0);
+        files.open(FileKey(0), "keep.pcap");
+        files.close(FileKey(0));
+        assert_eq!(contents(home.path()).keys().collect::<Vec<_>>(), ["keep.pcap"]);
+        assert_eq!(contents(home.path())["keep.pcap"].len(), 24 + 10 * 200_016);
+        assert!(balanced(&files.counters()));
+    }
+
+    #[test]
+    fn a_key_used_again_is_another_file() {
+        let home = tempfile::tempdir().unwrap();
+        let flush_after = Some(Duration::from_secs(1));
+        let mut files = CallFiles::new(FileSettings { flush_after, ..settings(home.path()) }).unwrap();
+        for round in 0..3u64 {
+            files.open(FileKey(0), "same.pcap");
+            frame(&mut files, 0, 100, round as u8);
+            files.close(FileKey(0));
+        }
+        files.open(FileKey(0), "open.pcap");
+        frame(&mut files, 0, 100, 9);
+        files.flush_older(Timestamp::new(1, 0));
+        let found = contents(home.path());
+        let names: Vec<&String> = found.keys().collect();
+        assert_eq!(names, ["open.pcap.part", "same.pcap", "same~2.pcap", "same~3.pcap"]);
+        for (round, name) in ["same.pcap", "same~2.pcap", "same~3.pcap"].into_iter().enumerate() {
+            assert_eq!(found[name].last(), Some(&(round as u8)));
+        }
+        assert_eq!(files.counters().files_numbered, 2);
+    }
+
+    #[test]
+    fn a_disk_that_says_no_costs_what_it_did_not_take() {
+        let home = tempfile::tempdir().unwrap();
+        let mut files = CallFiles::new(settings(home.path())).unwrap();
+        // Neither superuser nor group may create a file below a file.
+        std::fs::write(home.path().join("wall"), "").unwrap();
+        for key in 0..10 {
+            let below = if key % 2 == 0 { "wall/" } else { "" };
+            files.open(FileKey(key), &format!("{below}{key}.pcap"));
+            frame(&mut files, key, 100, 1);
+        }
+        frame(&mut files, 0, 2_000_000, 1);
+        (0..9).for_each(|_| frame(&mut files, 0, 200_000, 1));
+        files.finish();
+        let counters = files.counters();
+        assert!(balanced(&counters), "{counters:?}");
+        assert_eq!((counters.files_written, counters.held_bytes), (5, 0));
+        assert!(counters.write_errors >= 5 && counters.frames_lost == 15);
+        assert!(files.first_error().is_some_and(|error| error.contains("wall/")));
+        assert_eq!(contents(home.path()).len(), 6);
+    }
+}

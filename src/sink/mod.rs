@@ -26,6 +26,8 @@ mod records;
 pub mod reframe;
 mod store;
 mod summary;
+#[cfg(test)]
+mod tshark_tests;
 mod websocket;
 
 pub use call_files::{CallFiles, FileKey, FileSettings};

@@ -1,7 +1,7 @@
 //! A call's bytes on their way to disk: in memory, in an unfinished file, under the final name.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
@@ -166,7 +166,7 @@ impl Store {
     }
 
     fn write_whole(&mut self, file: &CallFile) -> io::Result<(u64, u32)> {
-        let (descriptor, number) = self.create(&file.name, "")?;
+        let (descriptor, number) = self.make_room(|directories| directories.create(&file.name, ""))?;
         match write_at(descriptor, 0, self.pool.slices(&file.held)) {
             Ok(length) => Ok((length, number)),
             Err(error) => {
@@ -178,16 +178,22 @@ impl Store {
     }
 
     fn append(&mut self, key: u32, file: &mut CallFile) -> io::Result<u64> {
-        if file.part.is_none() {
-            let (descriptor, number) = self.create(&file.name, PART)?;
-            let seat = self.descriptors.put(key, descriptor);
-            file.part = Some(Part { number, length: 0, frames: 0, seat });
-        }
-        let Some(part) = &mut file.part else { return Err(io::ErrorKind::NotFound.into()) };
-        if !self.descriptors.keep(key, part.seat) {
-            let descriptor = self.directories.reopen(&file.name, part.number)?;
-            part.seat = self.descriptors.put(key, descriptor);
-        }
+        let part = match &mut file.part {
+            Some(part) => {
+                if !self.descriptors.keep(key, part.seat) {
+                    let descriptor =
+                        self.make_room(|directories| directories.reopen(&file.name, part.number))?;
+                    part.seat = self.descriptors.put(key, descriptor);
+                }
+                part
+            }
+            none => {
+                let (descriptor, number) =
+                    self.make_room(|directories| directories.create(&file.name, PART))?;
+                let seat = self.descriptors.put(key, descriptor);
+                none.insert(Part { number, length: 0, frames: 0, seat })
+            }
+        };
         let descriptor = self.descriptors.get(key, part.seat).ok_or(io::ErrorKind::NotFound)?;
         let written = write_at(descriptor, part.length, self.pool.slices(&file.held));
         if written.is_err() {
@@ -210,14 +216,14 @@ impl Store {
         }
     }
 
-    /// Creates a file; should the process be out of descriptors, those that wait for more bytes give way.
-    fn create(&mut self, name: &str, suffix: &str) -> io::Result<(OwnedFd, u32)> {
-        match self.directories.create(name, suffix) {
+    /// Opens a file; should the process be out of descriptors, those that wait for more bytes give way.
+    fn make_room<T>(&mut self, open: impl Fn(&mut Directories) -> io::Result<T>) -> io::Result<T> {
+        match open(&mut self.directories) {
             Err(error) if is_out_of_descriptors(&error) => {
                 self.descriptors.close_all();
-                self.directories.create(name, suffix)
+                open(&mut self.directories)
             }
-            created => created,
+            opened => opened,
         }
     }
 
