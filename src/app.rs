@@ -1,5 +1,6 @@
 //! From a command line to an exit code.
 
+mod sniff;
 mod stages;
 
 use std::ffi::OsString;
@@ -72,7 +73,7 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     }
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(config.log);
-    sniff_voip(&config)
+    sniff::sniff_voip(&config)
 }
 
 fn start_inspecting(
@@ -93,33 +94,6 @@ fn start_inspecting(
         InspectCommand::Call(flags) => inspect_call(&config, flags),
         InspectCommand::Calls(flags) => inspect_calls(&config, flags),
     }
-}
-
-/// Follows the calls in the capture files of `config`.
-///
-/// # Errors
-/// When nothing could be read or written at all.
-fn sniff_voip(config: &Config) -> Result<ExitCode> {
-    struct Nobody;
-    impl crate::call::Listener for Nobody {
-        fn wants(&self) -> crate::call::Wants {
-            crate::call::Wants::default()
-        }
-        fn opened(&mut self, _: u32, _: &crate::call::About<'_>) {}
-        fn message(&mut self, _: u32, _: &crate::call::Delivery<'_>) {}
-        fn media(&mut self, _: u32, _: &crate::call::MediaFrame<'_>) {}
-        fn event(&mut self, _: u32, _: &crate::call::CallEvent) {}
-        fn closed(&mut self, _: u32, _: bool, _: Option<crate::call::CallRecord>) {}
-    }
-    let (mut source, errors) = crate::capture::file::open(&config.run.inputs);
-    for e in errors {
-        tell(&e.to_string())?;
-    }
-    let settings = stages::settings(config, false)?;
-    let outcome =
-        crate::pipeline::run(&mut source, settings, &mut Nobody, &mut |_| crate::pipeline::Continue::Yes);
-    tell(&format!("{outcome:#?}"))?;
-    Ok(ExitCode::Good)
 }
 
 /// Shows the messages of one call.
