@@ -4,18 +4,20 @@ mod sniff;
 mod stages;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
 
+use crate::call::{self, Listener};
 use crate::cli::{
     self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
     SniffVoip,
 };
 use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
 use crate::exit_code::ExitCode;
+use crate::inspect::{self, Screen};
 
 /// Runs the program with these arguments, its own name first.
 #[must_use]
@@ -99,16 +101,32 @@ fn start_inspecting(
 /// Shows the messages of one call.
 ///
 /// # Errors
-/// When nothing could be read.
-fn inspect_call(_config: &Config, _flags: &InspectCall) -> Result<ExitCode> {
-    anyhow::bail!("reading captures is not wired up yet")
+/// When nothing could be read, or no call has this Call-ID.
+fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
+    let screen = Screen::of_stdout(config.run.color);
+    let mut out = BufWriter::new(io::stdout());
+    let wanted = inspect::Wanted::new(&flags.call_id);
+    inspect::call(wanted, flags.view(), &screen, &mut out, |listener| {
+        follow(config, inspect::settings(), listener)
+    })?;
+    Ok(ExitCode::Good)
 }
 
 /// Lists the calls.
 ///
 /// # Errors
 /// When nothing could be read.
-fn inspect_calls(_config: &Config, _flags: &InspectCalls) -> Result<ExitCode> {
+fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
+    let screen = Screen::of_stdout(config.run.color);
+    let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
+    inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
+        follow(config, inspect::settings(), listener)
+    })?;
+    Ok(ExitCode::Good)
+}
+
+/// Reads the capture files of `config` and tells `listener` of the calls in them.
+fn follow(_config: &Config, _calls: call::Settings, _listener: &mut (dyn Listener + Send)) -> Result<()> {
     anyhow::bail!("reading captures is not wired up yet")
 }
 
