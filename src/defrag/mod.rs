@@ -20,6 +20,9 @@ mod pending;
 mod pieces;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::capture::Packet;
