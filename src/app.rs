@@ -10,7 +10,6 @@ use std::thread::available_parallelism;
 
 use anyhow::Result;
 
-use crate::call::{self, Listener};
 use crate::cli::{
     self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
     SniffVoip,
@@ -106,10 +105,12 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let screen = Screen::of_stdout(config.run.color);
     let mut out = BufWriter::new(io::stdout());
     let wanted = inspect::Wanted::new(&flags.call_id);
+    let mut code = ExitCode::Good;
     inspect::call(wanted, flags.view(), &screen, &mut out, |listener| {
-        follow(config, inspect::settings(), listener)
+        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        Ok(())
     })?;
-    Ok(ExitCode::Good)
+    Ok(code)
 }
 
 /// Lists the calls.
@@ -119,15 +120,12 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
 fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let screen = Screen::of_stdout(config.run.color);
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
+    let mut code = ExitCode::Good;
     inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
-        follow(config, inspect::settings(), listener)
+        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        Ok(())
     })?;
-    Ok(ExitCode::Good)
-}
-
-/// Reads the capture files of `config` and tells `listener` of the calls in them.
-fn follow(_config: &Config, _calls: call::Settings, _listener: &mut (dyn Listener + Send)) -> Result<()> {
-    anyhow::bail!("reading captures is not wired up yet")
+    Ok(code)
 }
 
 /// File and environment, with the flags that every command has laid over them; warnings are told.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{stages, tell};
-use crate::call::Listener;
+use crate::call::{self, Listener};
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
 use crate::config::{Config, EventFormat, PcapFormat, SummaryFormat, limits};
@@ -26,7 +26,7 @@ use crate::sink::{
 /// When an output cannot be made or written to.
 pub(super) fn sniff_voip(config: &Config) -> Result<ExitCode> {
     let mut recorder = recorder(config)?;
-    let (outcome, code) = follow(config, config.pcap.write, &mut recorder)?;
+    let (outcome, code) = follow(config, stages::calls(config), config.pcap.write, &mut recorder)?;
     let (files, written) = recorder.finish();
     print_summary(config, &outcome, files.as_ref())?;
     if let Some(error) = files.as_ref().and_then(CallFiles::first_error) {
@@ -43,10 +43,11 @@ pub(super) fn sniff_voip(config: &Config) -> Result<ExitCode> {
 /// When the filter is not valid or stderr is gone.
 pub(super) fn follow(
     config: &Config,
+    calls: call::Settings,
     frames: bool,
     listener: &mut (dyn Listener + Send),
 ) -> Result<(Outcome, ExitCode)> {
-    let settings = stages::settings(config, frames)?;
+    let settings = stages::settings(config, calls, frames)?;
     let (source, mut errors) = file::open(&config.run.inputs);
     let stop = stop_on_signals()?;
     let bar = progress_bar(config);
