@@ -3,6 +3,7 @@
 //! In: datagrams, and ordered pieces of TCP streams. Out: [`Message`]s, parsed in place.
 
 pub mod header;
+pub mod payload;
 pub mod sdp;
 pub mod status;
 pub mod uri;
@@ -11,6 +12,7 @@ mod framer;
 mod head;
 mod message;
 mod method;
+mod multipart;
 mod start_line;
 
 pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe};

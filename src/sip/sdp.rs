@@ -1,7 +1,15 @@
 //! Session descriptions: where media will flow and in which codecs (RFC 4566, RFC 3264).
 
-use crate::flow::Endpoint;
+use std::net::IpAddr;
+
+use memchr::memchr;
 use smallvec::SmallVec;
+
+use super::Head;
+use super::header::number;
+use super::multipart::session_description;
+use super::payload::static_payload;
+use crate::flow::{Address, Endpoint};
 
 /// One `m=` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +94,336 @@ impl std::fmt::Debug for CodecName {
     }
 }
 
-/// Appends the media of a message's session description to `out`: nothing when there is none.
-pub fn parse(message: &[u8], head: &crate::sip::Head, out: &mut Vec<Media>) {
-    let _ = (message, head, out);
+/// How many `m=` sections of one description are read; real ones have a handful.
+const MAX_MEDIA: usize = 16;
+
+/// How many formats of one section are read; real ones have up to about 20.
+const MAX_FORMATS: usize = 32;
+
+/// Appends the media of a message's session description to `out`: nothing when there is none. The description is
+/// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
+/// is taken for one.
+pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) {
+    let body = head.body.of(message);
+    if let Some(description) = session_description(head.content_type.of(message), body) {
+        parse_description(description, out);
+    }
+}
+
+/// Appends the media of a session description to `out`. Lines that make no sense are passed over.
+pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
+    let mut session = Level::default();
+    let mut section: Option<Section> = None;
+    let mut count = 0;
+    let mut in_session = true;
+    for line in lines(description) {
+        if let Some(value) = line.strip_prefix(b"m=") {
+            out.extend(section.take().map(|section| section.finish(&session)));
+            if count == MAX_MEDIA {
+                return;
+            }
+            count += 1;
+            in_session = false;
+            section = Section::begin(value);
+        } else if let Some(section) = &mut section {
+            section.take(line);
+        } else if in_session {
+            session.take(line);
+        }
+    }
+    out.extend(section.map(|section| section.finish(&session)));
+}
+
+/// What may be said for the whole session, and again for one section.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    /// The connection address.
+    address: Option<Address>,
+    flow: Option<MediaFlow>,
+}
+
+impl Level {
+    #[inline]
+    fn take(&mut self, line: &[u8]) {
+        match line.split_first_chunk() {
+            // The first of several: the others are more multicast groups (RFC 4566 5.7).
+            Some((b"c=", value)) if self.address.is_none() => self.address = connection_address(value),
+            Some((b"a=", b"sendrecv")) => self.flow = Some(MediaFlow::SendRecv),
+            Some((b"a=", b"sendonly")) => self.flow = Some(MediaFlow::SendOnly),
+            Some((b"a=", b"recvonly")) => self.flow = Some(MediaFlow::RecvOnly),
+            Some((b"a=", b"inactive")) => self.flow = Some(MediaFlow::Inactive),
+            _ => {}
+        }
+    }
+}
+
+/// One `m=` section as far as it has been read.
+struct Section {
+    media: Media,
+    level: Level,
+    /// Port and, where given, address of `a=rtcp` (RFC 3605).
+    rtcp: Option<(u16, Option<Address>)>,
+    /// What flows is RTP or UDPTL, so that somebody receives it at the endpoint.
+    is_media: bool,
+}
+
+impl Section {
+    /// Reads `<media> <port>[/<count>] <protocol> <format>…` (RFC 4566 5.14).
+    fn begin(value: &[u8]) -> Option<Self> {
+        let mut words = words(value);
+        let kind = MediaKind::of(words.next()?);
+        let port = words.next()?;
+        let port = port.split(|&byte| byte == b'/').next().and_then(number_of)?;
+        let protocol = words.next()?;
+        let mut parts = protocol.split(|&byte| byte == b'/');
+        let secure = parts
+            .clone()
+            .any(|part| part.eq_ignore_ascii_case(b"SAVP") || part.eq_ignore_ascii_case(b"SAVPF"));
+        let is_rtp = parts.clone().any(|part| part.eq_ignore_ascii_case(b"RTP"));
+        let is_udptl = parts.any(|part| part.eq_ignore_ascii_case(b"UDPTL"));
+        let formats = words.filter(|_| is_rtp).filter_map(Format::of).take(MAX_FORMATS).collect();
+        let (endpoint, flow) = (Endpoint::new(Address::default(), port), MediaFlow::SendRecv);
+        let media =
+            Media { kind, endpoint, rtcp: Endpoint::default(), rtcp_mux: false, secure, flow, formats };
+        Some(Self { media, level: Level::default(), rtcp: None, is_media: is_rtp || is_udptl })
+    }
+
+    #[inline]
+    fn take(&mut self, line: &[u8]) {
+        if let Some(value) = line.strip_prefix(b"a=rtpmap:") {
+            self.map(value);
+        } else if let Some(value) = line.strip_prefix(b"a=rtcp:") {
+            self.rtcp = rtcp_attribute(value).or(self.rtcp);
+        } else if line == b"a=rtcp-mux" {
+            self.media.rtcp_mux = true;
+        } else {
+            self.level.take(line);
+        }
+    }
+
+    /// `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
+    fn map(&mut self, value: &[u8]) -> Option<()> {
+        let mut words = words(value);
+        let payload_type = words.next().and_then(number_of::<u8>)?;
+        let mut encoding = words.next()?.split(|&byte| byte == b'/');
+        let name = CodecName::new(encoding.next()?);
+        let clock = encoding.next().and_then(number_of).unwrap_or_default();
+        let format = self.media.formats.iter_mut().find(|format| format.payload_type == payload_type)?;
+        (format.name, format.clock) = (name, clock);
+        Some(())
+    }
+
+    fn finish(self, session: &Level) -> Media {
+        let mut media = self.media;
+        media.flow = self.level.flow.or(session.flow).unwrap_or_default();
+        if !self.is_media {
+            // MSRP, BFCP, data channels: nothing that could be claimed as this call's media.
+            media.endpoint = Endpoint::default();
+            return media;
+        }
+        let address = self.level.address.or(session.address).unwrap_or_default();
+        let port = media.endpoint.port;
+        media.endpoint = Endpoint::new(address, port);
+        media.rtcp = match self.rtcp {
+            Some((port, given)) => Endpoint::new(given.unwrap_or(address), port),
+            None if media.rtcp_mux || port == 0 => media.endpoint,
+            None => Endpoint::new(address, port.checked_add(1).unwrap_or_default()),
+        };
+        media
+    }
+}
+
+impl MediaKind {
+    fn of(name: &[u8]) -> Self {
+        let names: [(&[u8], Self); 6] = [
+            (b"audio", Self::Audio),
+            (b"video", Self::Video),
+            (b"image", Self::Image),
+            (b"application", Self::Application),
+            (b"text", Self::Text),
+            (b"message", Self::Message),
+        ];
+        names
+            .iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known))
+            .map_or(Self::Other, |&(_, kind)| kind)
+    }
+}
+
+impl Format {
+    /// A payload type with what RFC 3551 says of it; none when it is not one.
+    fn of(word: &[u8]) -> Option<Self> {
+        let payload_type = number_of(word).filter(|&payload_type| payload_type < 128)?;
+        let (name, clock) = static_payload(payload_type).unwrap_or_default();
+        Some(Self { payload_type, clock, name: CodecName::new(name.as_bytes()) })
+    }
+}
+
+/// `<port> [<network type> <address type> <address>]` (RFC 3605 2.1).
+fn rtcp_attribute(value: &[u8]) -> Option<(u16, Option<Address>)> {
+    let value = value.trim_ascii_start();
+    let (port, rest) = value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
+    Some((number_of(port)?, connection_address(rest)))
+}
+
+/// `<network type> <address type> <address>[/<ttl>][/<count>]` (RFC 4566 5.7). A name in place of an address is
+/// the unspecified address: who it is cannot be told without asking the DNS. None when the line is not that.
+fn connection_address(value: &[u8]) -> Option<Address> {
+    let mut words = words(value);
+    let _network = words.next()?;
+    let family = words.next()?;
+    let text = words.next()?.split(|&byte| matches!(byte, b'/' | b'%')).next()?;
+    let literal = std::str::from_utf8(text).ok().and_then(|text| text.parse::<IpAddr>().ok());
+    let nobody =
+        || if family.eq_ignore_ascii_case(b"IP6") { Address::default() } else { Address::v4([0; 4]) };
+    Some(literal.map_or_else(nobody, Address::from))
+}
+
+/// The lines of a description without their ends, CRLF or LF (RFC 4566 5).
+fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (line, after) = rest.split_at_checked(memchr(b'\n', rest).map_or(rest.len(), |at| at + 1))?;
+        rest = after;
+        (!line.is_empty()).then(|| line.trim_ascii_end())
+    })
+}
+
+/// The words of a line.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
+}
+
+/// A decimal number that fits; none for anything else.
+fn number_of<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
+    number(digits)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn media(description: &str) -> Vec<Media> {
+        let mut out = Vec::new();
+        parse_description(description.as_bytes(), &mut out);
+        out
+    }
+
+    fn codecs(media: &Media) -> Vec<(u8, &str, u32)> {
+        media.formats.iter().map(|format| (format.payload_type, format.name.as_str(), format.clock)).collect()
+    }
+
+    fn endpoints(media: &Media) -> (String, String) {
+        (media.endpoint.to_string(), media.rtcp.to_string())
+    }
+
+    /// The example of RFC 4566 5, with the attributes of RFC 3551 and an own connection for the video.
+    #[test]
+    fn session_and_media_level() {
+        let list = media(
+            "v=0\r\no=jdoe 2890844526 2890842807 IN IP4 10.47.16.5\r\ns=SDP Seminar\r\nc=IN IP4 224.2.17.12/127\r\n\
+             t=2873397496 2873404696\r\na=recvonly\r\nm=audio 49170 RTP/AVP 0 9 101\r\na=rtpmap:101 \
+             telephone-event/8000\r\na=fmtp:101 0-15\r\nm=video 51372/2 RTP/AVP 99\r\nc=IN IP4 192.0.2.9\r\n\
+             a=rtpmap:99 h263-1998/90000\r\na=sendrecv\r\n",
+        );
+        assert_eq!(list.len(), 2);
+        assert_eq!(list[0].kind, MediaKind::Audio);
+        assert_eq!(list[0].flow, MediaFlow::RecvOnly);
+        assert_eq!(endpoints(&list[0]), ("224.2.17.12:49170".into(), "224.2.17.12:49171".into()));
+        assert_eq!(codecs(&list[0]), [(0, "PCMU", 8000), (9, "G722", 8000), (101, "telephone-event", 8000)]);
+        assert_eq!(list[1].kind, MediaKind::Video);
+        assert_eq!(list[1].flow, MediaFlow::SendRecv);
+        assert_eq!(endpoints(&list[1]), ("192.0.2.9:51372".into(), "192.0.2.9:51373".into()));
+        assert_eq!(codecs(&list[1]), [(99, "h263-1998", 90000)]);
+    }
+
+    /// RFC 3605 2.1 gives both forms; without an address it is that of the connection.
+    #[test]
+    fn where_rtcp_goes() {
+        for (attribute, rtcp, mux) in [
+            ("a=rtcp:53020", "192.0.2.1:53020", false),
+            ("a=rtcp:53020 IN IP4 126.16.64.4", "126.16.64.4:53020", false),
+            (
+                "a=rtcp:53020 IN IP6 2001:2345:6789:ABCD:EF01:2345:6789:ABCD",
+                "[2001:2345:6789:abcd:ef01:2345:6789:abcd]:53020",
+                false,
+            ),
+            ("a=rtcp:53020 IN", "192.0.2.1:53020", false),
+            ("a=rtcp:", "192.0.2.1:4001", false),
+            ("a=rtcp:99999", "192.0.2.1:4001", false),
+            ("a=rtcp-mux", "192.0.2.1:4000", true),
+            ("a=rtcp-muxer", "192.0.2.1:4001", false),
+        ] {
+            let list = media(&format!("v=0\nc=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 0\n{attribute}\n"));
+            assert_eq!(list[0].rtcp.to_string(), rtcp, "{attribute}");
+            assert_eq!(list[0].rtcp_mux, mux, "{attribute}");
+        }
+    }
+
+    #[test]
+    fn protocols() {
+        for (line, kind, secure, port, formats) in [
+            ("audio 4000 RTP/SAVP 8", MediaKind::Audio, true, 4000, 1),
+            ("AUDIO 9 UDP/TLS/RTP/SAVPF 111 103", MediaKind::Audio, true, 9, 2),
+            ("image 4002 udptl t38", MediaKind::Image, false, 4002, 0),
+            ("image 4002 UDPTL t38", MediaKind::Image, false, 4002, 0),
+            ("message 7394 TCP/MSRP *", MediaKind::Message, false, 0, 0),
+            ("application 9 UDP/DTLS/SCTP webrtc-datachannel", MediaKind::Application, false, 0, 0),
+            ("text 11000 RTP/AVP 98 128 256 x", MediaKind::Text, false, 11000, 1),
+            ("audio 0 RTP/AVP 0", MediaKind::Audio, false, 0, 1),
+            ("control 4000 RTP/AVP 0", MediaKind::Other, false, 4000, 1),
+        ] {
+            let list = media(&format!("v=0\r\nc=IN IP4 192.0.2.1\r\nm={line}\r\n"));
+            assert_eq!(list.len(), 1, "{line}");
+            assert_eq!((list[0].kind, list[0].secure), (kind, secure), "{line}");
+            assert_eq!((list[0].endpoint.port, list[0].formats.len()), (port, formats), "{line}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        for (line, address) in [
+            ("IN IP4 0.0.0.0", "0.0.0.0"),
+            ("IN IP6 2201:056D::112E:144A:1E24", "2201:56d::112e:144a:1e24"),
+            ("IN IP6 FF15::101/3", "ff15::101"),
+            ("IN IP6 fe80::1%eth0", "fe80::1"),
+            ("IN IP4 media.example.com", "0.0.0.0"),
+            ("IN IP6 media.example.com", "::"),
+            ("IN IP4", "::"),
+            ("", "::"),
+        ] {
+            let list = media(&format!("v=0\r\nm=audio 4000 RTP/AVP 0\r\nc={line}\r\n"));
+            assert_eq!(list[0].endpoint.address.to_string(), address, "{line}");
+        }
+    }
+
+    /// A broken `m=` line ends the section before it: its attributes are not that section's.
+    #[test]
+    fn broken_media_lines() {
+        let list = media(
+            "v=0\nc=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 8\nm=video x RTP/AVP 31\nc=IN IP4 9.9.9.9\na=inactive\n",
+        );
+        assert_eq!(list.len(), 1);
+        assert_eq!(endpoints(&list[0]).0, "192.0.2.1:4000");
+        assert_eq!(list[0].flow, MediaFlow::SendRecv);
+        assert!(media("m=\nm=audio\nm=audio 1\nm=audio 70000 RTP/AVP 0\n").is_empty());
+    }
+
+    #[test]
+    fn is_bounded() {
+        let section = format!("m=audio 65535 RTP/AVP{}\n", " 0".repeat(100));
+        let list = media(&section.repeat(100));
+        assert_eq!(list.len(), MAX_MEDIA);
+        assert!(list.iter().all(|media| media.formats.len() == MAX_FORMATS && media.rtcp.port == 0));
+        let long = media("m=audio 1 RTP/AVP 96\na=rtpmap:96 a-name-longer-than-sixteen/4294967296\n");
+        assert_eq!(codecs(&long[0]), [(96, "a-name-longer-th", 0)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn takes_any_bytes(bytes in proptest::collection::vec(proptest::sample::select(&b"m=ca:rtp/ 019IN46\r\n%.AVP\xff"[..]), 0..300)) {
+            let mut out = Vec::new();
+            parse_description(&bytes, &mut out);
+            proptest::prop_assert!(out.len() <= MAX_MEDIA);
+        }
+    }
 }
