@@ -8,6 +8,7 @@
 //! ```
 
 pub mod time;
+mod counters;
 
 pub mod capture;
 pub mod decode;
@@ -15,6 +16,11 @@ pub mod defrag;
 pub mod flow;
 pub mod reassembly;
 pub mod sip;
+pub mod media;
 pub mod call;
 pub mod sink;
+pub mod config;
 pub mod pipeline;
+pub mod cli;
+pub mod app;
+pub mod exit_code;

@@ -1,3 +1,5 @@
 //! The `lippycat` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    lippycat::app::run(std::env::args_os().collect()).into()
+}

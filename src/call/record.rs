@@ -43,6 +43,33 @@ pub enum CallResult {
     Open,
 }
 
+impl CallResult {
+    /// All of them, in the order of the summary.
+    pub const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Failed,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::Busy,
+        Self::Redirected,
+        Self::Open,
+    ];
+
+    /// The word used in summaries, records and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Busy => "busy",
+            Self::Redirected => "redirected",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

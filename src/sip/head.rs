@@ -75,7 +75,7 @@ impl ContentLength {
 pub struct Faults(pub u16);
 
 impl Faults {
-    /// Content-Length is not a number or contradicts itself.
+    /// Content-Length is not a number or contradicts itself, or is missing where a stream needs it.
     pub const CONTENT_LENGTH: Self = Self(1);
     /// A datagram is shorter than its Content-Length says.
     pub const TRUNCATED: Self = Self(1 << 1);
@@ -187,8 +187,9 @@ impl Head {
         let after = memchr(b'\n', line).map_or(message.len(), |at| message.len() - line.len() + at + 1);
         let mut lines = Lines::new(message, after);
         for line in lines.by_ref() {
-            if let Some((name, value)) = split(line) {
-                head.field(message, Name::of(name), value);
+            match split(line) {
+                Some((name, value)) => head.field(message, Name::of(name), value),
+                None => head.faults.add(Faults::HEADER),
             }
         }
         if !lines.is_closed() {
@@ -316,27 +317,29 @@ impl Head {
         }
     }
 
-    /// The body is what follows the empty line; in a datagram Content-Length bounds it.
+    /// The body is what follows the empty line, as far as Content-Length says. Without a Content-Length that can be
+    /// believed it is the rest of a datagram (RFC 3261 18.3), and nothing of a stream.
     fn take_body(&mut self, message: &[u8], start: usize, datagram: bool) {
         let there = message.len().saturating_sub(start);
-        let mut length = there;
-        if datagram && let ContentLength::Given(given) = self.content_length {
-            let given = usize::try_from(given).unwrap_or(usize::MAX);
-            length = given.min(there);
-            if given > there {
-                self.faults.add(Faults::TRUNCATED);
-            } else if given < there {
-                self.faults.add(Faults::EXTRA_BYTES);
-            }
+        let announced = match self.content_length {
+            ContentLength::Given(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            _ if datagram => there,
+            _ => 0,
+        };
+        if datagram && announced > there {
+            self.faults.add(Faults::TRUNCATED);
+        } else if datagram && announced < there {
+            self.faults.add(Faults::EXTRA_BYTES);
         }
-        self.body = Span { start: narrow(start), length: narrow(length) };
+        let believed = matches!(self.content_length, ContentLength::Given(_));
+        if self.content_length == ContentLength::Invalid || (!believed && !datagram) {
+            self.faults.add(Faults::CONTENT_LENGTH);
+        }
+        self.body = Span { start: narrow(start), length: narrow(announced.min(there)) };
     }
 
     /// What can be told only when all fields have been seen.
     fn check(&mut self, message: &[u8]) {
-        if self.content_length == ContentLength::Invalid {
-            self.faults.add(Faults::CONTENT_LENGTH);
-        }
         if self.call_id.is_empty() {
             self.faults.add(Faults::NO_CALL_ID);
         }

@@ -2,7 +2,7 @@
 
 /// Encoding name and RTP clock rate in Hz of a static payload type.
 #[must_use]
-pub const fn static_payload(payload_type: u8) -> Option<(&'static str, u32)> {
+pub(super) const fn static_payload(payload_type: u8) -> Option<(&'static str, u32)> {
     Some(match payload_type {
         0 => ("PCMU", 8000),
         3 => ("GSM", 8000),

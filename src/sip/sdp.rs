@@ -254,9 +254,19 @@ impl Format {
     /// A payload type with what RFC 3551 says of it; none when it is not one.
     fn of(word: &[u8]) -> Option<Self> {
         let payload_type = number_of(word).filter(|&payload_type| payload_type < 128)?;
-        let (name, clock) = static_payload(payload_type).unwrap_or_default();
-        Some(Self { payload_type, clock, name: CodecName::new(name.as_bytes()) })
+        Some(static_format(payload_type).unwrap_or(Self {
+            payload_type,
+            clock: 0,
+            name: CodecName::default(),
+        }))
     }
+}
+
+/// What RFC 3551 section 6 says of a static payload type.
+#[must_use]
+pub fn static_format(payload_type: u8) -> Option<Format> {
+    let (name, clock) = static_payload(payload_type)?;
+    Some(Format { payload_type, clock, name: CodecName::new(name.as_bytes()) })
 }
 
 /// `<port> [<network type> <address type> <address>]` (RFC 3605 2.1).

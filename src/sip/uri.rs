@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use super::header::{NameAddress, number};
+
 /// The scheme, without its colon; none when what stands before the first colon cannot be one.
 #[must_use]
 pub fn scheme(uri: &[u8]) -> Option<&[u8]> {
@@ -11,13 +13,20 @@ pub fn scheme(uri: &[u8]) -> Option<&[u8]> {
     (first.is_ascii_alphabetic() && rest.iter().all(tail)).then_some(scheme)
 }
 
-/// The user of a `sip:` or `sips:` URI without password, or the number of a `tel:` URI without parameters.
+/// The URI in the value of a header field like From: without display name, brackets and the field's parameters.
+#[must_use]
+pub fn addr_spec(value: &[u8]) -> &[u8] {
+    NameAddress::parse(value).uri
+}
+
+/// The user of a `sip:` or `sips:` URI without its password and parameters (`+1212;phone-context=x` is the number
+/// alone), or the number of a `tel:` URI. Only the first `@` counts.
 #[must_use]
 pub fn user_part(uri: &[u8]) -> Option<&[u8]> {
     let (kind, rest) = dissect(uri)?;
     let user = match kind {
         Kind::Telephone => until(rest, b';'),
-        Kind::Sip => until(rest.get(..memchr(b'@', rest)?)?, b':'),
+        Kind::Sip => until(until(rest.get(..memchr(b'@', rest)?)?, b':'), b';'),
     };
     (!user.is_empty()).then_some(user)
 }
@@ -35,7 +44,7 @@ pub fn port(uri: &[u8]) -> Option<u16> {
     let (_, after) = host_and_port(uri)?;
     let digits = after.strip_prefix(b":")?;
     let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-    super::header::number(digits.get(..end)?).and_then(|port| port.try_into().ok())
+    number(digits.get(..end)?).and_then(|port| port.try_into().ok())
 }
 
 /// What records call the party: the user part, or else the whole URI.
@@ -96,16 +105,11 @@ mod tests {
             ),
             ("sip:alice@192.0.2.4", Some("alice"), Some("192.0.2.4"), None),
             ("sip:atlanta.com;method=REGISTER?to=alice%40atlanta.com", None, Some("atlanta.com"), None),
-            ("sip:alice;day=tuesday@atlanta.com", Some("alice;day=tuesday"), Some("atlanta.com"), None),
+            ("sip:alice;day=tuesday@atlanta.com", Some("alice"), Some("atlanta.com"), None),
             ("SIP:%61lice@atlanta.com:5061", Some("%61lice"), Some("atlanta.com"), Some(5061)),
             ("tel:+1-201-555-0123", Some("+1-201-555-0123"), None, None),
             ("tel:7042;phone-context=example.com", Some("7042"), None, None),
-            (
-                "sip:user;par=u%40example.net@example.com",
-                Some("user;par=u%40example.net"),
-                Some("example.com"),
-                None,
-            ),
+            ("sip:user;par=u%40example.net@example.com", Some("user"), Some("example.com"), None),
             (
                 "sip:sips%3Auser%40example.com@example.net",
                 Some("sips%3Auser%40example.com"),
@@ -116,6 +120,7 @@ mod tests {
             ("sip:user@[2001:db8:::1]", Some("user"), Some("2001:db8:::1"), None),
             ("sip:user@host:99999", Some("user"), Some("host"), None),
             ("sip:@host", None, Some("host"), None),
+            ("sip:a@host?subject=b@c", Some("a"), Some("host"), None),
             ("soap.beep://192.0.2.103:3002", None, None, None),
             ("isbn:2983792873", None, None, None),
             ("user@host", None, None, None),
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn strange_user() {
         let uri: &[u8] = b"sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com";
-        assert_eq!(user_part(uri), Some(&b"1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*"[..]));
+        assert_eq!(user_part(uri), Some(&b"1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/"[..]));
         assert_eq!(host(uri), Some(&b"example.com"[..]));
     }
 }

@@ -1,0 +1,48 @@
+# lippycat: `make demo` shows it, `make test` checks everything that CI checks.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/lippycat
+PREFIX ?= /usr/local
+DEMO := $(TARGET)/demo
+
+.PHONY: help
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: deps
+deps: # what a build needs that cargo does not bring; silent when all is there
+	@packaging/install-build-deps
+
+.PHONY: build
+build: deps ## the release binary
+	$(CARGO) build --release --locked
+
+.PHONY: demo
+demo: build ## analyses a shipped capture: its calls, a ladder, a PCAP per call
+	@packaging/demo $(BINARY) $(DEMO) </dev/null
+
+.PHONY: test
+test: deps ## everything that CI checks
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --quiet
+	$(CARGO) build --release --locked
+	packaging/test-install $(BINARY)
+	$(CARGO) test --locked --no-fail-fast </dev/null
+
+.PHONY: bench
+bench: build ## CPU seconds as a ratio to tcpdump's (benches/README.md)
+	benches/ratio.sh $(BINARY)
+
+.PHONY: install
+install: build ## into $(PREFIX): binary, man pages, completions
+	packaging/install $(BINARY) "$(DESTDIR)$(PREFIX)"
+
+.PHONY: clean
+clean: ## what was built
+	$(CARGO) clean

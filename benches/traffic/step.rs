@@ -1,0 +1,127 @@
+//! One message of a dialog, before it is text.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Invite,
+    Ack,
+    Bye,
+    Cancel,
+    Register,
+    Options,
+    Prack,
+    Update,
+}
+
+impl Method {
+    /// As the request line has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Invite => "INVITE",
+            Self::Ack => "ACK",
+            Self::Bye => "BYE",
+            Self::Cancel => "CANCEL",
+            Self::Register => "REGISTER",
+            Self::Options => "OPTIONS",
+            Self::Prack => "PRACK",
+            Self::Update => "UPDATE",
+        }
+    }
+}
+
+/// What a message means for the ledger's list of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    None,
+    Start,
+    Ringing,
+    Answered,
+    /// The dialog is confirmed: media may begin.
+    Confirmed,
+    End,
+}
+
+/// One message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Nanoseconds after the dialog's begin.
+    pub(crate) at: u64,
+    /// The method of the request, or of the request that is answered.
+    pub(crate) method: Method,
+    /// The status code of a response; none for a request.
+    pub(crate) code: Option<u16>,
+    /// Sent by the end that opened the dialog.
+    pub(crate) forward: bool,
+    pub(crate) cseq: u32,
+    /// Number of the client transaction within the dialog.
+    pub(crate) branch: u16,
+    /// Which of the called parties' tags the message has; 0 is none.
+    pub(crate) leg: u8,
+    pub(crate) sdp: bool,
+    pub(crate) credentials: bool,
+    /// Padded beyond the MTU.
+    pub(crate) large: bool,
+    /// The same message was sent before.
+    pub(crate) repeated: bool,
+    pub(crate) mark: Mark,
+}
+
+impl Step {
+    /// A request of the end that opened the dialog.
+    pub(crate) fn request(method: Method, cseq: u32, branch: u16) -> Self {
+        Self {
+            at: 0,
+            method,
+            code: None,
+            forward: true,
+            cseq,
+            branch,
+            leg: 0,
+            sdp: false,
+            credentials: false,
+            large: false,
+            repeated: false,
+            mark: Mark::None,
+        }
+    }
+
+    /// The answer to a request: the same transaction, the other way.
+    pub(crate) fn answer(self, code: u16) -> Self {
+        Self {
+            code: Some(code),
+            forward: !self.forward,
+            sdp: false,
+            credentials: false,
+            large: false,
+            mark: Mark::None,
+            ..self
+        }
+    }
+
+    /// With the tag of a called party.
+    pub(crate) fn leg(self, leg: u8) -> Self {
+        Self { leg, ..self }
+    }
+
+    /// With a body.
+    pub(crate) fn sdp(self) -> Self {
+        Self { sdp: true, ..self }
+    }
+
+    /// With a meaning for the ledger.
+    pub(crate) fn mark(self, mark: Mark) -> Self {
+        Self { mark, ..self }
+    }
+
+    /// Sent by the end that did not open the dialog.
+    pub(crate) fn backward(self) -> Self {
+        Self { forward: false, ..self }
+    }
+
+    /// UDP repeats these when an answer is late (RFC 3261 17.1.1.2, 17.1.2.2, 13.3.1.4).
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self.code {
+            None => matches!(self.method, Method::Invite | Method::Bye | Method::Register),
+            Some(code) => code == 200 && self.method == Method::Invite,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! From a command line to an exit code.
+
+mod stages;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use anyhow::Result;
+
+use crate::cli::{
+    self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
+    SniffVoip,
+};
+use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
+use crate::exit_code::ExitCode;
+
+/// Runs the program with these arguments, its own name first.
+#[must_use]
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let outcome = match cli::parse(&arguments) {
+        Ok(cli) => dispatch(&cli, &Environment::of_process()),
+        Err(refusal) => {
+            let code = if refusal.was_asked_for() { ExitCode::Good } else { ExitCode::Usage };
+            refusal.show().map(|()| code).map_err(anyhow::Error::from)
+        }
+    };
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
+    let global = &cli.global;
+    let mut out = io::stdout().lock();
+    match &cli.command {
+        Command::Sniff(SniffCommand::Voip(flags)) => {
+            drop(out);
+            return start_sniffing(flags, global, environment);
+        }
+        Command::Inspect(command) => {
+            drop(out);
+            return start_inspecting(command, global, environment);
+        }
+        Command::Config(ConfigCommand::Generate) => cli::generate(&mut out)?,
+        Command::Config(ConfigCommand::Validate { file }) => {
+            validate(file.as_deref().or(global.config.as_deref()), environment, &mut out)?;
+        }
+        Command::Config(ConfigCommand::Show { json }) => {
+            let loaded = load(global, environment)?;
+            cli::show(loaded, *json, cores(), &mut out)?;
+        }
+        Command::Completions { shell } => cli::completions(*shell, &mut out)?,
+        Command::Man { dir } => cli::man(dir.as_deref(), &mut out)?,
+    }
+    out.flush()?;
+    Ok(ExitCode::Good)
+}
+
+fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment) -> Result<ExitCode> {
+    if flags.validate_config {
+        validate(global.config.as_deref(), environment, &mut io::stdout().lock())?;
+        return Ok(ExitCode::Good);
+    }
+    if flags.read_file.is_empty() {
+        tell("error: live capture is not in this version: give capture files with -r FILE")?;
+        return Ok(ExitCode::Usage);
+    }
+    let mut loaded = load(global, environment)?;
+    flags.apply(&mut loaded.settings);
+    if let Some(idle) = flags.idle_flags(&loaded.settings) {
+        tell(&format!("warning: {idle}"))?;
+    }
+    let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
+    cli::logging::start(config.log);
+    sniff_voip(&config)
+}
+
+fn start_inspecting(
+    command: &InspectCommand,
+    global: &Global,
+    environment: &Environment,
+) -> Result<ExitCode> {
+    let mut loaded = load(global, environment)?;
+    let inputs = match command {
+        InspectCommand::Call(flags) => flags.read_file.clone(),
+        InspectCommand::Calls(flags) => flags.read_file.clone(),
+    };
+    let color = global.color.unwrap_or_default();
+    let run = Run { inputs, color, quiet: global.quiet, ..Run::default() };
+    let config = config::resolve(&mut loaded.settings, run, cores());
+    cli::logging::start(config.log);
+    match command {
+        InspectCommand::Call(flags) => inspect_call(&config, flags),
+        InspectCommand::Calls(flags) => inspect_calls(&config, flags),
+    }
+}
+
+/// Follows the calls in the capture files of `config`.
+///
+/// # Errors
+/// When nothing could be read or written at all.
+fn sniff_voip(config: &Config) -> Result<ExitCode> {
+    struct Nobody;
+    impl crate::call::Listener for Nobody {
+        fn wants(&self) -> crate::call::Wants {
+            crate::call::Wants::default()
+        }
+        fn opened(&mut self, _: u32, _: &crate::call::About<'_>) {}
+        fn message(&mut self, _: u32, _: &crate::call::Delivery<'_>) {}
+        fn media(&mut self, _: u32, _: &crate::call::MediaFrame<'_>) {}
+        fn event(&mut self, _: u32, _: &crate::call::CallEvent) {}
+        fn closed(&mut self, _: u32, _: bool, _: Option<crate::call::CallRecord>) {}
+    }
+    let (mut source, errors) = crate::capture::file::open(&config.run.inputs);
+    for e in errors {
+        tell(&e.to_string())?;
+    }
+    let settings = stages::settings(config, false)?;
+    let outcome =
+        crate::pipeline::run(&mut source, settings, &mut Nobody, &mut |_| crate::pipeline::Continue::Yes);
+    tell(&format!("{outcome:#?}"))?;
+    Ok(ExitCode::Good)
+}
+
+/// Shows the messages of one call.
+///
+/// # Errors
+/// When nothing could be read.
+fn inspect_call(_config: &Config, _flags: &InspectCall) -> Result<ExitCode> {
+    anyhow::bail!("reading captures is not wired up yet")
+}
+
+/// Lists the calls.
+///
+/// # Errors
+/// When nothing could be read.
+fn inspect_calls(_config: &Config, _flags: &InspectCalls) -> Result<ExitCode> {
+    anyhow::bail!("reading captures is not wired up yet")
+}
+
+/// File and environment, with the flags that every command has laid over them; warnings are told.
+fn load(global: &Global, environment: &Environment) -> Result<Loaded> {
+    let mut loaded = config::load(global.config.as_deref(), environment)?;
+    loaded.warnings.iter().try_for_each(|warning| tell(&format!("warning: {warning}")))?;
+    global.apply(&mut loaded.settings);
+    Ok(loaded)
+}
+
+/// Warnings go to stderr, the verdict to stdout.
+fn validate(file: Option<&Path>, environment: &Environment, out: &mut impl Write) -> Result<()> {
+    let told = cli::validate(file, environment)?;
+    if let Some((verdict, warnings)) = told.split_last() {
+        warnings.iter().try_for_each(|warning| tell(&format!("warning: {warning}")))?;
+        writeln!(out, "{verdict}")?;
+    }
+    Ok(())
+}
+
+/// Says why it failed and chooses the code. A reader that went away is no failure.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if kind == Some(io::ErrorKind::BrokenPipe) {
+        return ExitCode::Good;
+    }
+    // A stderr that cannot be written to leaves the exit code to speak.
+    let _ = match error.downcast_ref::<ConfigError>() {
+        // Each problem has its place in front, as editors and scripts expect it.
+        Some(ConfigError::Invalid(problems)) => problems.iter().try_for_each(|problem| {
+            tell(&if problem.warning { format!("warning: {problem}") } else { problem.to_string() })
+        }),
+        _ => tell(&format!("error: {error:#}")),
+    };
+    let denied = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_permission);
+    if denied || kind == Some(io::ErrorKind::PermissionDenied) {
+        ExitCode::NotPermitted
+    } else {
+        ExitCode::No
+    }
+}
+
+fn tell(line: &str) -> io::Result<()> {
+    writeln!(io::stderr().lock(), "{line}")
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, std::num::NonZero::get)
+}

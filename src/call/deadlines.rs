@@ -1,0 +1,142 @@
+//! When to look at a call again: a wheel of one-second slots over packet time.
+//!
+//! Setting a deadline is a store into the call; an entry is added to the wheel only when none stands early
+//! enough. An entry that fires too early for its call is simply armed again.
+
+use crate::time::Timestamp;
+
+/// Slots of the wheel; a deadline further away fires early and is armed again.
+const SLOTS: u64 = 16_384;
+
+/// A call's place in the wheel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Armed {
+    /// When the call is due.
+    pub(crate) due: Timestamp,
+    /// The wheel holds an entry for it, and `second` is that of the earliest.
+    set: bool,
+    second: u64,
+}
+
+/// One entry of the wheel: which call it is for. It is left over when the generation is another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    second: u64,
+}
+
+/// What to do with a call whose entry fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fired {
+    /// It is due.
+    Due,
+    /// Not yet: it was armed again, or the entry was left over.
+    Not,
+}
+
+/// The wheel.
+#[derive(Debug)]
+pub(crate) struct Deadlines {
+    wheel: Vec<Vec<Entry>>,
+    /// The next second to fire.
+    next: u64,
+}
+
+impl Deadlines {
+    pub(crate) fn new() -> Self {
+        Self { wheel: (0..SLOTS).map(|_| Vec::new()).collect(), next: 0 }
+    }
+
+    /// Makes a call due at `due`, wherever it was due before.
+    pub(crate) fn set(&mut self, slot: u32, generation: u32, armed: &mut Armed, due: Timestamp) {
+        armed.due = due;
+        // Rounded up: an entry never fires before its call is due, except when the deadline is beyond the wheel.
+        let second = due.seconds().saturating_add(1).clamp(self.next, self.next.saturating_add(SLOTS - 1));
+        if armed.set && armed.second <= second {
+            return;
+        }
+        armed.set = true;
+        armed.second = second;
+        self.push(Entry { slot, generation, second });
+    }
+
+    /// Tells the wheel where packet time begins. To be called before anything is set.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
+        self.next = now.seconds();
+    }
+
+    /// Takes the entries due up to `now`, in the order of their seconds and then of their making.
+    pub(crate) fn expire(&mut self, now: Timestamp, fired: &mut Vec<Entry>) {
+        let end = now.seconds();
+        if end < self.next {
+            return;
+        }
+        // Every entry lies within one turn of the wheel from `next`, so one turn takes them all.
+        let turn = (end - self.next).saturating_add(1).min(SLOTS);
+        for second in self.next..self.next.saturating_add(turn) {
+            if let Some(slot) = self.wheel.get_mut((second % SLOTS) as usize) {
+                fired.append(slot);
+            }
+        }
+        self.next = end.saturating_add(1);
+    }
+
+    /// Decides about an entry that fired for a live call.
+    pub(crate) fn fired(&mut self, entry: Entry, armed: &mut Armed, now: Timestamp) -> Fired {
+        if !armed.set || armed.second != entry.second {
+            return Fired::Not;
+        }
+        armed.set = false;
+        if armed.due <= now {
+            return Fired::Due;
+        }
+        let due = armed.due;
+        self.set(entry.slot, entry.generation, armed, due);
+        Fired::Not
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if let Some(slot) = self.wheel.get_mut((entry.second % SLOTS) as usize) {
+            slot.push(entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fire(wheel: &mut Deadlines, armed: &mut Armed, now: u64) -> bool {
+        let mut fired = Vec::new();
+        let now = Timestamp::new(now, 0);
+        wheel.expire(now, &mut fired);
+        fired.into_iter().any(|entry| wheel.fired(entry, armed, now) == Fired::Due)
+    }
+
+    fn wheel() -> (Deadlines, Armed) {
+        let mut wheel = Deadlines::new();
+        wheel.begin(Timestamp::new(1_000_000, 0));
+        (wheel, Armed::default())
+    }
+
+    #[test]
+    fn fires_once_and_not_early() {
+        let (mut wheel, mut armed) = wheel();
+        wheel.set(1, 0, &mut armed, Timestamp::new(1_000_032, 1));
+        assert!(!fire(&mut wheel, &mut armed, 1_000_032));
+        assert!(fire(&mut wheel, &mut armed, 1_000_033));
+        assert!(!fire(&mut wheel, &mut armed, 1_000_100));
+    }
+
+    #[test]
+    fn a_deadline_can_move_both_ways_and_beyond_the_wheel() {
+        let (mut wheel, mut armed) = wheel();
+        wheel.set(1, 0, &mut armed, Timestamp::new(1_100_000, 0));
+        wheel.set(1, 0, &mut armed, Timestamp::new(1_000_010, 0));
+        wheel.set(1, 0, &mut armed, Timestamp::new(1_090_000, 0));
+        assert!(!fire(&mut wheel, &mut armed, 1_000_020));
+        assert!(!fire(&mut wheel, &mut armed, 1_080_000));
+        assert!(fire(&mut wheel, &mut armed, 1_090_001));
+    }
+}

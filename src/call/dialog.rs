@@ -1,0 +1,516 @@
+//! One dialog, from its first message to its record: what it knows, and what a message does to it.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::deadlines::Armed;
+use super::record::{CallKind, CallResult, CallState, EndedBy};
+use super::seen::{Copy, Seen};
+use crate::flow::Endpoint;
+use crate::media::StreamReport;
+use crate::sip::sdp::CodecName;
+use crate::sip::{Head, Message, Method, Span, StartLine};
+use crate::time::Timestamp;
+
+/// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, a call that ended is past its last
+/// retransmission.
+pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(32);
+
+/// Timer C (RFC 3261 16.6): a call that rings this long without a word more has failed.
+const RINGING_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Text kept per dialog; a header longer than its share is cut.
+const MAX_TEXT: usize = 16 * 1024;
+
+/// Longest text kept of one header field.
+const MAX_VALUE: usize = 1024;
+
+/// Different User-Agent values, codecs and To-tags kept.
+const MAX_KINDS: usize = 8;
+
+/// Media endpoints that one dialog may announce.
+const MAX_ENDPOINTS: usize = 32;
+
+/// A dialog as the tracker holds it. Slots are used again with their memory.
+#[derive(Debug, Default)]
+pub(crate) struct Dialog {
+    pub(crate) hash: u64,
+    pub(crate) generation: u32,
+    /// Which dialog of the run it is.
+    pub(crate) number: u64,
+    pub(crate) in_use: bool,
+    /// The filter asks for it.
+    pub(crate) wanted: bool,
+    /// A message matched the filter.
+    pub(crate) matched: bool,
+    pub(crate) armed: Armed,
+    pub(crate) kind: Option<CallKind>,
+    pub(crate) state: Option<CallState>,
+    pub(crate) result: Option<CallResult>,
+    pub(crate) ended_by: Option<EndedBy>,
+    pub(crate) method: Method,
+    /// CSeq number of the latest initial request.
+    cseq: u32,
+    branch: u64,
+    pub(crate) status: u16,
+    cancelled: bool,
+    pub(crate) challenged: bool,
+    pub(crate) authenticated: bool,
+    request_seen: bool,
+    pub(crate) transports: u8,
+    pub(crate) start: Timestamp,
+    pub(crate) last: Timestamp,
+    /// When the attempt last got anywhere: sent, sent anew, challenged or ringing.
+    progress: Timestamp,
+    pub(crate) ringing: Option<Timestamp>,
+    pub(crate) answered: Option<Timestamp>,
+    pub(crate) end: Option<Timestamp>,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+    pub(crate) messages: u64,
+    pub(crate) retransmissions: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) reinvites: u32,
+    pub(crate) updates: u32,
+    /// CSeq of the latest re-INVITE or UPDATE counted, so that its other hops do not count again.
+    changed_at: u64,
+    seen: Seen,
+    text: Vec<u8>,
+    call_id: Span,
+    from: Span,
+    from_tag: Span,
+    to: Span,
+    request_uri: Span,
+    token: Span,
+    reason: Span,
+    end_reason: Span,
+    agents: SmallVec<[Span; 2]>,
+    pub(crate) answer_tags: SmallVec<[u64; 2]>,
+    pub(crate) codecs: SmallVec<[CodecName; 2]>,
+    /// RTP endpoints announced, in order, then used to report streams.
+    pub(crate) endpoints: SmallVec<[Endpoint; 4]>,
+    /// RTCP endpoints that are not RTP endpoints too.
+    pub(crate) rtcp_endpoints: SmallVec<[Endpoint; 4]>,
+    pub(crate) archived: Vec<StreamReport>,
+    pub(crate) moved: (u64, u64),
+}
+
+/// What happened to a dialog, as far as others want to hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Ringing,
+    Answered,
+    Ended,
+}
+
+/// A message as the dialog looks at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) head: &'a Head,
+    pub(crate) bytes: &'a [u8],
+    /// Hash of the topmost branch.
+    pub(crate) branch: u64,
+    /// Hash of the To-tag.
+    pub(crate) to_tag: u64,
+}
+
+impl Look<'_> {
+    fn method(&self) -> Option<Method> {
+        match self.head.start {
+            StartLine::Request { method, .. } => Some(method),
+            StartLine::Response { .. } => None,
+        }
+    }
+
+    /// The method that the message is about: its own, or that of the request it answers.
+    pub(crate) fn about(&self) -> Method {
+        self.method().unwrap_or(self.head.cseq_method)
+    }
+
+    fn is_initial(&self) -> bool {
+        self.head.to_tag.is_empty()
+    }
+}
+
+impl Dialog {
+    /// Empties the slot for its next tenant.
+    pub(crate) fn reset(&mut self, hash: u64) {
+        let mut text = std::mem::take(&mut self.text);
+        let mut archived = std::mem::take(&mut self.archived);
+        text.clear();
+        archived.clear();
+        self.seen.clear();
+        let seen = std::mem::take(&mut self.seen);
+        let generation = self.generation.wrapping_add(1);
+        *self = Self { hash, generation, in_use: true, text, archived, seen, ..Self::default() };
+    }
+
+    /// Begins the dialog with its first message.
+    pub(crate) fn begin(&mut self, look: &Look<'_>) {
+        let (head, message) = (look.head, look.message);
+        self.start = message.timestamp;
+        self.last = message.timestamp;
+        self.progress = message.timestamp;
+        let kind = kind_of(look.about());
+        self.kind = Some(kind);
+        // A call whose INVITE was before the capture still is decided by the answers to it.
+        self.method = if kind == CallKind::Call { Method::Invite } else { look.about() };
+        self.state = Some(CallState::Calling);
+        self.call_id = self.keep(head.call_id.of(look.bytes));
+        self.from = self.keep(head.from_uri.of(look.bytes));
+        self.from_tag = self.keep(head.from_tag.of(look.bytes));
+        self.to = self.keep(head.to_uri.of(look.bytes));
+        (self.source, self.destination) = match head.start {
+            StartLine::Request { token, uri, .. } => {
+                self.request_seen = true;
+                self.token = self.keep(token.of(look.bytes));
+                self.request_uri = self.keep(uri.of(look.bytes));
+                (message.source, message.destination)
+            }
+            StartLine::Response { .. } => {
+                self.token = self.keep(head.cseq_token.of(look.bytes));
+                (message.destination, message.source)
+            }
+        };
+        self.cseq = head.cseq;
+        self.branch = look.branch;
+    }
+
+    /// Whether this message, though it has the Call-ID of this dialog, begins another one: an initial INVITE
+    /// whose From-tag, or CSeq and branch, is new, after the call ended.
+    pub(crate) fn is_reused_by(&self, look: &Look<'_>) -> bool {
+        if self.state != Some(CallState::Ended) || look.method() != Some(Method::Invite) || !look.is_initial()
+        {
+            return false;
+        }
+        let other_tag = look.head.from_tag.of(look.bytes) != self.from_tag.of(&self.text);
+        other_tag || (look.head.cseq != self.cseq && look.branch != self.branch)
+    }
+
+    /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself.
+    pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64) -> (Copy, Option<Step>) {
+        let is_datagram = matches!(look.message.transport, crate::sip::SipTransport::Udp);
+        let now = look.message.timestamp;
+        let copy = self.seen.observe(identity, now, is_datagram);
+        self.last = self.last.max(now);
+        self.transports |= 1 << look.message.transport as u8;
+        match copy {
+            Copy::Duplicate => {
+                self.duplicates += 1;
+                return (copy, None);
+            }
+            Copy::Retransmission => self.retransmissions += 1,
+            Copy::First => {}
+        }
+        self.messages += 1;
+        if matches!(look.head.start, StartLine::Response { status: 101..=199, .. }) {
+            self.progress = now;
+        }
+        if copy == Copy::Retransmission {
+            return (copy, None);
+        }
+        self.note_agent(look);
+        let step = match look.head.start {
+            StartLine::Request { method, .. } => self.request(look, method),
+            StartLine::Response { status, reason } => self.response(look, status, reason),
+        };
+        (copy, step)
+    }
+
+    fn request(&mut self, look: &Look<'_>, method: Method) -> Option<Step> {
+        let head = look.head;
+        if !self.request_seen {
+            self.request_seen = true;
+            if let StartLine::Request { token, uri, .. } = head.start {
+                self.token = self.keep(token.of(look.bytes));
+                self.request_uri = self.keep(uri.of(look.bytes));
+            }
+        }
+        self.authenticated |= self.challenged && head.credentials && method == self.method;
+        match method {
+            Method::Invite if look.is_initial() => self.invite(look),
+            Method::Invite => self.reinvites += self.is_new_change(look),
+            Method::Update => self.updates += self.is_new_change(look),
+            Method::Cancel if self.state != Some(CallState::Ended) => self.cancelled = true,
+            Method::Bye => return self.bye(look),
+            other if other == self.method && head.cseq > self.cseq => self.repeat(look),
+            _ => {}
+        }
+        None
+    }
+
+    /// An initial INVITE: the first, another hop of it, or the next try after a challenge.
+    fn invite(&mut self, look: &Look<'_>) {
+        if self.kind != Some(CallKind::Call) {
+            // The Call-ID began with another method (a REGISTER, an OPTIONS): from here on it is a call.
+            self.kind = Some(CallKind::Call);
+            self.method = Method::Invite;
+            self.start = look.message.timestamp;
+            self.status = 0;
+            self.result = None;
+            self.end = None;
+            self.state = Some(CallState::Calling);
+        }
+        if look.head.cseq > self.cseq {
+            self.repeat(look);
+        }
+    }
+
+    /// The request was sent anew, with another CSeq number.
+    fn repeat(&mut self, look: &Look<'_>) {
+        self.cseq = look.head.cseq;
+        self.branch = look.branch;
+        self.progress = look.message.timestamp;
+        if self.answered.is_none() {
+            self.status = 0;
+            self.reason = Span::default();
+        }
+        if self.kind != Some(CallKind::Call) && self.state == Some(CallState::Ended) {
+            self.state = Some(CallState::Calling);
+            self.result = None;
+            self.end = None;
+        }
+    }
+
+    fn is_new_change(&mut self, look: &Look<'_>) -> u32 {
+        let change = u64::from(look.head.cseq) << 8 | u64::from(look.about() as u8) << 1 | 1;
+        u32::from(std::mem::replace(&mut self.changed_at, change) != change)
+    }
+
+    fn bye(&mut self, look: &Look<'_>) -> Option<Step> {
+        if self.state == Some(CallState::Ended) {
+            return None;
+        }
+        let is_caller = look.head.from_tag.of(look.bytes) == self.from_tag.of(&self.text);
+        let by = if is_caller { EndedBy::Caller } else { EndedBy::Callee };
+        self.end_reason = self.keep(look.head.reason.of(look.bytes));
+        // A BYE whose call was not seen to be answered: the answer was not captured, or never came.
+        let result =
+            if self.answered.is_some() || self.status == 0 { CallResult::Success } else { self.outcome() };
+        Some(self.finish(look.message.timestamp, result, Some(by)))
+    }
+
+    fn response(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
+        let head = look.head;
+        if head.cseq_method != self.method || self.state == Some(CallState::Ended) {
+            return None;
+        }
+        if !head.to_tag.is_empty() && self.method == Method::Invite && self.answered.is_none() {
+            self.note_answer_tag(look);
+        }
+        let now = look.message.timestamp;
+        match status {
+            0..=100 => None,
+            101..=199 => {
+                let is_first = self.ringing.is_none() && self.answered.is_none();
+                self.ringing = self.ringing.or(Some(now));
+                if self.state == Some(CallState::Calling) {
+                    self.state = Some(CallState::Ringing);
+                }
+                is_first.then_some(Step::Ringing)
+            }
+            // The challenge to a request that was sent anew since.
+            401 | 407 if head.cseq != self.cseq && self.request_seen => None,
+            200..=299 => self.success(look, status, reason),
+            _ => self.failure(look, status, reason),
+        }
+    }
+
+    fn success(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
+        if self.answered.is_some() {
+            return None;
+        }
+        self.status = status;
+        self.reason = self.keep(reason.of(look.bytes));
+        let now = look.message.timestamp;
+        if self.kind != Some(CallKind::Call) {
+            return Some(self.finish(now, CallResult::Success, None));
+        }
+        self.answered = Some(now);
+        self.state = Some(CallState::Confirmed);
+        Some(Step::Answered)
+    }
+
+    fn failure(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
+        if self.answered.is_some() {
+            return None;
+        }
+        let is_challenge = matches!(status, 401 | 407);
+        // The caller's own hop decides; what a proxy hears from the next one is a hint until then.
+        let decides = !self.request_seen || look.message.destination.address == self.source.address;
+        if self.status == 0 || decides {
+            self.status = status;
+            self.reason = self.keep(reason.of(look.bytes));
+        }
+        if is_challenge {
+            self.challenged = true;
+            self.progress = look.message.timestamp;
+            return None;
+        }
+        if !decides {
+            return None;
+        }
+        self.end_reason = self.keep(look.head.reason.of(look.bytes));
+        let result = self.outcome();
+        let by = match result {
+            CallResult::Cancelled => EndedBy::Caller,
+            CallResult::Timeout => EndedBy::Network,
+            _ => EndedBy::Callee,
+        };
+        Some(self.finish(look.message.timestamp, result, Some(by)))
+    }
+
+    /// What the status code so far makes of an attempt that was not answered.
+    fn outcome(&self) -> CallResult {
+        if self.kind != Some(CallKind::Call) {
+            return if self.status == 0 { CallResult::Timeout } else { CallResult::Failed };
+        }
+        match self.status {
+            0 if self.cancelled => CallResult::Cancelled,
+            0 | 408 => CallResult::Timeout,
+            200..=299 => CallResult::Success,
+            300..=399 => CallResult::Redirected,
+            487 => CallResult::Cancelled,
+            486 | 600 | 603 => CallResult::Busy,
+            _ => CallResult::Failed,
+        }
+    }
+
+    fn finish(&mut self, now: Timestamp, result: CallResult, by: Option<EndedBy>) -> Step {
+        self.state = Some(CallState::Ended);
+        self.result = Some(result);
+        self.end = Some(now);
+        self.ended_by = by;
+        Step::Ended
+    }
+
+    /// When the tracker has to look at the dialog again, should nothing more come.
+    pub(crate) fn due(&self, idle_timeout: Duration) -> Timestamp {
+        match self.state {
+            Some(CallState::Ended) => self.last.after(self.linger(idle_timeout)),
+            Some(CallState::Confirmed) => self.last.after(idle_timeout),
+            Some(CallState::Ringing) => self.progress.after(RINGING_TIMEOUT),
+            Some(CallState::Calling) | None => self.progress.after(TRANSACTION_TIMEOUT),
+        }
+    }
+
+    /// How long an ended dialog waits for what still belongs to it. A subscription lives on between its NOTIFYs.
+    fn linger(&self, idle_timeout: Duration) -> Duration {
+        match self.kind {
+            Some(CallKind::Subscription) => idle_timeout.min(Duration::from_secs(3600)),
+            _ => TRANSACTION_TIMEOUT,
+        }
+    }
+
+    /// Its time is over without a final word: the attempt timed out, or the call went silent.
+    pub(crate) fn time_out(&mut self, idle_timeout: Duration) -> Option<Step> {
+        if self.state == Some(CallState::Ended) {
+            return None;
+        }
+        let at = self.due(idle_timeout);
+        let result = if self.answered.is_some() { CallResult::Success } else { self.outcome() };
+        Some(self.finish(at, result, Some(EndedBy::Network)))
+    }
+
+    fn note_agent(&mut self, look: &Look<'_>) {
+        let agent = look.head.agent.of(look.bytes);
+        let known =
+            self.agents.iter().any(|span| span.of(&self.text) == agent.get(..MAX_VALUE).unwrap_or(agent));
+        if !agent.is_empty() && self.agents.len() < MAX_KINDS && !known {
+            let span = self.keep(agent);
+            self.agents.push(span);
+        }
+    }
+
+    fn note_answer_tag(&mut self, look: &Look<'_>) {
+        let tag = look.to_tag;
+        if self.answer_tags.len() < MAX_KINDS && !self.answer_tags.contains(&tag) {
+            self.answer_tags.push(tag);
+        }
+    }
+
+    /// Remembers an announced endpoint; false when there are too many.
+    pub(crate) fn note_endpoint(&mut self, endpoint: Endpoint, is_rtcp: bool) -> bool {
+        let known = self.endpoints.contains(&endpoint) || self.rtcp_endpoints.contains(&endpoint);
+        let list = if is_rtcp { &mut self.rtcp_endpoints } else { &mut self.endpoints };
+        if !known && list.len() < MAX_ENDPOINTS {
+            list.push(endpoint);
+            return true;
+        }
+        known
+    }
+
+    /// Remembers an announced codec.
+    pub(crate) fn note_codec(&mut self, codec: CodecName) {
+        if !codec.as_str().is_empty() && self.codecs.len() < MAX_KINDS && !self.codecs.contains(&codec) {
+            self.codecs.push(codec);
+        }
+    }
+
+    fn keep(&mut self, value: &[u8]) -> Span {
+        let room = MAX_TEXT.saturating_sub(self.text.len()).min(MAX_VALUE);
+        let value = value.get(..room).unwrap_or(value);
+        let span = Span { start: self.text.len() as u32, length: value.len() as u32 };
+        self.text.extend_from_slice(value);
+        span
+    }
+
+    /// Reads a little of what a message will need, wherever it lies.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        let text = self.text.first().copied().unwrap_or_default();
+        self.hash ^ self.messages ^ self.armed.due.0 ^ u64::from(text)
+    }
+
+    pub(crate) fn call_id(&self) -> &[u8] {
+        self.call_id.of(&self.text)
+    }
+
+    pub(crate) fn from(&self) -> &[u8] {
+        self.from.of(&self.text)
+    }
+
+    pub(crate) fn to(&self) -> &[u8] {
+        self.to.of(&self.text)
+    }
+
+    pub(crate) fn request_uri(&self) -> &[u8] {
+        self.request_uri.of(&self.text)
+    }
+
+    pub(crate) fn token(&self) -> &[u8] {
+        self.token.of(&self.text)
+    }
+
+    pub(crate) fn reason(&self) -> &[u8] {
+        self.reason.of(&self.text)
+    }
+
+    pub(crate) fn end_reason(&self) -> &[u8] {
+        self.end_reason.of(&self.text)
+    }
+
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &[u8]> {
+        self.agents.iter().map(|span| span.of(&self.text))
+    }
+}
+
+const fn kind_of(method: Method) -> CallKind {
+    match method {
+        Method::Invite
+        | Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Refer => CallKind::Call,
+        Method::Register => CallKind::Registration,
+        Method::Options => CallKind::Options,
+        Method::Subscribe | Method::Notify => CallKind::Subscription,
+        Method::Message => CallKind::Message,
+        Method::Publish | Method::Other => CallKind::Other,
+    }
+}

@@ -1,0 +1,77 @@
+//! What the tracker tells those who write things down.
+
+use crate::capture::Packet;
+use crate::pipeline::View;
+use crate::sip::{Message, Messages};
+use crate::time::Timestamp;
+
+use super::record::{CallEvent, CallKind, CallRecord};
+
+/// What a listener wants to hear of; the tracker does not prepare the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// [`Listener::message`] and [`Listener::media`].
+    pub frames: bool,
+    /// [`Listener::event`].
+    pub events: bool,
+    /// Records with [`Listener::closed`].
+    pub records: bool,
+}
+
+/// What is known of a dialog when it begins.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// Call-ID as sent.
+    pub call_id: &'a [u8],
+    /// URI of From.
+    pub from: &'a [u8],
+    /// URI of To.
+    pub to: &'a [u8],
+    /// What kind of dialog.
+    pub kind: CallKind,
+    /// Time of its first message.
+    pub start: Timestamp,
+}
+
+/// A message on its way to its call.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The message.
+    pub message: &'a Message,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// The worker's output that it came in.
+    pub messages: &'a Messages,
+    /// The batch that it came in.
+    pub view: &'a View<'a>,
+}
+
+/// A media frame on its way to its call.
+#[derive(Clone, Copy, Debug)]
+pub struct MediaFrame<'a> {
+    /// What the capture says of it.
+    pub packet: &'a Packet,
+    /// The frame.
+    pub frame: &'a [u8],
+}
+
+/// Hears what happens to calls. `call` names a call until it is closed; then the number is used again.
+pub trait Listener {
+    /// What it wants to hear of. Asked once.
+    fn wants(&self) -> Wants;
+
+    /// A dialog begins.
+    fn opened(&mut self, call: u32, about: &About<'_>);
+
+    /// A message of a call, in capture order.
+    fn message(&mut self, call: u32, delivery: &Delivery<'_>);
+
+    /// A media frame of a call. Those captured before their SDP come late, in their own order.
+    fn media(&mut self, call: u32, frame: &MediaFrame<'_>);
+
+    /// Something happened to a call.
+    fn event(&mut self, call: u32, event: &CallEvent);
+
+    /// A dialog is over and nothing more will come. Without a record it is not one of those to keep.
+    fn closed(&mut self, call: u32, kept: bool, record: Option<CallRecord>);
+}

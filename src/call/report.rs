@@ -1,0 +1,153 @@
+//! A dialog as it is told: its record and its events.
+
+use super::dialog::Dialog;
+use super::record::{CallEvent, CallKind, CallRecord, CallResult, MediaRecord};
+use super::tracker::Tracker;
+use crate::media::{CallRef, StreamReport};
+use crate::sip::{SipTransport, uri};
+use crate::time::Timestamp;
+
+/// Streams told of one call.
+const MAX_STREAMS: usize = 256;
+
+impl Tracker {
+    /// Everything known of a dialog.
+    pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
+        let call = CallRef { slot, generation: dialog.generation };
+        let mut streams = dialog.archived.clone();
+        let (mut rtp, mut rtcp) = dialog.moved;
+        for &endpoint in dialog.endpoints.iter().chain(&dialog.rtcp_endpoints) {
+            let packets = self.media.report(call, endpoint, &mut streams);
+            (rtp, rtcp) = (rtp + packets.0, rtcp + packets.1);
+        }
+        streams.sort_by_key(|stream| (stream.statistics.first, stream.statistics.ssrc));
+        streams.truncate(MAX_STREAMS);
+        CallRecord {
+            media: streams.iter().map(media_record).collect(),
+            rtp_packets: rtp,
+            rtcp_packets: rtcp,
+            ..dialog.record()
+        }
+    }
+}
+
+impl Dialog {
+    /// Keeps a stream that ended before the call did.
+    pub(super) fn archive(&mut self, report: StreamReport) {
+        if self.archived.len() < MAX_STREAMS {
+            self.archived.push(report);
+        }
+    }
+
+    /// What the dialog itself knows; media is the tracker's to add.
+    fn record(&self) -> CallRecord {
+        let is_call = self.kind == Some(CallKind::Call);
+        let last = self.end.unwrap_or(self.last);
+        CallRecord {
+            call_id: text(self.call_id()),
+            kind: self.kind.unwrap_or(CallKind::Other),
+            from: text(uri::display(self.from())),
+            to: text(uri::display(self.to())),
+            request_uri: some_text(self.request_uri()),
+            method: text(self.token()),
+            result: self.result.unwrap_or(CallResult::Open),
+            status_code: (self.status != 0).then_some(self.status),
+            reason: some_text(self.reason()),
+            start: self.start,
+            ringing: self.ringing,
+            answered: self.answered,
+            end: self.end,
+            duration_seconds: self.answered.map(|answered| seconds(answered, last)),
+            setup_seconds: self.answered.map(|answered| seconds(self.start, answered)),
+            post_dial_delay_seconds: self
+                .first_ring()
+                .filter(|_| is_call)
+                .map(|first| seconds(self.start, first)),
+            ended_by: self.ended_by,
+            end_reason: some_text(self.end_reason()),
+            transports: self.transports().collect(),
+            source: self.source,
+            destination: self.destination,
+            user_agents: self.agents().map(text).collect(),
+            media: Vec::new(),
+            media_endpoints: self.endpoints.iter().map(ToString::to_string).collect(),
+            codecs: self.codecs.iter().map(|codec| codec.as_str().to_owned()).collect(),
+            messages: self.messages,
+            retransmissions: self.retransmissions,
+            duplicates: self.duplicates,
+            rtp_packets: 0,
+            rtcp_packets: 0,
+            forks: self.answer_tags.len() as u32,
+            reinvites: self.reinvites,
+            updates: self.updates,
+            authenticated: self.authenticated,
+            pcap: None,
+        }
+    }
+
+    /// A step of this dialog, as it stands now.
+    pub(super) fn event(&self, event: &'static str) -> CallEvent {
+        let is_end = event == "end";
+        let timestamp = match event {
+            "start" => self.start,
+            "end" => self.end.unwrap_or(self.last),
+            _ => self.last,
+        };
+        let is_answer = is_end || event == "answered";
+        CallEvent {
+            timestamp,
+            call_id: text(self.call_id()),
+            kind: self.kind.unwrap_or(CallKind::Other),
+            event,
+            method: text(self.token()),
+            from: text(uri::display(self.from())),
+            to: text(uri::display(self.to())),
+            source: self.source,
+            destination: self.destination,
+            status_code: (is_answer && self.status != 0).then_some(self.status),
+            reason: is_answer.then(|| some_text(self.reason())).flatten(),
+            result: self.result.filter(|_| is_end),
+            duration_seconds: self.answered.filter(|_| is_end).map(|answered| seconds(answered, timestamp)),
+        }
+    }
+
+    fn first_ring(&self) -> Option<Timestamp> {
+        [self.ringing, self.answered].into_iter().flatten().min()
+    }
+
+    fn transports(&self) -> impl Iterator<Item = &'static str> {
+        let seen = self.transports;
+        let used = SipTransport::ALL.into_iter().filter(move |transport| seen & 1 << *transport as u8 != 0);
+        used.map(SipTransport::name)
+    }
+}
+
+fn media_record(stream: &StreamReport) -> MediaRecord {
+    let statistics = &stream.statistics;
+    let codec = statistics.codec.as_str();
+    MediaRecord {
+        ssrc: statistics.ssrc,
+        source: stream.source,
+        destination: stream.destination,
+        payload_type: statistics.payload_type,
+        codec: (!codec.is_empty()).then(|| codec.to_owned()),
+        packets: statistics.packets,
+        lost: statistics.lost(),
+        jitter_ms: statistics.mean_jitter_ms(),
+        max_jitter_ms: statistics.max_jitter_ms(),
+        start: statistics.first,
+        end: statistics.last,
+    }
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.since(from).as_secs_f64()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn some_text(bytes: &[u8]) -> Option<String> {
+    (!bytes.is_empty()).then(|| text(bytes))
+}

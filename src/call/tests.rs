@@ -1,0 +1,593 @@
+//! Calls as RFC 3261 and RFC 3665 draw them, told message by message.
+
+use std::time::Duration;
+
+use super::*;
+use crate::capture::{LinkType, Packet, PacketBatch};
+use crate::flow::{Address, Endpoint};
+use crate::media::Datagram;
+use crate::pipeline::{Bytes, FragmentFrames, Place, View};
+use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
+use crate::time::Timestamp;
+
+#[derive(Default)]
+struct Heard {
+    records: Vec<CallRecord>,
+    events: Vec<(&'static str, String)>,
+    media: Vec<(u32, Vec<u8>)>,
+    messages: Vec<u32>,
+}
+
+impl Listener for Heard {
+    fn wants(&self) -> Wants {
+        Wants { frames: true, events: true, records: true }
+    }
+
+    fn opened(&mut self, _: u32, _: &About<'_>) {}
+
+    fn message(&mut self, call: u32, _: &Delivery<'_>) {
+        self.messages.push(call);
+    }
+
+    fn media(&mut self, call: u32, frame: &MediaFrame<'_>) {
+        self.media.push((call, frame.frame.to_vec()));
+    }
+
+    fn event(&mut self, _: u32, event: &CallEvent) {
+        self.events.push((event.event, event.call_id.clone()));
+    }
+
+    fn closed(&mut self, _: u32, kept: bool, record: Option<CallRecord>) {
+        assert_eq!(kept, record.is_some());
+        self.records.extend(record);
+    }
+}
+
+/// A scene between hosts named by the last byte of their addresses.
+struct Scene {
+    tracker: Tracker,
+    heard: Heard,
+    now: Timestamp,
+}
+
+const SECOND: u64 = 1_000;
+
+impl Scene {
+    fn new(settings: Settings) -> Self {
+        let media = crate::media::Limits {
+            max_flows: 1000,
+            max_unclaimed: 100,
+            unclaimed_timeout: Duration::from_secs(10),
+            backlog_bytes: 1 << 20,
+        };
+        let limits = Limits { max_dialogs: 1000, idle_timeout: Duration::from_secs(4 * 3600), media };
+        let heard = Heard::default();
+        let tracker = Tracker::new(limits, settings, heard.wants());
+        Self { tracker, heard, now: Timestamp::new(1_000_000, 0) }
+    }
+
+    fn plain() -> Self {
+        Self::new(Settings { media_frames: true, ..Settings::default() })
+    }
+
+    /// Lets packet time go by, tick by tick.
+    fn wait(&mut self, milliseconds: u64) {
+        let end = self.now.after(Duration::from_millis(milliseconds));
+        while self.now < end {
+            self.now = self.now.after(Duration::from_millis(100)).min(end);
+            self.tracker.tick(crate::time::grid(self.now), &mut self.heard);
+        }
+    }
+
+    /// Sends a message from one host's SIP port to another's.
+    fn send(&mut self, from: u8, to: u8, text: &str) {
+        let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
+        let bytes = text.as_bytes();
+        let head = Head::parse(bytes, true).unwrap();
+        let mut messages = Messages::default();
+        sdp::parse(bytes, &head, &mut messages.media);
+        let packet = Packet { timestamp: self.now, captured: bytes.len() as u32, ..Packet::default() };
+        let message = Message {
+            sequence: 1,
+            timestamp: self.now,
+            source: sip_port(from),
+            destination: sip_port(to),
+            transport: SipTransport::Udp,
+            bytes: Bytes { place: Place::Packets, start: 0, length: bytes.len() as u32 },
+            head,
+            media: (0, messages.media.len() as u32),
+            carriage: Carriage::Frame(0),
+        };
+        let fragments = FragmentFrames::default();
+        let batch = PacketBatch { arena: bytes, packets: &[packet] };
+        let view = View { batch, datagrams: &[], fragments: &fragments };
+        let delivery = Delivery { message: &message, bytes, messages: &messages, view: &view };
+        let hash = self.tracker.hash(head.call_id.of(bytes));
+        self.tracker.message(hash, &delivery, &mut self.heard);
+        self.wait(100);
+    }
+
+    /// Sends an RTP packet of PCMU.
+    fn rtp(&mut self, from: (u8, u16), to: (u8, u16), sequence: u16) -> bool {
+        let mut payload = vec![0x80, 0];
+        payload.extend(sequence.to_be_bytes());
+        payload.extend((u32::from(sequence) * 160).to_be_bytes());
+        payload.extend([0, 0, 0, from.0]);
+        payload.extend([0xff; 160]);
+        let packet = Packet {
+            timestamp: self.now,
+            captured: payload.len() as u32,
+            link: LinkType::RAW,
+            ..Packet::default()
+        };
+        let fragments = FragmentFrames::default();
+        let batch = PacketBatch { arena: &payload, packets: &[packet] };
+        let view = View { batch, datagrams: &[], fragments: &fragments };
+        let datagram = Datagram {
+            timestamp: self.now,
+            source: Endpoint::new(host(from.0), from.1),
+            destination: Endpoint::new(host(to.0), to.1),
+            payload: &payload,
+            whole: true,
+        };
+        let media = MediaPacket { datagram, packet: 0, reassembled: None };
+        let hash = self.tracker.flow_hash(datagram.source, datagram.destination);
+        let (_, owned) = self.tracker.media(hash, &media, &view, &mut self.heard);
+        self.wait(20);
+        owned
+    }
+
+    fn end(mut self) -> (Vec<CallRecord>, Heard, Census) {
+        let now = self.now;
+        self.tracker.finish(now, &mut self.heard);
+        let census = self.tracker.census().clone();
+        (std::mem::take(&mut self.heard.records), self.heard, census)
+    }
+}
+
+fn host(last: u8) -> Address {
+    Address::v4([192, 0, 2, last])
+}
+
+fn sip_port(last: u8) -> Endpoint {
+    Endpoint::new(host(last), 5060)
+}
+
+struct Text<'a> {
+    call_id: &'a str,
+    branch: &'a str,
+    from_tag: &'a str,
+    to_tag: &'a str,
+    cseq: &'a str,
+    extra: &'a str,
+    body: String,
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self {
+            call_id: "c1",
+            branch: "b1",
+            from_tag: "alice",
+            to_tag: "",
+            cseq: "1 INVITE",
+            extra: "",
+            body: String::new(),
+        }
+    }
+}
+
+impl Text<'_> {
+    fn with(&self, start: &str) -> String {
+        let to_tag = if self.to_tag.is_empty() { String::new() } else { format!(";tag={}", self.to_tag) };
+        let kind = if self.body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
+        format!(
+            "{start}\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{}\nFrom: <sip:alice@a.example>;tag={}\n\
+             To: <sip:bob@b.example>{to_tag}\nCall-ID: {}\nCSeq: {}\n{}{kind}Content-Length: {}\n\n{}",
+            self.branch,
+            self.from_tag,
+            self.call_id,
+            self.cseq,
+            self.extra,
+            self.body.replace('\n', "\r\n").len(),
+            self.body
+        )
+    }
+}
+
+fn sdp(host: u8, port: u16) -> String {
+    format!(
+        "v=0\no=- 1 1 IN IP4 192.0.2.{host}\ns=-\nc=IN IP4 192.0.2.{host}\nt=0 0\nm=audio {port} RTP/AVP 0\n"
+    )
+}
+
+const INVITE: &str = "INVITE sip:bob@b.example SIP/2.0";
+
+/// The messages of RFC 3665 3.1 up to the ACK.
+fn answer(scene: &mut Scene, text: &Text<'_>) {
+    let caller = Text {
+        body: sdp(1, 4000),
+        call_id: text.call_id,
+        branch: text.branch,
+        from_tag: text.from_tag,
+        ..Text::default()
+    };
+    let callee = Text {
+        to_tag: "bob",
+        body: sdp(2, 5000),
+        call_id: text.call_id,
+        branch: text.branch,
+        from_tag: text.from_tag,
+        ..Text::default()
+    };
+    scene.send(1, 2, &caller.with(INVITE));
+    scene.send(2, 1, &Text { body: String::new(), ..callee }.with("SIP/2.0 180 Ringing"));
+    let callee = Text {
+        to_tag: "bob",
+        body: sdp(2, 5000),
+        call_id: text.call_id,
+        branch: text.branch,
+        from_tag: text.from_tag,
+        ..Text::default()
+    };
+    scene.wait(SECOND);
+    scene.send(2, 1, &callee.with("SIP/2.0 200 OK"));
+    let ack = Text {
+        to_tag: "bob",
+        cseq: "1 ACK",
+        call_id: text.call_id,
+        branch: "ack",
+        from_tag: text.from_tag,
+        ..Text::default()
+    };
+    scene.send(1, 2, &ack.with("ACK sip:bob@192.0.2.2 SIP/2.0"));
+}
+
+fn bye(scene: &mut Scene, by_caller: bool) {
+    let (from, to, from_tag, to_tag) =
+        if by_caller { (1, 2, "alice", "bob") } else { (2, 1, "bob", "alice") };
+    let text = Text {
+        branch: "bye",
+        cseq: "2 BYE",
+        from_tag,
+        to_tag,
+        extra: "Reason: Q.850;cause=16\n",
+        ..Text::default()
+    };
+    scene.send(from, to, &text.with("BYE sip:peer@192.0.2.9 SIP/2.0"));
+    scene.send(to, from, &text.with("SIP/2.0 200 OK"));
+}
+
+#[test]
+fn a_call_is_told_from_invite_to_bye() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    scene.wait(10 * SECOND);
+    bye(&mut scene, true);
+    let (records, heard, census) = scene.end();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(record.result, CallResult::Success);
+    assert_eq!(
+        (record.from.as_str(), record.to.as_str(), record.method.as_str()),
+        ("alice", "bob", "INVITE")
+    );
+    assert_eq!((record.status_code, record.reason.as_deref()), (Some(200), Some("OK")));
+    assert_eq!(record.post_dial_delay_seconds, Some(0.1));
+    assert_eq!(record.setup_seconds, Some(1.2));
+    assert_eq!(record.duration_seconds, Some(10.2));
+    assert_eq!(
+        (record.ended_by, record.end_reason.as_deref()),
+        (Some(EndedBy::Caller), Some("Q.850;cause=16"))
+    );
+    assert_eq!((record.messages, record.retransmissions, record.forks), (6, 0, 1));
+    assert_eq!(record.media_endpoints, ["192.0.2.1:4000", "192.0.2.2:5000"]);
+    assert_eq!(record.codecs, ["PCMU"]);
+    let told: Vec<_> = heard.events.iter().map(|(event, _)| *event).collect();
+    assert_eq!(told, ["start", "ringing", "answered", "end"]);
+    assert_eq!((census.calls, census.answered), (1, 1));
+}
+
+#[test]
+fn the_callee_may_hang_up() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    bye(&mut scene, false);
+    assert_eq!(scene.end().0[0].ended_by, Some(EndedBy::Callee));
+}
+
+#[test]
+fn final_answers_say_how_an_attempt_ended() {
+    let rows = [
+        ("404 Not Found", CallResult::Failed),
+        ("486 Busy Here", CallResult::Busy),
+        ("600 Busy Everywhere", CallResult::Busy),
+        ("603 Decline", CallResult::Busy),
+        ("408 Request Timeout", CallResult::Timeout),
+        ("503 Service Unavailable", CallResult::Failed),
+        ("302 Moved Temporarily", CallResult::Redirected),
+        ("480 Temporarily Unavailable", CallResult::Failed),
+    ];
+    for (answer, expected) in rows {
+        let mut scene = Scene::plain();
+        scene.send(1, 2, &Text::default().with(INVITE));
+        scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with(&format!("SIP/2.0 {answer}")));
+        let (records, ..) = scene.end();
+        assert_eq!((records.len(), records[0].result), (1, expected), "{answer}");
+        assert_eq!(
+            records[0].ended_by,
+            Some(if expected == CallResult::Timeout { EndedBy::Network } else { EndedBy::Callee })
+        );
+    }
+}
+
+#[test]
+fn a_cancelled_attempt_is_not_a_failure() {
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &Text::default().with(INVITE));
+    scene.send(1, 2, &Text { cseq: "1 CANCEL", ..Text::default() }.with("CANCEL sip:bob@b.example SIP/2.0"));
+    scene.send(2, 1, &Text { cseq: "1 CANCEL", to_tag: "x", ..Text::default() }.with("SIP/2.0 200 OK"));
+    scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 487 Request Terminated"));
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].result, records[0].status_code), (CallResult::Cancelled, Some(487)));
+    assert_eq!(records[0].answered, None);
+}
+
+#[test]
+fn a_challenge_and_the_next_try_are_one_attempt() {
+    for (code, header) in
+        [("401 Unauthorized", "Authorization"), ("407 Proxy Authentication Required", "Proxy-Authorization")]
+    {
+        let mut scene = Scene::plain();
+        scene.send(1, 2, &Text::default().with(INVITE));
+        scene.send(2, 1, &Text { to_tag: "p", ..Text::default() }.with(&format!("SIP/2.0 {code}")));
+        scene.send(
+            1,
+            2,
+            &Text { to_tag: "p", cseq: "1 ACK", ..Text::default() }.with("ACK sip:bob@b.example SIP/2.0"),
+        );
+        let credentials = format!("{header}: Digest username=\"alice\"\n");
+        let again = Text { branch: "b2", cseq: "2 INVITE", extra: &credentials, ..Text::default() };
+        scene.send(1, 2, &again.with(INVITE));
+        scene.send(
+            2,
+            1,
+            &Text { branch: "b2", cseq: "2 INVITE", to_tag: "bob", ..Text::default() }.with("SIP/2.0 200 OK"),
+        );
+        let (records, _, census) = scene.end();
+        assert_eq!((records.len(), census.calls, census.answered), (1, 1, 1));
+        assert!(records[0].authenticated && records[0].answered.is_some());
+        assert_eq!(records[0].status_code, Some(200));
+    }
+}
+
+#[test]
+fn silence_is_a_timeout_after_64_t1() {
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &Text::default().with(INVITE));
+    scene.send(2, 1, &Text::default().with("SIP/2.0 100 Trying"));
+    for wait in [500, 1000, 2000, 4000, 8000] {
+        scene.wait(wait);
+        scene.send(1, 2, &Text::default().with(INVITE));
+    }
+    assert!(!scene.heard.events.iter().any(|(event, _)| *event == "end"));
+    scene.wait(20 * SECOND);
+    assert_eq!(scene.heard.events.last().unwrap().0, "end");
+    let (records, _, census) = scene.end();
+    assert_eq!((records[0].result, records[0].retransmissions), (CallResult::Timeout, 5));
+    assert_eq!(records[0].end.unwrap().since(records[0].start), Duration::from_secs(32));
+    assert_eq!(census.retransmissions, 5);
+}
+
+#[test]
+fn a_ringing_call_times_out_after_timer_c() {
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &Text::default().with(INVITE));
+    scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 180 Ringing"));
+    scene.wait(179 * SECOND);
+    assert!(!scene.heard.events.iter().any(|(event, _)| *event == "end"));
+    scene.wait(3 * SECOND);
+    assert_eq!(scene.end().0[0].result, CallResult::Timeout);
+}
+
+#[test]
+fn a_call_id_used_again_is_a_new_call_and_a_late_copy_is_not() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    bye(&mut scene, true);
+    scene.wait(SECOND);
+    scene.send(1, 2, &Text { body: sdp(1, 4000), ..Text::default() }.with(INVITE));
+    assert_eq!(scene.tracker.census().calls, 1, "an INVITE of the call that ended");
+    answer(&mut scene, &Text { from_tag: "alice-2", branch: "b7", ..Text::default() });
+    assert_eq!(scene.tracker.census().calls, 2);
+    let (records, ..) = scene.end();
+    assert_eq!(
+        records.iter().map(|record| record.result).collect::<Vec<_>>(),
+        [CallResult::Success, CallResult::Open]
+    );
+    assert_eq!(records[0].retransmissions, 1);
+}
+
+#[test]
+fn after_64_t1_the_call_is_forgotten() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    bye(&mut scene, true);
+    scene.wait(30 * SECOND);
+    assert!(scene.heard.records.is_empty());
+    scene.wait(4 * SECOND);
+    assert_eq!(scene.heard.records.len(), 1);
+    assert!(scene.tracker.is_empty());
+}
+
+#[test]
+fn a_proxy_hop_is_the_same_call_and_the_caller_s_hop_decides() {
+    let mut scene = Scene::plain();
+    scene.send(1, 3, &Text::default().with(INVITE));
+    scene.send(3, 2, &Text { branch: "p1", ..Text::default() }.with(INVITE));
+    scene.send(
+        2,
+        3,
+        &Text { branch: "p1", to_tag: "t", ..Text::default() }.with("SIP/2.0 503 Service Unavailable"),
+    );
+    assert!(
+        !scene.heard.events.iter().any(|(event, _)| *event == "end"),
+        "the proxy may try another carrier"
+    );
+    scene.send(3, 4, &Text { branch: "p2", ..Text::default() }.with(INVITE));
+    scene.send(4, 3, &Text { branch: "p2", to_tag: "u", ..Text::default() }.with("SIP/2.0 200 OK"));
+    scene.send(3, 1, &Text { to_tag: "u", ..Text::default() }.with("SIP/2.0 200 OK"));
+    let (records, _, census) = scene.end();
+    assert_eq!((records.len(), census.answered), (1, 1));
+    assert_eq!(records[0].status_code, Some(200));
+    assert_eq!(records[0].forks, 2);
+}
+
+#[test]
+fn changes_inside_a_call_are_counted_once_over_all_hops() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    for (from, to, branch) in [(1, 3, "r1"), (3, 2, "r2")] {
+        let text = Text { branch, cseq: "2 INVITE", to_tag: "bob", ..Text::default() };
+        scene.send(from, to, &text.with(INVITE));
+    }
+    let text = Text { branch: "u1", cseq: "3 UPDATE", to_tag: "bob", ..Text::default() };
+    scene.send(1, 2, &text.with("UPDATE sip:bob@b.example SIP/2.0"));
+    let (records, _, census) = scene.end();
+    assert_eq!((records[0].reinvites, records[0].updates, census.calls), (1, 1, 1));
+}
+
+#[test]
+fn the_second_capture_of_a_message_is_not_a_retransmission() {
+    let mut scene = Scene::plain();
+    let text = Text::default().with(INVITE);
+    scene.send(1, 2, &text);
+    scene.now = Timestamp(scene.now.0 - 99_000_000);
+    scene.send(1, 2, &text);
+    let (records, heard, census) = scene.end();
+    assert_eq!((records[0].messages, records[0].duplicates, records[0].retransmissions), (1, 1, 0));
+    assert_eq!((census.messages, census.duplicates), (2, 1));
+    assert_eq!(heard.messages.len(), 2, "both frames belong into the file");
+}
+
+#[test]
+fn media_finds_its_call_both_ways_and_is_measured() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    for sequence in 0..10 {
+        assert!(scene.rtp((1, 4000), (2, 5000), sequence));
+        if sequence != 5 {
+            assert!(scene.rtp((2, 5000), (1, 4000), sequence));
+        }
+    }
+    assert!(!scene.rtp((7, 4000), (8, 5000), 1), "somebody else's");
+    bye(&mut scene, true);
+    let (records, heard, _) = scene.end();
+    assert_eq!((records[0].rtp_packets, records[0].media.len()), (19, 2));
+    assert_eq!((records[0].media[0].packets, records[0].media[0].lost), (10, 0));
+    assert_eq!((records[0].media[1].packets, records[0].media[1].lost), (9, 1));
+    assert_eq!(records[0].media[0].codec.as_deref(), Some("PCMU"));
+    assert_eq!(heard.media.len(), 19);
+}
+
+#[test]
+fn symmetric_rtp_behind_nat_is_found_by_the_other_end() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    assert!(scene.rtp((99, 31_000), (2, 5000), 1), "from an address that no SDP names");
+    assert!(scene.rtp((2, 5000), (99, 31_000), 1));
+}
+
+#[test]
+fn media_before_its_sdp_is_claimed_with_its_last_half_second() {
+    let mut scene = Scene::plain();
+    for sequence in 0..50 {
+        assert!(!scene.rtp((2, 5000), (1, 4000), sequence));
+    }
+    scene.send(1, 2, &Text { body: sdp(1, 4000), ..Text::default() }.with(INVITE));
+    assert!(scene.rtp((2, 5000), (1, 4000), 50));
+    let kept = scene.heard.media.len();
+    assert!((25..=27).contains(&kept), "half a second of 20 ms packets and one more: {kept}");
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].rtp_packets, records[0].media[0].packets), (51, 51));
+}
+
+#[test]
+fn a_port_used_again_belongs_to_the_call_that_is_up() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    assert!(scene.rtp((2, 5000), (1, 4000), 1));
+    bye(&mut scene, true);
+    assert!(scene.rtp((2, 5000), (1, 4000), 2), "late media of the call that ended");
+    answer(&mut scene, &Text { call_id: "c2", ..Text::default() });
+    assert!(scene.rtp((2, 5000), (1, 4000), 3));
+    let (records, ..) = scene.end();
+    let packets: Vec<_> =
+        records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
+    assert_eq!(packets, [("c1", 2), ("c2", 1)]);
+}
+
+#[test]
+fn two_legs_may_share_their_media() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    answer(&mut scene, &Text { call_id: "c2", branch: "x", from_tag: "b2bua", ..Text::default() });
+    assert!(scene.rtp((2, 5000), (1, 4000), 1));
+    let counted = scene.tracker.media_counters().rtp;
+    let (records, heard, _) = scene.end();
+    assert_eq!(records.iter().map(|record| record.rtp_packets).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!((heard.media.len(), counted), (2, 1));
+}
+
+#[test]
+fn other_dialogs_are_kept_when_asked_for() {
+    let register = Text { cseq: "1 REGISTER", ..Text::default() };
+    for (settings, kept) in
+        [(Settings::default(), 0), (Settings { registrations: true, ..Settings::default() }, 1)]
+    {
+        let mut scene = Scene::new(settings);
+        scene.send(1, 2, &register.with("REGISTER sip:b.example SIP/2.0"));
+        scene.send(2, 1, &Text { to_tag: "r", cseq: "1 REGISTER", ..Text::default() }.with("SIP/2.0 200 OK"));
+        let (records, _, census) = scene.end();
+        assert_eq!((records.len(), census.registrations, census.calls), (kept, 1, 0));
+        if let Some(record) = records.first() {
+            assert_eq!((record.kind, record.result), (CallKind::Registration, CallResult::Success));
+        }
+    }
+}
+
+#[test]
+fn a_filter_keeps_the_whole_call_or_nothing_of_it() {
+    let filter = |invert| Filter { users: vec![Pattern::new("bob")], invert, ..Filter::default() };
+    for (invert, kept) in [(false, "c1"), (true, "c2")] {
+        let mut scene = Scene::new(Settings { filter: filter(invert), ..Settings::default() });
+        scene.send(1, 2, &Text::default().with(INVITE));
+        let other = Text { call_id: "c2", ..Text::default() }.with(INVITE).replace("bob", "carol");
+        scene.send(1, 2, &other);
+        let (records, ..) = scene.end();
+        assert_eq!(records.iter().map(|record| record.call_id.as_str()).collect::<Vec<_>>(), [kept]);
+    }
+}
+
+#[test]
+fn the_table_is_capped_and_the_oldest_goes() {
+    let mut scene = Scene::plain();
+    for number in 0..1100 {
+        let call_id = format!("c{number}");
+        scene.send(1, 2, &Text { call_id: &call_id, ..Text::default() }.with(INVITE));
+        scene.now = Timestamp(scene.now.0 - 99_900_000);
+    }
+    assert_eq!(scene.tracker.len(), 1000);
+    let (records, _, census) = scene.end();
+    assert_eq!((records.len(), census.evicted, census.calls), (1100, 100, 1100));
+    assert_eq!(records[0].call_id, "c0");
+}
+
+#[test]
+fn a_call_joined_in_the_middle_is_a_call() {
+    let mut scene = Scene::plain();
+    scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 200 OK"));
+    bye(&mut scene, true);
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].kind, records[0].result), (CallKind::Call, CallResult::Success));
+    assert_eq!(records[0].source, sip_port(1), "the one whom the answer went to asked");
+}

@@ -1,0 +1,552 @@
+//! The one owner of every call: messages, media and ticks in capture order go in.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::census::Census;
+use super::deadlines::{Deadlines, Entry, Fired};
+use super::dialog::{Dialog, Look, Step};
+use super::filter::Filter;
+use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
+use super::record::{CallKind, CallResult, CallState};
+use super::seen::Copy;
+use crate::flow::Endpoint;
+use crate::media::{self, CallRef, Claim, Effects, Finding, MediaTable, Payload};
+use crate::pipeline::View;
+use crate::sip::sdp::{Media, MediaKind};
+use crate::sip::{Message, Messages, StartLine};
+use crate::time::Timestamp;
+
+/// Caps of the tracker.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Dialogs at a time. At the cap the oldest goes, counted.
+    pub max_dialogs: usize,
+    /// How long an answered call may stay without signalling and media.
+    pub idle_timeout: Duration,
+    /// Caps of media.
+    pub media: media::Limits,
+}
+
+/// What to follow and keep.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Which calls to keep.
+    pub filter: Filter,
+    /// Keep REGISTER dialogs too.
+    pub registrations: bool,
+    /// Keep every other dialog too: OPTIONS, SUBSCRIBE, MESSAGE, PUBLISH.
+    pub others: bool,
+    /// Media frames go to their call's listener too.
+    pub media_frames: bool,
+}
+
+/// A UDP datagram that is not SIP, with what it was captured in.
+#[derive(Clone, Copy, Debug)]
+pub struct MediaPacket<'a> {
+    /// The datagram.
+    pub datagram: media::Datagram<'a>,
+    /// Index of its packet in the batch.
+    pub packet: u32,
+    /// Index of the reassembled datagram that it is, if it came in fragments.
+    pub reassembled: Option<u32>,
+}
+
+/// A table entry: 32 bits of the hash spare most looks at the wrong dialog.
+#[derive(Clone, Copy, Debug)]
+struct Indexed {
+    hash: u32,
+    slot: u32,
+}
+
+/// Spreads 32 hash bits over the 64 that the table looks at.
+#[inline]
+const fn spread(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
+}
+
+/// Every dialog and every media flow.
+#[derive(Debug)]
+pub struct Tracker {
+    limits: Limits,
+    settings: Settings,
+    wants: Wants,
+    pub(super) dialogs: Vec<Dialog>,
+    free: Vec<u32>,
+    index: HashTable<Indexed>,
+    /// Slots in the order of their dialogs' beginning; left-over entries are skipped.
+    age: VecDeque<(u32, u32)>,
+    hasher: RandomState,
+    deadlines: Deadlines,
+    begun: bool,
+    number: u64,
+    pub(super) media: MediaTable,
+    effects: Effects,
+    fired: Vec<Entry>,
+    census: Census,
+}
+
+impl Tracker {
+    /// A tracker that knows nothing yet.
+    #[must_use]
+    pub fn new(limits: Limits, settings: Settings, wants: Wants) -> Self {
+        Self {
+            media: MediaTable::new(limits.media),
+            limits,
+            settings,
+            wants,
+            dialogs: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            age: VecDeque::new(),
+            hasher: RandomState::default(),
+            deadlines: Deadlines::new(),
+            begun: false,
+            number: 0,
+            effects: Effects::default(),
+            fired: Vec::new(),
+            census: Census::default(),
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// What media counted so far.
+    #[must_use]
+    pub const fn media_counters(&self) -> &media::Counters {
+        self.media.counters()
+    }
+
+    /// Dialogs at present.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is no dialog at present.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The hash under which a Call-ID is kept.
+    #[must_use]
+    #[inline]
+    pub fn hash(&self, call_id: &[u8]) -> u64 {
+        self.hasher.hash_one(call_id)
+    }
+
+    /// Looks at the dialogs and flows of what is about to come, all before the first is used: their cache misses
+    /// overlap then, where one after the other each would be waited for.
+    pub fn touch(&self, hashes: &[u64], flows: &[u64]) {
+        let slots = hashes.iter().filter_map(|&hash| {
+            self.index
+                .find(spread(hash as u32), |indexed| indexed.hash == hash as u32)
+                .map(|indexed| indexed.slot)
+        });
+        let dialogs = slots.filter_map(|slot| self.dialogs.get(slot as usize));
+        let touched = dialogs.fold(0, |sum: u64, dialog| sum.wrapping_add(dialog.touch()));
+        std::hint::black_box(touched ^ self.media.touch(flows));
+    }
+
+    /// Takes the next message; `hash` is that of its Call-ID.
+    pub fn message(&mut self, hash: u64, delivery: &Delivery<'_>, listener: &mut dyn Listener) {
+        let Delivery { message, bytes, messages, .. } = *delivery;
+        self.begin(message.timestamp);
+        self.census.message(message, bytes);
+        let head = &message.head;
+        let call_id = head.call_id.of(bytes);
+        if call_id.is_empty() {
+            return;
+        }
+        let (branch, to_tag) = (head.branch.of(bytes), head.to_tag.of(bytes));
+        let look = Look {
+            message,
+            head,
+            bytes,
+            branch: self.hasher.hash_one(branch),
+            to_tag: self.hasher.hash_one(to_tag),
+        };
+        let slot = self.slot(hash, call_id, &look, listener);
+        let identity = self.identity(&look);
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        let was_call = dialog.kind == Some(CallKind::Call);
+        let (copy, step) = dialog.observe(&look, identity);
+        if !was_call && dialog.kind == Some(CallKind::Call) {
+            self.census.calls += 1;
+        }
+        match copy {
+            Copy::Retransmission => self.census.retransmissions += 1,
+            Copy::Duplicate => self.census.duplicates += 1,
+            Copy::First => self.census.answered += u64::from(step == Some(Step::Answered)),
+        }
+        let newly_wanted = self.want(slot, &look);
+        if self.wants.frames {
+            listener.message(slot, delivery);
+        }
+        if copy == Copy::First {
+            self.claim(slot, descriptions(message, messages), delivery.view, listener);
+        }
+        self.after(slot, step, newly_wanted, listener);
+    }
+
+    /// The hash under which the flow between two endpoints is kept.
+    #[must_use]
+    #[inline]
+    pub fn flow_hash(&self, source: Endpoint, destination: Endpoint) -> u64 {
+        self.media.hash(source, destination)
+    }
+
+    /// Takes the next datagram that is not SIP; `hash` is that of its flow. Tells what it is and whether it belongs
+    /// to a call.
+    #[inline]
+    pub fn media(
+        &mut self,
+        hash: u64,
+        packet: &MediaPacket<'_>,
+        view: &View<'_>,
+        listener: &mut dyn Listener,
+    ) -> (Payload, bool) {
+        let finding = self.media.packet(hash, &packet.datagram);
+        if self.wants.frames && self.settings.media_frames {
+            self.deliver_media(&finding, packet, view, listener);
+        }
+        (finding.payload, !finding.calls.is_empty())
+    }
+
+    fn deliver_media(
+        &mut self,
+        finding: &Finding,
+        packet: &MediaPacket<'_>,
+        view: &View<'_>,
+        listener: &mut dyn Listener,
+    ) {
+        for frame in frames(packet, view) {
+            for call in finding.calls.as_slice() {
+                listener.media(call.slot, &frame);
+            }
+            if let (true, Some(flow)) = (finding.calls.is_empty(), finding.flow) {
+                self.media.keep(flow, frame.packet, frame.frame);
+            }
+        }
+    }
+
+    /// Packet time reached `now`: what is over is over.
+    pub fn tick(&mut self, now: Timestamp, listener: &mut dyn Listener) {
+        self.begin(now);
+        self.media.expire(now);
+        let mut fired = std::mem::take(&mut self.fired);
+        self.deadlines.expire(now, &mut fired);
+        for entry in fired.drain(..) {
+            let Some(dialog) = self.dialogs.get_mut(entry.slot as usize) else { continue };
+            if !dialog.in_use || dialog.generation != entry.generation {
+                continue;
+            }
+            if self.deadlines.fired(entry, &mut dialog.armed, now) == Fired::Due {
+                self.due(entry.slot, now, listener);
+            }
+        }
+        self.fired = fired;
+    }
+
+    /// The input is over: every dialog is closed, those that were not over as open.
+    pub fn finish(&mut self, now: Timestamp, listener: &mut dyn Listener) {
+        self.tick(now, listener);
+        let mut open: Vec<(u64, u32)> = Vec::with_capacity(self.len());
+        let in_use = self.dialogs.iter().zip(0u32..).filter(|(dialog, _)| dialog.in_use);
+        open.extend(in_use.map(|(dialog, slot)| (dialog.number, slot)));
+        open.sort_unstable();
+        for (_, slot) in open {
+            self.close(slot, listener);
+        }
+    }
+
+    fn begin(&mut self, now: Timestamp) {
+        if !self.begun {
+            self.begun = true;
+            self.deadlines.begin(now);
+        }
+    }
+
+    /// Finds the message's dialog, or makes one.
+    fn slot(&mut self, hash: u64, call_id: &[u8], look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
+        if let Some(slot) = self.find(hash, call_id) {
+            let is_reused = self.dialogs.get(slot as usize).is_some_and(|dialog| dialog.is_reused_by(look));
+            if !is_reused {
+                return slot;
+            }
+            self.close(slot, listener);
+        }
+        self.open(hash, look, listener)
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, call_id: &[u8]) -> Option<u32> {
+        let bits = hash as u32;
+        let is_it = |indexed: &Indexed| {
+            indexed.hash == bits
+                && self.dialogs.get(indexed.slot as usize).is_some_and(|dialog| dialog.call_id() == call_id)
+        };
+        self.index.find(spread(bits), is_it).map(|indexed| indexed.slot)
+    }
+
+    fn open(&mut self, hash: u64, look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
+        if self.len() >= self.limits.max_dialogs {
+            self.evict(listener);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.dialogs.push(Dialog::default());
+            self.dialogs.len() as u32 - 1
+        });
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return slot };
+        self.number += 1;
+        dialog.reset(hash);
+        dialog.number = self.number;
+        dialog.begin(look);
+        dialog.wanted = self.settings.filter.is_empty();
+        match dialog.kind {
+            Some(CallKind::Call) => self.census.calls += 1,
+            Some(CallKind::Registration) => self.census.registrations += 1,
+            _ => {}
+        }
+        self.age.push_back((slot, dialog.generation));
+        self.census.call_id(hash);
+        if self.wants != Wants::default() {
+            listener.opened(slot, &about(dialog));
+        }
+        let bits = hash as u32;
+        self.index.insert_unique(spread(bits), Indexed { hash: bits, slot }, |indexed| spread(indexed.hash));
+        slot
+    }
+
+    /// The table is full: the oldest dialog goes.
+    fn evict(&mut self, listener: &mut dyn Listener) {
+        while let Some((slot, generation)) = self.age.pop_front() {
+            let is_it = |dialog: &&Dialog| dialog.in_use && dialog.generation == generation;
+            if self.dialogs.get(slot as usize).filter(is_it).is_some() {
+                self.census.evicted += 1;
+                self.close(slot, listener);
+                return;
+            }
+        }
+    }
+
+    /// What makes a message itself within its call: another copy has the same.
+    fn identity(&self, look: &Look<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        let (kind, message) = match look.head.start {
+            StartLine::Request { method, .. } => (method as u16, look.message),
+            StartLine::Response { status, .. } => (0x8000 | status, look.message),
+        };
+        let about = u64::from(kind) << 40 | u64::from(look.head.cseq_method as u8) << 32;
+        hasher.write_u64(about | u64::from(look.head.cseq));
+        hasher.write_u64(look.branch);
+        hasher.write_u64(look.to_tag);
+        (message.source, message.destination).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Applies the filter; true when this message makes the call one to keep.
+    fn want(&mut self, slot: u32, look: &Look<'_>) -> bool {
+        let filter = &self.settings.filter;
+        if filter.is_empty() {
+            return false;
+        }
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return false };
+        if dialog.matched || !filter.matches(look.head, look.bytes) {
+            return false;
+        }
+        dialog.matched = true;
+        dialog.wanted = !filter.invert;
+        dialog.wanted
+    }
+
+    /// Registers the media endpoints that a message announces.
+    fn claim(&mut self, slot: u32, media: &[Media], view: &View<'_>, listener: &mut dyn Listener) {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        let call = CallRef { slot, generation: dialog.generation };
+        for media in media.iter().filter(|media| is_claimable(media)) {
+            media.formats.iter().for_each(|format| dialog.note_codec(format.name));
+            if dialog.note_endpoint(media.endpoint, false) {
+                let claim = Claim { endpoint: media.endpoint, formats: &media.formats };
+                self.media.claim(call, &claim, &mut self.effects);
+            }
+            if media.rtcp != media.endpoint && dialog.note_endpoint(media.rtcp, true) {
+                let claim = Claim { endpoint: media.rtcp, formats: &[] };
+                self.media.claim(call, &claim, &mut self.effects);
+            }
+        }
+        let _ = view;
+        self.settle(listener);
+    }
+
+    /// Carries out what media says a change of ownership entails.
+    fn settle(&mut self, listener: &mut dyn Listener) {
+        let is_it =
+            |dialog: &&mut Dialog, call: CallRef| dialog.in_use && dialog.generation == call.generation;
+        for (call, report) in self.effects.archived.drain(..) {
+            let dialog = self.dialogs.get_mut(call.slot as usize);
+            dialog.filter(|dialog| is_it(dialog, call)).into_iter().for_each(|dialog| dialog.archive(report));
+        }
+        for (call, rtp, rtcp) in self.effects.moved.drain(..) {
+            if let Some(dialog) =
+                self.dialogs.get_mut(call.slot as usize).filter(|dialog| is_it(dialog, call))
+            {
+                dialog.moved = (dialog.moved.0 + rtp, dialog.moved.1 + rtcp);
+            }
+        }
+        for (call, stored) in self.effects.backlog.drain(..) {
+            listener.media(call.slot, &MediaFrame { packet: &stored.packet, frame: &stored.frame });
+        }
+    }
+
+    /// Tells what a message changed, and when to look again.
+    fn after(&mut self, slot: u32, step: Option<Step>, newly_wanted: bool, listener: &mut dyn Listener) {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        let due = dialog.due(self.limits.idle_timeout);
+        let generation = dialog.generation;
+        self.deadlines.set(slot, generation, &mut dialog.armed, due);
+        let is_new = dialog.messages + dialog.duplicates == 1;
+        if self.wants.events && (newly_wanted || (is_new && dialog.wanted)) {
+            self.tell(slot, "start", listener);
+        }
+        match step {
+            Some(Step::Ringing) => self.tell(slot, "ringing", listener),
+            Some(Step::Answered) => self.tell(slot, "answered", listener),
+            Some(Step::Ended) => self.ended(slot, listener),
+            None => {}
+        }
+    }
+
+    fn ended(&mut self, slot: u32, listener: &mut dyn Listener) {
+        let Some(dialog) = self.dialogs.get(slot as usize) else { return };
+        let call = CallRef { slot, generation: dialog.generation };
+        for &endpoint in dialog.endpoints.iter().chain(&dialog.rtcp_endpoints) {
+            self.media.end(call, endpoint, &mut self.effects);
+        }
+        self.settle(listener);
+        self.tell(slot, "end", listener);
+    }
+
+    fn tell(&mut self, slot: u32, event: &'static str, listener: &mut dyn Listener) {
+        // Whether an inverted filter keeps a call is known only when it is over.
+        if !self.wants.events || (self.settings.filter.invert && event != "end") {
+            return;
+        }
+        let Some(dialog) = self.dialogs.get(slot as usize) else { return };
+        if self.is_kept(dialog) {
+            listener.event(slot, &dialog.event(event));
+        }
+    }
+
+    /// Whether a dialog is one of those that the user wants files, records and events of.
+    fn is_kept(&self, dialog: &Dialog) -> bool {
+        let kind = match dialog.kind {
+            Some(CallKind::Call) => true,
+            Some(CallKind::Registration) => self.settings.registrations,
+            _ => self.settings.others,
+        };
+        kind && (dialog.wanted || (self.settings.filter.invert && !dialog.matched))
+    }
+
+    /// A dialog's time is over: it timed out, or what followed its end is past.
+    fn due(&mut self, slot: u32, now: Timestamp, listener: &mut dyn Listener) {
+        let idle_timeout = self.limits.idle_timeout;
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        if dialog.state == Some(CallState::Confirmed) {
+            let endpoints = dialog.endpoints.iter();
+            let media = endpoints.filter_map(|&endpoint| self.media.last_packet(endpoint)).max();
+            dialog.last = dialog.last.max(media.unwrap_or_default());
+        }
+        let due = dialog.due(idle_timeout);
+        if due > now {
+            let generation = dialog.generation;
+            self.deadlines.set(slot, generation, &mut dialog.armed, due);
+        } else if dialog.state == Some(CallState::Ended) {
+            self.close(slot, listener);
+        } else if dialog.time_out(idle_timeout).is_some() {
+            let (generation, due) = (dialog.generation, now.after(super::dialog::TRANSACTION_TIMEOUT));
+            self.deadlines.set(slot, generation, &mut dialog.armed, due);
+            self.ended(slot, listener);
+        }
+    }
+
+    /// The dialog is over for good.
+    fn close(&mut self, slot: u32, listener: &mut dyn Listener) {
+        let Some(dialog) = self.dialogs.get(slot as usize) else { return };
+        let (hash, generation) = (dialog.hash, dialog.generation);
+        let kept = self.is_kept(dialog);
+        let is_call = dialog.kind == Some(CallKind::Call);
+        if is_call {
+            self.census.result(dialog.result.unwrap_or(CallResult::Open));
+        }
+        let record = (kept && self.wants.records).then(|| self.record(slot, dialog));
+        if self.wants != Wants::default() {
+            listener.closed(slot, kept, record);
+        }
+        self.forget_media(slot, CallRef { slot, generation }, listener);
+        let bits = hash as u32;
+        if let Ok(entry) = self.index.find_entry(spread(bits), |indexed| indexed.slot == slot) {
+            entry.remove();
+        }
+        if let Some(dialog) = self.dialogs.get_mut(slot as usize) {
+            dialog.in_use = false;
+            self.free.push(slot);
+        }
+        // Left-over entries would make this grow for ever; the oldest dialog is at its front.
+        while let Some(&(slot, generation)) = self.age.front() {
+            let lives = |dialog: &&Dialog| dialog.in_use && dialog.generation == generation;
+            if self.dialogs.get(slot as usize).filter(lives).is_some() {
+                break;
+            }
+            self.age.pop_front();
+        }
+    }
+
+    fn forget_media(&mut self, slot: u32, call: CallRef, listener: &mut dyn Listener) {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        let (media, rtcp) =
+            (std::mem::take(&mut dialog.endpoints), std::mem::take(&mut dialog.rtcp_endpoints));
+        for endpoint in media.into_iter().chain(rtcp) {
+            self.media.close(call, endpoint, &mut self.effects);
+        }
+        self.settle(listener);
+    }
+}
+
+fn about(dialog: &Dialog) -> About<'_> {
+    About {
+        call_id: dialog.call_id(),
+        from: dialog.from(),
+        to: dialog.to(),
+        kind: dialog.kind.unwrap_or(CallKind::Other),
+        start: dialog.start,
+    }
+}
+
+fn descriptions<'a>(message: &Message, messages: &'a Messages) -> &'a [Media] {
+    let (first, end) = message.media;
+    messages.media.get(first as usize..end as usize).unwrap_or_default()
+}
+
+/// Whether an announcement names somewhere that packets can go to: not refused, not on hold, not MSRP.
+fn is_claimable(media: &Media) -> bool {
+    let has_packets =
+        matches!(media.kind, MediaKind::Audio | MediaKind::Video | MediaKind::Image | MediaKind::Text);
+    has_packets && media.endpoint.port != 0 && !media.endpoint.address.is_unspecified()
+}
+
+/// The frame of a datagram, or the frames of its fragments.
+fn frames<'a>(packet: &MediaPacket<'_>, view: &View<'a>) -> impl Iterator<Item = MediaFrame<'a>> {
+    let whole = packet.reassembled.is_none().then(|| view.packet(packet.packet)).flatten();
+    let fragments = packet.reassembled.map(|datagram| view.fragments(datagram)).into_iter().flatten();
+    whole.into_iter().chain(fragments).map(|(packet, frame)| MediaFrame { packet, frame })
+}

@@ -1,0 +1,152 @@
+//! The piece of a capture that is in memory.
+//!
+//! Input is read in large blocks with plain reads: measured faster than a memory map, and a file that is cut
+//! while it is read gives an end and no SIGBUS. Packets are used where they lie; a record that the block's
+//! end cuts is moved to the front before the next read.
+
+use std::io::{self, ErrorKind, Read};
+
+/// A window over an input that only moves forward.
+#[derive(Debug)]
+pub(super) struct Block<R> {
+    input: R,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    skip: u64,
+}
+
+impl<R: Read> Block<R> {
+    /// A window of `size` bytes; it grows where a record is longer.
+    pub(super) fn new(input: R, size: usize) -> Self {
+        Self { input, buffer: vec![0; size.max(1)], start: 0, end: 0, skip: 0 }
+    }
+
+    /// Makes the window at least `size` bytes.
+    pub(super) fn widen(&mut self, size: usize) {
+        if self.buffer.len() < size {
+            self.buffer.resize(size, 0);
+        }
+    }
+
+    /// What it reads from.
+    pub(super) const fn input(&self) -> &R {
+        &self.input
+    }
+
+    /// All of the window; offsets of packets count from here until the next `fill`.
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Where the bytes begin that are not taken yet.
+    #[inline]
+    pub(super) const fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The bytes that are here and not taken yet.
+    #[inline]
+    pub(super) fn unread(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Nothing was begun that is not taken to its end.
+    pub(super) const fn is_clean(&self) -> bool {
+        self.start == self.end && self.skip == 0
+    }
+
+    /// Takes `count` bytes, those that are not here yet as they come.
+    #[inline]
+    pub(super) fn take(&mut self, count: u64) {
+        let here = (self.end - self.start) as u64;
+        let taken = count.min(here);
+        self.start += taken as usize;
+        self.skip = count - taken;
+    }
+
+    /// Reads until `need` bytes are here that are not taken; false when the input ends before.
+    ///
+    /// The formats bound `need`. It moves what is left to the front: offsets from before are void.
+    pub(super) fn fill(&mut self, need: usize) -> io::Result<bool> {
+        if self.end - self.start >= need {
+            return Ok(true);
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        self.widen(need);
+        while self.end - self.start < need {
+            if self.read()? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let count = loop {
+            match self.input.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        self.end += count;
+        if self.skip > 0 {
+            self.take(self.skip);
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte a call, and is interrupted before each.
+    struct Drip<'a>(&'a [u8], bool);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let one = buffer.len().min(1);
+            self.0.read(&mut buffer[..one])
+        }
+    }
+
+    #[test]
+    fn moves_what_is_left_to_the_front_and_grows() {
+        let mut block = Block::new(&b"abcdefghij"[..], 4);
+        assert!(block.fill(3).unwrap());
+        assert_eq!(block.unread(), b"abcd");
+        block.take(3);
+        assert!(block.fill(6).unwrap());
+        assert_eq!(block.unread(), b"defghi");
+        block.take(6);
+        assert!(!block.fill(2).unwrap());
+        assert!(!block.is_clean());
+        block.take(1);
+        assert!(block.is_clean());
+    }
+
+    #[test]
+    fn takes_what_has_not_come_yet() {
+        let mut block = Block::new(Drip(b"abcdefghij", false), 4);
+        assert!(block.fill(2).unwrap());
+        block.take(7);
+        assert!(block.fill(2).unwrap());
+        assert_eq!(block.unread(), b"hi");
+        block.take(9);
+        assert!(!block.fill(1).unwrap());
+        assert!(!block.is_clean());
+    }
+}

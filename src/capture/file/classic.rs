@@ -1,0 +1,167 @@
+//! Classic pcap: a 24-byte file header, then records (draft-ietf-opsawg-pcap).
+//!
+//! Both byte orders, microseconds and nanoseconds, and the "modified" format of patched libpcaps, whose
+//! record header has eight more bytes. Deliberately absent: the length fields that some writers before
+//! version 2.4 (1996) swapped.
+
+use super::super::{LinkType, Packet};
+use super::order::Order;
+use super::record::{Format, LONGEST_PACKET, Record, link_type};
+use crate::time::Timestamp;
+
+/// Bytes of the file header.
+pub(super) const FILE_HEADER: usize = 24;
+
+const MICROSECOND: u32 = 0xa1b2_c3d4;
+const NANOSECOND: u32 = 0xa1b2_3c4d;
+const MODIFIED: u32 = 0xa1b2_cd34;
+
+/// A classic pcap file behind its header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Classic {
+    order: Order,
+    /// Nanoseconds in one unit of a record's fraction of a second.
+    unit: u32,
+    /// Bytes of a record header.
+    header: usize,
+    link: LinkType,
+}
+
+impl Classic {
+    /// Whether a file with these first bytes is a classic pcap.
+    pub(super) fn begins(magic: [u8; 4]) -> bool {
+        variant(magic).is_some()
+    }
+
+    /// Reads the file header; `None` when it is none.
+    pub(super) fn new(header: &[u8; FILE_HEADER]) -> Option<Self> {
+        let [a, b, c, d, .., w, x, y, z] = *header;
+        let (order, magic) = variant([a, b, c, d])?;
+        Some(Self {
+            order,
+            unit: if magic == NANOSECOND { 1 } else { 1_000 },
+            header: if magic == MODIFIED { 24 } else { 16 },
+            link: link_type(order.u32([w, x, y, z])),
+        })
+    }
+}
+
+fn variant(magic: [u8; 4]) -> Option<(Order, u32)> {
+    [Order::Little, Order::Big]
+        .map(|order| (order, order.u32(magic)))
+        .into_iter()
+        .find(|(_, value)| matches!(*value, MICROSECOND | NANOSECOND | MODIFIED))
+}
+
+impl Format for Classic {
+    #[inline]
+    fn record(&mut self, bytes: &[u8]) -> Record {
+        let Some(header) = bytes.first_chunk() else { return Record::Partial { need: self.header } };
+        let [seconds, fraction, captured, original] = self.order.words(header);
+        if captured > LONGEST_PACKET {
+            return Record::Bad;
+        }
+        let length = self.header + captured as usize;
+        if bytes.len() < length {
+            return Record::Partial { need: length };
+        }
+        // Cannot overflow: 2^32 seconds are less than 2^62 ns, 2^32 thousands of them less than 2^42.
+        let nanoseconds = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * u64::from(self.unit);
+        let packet = Packet {
+            timestamp: Timestamp(nanoseconds),
+            offset: self.header as u32,
+            captured,
+            original: original.max(captured),
+            link: self.link,
+            nanosecond: self.unit == 1,
+        };
+        Record::Packet { packet, length }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file header by hand: version 2.4, zone 0, accuracy 0, snapshot length 0x40000, link type 1.
+    fn header(magic: [u8; 4], order: Order) -> [u8; FILE_HEADER] {
+        let rest = match order {
+            Order::Little => [2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0],
+            Order::Big => [0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 1],
+        };
+        let mut header = [0; FILE_HEADER];
+        header[..4].copy_from_slice(&magic);
+        header[4..].copy_from_slice(&rest);
+        header
+    }
+
+    const LITTLE: [u8; 19] = [5, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 0, b'a', b'b', b'c'];
+    const BIG: [u8; 19] = [0, 0, 0, 5, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0, 9, b'a', b'b', b'c'];
+
+    fn first(magic: [u8; 4], order: Order, bytes: &[u8]) -> Record {
+        Classic::new(&header(magic, order)).unwrap().record(bytes)
+    }
+
+    fn expected(nanoseconds: u64, offset: u32, nanosecond: bool) -> Record {
+        let packet = Packet {
+            timestamp: Timestamp(nanoseconds),
+            offset,
+            captured: 3,
+            original: 9,
+            link: LinkType::ETHERNET,
+            nanosecond,
+        };
+        Record::Packet { packet, length: offset as usize + 3 }
+    }
+
+    #[test]
+    fn reads_every_magic() {
+        let micro = expected(5_000_007_000, 16, false);
+        let nano = expected(5_000_000_007, 16, true);
+        assert_eq!(first([0xd4, 0xc3, 0xb2, 0xa1], Order::Little, &LITTLE), micro);
+        assert_eq!(first([0xa1, 0xb2, 0xc3, 0xd4], Order::Big, &BIG), micro);
+        assert_eq!(first([0x4d, 0x3c, 0xb2, 0xa1], Order::Little, &LITTLE), nano);
+        assert_eq!(first([0xa1, 0xb2, 0x3c, 0x4d], Order::Big, &BIG), nano);
+        assert!(Classic::new(&header([0x0a, 0x0d, 0x0d, 0x0a], Order::Big)).is_none());
+    }
+
+    #[test]
+    fn the_modified_record_header_has_eight_more_bytes() {
+        let extra = [2, 0, 0, 0, 8, 0, 4, 0];
+        let little = [&LITTLE[..16], &extra, b"abc"].concat();
+        let big = [&BIG[..16], &extra, b"abc"].concat();
+        let modified = expected(5_000_007_000, 24, false);
+        assert_eq!(first([0x34, 0xcd, 0xb2, 0xa1], Order::Little, &little), modified);
+        assert_eq!(first([0xa1, 0xb2, 0xcd, 0x34], Order::Big, &big), modified);
+    }
+
+    #[test]
+    fn says_how_much_is_missing() {
+        let magic = [0xd4, 0xc3, 0xb2, 0xa1];
+        assert_eq!(first(magic, Order::Little, &LITTLE[..15]), Record::Partial { need: 16 });
+        assert_eq!(first(magic, Order::Little, &LITTLE[..18]), Record::Partial { need: 19 });
+    }
+
+    #[test]
+    fn a_length_that_no_writer_writes_is_bad() {
+        // A big-endian file header with little-endian records: three bytes become 50 million.
+        assert_eq!(first([0xa1, 0xb2, 0xc3, 0xd4], Order::Big, &LITTLE), Record::Bad);
+    }
+
+    #[test]
+    fn the_largest_stamp_does_not_overflow() {
+        let bytes = [0xff; 8].into_iter().chain([0; 8]).collect::<Vec<u8>>();
+        let Record::Packet { packet, .. } = first([0xd4, 0xc3, 0xb2, 0xa1], Order::Little, &bytes) else {
+            panic!("no packet")
+        };
+        assert_eq!(packet.timestamp.0, 4_294_967_295_000_000_000 + 4_294_967_295_000);
+    }
+
+    #[test]
+    fn link_types_lose_what_is_not_theirs() {
+        assert_eq!(link_type(1), LinkType::ETHERNET);
+        assert_eq!(link_type(0x2400_0001), LinkType(1)); // four bytes of frame check sequence
+        assert_eq!(link_type(12), LinkType::RAW);
+        assert_eq!(link_type(0x0001_0001), LinkType(u16::MAX));
+    }
+}

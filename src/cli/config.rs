@@ -1,0 +1,137 @@
+//! `config generate`, `config validate`, `config show`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::{Map, Value as Json, json};
+
+use crate::config::units::{Parse, Value};
+use crate::config::{
+    self, ConfigError, EXAMPLE, Environment, Loaded, Origin, Run, Setting, Settings, Visitor, variable,
+};
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a commented file with every key at its default
+    Generate,
+
+    /// Check a file and name every problem with its line and column
+    Validate {
+        /// The file (else the one a start would use)
+        file: Option<PathBuf>,
+    },
+
+    /// Print what is in effect, and where each value comes from
+    Show {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Prints the example file.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn generate(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(EXAMPLE.as_bytes())
+}
+
+/// Checks the file that a start would use (or `named`), and the environment; returns what to tell about it: warnings,
+/// then the verdict.
+///
+/// # Errors
+/// With everything that is wrong.
+pub fn validate(named: Option<&Path>, environment: &Environment) -> Result<Vec<String>, ConfigError> {
+    let subject = config::subject(named, environment);
+    let mut settings = Settings::default();
+    let read = subject.as_deref().map(|path| config::read(path, &mut settings)).transpose();
+    let (mut problems, failed) = match read {
+        Ok(warnings) => (warnings.unwrap_or_default(), false),
+        Err(ConfigError::Invalid(problems)) => (problems, true),
+        Err(unreadable) => return Err(unreadable),
+    };
+    problems.extend(environment.apply(&mut settings));
+    if failed || problems.iter().any(|problem| !problem.warning) {
+        return Err(ConfigError::Invalid(problems));
+    }
+    let verdict = match subject {
+        Some(path) => format!("{}: valid", path.display()),
+        None => "no configuration file found: defaults are used".to_owned(),
+    };
+    Ok(problems.iter().map(ToString::to_string).chain([verdict]).collect())
+}
+
+/// Prints every key with its effective value and where that comes from.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn show(mut loaded: Loaded, json: bool, cores: usize, out: &mut impl Write) -> io::Result<()> {
+    config::resolve(&mut loaded.settings, Run::default(), cores);
+    let mut rows = Rows(Vec::new());
+    loaded.settings.visit(&mut rows);
+    if json { show_json(&rows.0, &loaded, out) } else { show_text(&rows.0, &loaded, out) }
+}
+
+struct Row {
+    key: &'static str,
+    text: String,
+    json: Json,
+    origin: Origin,
+}
+
+struct Rows(Vec<Row>);
+
+impl Visitor for Rows {
+    fn setting<T: Value>(&mut self, key: &'static str, _: Parse<T>, slot: &mut Setting<T>) {
+        let value = slot.get();
+        let text = value.as_ref().map_or_else(|| "null".to_owned(), Value::text);
+        let json = value.as_ref().map_or(Json::Null, Value::json);
+        self.0.push(Row { key, text, json, origin: slot.origin() });
+    }
+}
+
+fn show_text(rows: &[Row], loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    match &loaded.file {
+        Some(file) => writeln!(out, "# {}", file.display())?,
+        None => writeln!(out, "# no configuration file")?,
+    }
+    let width = |of: fn(&Row) -> usize| rows.iter().map(of).max().unwrap_or_default();
+    let (keys, values) = (width(|row| row.key.len()), width(|row| row.text.chars().count()));
+    rows.iter().try_for_each(|row| {
+        let text = config::Visible(&row.text).to_string();
+        writeln!(out, "{:keys$}  {text:values$}  {}", row.key, origin(row))
+    })
+}
+
+/// The keys of `voip` stand at the top level, other sections below their names.
+fn show_json(rows: &[Row], loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    let mut object = Map::new();
+    let mut origins = Map::new();
+    for row in rows {
+        let Some((section, name)) = row.key.split_once('.') else { continue };
+        let value = row.json.clone();
+        if section == "voip" {
+            object.insert(name.to_owned(), value);
+        } else if let Json::Object(below) = object.entry(section).or_insert_with(|| json!({})) {
+            below.insert(name.to_owned(), value);
+        }
+        origins.insert(row.key.to_owned(), origin(row).into());
+    }
+    object.insert("config_file".to_owned(), json!(loaded.file));
+    object.insert("origins".to_owned(), Json::Object(origins));
+    serde_json::to_writer_pretty(&mut *out, &object)?;
+    writeln!(out)
+}
+
+fn origin(row: &Row) -> String {
+    match row.origin {
+        Origin::Default => "default".to_owned(),
+        Origin::Mode => "performance mode".to_owned(),
+        Origin::File { line } => format!("file, line {line}"),
+        Origin::Env => variable(row.key),
+        Origin::Flag => "flag".to_owned(),
+    }
+}

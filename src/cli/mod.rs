@@ -1,0 +1,165 @@
+//! The command line: what can be asked for, and how a refusal is worded.
+//!
+//! In: arguments. Out: [`Cli`], or an exit code after help, version or an error was shown. What exists in `--help`
+//! works; what is planned is refused by name ([`refuse`]) and shown nowhere.
+
+mod config;
+mod documents;
+mod inspect;
+pub mod logging;
+mod refuse;
+mod sniff;
+
+pub use config::{ConfigCommand, generate, show, validate};
+pub use documents::{completions, man};
+pub use inspect::{InspectCall, InspectCalls, InspectCommand, View};
+pub use refuse::explain;
+pub use sniff::SniffVoip;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{Color, LogFormat, LogLevel, Settings};
+
+const EXAMPLES: &str = "\
+Examples:
+  lippycat sniff voip -r trunk.pcap                     who called whom, and how it ended
+  lippycat sniff voip -r trunk.pcap -w --pcap-dir out   one capture file per call
+  lippycat sniff voip -r trunk.pcap -u '+4930*'         only calls of these numbers
+  lippycat inspect call 'a84b4c76e66710@pc33' -r trunk.pcap
+  lippycat config generate > lippycat.yaml
+
+Exit codes: 0 good, 1 the answer is no, 2 usage, 4 not permitted.";
+
+/// Passive VoIP sniffer: every call in a capture, one PCAP and one record per call.
+#[derive(Debug, Parser)]
+#[command(name = "lippycat", version, propagate_version = true, after_help = EXAMPLES, max_term_width = 110)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Options that every command has.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options that every command has.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Configuration file (else $LIPPYCAT_CONFIG, ~/.config/lippycat/config.yaml, ~/.lippycat.yaml,
+    /// /etc/lippycat/lippycat.yaml)
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Log to stderr down to off, error, warn, info, debug or trace (info)
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true, ignore_case = true)]
+    pub log_level: Option<LogLevel>,
+
+    /// Write log lines as text or json (text)
+    #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    pub log_format: Option<LogFormat>,
+
+    /// Colour output: auto, always or never (auto)
+    #[arg(long, global = true, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<Color>,
+
+    /// No progress, no text summary, only errors in the log
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+impl Global {
+    /// Lays the flags over `settings`.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.log_level.flag(self.log_level);
+        settings.log_format.flag(self.log_format);
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Follow what is on the wire
+    #[command(subcommand)]
+    Sniff(SniffCommand),
+
+    /// Show the signalling of calls
+    #[command(subcommand)]
+    Inspect(InspectCommand),
+
+    /// Write, check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+
+    /// Print shell completions
+    Completions {
+        /// bash, elvish, fish, powershell or zsh
+        #[arg(hide_possible_values = true)]
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual pages
+    Man {
+        /// Write one file for each command into this directory
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// What can be sniffed.
+#[derive(Debug, Subcommand)]
+pub enum SniffCommand {
+    /// Follow VoIP calls: print them, count them, write one capture file and one record per call
+    Voip(Box<SniffVoip>),
+}
+
+/// Parses a command line, program name first.
+///
+/// # Errors
+/// What to show instead and with which exit code: help, version, or one clear error.
+pub fn parse(arguments: &[OsString]) -> Result<Cli, Refusal> {
+    Cli::try_parse_from(arguments).map_err(|error| match explain(&error, arguments) {
+        Some(text) => Refusal::Explained(text),
+        None => Refusal::Clap(Box::new(error)),
+    })
+}
+
+/// Why a command line is not run.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Help, version, or an error in the parser's words.
+    Clap(Box<clap::Error>),
+    /// An error in ours.
+    Explained(String),
+}
+
+impl Refusal {
+    /// Whether help or version was asked for, and goes to stdout.
+    #[must_use]
+    pub fn was_asked_for(&self) -> bool {
+        matches!(self, Self::Clap(error) if !error.use_stderr())
+    }
+
+    /// Shows it where it belongs.
+    ///
+    /// # Errors
+    /// When stdout or stderr cannot be written to.
+    pub fn show(&self) -> io::Result<()> {
+        match self {
+            Self::Clap(error) => error.print(),
+            Self::Explained(text) => writeln!(io::stderr().lock(), "error: {text}"),
+        }
+    }
+}
+
+/// The definition of the command line, for completions and manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,0 +1,242 @@
+//! Answers for what the parser does not know: flags and commands of what is not built yet, files without `-r`.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+const NO_LIVE: &str = "there is no live capture; read files with -r";
+const BY_CONTENT: &str = "SIP and RTP are found by content on any port; narrow the input with -f";
+
+/// Flags of `sniff voip` that later versions have.
+const FLAGS: [(&str, &str); 29] = [
+    ("-i", NO_LIVE),
+    ("--interface", NO_LIVE),
+    ("-p", NO_LIVE),
+    ("--promiscuous", NO_LIVE),
+    ("--snaplen", NO_LIVE),
+    ("--buffer-size", NO_LIVE),
+    ("--ports-only", NO_LIVE),
+    ("--isolation", NO_LIVE),
+    ("--user", NO_LIVE),
+    ("--follow", "a directory is read once; give it with -r"),
+    ("--autostop", "--count and --duration stop a run"),
+    ("-S", BY_CONTENT),
+    ("--sip-port", BY_CONTENT),
+    ("-R", BY_CONTENT),
+    ("--rtp-port-range", BY_CONTENT),
+    ("--hep-listen", "there is no HEP"),
+    ("--hep-send", "there is no HEP"),
+    ("--metrics-listen", "there is no metrics endpoint; see --summary json"),
+    ("--control-socket", "there is no control socket"),
+    ("--name", "there is no control socket"),
+    (
+        "--tcp-cleanup-interval",
+        "time-outs are kept to 100 ms; see --tcp-stream-timeout and --tcp-buffer-max-age",
+    ),
+    ("--tcp-assembler-max-pages", "use --max-tcp-buffers"),
+    ("--tcp-buffer-strategy", "use --enable-backpressure: it says who yields"),
+    ("--memory-optimization", "use --tcp-performance-mode memory"),
+    ("--tcp-latency-optimization", "use --tcp-performance-mode latency"),
+    ("--tcp-batch-size", "the performance mode sets it, or voip.tcp_batch_size in the configuration"),
+    ("--tcp-io-threads", "use --workers"),
+    ("--tcp-memory-limit", "use voip.tcp_memory_limit in the configuration"),
+    ("--stream-queue-buffer", "use voip.stream_queue_buffer in the configuration"),
+];
+
+/// Commands that later versions have.
+const COMMANDS: [(&str, &str); 5] = [
+    ("debug", "there is no running sniffer to ask; see lippycat config show and sniff voip --summary json"),
+    ("report", "see lippycat sniff voip --records and --summary json"),
+    ("interfaces", NO_LIVE),
+    ("parsers", "there is no store of signalling"),
+    ("flush", "there is no store of signalling"),
+];
+
+/// Our words for an error of the parser, in one line; none when its own are good.
+#[must_use]
+pub fn explain(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let argument = context(ContextKind::InvalidArg)?;
+            if argument.starts_with('-') {
+                absent(&FLAGS, flag_name(argument))
+            } else {
+                stray(argument, arguments)
+            }
+        }
+        ErrorKind::MissingRequiredArgument => missing(error, arguments),
+        ErrorKind::InvalidSubcommand => absent(&COMMANDS, context(ContextKind::InvalidSubcommand)?),
+        _ => None,
+    }
+}
+
+fn absent(table: &[(&str, &str)], name: &str) -> Option<String> {
+    let (name, text) = table.iter().find(|(known, _)| *known == name)?;
+    Some(format!("{name} is not in this version: {text}"))
+}
+
+/// What is missing, where the parser's list of it would not help.
+fn missing(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let Some(ContextValue::Strings(names)) = error.get(ContextKind::InvalidArg) else { return None };
+    if names.iter().any(|name| name == "<CALL-ID>") {
+        // -r takes all that follows it, the Call-ID too.
+        return Some("no Call-ID: it goes before -r, as in inspect call CALL-ID -r FILE".to_owned());
+    }
+    let inverts = arguments.iter().any(|argument| argument == "--invert");
+    inverts.then(|| "--invert needs one of --sipuser, --from, --to, --method, --match".to_owned())
+}
+
+/// `--flag=value` and `-fvalue` without their values.
+fn flag_name(argument: &str) -> &str {
+    if argument.starts_with("--") {
+        argument.split('=').next().unwrap_or(argument)
+    } else {
+        argument.char_indices().nth(2).and_then(|(end, _)| argument.get(..end)).unwrap_or(argument)
+    }
+}
+
+/// A word where none belongs, most likely a file.
+fn stray(word: &str, arguments: &[OsString]) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument == word)?;
+    let before = arguments.get(at.checked_sub(1)?)?.to_str()?;
+    if matches!(before, "-w" | "--write-file") {
+        return Some(format!(
+            "unexpected '{word}': {before} takes its prefix after =, as in {before}={word}"
+        ));
+    }
+    let sniffs = arguments.windows(2).any(|pair| pair == ["sniff", "voip"]);
+    sniffs.then(|| format!("unexpected '{word}': capture files are read with -r, as in -r {word}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The text of a refused command line, up to its first newline.
+    fn refusal(line: &str) -> String {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        match crate::cli::parse(&arguments).unwrap_err() {
+            crate::cli::Refusal::Explained(text) => text,
+            crate::cli::Refusal::Clap(error) => {
+                error.to_string().lines().next().unwrap_or_default().to_owned()
+            }
+        }
+    }
+
+    /// A command line, and the first line of its refusal.
+    const ROWS: &[(&str, &str)] = &[
+        ("l sniff voip x.pcap", "unexpected 'x.pcap': capture files are read with -r, as in -r x.pcap"),
+        ("l sniff voip -r a -w out", "unexpected 'out': -w takes its prefix after =, as in -w=out"),
+        (
+            "l sniff voip -r a --write-file out",
+            "unexpected 'out': --write-file takes its prefix after =, as in --write-file=out",
+        ),
+        ("l sniff voip -i any", "-i is not in this version: there is no live capture; read files with -r"),
+        ("l sniff voip -ieth0", "-i is not in this version: there is no live capture; read files with -r"),
+        (
+            "l sniff voip --interface=any",
+            "--interface is not in this version: there is no live capture; read files with -r",
+        ),
+        ("l sniff voip --hep-listen udp://[::]:9060", "--hep-listen is not in this version: there is no HEP"),
+        (
+            "l sniff voip --tcp-buffer-strategy ring",
+            "--tcp-buffer-strategy is not in this version: use --enable-backpressure: it says who yields",
+        ),
+        (
+            "l debug health",
+            "debug is not in this version: there is no running sniffer to ask; see lippycat config show and sniff voip --summary json",
+        ),
+        ("l inspect parsers", "parsers is not in this version: there is no store of signalling"),
+        ("l inspect call -r a b", "no Call-ID: it goes before -r, as in inspect call CALL-ID -r FILE"),
+        ("l sniff voip -r a --invert", "--invert needs one of --sipuser, --from, --to, --method, --match"),
+        ("l sniff voip -r a --nonsense", "error: unexpected argument '--nonsense' found"),
+        ("l sniff voip -r a -M fast", "error: invalid value 'fast' for '--tcp-performance-mode <MODE>'"),
+        (
+            "l sniff voip -r a --workers -1",
+            "error: invalid value '-1' for '--workers <N>': want a whole number from 0 to 256",
+        ),
+        (
+            "l sniff voip -r a --max-goroutines 0",
+            "error: invalid value '0' for '--max-goroutines <N>': want a whole number from 1 to 10000000",
+        ),
+        (
+            "l sniff voip -r a --count NaN",
+            "error: invalid value 'NaN' for '--count <N>': want a whole number from 1 to 18446744073709551615",
+        ),
+        (
+            "l sniff voip -r a --duration 5",
+            "error: invalid value '5' for '--duration <DURATION>': want a duration such as 30s, 5m or 1h30m",
+        ),
+        (
+            "l sniff voip -r a --match (",
+            "error: invalid value '(' for '--match <REGEX>': want a regular expression: unclosed group",
+        ),
+        (
+            "l sniff voip -r a --method a@b",
+            "error: invalid value 'a@b' for '--method <METHOD[,METHOD]>': want a method such as INVITE",
+        ),
+        (
+            "l sniff voip -r a -u ,",
+            "error: invalid value '' for '--sipuser <USER[,USER]>': want a user such as alice or +4930*",
+        ),
+        (
+            "l sniff voip -r a --pcap-name {x}",
+            "error: invalid value '{x}' for '--pcap-name <TEMPLATE>': unknown field {x}: want {call_id}, {from}, {to}, {start} or {hash}",
+        ),
+        (
+            "l sniff voip -r a --enable-backpressure=perhaps",
+            "error: invalid value 'perhaps' for '--enable-backpressure[=<BOOL>]': want true or false",
+        ),
+    ];
+
+    #[test]
+    fn what_is_refused_is_refused_in_one_line() {
+        for (line, wanted) in ROWS {
+            assert_eq!(refusal(line), *wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        crate::cli::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_refused_is_not_in_help() {
+        let mut command = crate::cli::command();
+        command.build();
+        let help = |name: &str| {
+            command.find_subcommand(name).cloned().map(|it| it.to_owned().render_long_help().to_string())
+        };
+        let sniff = command.find_subcommand("sniff").and_then(|it| it.find_subcommand("voip")).cloned();
+        let sniff = sniff.unwrap().render_long_help().to_string();
+        // An example shows another program's -i.
+        let (flags, _) = sniff.split_once("Examples:").unwrap();
+        let words: Vec<&str> = flags.split(|c: char| c.is_whitespace() || ",[]=.;".contains(c)).collect();
+        assert!(FLAGS.iter().all(|(flag, _)| !words.contains(flag)));
+        assert!(COMMANDS.iter().all(|(name, _)| help(name).is_none()));
+        assert!(!sniff.contains("batch-size"));
+    }
+
+    #[test]
+    fn every_flag_has_one_line_of_meaning() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|it| !it.is_hide_set()) {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(
+                    !help.is_empty() && !help.ends_with('.'),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&crate::cli::command());
+    }
+}

@@ -1,0 +1,138 @@
+//! The environment: where the file may be, and `LIPPYCAT_SECTION_KEY` for every key.
+
+use std::collections::BTreeMap;
+
+use super::problem::Problem;
+use super::settings::{LogLevel, Origin, Setting, Settings, Visitor};
+use super::units::{Parse, Value, choice, did_you_mean};
+
+const PREFIX: &str = "LIPPYCAT_";
+
+/// The variables of a process. A value, so that tests need not change their own process's.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Those of this process. What is not text cannot be one of ours, except as a path that does not exist.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+        Self(std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect())
+    }
+
+    /// The value of a variable; an empty one counts as not there.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Lays the variables over `settings`, and says what is wrong with them.
+    pub fn apply(&self, settings: &mut Settings) -> Vec<Problem> {
+        let mut reader = Reader { environment: self, problems: Vec::new() };
+        // Other programs have a LOG_LEVEL too: words that are not ours mean nothing here.
+        if let Some(level) = self.get("LOG_LEVEL").and_then(|text| choice::<LogLevel>(text).ok()) {
+            settings.log_level.set(level, Origin::Env);
+        }
+        settings.visit(&mut reader);
+        reader.report_unknown();
+        reader.problems
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+}
+
+/// The variable of a key: `voip.max_goroutines` is `LIPPYCAT_VOIP_MAX_GOROUTINES`.
+#[must_use]
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+struct Reader<'a> {
+    environment: &'a Environment,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn report(&mut self, name: &str, message: String, warning: bool) {
+        self.problems.push(Problem { file: None, place: None, key: name.to_owned(), message, warning });
+    }
+
+    fn report_unknown(&mut self) {
+        let known: Vec<String> =
+            Settings::keys().into_iter().map(variable).chain([format!("{PREFIX}CONFIG")]).collect();
+        for name in self.environment.0.keys().filter(|name| name.starts_with(PREFIX)) {
+            if !known.contains(name) {
+                let hint = did_you_mean(name, known.iter().map(String::as_str));
+                self.report(name, format!("ignored: unknown variable{hint}"), true);
+            }
+        }
+    }
+}
+
+impl Visitor for Reader<'_> {
+    fn setting<T: Value>(&mut self, key: &'static str, parse: Parse<T>, slot: &mut Setting<T>) {
+        let name = variable(key);
+        let Some(text) = self.environment.get(&name) else { return };
+        match parse(text) {
+            Ok(value) => slot.set(value, Origin::Env),
+            Err(wanted) => self.report(&name, format!("'{text}': {wanted}"), false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(environment: &Environment) -> Vec<String> {
+        environment.apply(&mut Settings::default()).iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn every_key_has_a_variable() {
+        let mut settings = Settings::default();
+        let environment = Environment::from([
+            ("LIPPYCAT_VOIP_MAX_GOROUTINES", "7"),
+            ("LIPPYCAT_LOG_LEVEL", "WARN"),
+            ("HOME", "/"),
+        ]);
+        assert_eq!(environment.apply(&mut settings), []);
+        assert_eq!(
+            (settings.voip.max_goroutines.get(), settings.voip.max_goroutines.origin()),
+            (Some(7), Origin::Env)
+        );
+        assert_eq!(settings.log_level.get(), Some(LogLevel::Warn));
+    }
+
+    #[test]
+    fn log_level_works_in_any_case_and_ours_goes_first() {
+        let level = |environment: Environment| {
+            let mut settings = Settings::default();
+            environment.apply(&mut settings);
+            settings.log_level.get()
+        };
+        assert_eq!(level(Environment::from([("LOG_LEVEL", "Debug")])), Some(LogLevel::Debug));
+        assert_eq!(
+            level(Environment::from([("LOG_LEVEL", "debug"), ("LIPPYCAT_LOG_LEVEL", "ERROR")])),
+            Some(LogLevel::Error)
+        );
+        assert_eq!(level(Environment::from([("LOG_LEVEL", "3")])), None);
+    }
+
+    #[test]
+    fn wrong_values_and_unknown_names_are_told() {
+        assert_eq!(
+            told(&Environment::from([("LIPPYCAT_VOIP_WORKERS", "x")])),
+            ["LIPPYCAT_VOIP_WORKERS: 'x': want a whole number from 0 to 256"]
+        );
+        assert_eq!(
+            told(&Environment::from([("LIPPYCAT_VOIP_WORKER", "1")])),
+            ["LIPPYCAT_VOIP_WORKER: ignored: unknown variable (did you mean LIPPYCAT_VOIP_WORKERS?)"]
+        );
+        assert_eq!(told(&Environment::from([("LIPPYCAT_VOIP_WORKERS", "")])), [""; 0]);
+    }
+}

@@ -1,0 +1,298 @@
+//! The configuration file: read, checked against the keys that exist, laid over the settings.
+//!
+//! Every problem is found in one pass: a wrong value, an unknown key and a key given twice do not hide each other.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::document::{self, Entry, Node, Position};
+use super::limits::MAX_CONFIG_BYTES;
+use super::problem::{ConfigError, Problem};
+use super::retired::{Fate, fate};
+use super::settings::{Origin, Setting, Settings, Visitor};
+use super::units::{Parse, Value, nearest};
+
+/// Reads `path` and lays it over `settings`; returns the warnings.
+///
+/// # Errors
+/// When it cannot be read, or with everything that is wrong in it (and the warnings), by line.
+pub fn read(path: &Path, settings: &mut Settings) -> Result<Vec<Problem>, ConfigError> {
+    let unreadable = |reason| ConfigError::Read { path: path.to_owned(), reason };
+    let bytes = read_bounded(path).map_err(unreadable)?;
+    let mut laid = settings.clone();
+    let problems = match std::str::from_utf8(&bytes) {
+        Ok(text) => apply(text, path, &mut laid),
+        Err(error) => vec![not_text(&bytes, error.valid_up_to(), path)],
+    };
+    if problems.iter().all(|problem| problem.warning) {
+        *settings = laid;
+        Ok(problems)
+    } else {
+        Err(ConfigError::Invalid(problems))
+    }
+}
+
+/// Nobody writes a configuration of a megabyte; `/dev/zero` would be endless.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_CONFIG_BYTES.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "larger than 1 MiB: this is no configuration",
+        ));
+    }
+    Ok(bytes)
+}
+
+fn not_text(bytes: &[u8], good: usize, path: &Path) -> Problem {
+    let before = bytes.get(..good).unwrap_or_default();
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let column = 1 + String::from_utf8_lossy(before.get(start..).unwrap_or_default()).chars().count() as u64;
+    let message = "not UTF-8 text".to_owned();
+    Problem {
+        file: Some(path.to_owned()),
+        place: Some((line, column)),
+        key: String::new(),
+        message,
+        warning: false,
+    }
+}
+
+/// Lays the text of a file over `settings` as far as it is right, and says what is not, in the order of its lines.
+pub fn apply(text: &str, path: &Path, settings: &mut Settings) -> Vec<Problem> {
+    let mut reader = Reader { path, keys: Settings::keys(), leaves: Vec::new(), problems: Vec::new() };
+    match document::parse(text) {
+        Ok(sections) => reader.collect(sections),
+        Err(broken) => reader.report(broken.at, "", broken.message),
+    }
+    settings.visit(&mut reader);
+    reader.report_unknown();
+    reader.problems.sort_by_key(|problem| problem.place);
+    reader.problems
+}
+
+/// A key in a known section, by its dotted name.
+struct Leaf {
+    entry: Entry,
+    taken: bool,
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    keys: Vec<&'static str>,
+    leaves: Vec<Leaf>,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn report(&mut self, place: Option<Position>, key: &str, message: String) {
+        let file = Some(self.path.to_owned());
+        self.problems.push(Problem { file, place, key: key.to_owned(), message, warning: false });
+    }
+
+    /// Sorts the document into the keys of our sections and what is wrong with the rest.
+    fn collect(&mut self, sections: Vec<Entry>) {
+        let mut seen = HashMap::new();
+        for section in sections {
+            if !self.is_section(&section.key) {
+                self.report_stranger(&section);
+                continue;
+            }
+            self.report_twice(&mut seen, &section);
+            match section.value {
+                Node::Null => {}
+                Node::Map(keys) => {
+                    for mut entry in keys {
+                        entry.key = format!("{}.{}", section.key, entry.key);
+                        if !self.report_twice(&mut seen, &entry) {
+                            self.leaves.push(Leaf { entry, taken: false });
+                        }
+                    }
+                }
+                Node::Scalar(_) | Node::List => {
+                    let example = self.first_key(&section.key);
+                    let message = format!("want keys below it, such as {example}");
+                    self.report(Some(section.value_at), &section.key, message);
+                }
+            }
+        }
+    }
+
+    fn is_section(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| section_of(key) == name)
+    }
+
+    fn first_key(&self, section: &str) -> &'static str {
+        self.keys.iter().find(|key| section_of(key) == section).copied().unwrap_or_default()
+    }
+
+    fn report_twice(&mut self, seen: &mut HashMap<String, u64>, entry: &Entry) -> bool {
+        let first = seen.insert(entry.key.clone(), entry.key_at.0);
+        if let Some(line) = first {
+            self.report(Some(entry.key_at), &entry.key, format!("given twice, first on line {line}"));
+        }
+        first.is_some()
+    }
+
+    fn report_unknown(&mut self) {
+        let strangers: Vec<Leaf> = self.leaves.extract_if(.., |leaf| !leaf.taken).collect();
+        strangers.iter().for_each(|leaf| self.report_stranger(&leaf.entry));
+    }
+
+    /// Says what is known of a key that is none of ours.
+    fn report_stranger(&mut self, entry: &Entry) {
+        match fate(&entry.key) {
+            Some(Fate::Replaced(text)) => {
+                self.report(Some(entry.key_at), &entry.key, format!("ignored: {text}"));
+                if let Some(problem) = self.problems.last_mut() {
+                    problem.warning = true;
+                }
+            }
+            Some(Fate::Absent(text)) => {
+                self.report(Some(entry.key_at), &entry.key, format!("not in this version: {text}"));
+            }
+            None => {
+                let kind = if matches!(entry.value, Node::Map(_)) { "section" } else { "key" };
+                let hint = self.meant(&entry.key).map(|name| format!(" (did you mean {name}?)"));
+                let message = format!("unknown {kind}{}", hint.unwrap_or_default());
+                self.report(Some(entry.key_at), &entry.key, message);
+            }
+        }
+    }
+
+    /// What was probably meant: a key with the same last word in any section, one of this section that is spelled
+    /// much alike, a section, one of any section.
+    fn meant(&self, key: &str) -> Option<&'static str> {
+        let word = last_word(key);
+        let named = |name: &str| self.keys.iter().copied().find(|key| last_word(key) == name);
+        let near = |section: Option<&str>| {
+            let keys = self.keys.iter().copied().filter(|key| section.is_none_or(|it| section_of(key) == it));
+            nearest(word, keys.map(last_word)).and_then(named)
+        };
+        let sections = self.keys.iter().map(|key| section_of(key)).filter(|_| !key.contains('.'));
+        named(word)
+            .or_else(|| near(Some(section_of(key))))
+            .or_else(|| nearest(key, sections))
+            .or_else(|| near(None))
+    }
+}
+
+impl Visitor for Reader<'_> {
+    fn setting<T: Value>(&mut self, key: &'static str, parse: Parse<T>, slot: &mut Setting<T>) {
+        let Some(leaf) = self.leaves.iter_mut().find(|leaf| leaf.entry.key == key) else { return };
+        leaf.taken = true;
+        let (value_at, line) = (leaf.entry.value_at, leaf.entry.key_at.0);
+        let wrong = match &leaf.entry.value {
+            Node::Null => return,
+            Node::Scalar(text) => match parse(text) {
+                Ok(value) => return slot.set(value, Origin::File { line }),
+                Err(wanted) => format!("'{text}': {wanted}"),
+            },
+            Node::List => "want a single value, not a list".to_owned(),
+            Node::Map(_) => "want a single value, not keys".to_owned(),
+        };
+        self.report(Some(value_at), key, wrong);
+    }
+}
+
+fn section_of(key: &str) -> &str {
+    key.split_once('.').map_or(key, |(section, _)| section)
+}
+
+fn last_word(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::modes::PerformanceMode;
+
+    fn problems(text: &str) -> Vec<String> {
+        apply(text, Path::new("f"), &mut Settings::default()).iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn values_reach_their_settings_with_their_line() {
+        let mut settings = Settings::default();
+        let text =
+            "voip:\n  tcp_performance_mode: \"memory\"\n  max_goroutines: 100\n  max_tcp_buffers: 1000\n";
+        assert_eq!(apply(text, Path::new("f"), &mut settings), []);
+        assert_eq!(settings.voip.tcp_performance_mode.get(), Some(PerformanceMode::Memory));
+        assert_eq!(settings.voip.max_goroutines.get(), Some(100));
+        assert_eq!(settings.voip.max_tcp_buffers.origin(), Origin::File { line: 4 });
+    }
+
+    #[test]
+    fn nothing_is_said_of_empty_files_and_nulls() {
+        for text in
+            ["", "# only a comment\n", "voip:\n", "voip:\n  workers:\nlog: {level: null}\n", "---\n...\n"]
+        {
+            assert_eq!(problems(text), [""; 0], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn each_problem_is_told_in_one_line() {
+        let rows = [
+            (
+                "voip: {max_gorutines: 1}",
+                "f:1:8: voip.max_gorutines: unknown key (did you mean voip.max_goroutines?)",
+            ),
+            ("max_goroutines: 1", "f:1:1: max_goroutines: unknown key (did you mean voip.max_goroutines?)"),
+            ("vopi: {workers: 1}", "f:1:1: vopi: unknown section (did you mean voip?)"),
+            ("zzz: 1", "f:1:1: zzz: unknown key"),
+            ("voip: {workers: many}", "f:1:17: voip.workers: 'many': want a whole number from 0 to 256"),
+            ("voip: {workers: .nan}", "f:1:17: voip.workers: '.nan': want a whole number from 0 to 256"),
+            ("voip: {workers: -1}", "f:1:17: voip.workers: '-1': want a whole number from 0 to 256"),
+            (
+                "voip: {workers: 1e99}",
+                "f:1:17: voip.workers: '1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000': want a whole number from 0 to 256",
+            ),
+            ("voip: {workers: [1]}", "f:1:17: voip.workers: want a single value, not a list"),
+            ("voip: {workers: {a: 1}}", "f:1:17: voip.workers: want a single value, not keys"),
+            ("voip: 3", "f:1:7: voip: want keys below it, such as voip.tcp_performance_mode"),
+            ("log: {level: loud}", "f:1:14: log.level: 'loud': want off, error, warn, info, debug or trace"),
+            ("voip: {workers: 1, workers: 2}", "f:1:20: voip.workers: given twice, first on line 1"),
+            ("hep: {listen: []}", "f:1:1: hep: not in this version: there is no HEP"),
+            ("pcap: {max_age: 30d}", "f:1:8: pcap.max_age: not in this version: no file is ever deleted"),
+            ("voip: {<<: {a: 1}}", "f:1:8: voip.<<: unknown section"),
+            ("pcap: {worker: 1}", "f:1:8: pcap.worker: unknown key (did you mean voip.workers?)"),
+            ("voip: [", "f:1:7: broken YAML: unclosed bracket '['"),
+        ];
+        for (text, wrong) in rows {
+            assert_eq!(problems(text), [wrong], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_problem_hides_another() {
+        let text = "voip:\n  workers: x\n  nonsense: 1\n  max_tcp_buffers: -4\nlog:\n  level: 1\nhep: {}\n";
+        let lines: Vec<u64> = apply(text, Path::new("f"), &mut Settings::default())
+            .iter()
+            .map(|p| p.place.unwrap().0)
+            .collect();
+        assert_eq!(lines, [2, 3, 4, 6, 7]);
+    }
+
+    #[test]
+    fn old_keys_are_warnings() {
+        let mut settings = Settings::default();
+        let found = apply("voip:\n  tcp_buffer_pool_size: 5\n  workers: 3\n", Path::new("f"), &mut settings);
+        assert!(found.iter().all(|problem| problem.warning));
+        assert_eq!(
+            found[0].to_string(),
+            "f:2:3: voip.tcp_buffer_pool_size: ignored: buffers recycle themselves; voip.tcp_memory_limit limits them"
+        );
+        assert_eq!(settings.voip.workers.get(), Some(3));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_have_a_place() {
+        assert_eq!(not_text(b"a: 1\nb: \xff", 8, Path::new("f")).to_string(), "f:2:4: not UTF-8 text");
+    }
+}

@@ -1,0 +1,84 @@
+//! Performance modes: what one word sets. Any key overrides it.
+
+use bytesize::ByteSize;
+use clap::ValueEnum;
+
+use super::units::{Value, name_of};
+
+/// What the run is to be good at. The words are those of the operations handbook; the second names are those
+/// that configuration files of other versions use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PerformanceMode {
+    /// Least memory.
+    #[value(alias = "minimal")]
+    Memory,
+    /// Least CPU time.
+    #[default]
+    Balanced,
+    /// Least wall time on many cores.
+    #[value(alias = "high_performance")]
+    Throughput,
+    /// Each packet at once.
+    #[value(alias = "low_latency")]
+    Latency,
+}
+
+impl Value for PerformanceMode {
+    fn text(&self) -> String {
+        name_of(self)
+    }
+}
+
+/// The settings that a mode stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModeSettings {
+    /// Stream workers when reading files; 0 is inline, which costs least CPU time.
+    pub workers: usize,
+    /// Packets taken from the capture at once.
+    pub batch: usize,
+    /// Streams holding bytes at once. Live capture only: a file waits, so a file run has no such cap of its own.
+    pub max_goroutines: usize,
+    /// Out-of-order segments held at once. Live capture only, as above.
+    pub max_tcp_buffers: usize,
+    /// Memory for partial messages and out-of-order segments of all streams.
+    pub memory_limit: ByteSize,
+}
+
+impl PerformanceMode {
+    /// What this mode sets on a machine with `cores` processors.
+    #[must_use]
+    pub fn settings(self, cores: usize) -> ModeSettings {
+        let (workers, batch, max_goroutines, max_tcp_buffers, mebibytes) = match self {
+            Self::Memory => (0, 64, 100, 1_000, 25),
+            Self::Balanced => (0, 256, 1_000, 10_000, 100),
+            Self::Throughput => (cores.clamp(1, 256), 1_024, 10_000, 50_000, 500),
+            Self::Latency => (0, 1, 1_000, 5_000, 100),
+        };
+        let memory_limit = ByteSize::mib(mebibytes);
+        ModeSettings { workers, batch, max_goroutines, max_tcp_buffers, memory_limit }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::units::choice;
+
+    #[test]
+    fn modes_have_the_names_of_both_worlds() {
+        let rows = [
+            ("memory", PerformanceMode::Memory),
+            ("minimal", PerformanceMode::Memory),
+            ("balanced", PerformanceMode::Balanced),
+            ("throughput", PerformanceMode::Throughput),
+            ("high_performance", PerformanceMode::Throughput),
+            ("latency", PerformanceMode::Latency),
+            ("low_latency", PerformanceMode::Latency),
+        ];
+        for (name, mode) in rows {
+            assert_eq!(choice(name), Ok(mode), "{name}");
+        }
+        let refused = choice::<PerformanceMode>("thruput").unwrap_err();
+        assert_eq!(refused, "want memory, balanced, throughput or latency (did you mean throughput?)");
+    }
+}

@@ -1,0 +1,268 @@
+//! Settings and the options of a run become one [`Config`] of plain values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::ValueEnum;
+use regex::bytes::Regex;
+
+use super::modes::PerformanceMode;
+use super::settings::{LogFormat, LogLevel, Origin, PcapFormat, Settings};
+use super::template::NameTemplate;
+
+/// All that a run needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What only a command line says: input, selection, output.
+    pub run: Run,
+    /// TCP streams.
+    pub streams: Streams,
+    /// Per-call capture files.
+    pub pcap: Pcap,
+    /// Where call records go, one JSON line each; `-` is stdout.
+    pub records: Option<PathBuf>,
+    /// A call ends after this long without signalling or media.
+    pub call_expiration: Duration,
+    /// Stream workers; 0 is inline.
+    pub workers: usize,
+    /// Packets taken from the capture at once.
+    pub batch: usize,
+    /// The performance mode that all this came from.
+    pub mode: PerformanceMode,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Options of one run, which no file sets.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// Capture files, directories, globs, `-` for stdin.
+    pub inputs: Vec<PathBuf>,
+    /// BPF filter, not yet compiled: that takes a link type.
+    pub filter: Option<String>,
+    /// Which calls are kept.
+    pub selection: Selection,
+    /// Put before the name of each per-call file; may hold directories.
+    pub pcap_prefix: String,
+    /// How call events are printed.
+    pub format: EventFormat,
+    /// How the summary is printed.
+    pub summary: SummaryFormat,
+    /// When output is coloured.
+    pub color: Color,
+    /// No progress, no text summary, only errors logged.
+    pub quiet: bool,
+    /// Stop after this many packets.
+    pub count: Option<u64>,
+    /// Stop after this much packet time.
+    pub duration: Option<Duration>,
+}
+
+/// Which calls are kept. A call is kept when each kind of condition that is given holds for any of its messages;
+/// without conditions, always.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// User part of From, To, P-Asserted-Identity or request URI is one of these; `*` stands for any text.
+    pub users: Vec<String>,
+    /// User part of From is one of these, as above.
+    pub from: Vec<String>,
+    /// User part of To is one of these, as above.
+    pub to: Vec<String>,
+    /// Method of the first request is one of these, in capital letters.
+    pub methods: Vec<String>,
+    /// Some message matches.
+    pub pattern: Option<Regex>,
+    /// Keep the calls that would not be kept.
+    pub invert: bool,
+}
+
+impl Selection {
+    /// Whether every call is kept.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        let lists = [&self.users, &self.from, &self.to, &self.methods];
+        lists.iter().all(|list| list.is_empty()) && self.pattern.is_none() && !self.invert
+    }
+}
+
+/// Caps and time-outs of TCP streams; those in [`super::limits`] come on top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Streams holding bytes at once; none: no cap.
+    pub max_holding: Option<usize>,
+    /// Out-of-order segments held at once; none: no cap.
+    pub max_buffers: Option<usize>,
+    /// Memory for partial messages and out-of-order segments.
+    pub memory_limit: ByteSize,
+    /// Streams that may wait to become holders.
+    pub queue: usize,
+    /// How long they may wait.
+    pub max_queue_time: Duration,
+    /// Beyond the cap the least recently active holder yields, instead of the newcomer.
+    pub backpressure: bool,
+    /// A connection is forgotten after this long without a segment.
+    pub timeout: Duration,
+    /// A partial message is dropped after this long without its rest.
+    pub buffer_max_age: Duration,
+}
+
+/// Per-call capture files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pcap {
+    /// Whether they are written.
+    pub write: bool,
+    /// Where.
+    pub directory: PathBuf,
+    /// In which format.
+    pub format: PcapFormat,
+    /// Under which names, without extension.
+    pub name: NameTemplate,
+    /// Longest name in bytes, extension included.
+    pub max_name_length: usize,
+    /// With RTP and RTCP.
+    pub rtp: bool,
+    /// Registrations get a file too.
+    pub registrations: bool,
+    /// OPTIONS dialogs get a file too.
+    pub options: bool,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Down to this level.
+    pub level: LogLevel,
+    /// In this format.
+    pub format: LogFormat,
+}
+
+/// How call events are printed on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EventFormat {
+    /// One aligned line each.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Not at all.
+    None,
+}
+
+/// How the summary is printed at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SummaryFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object on stdout.
+    Json,
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Settles what nobody set, by mode and default, and takes it all together. `settings` then says of every key what
+/// it is and where it came from. `cores` is the number of processors.
+pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
+    let mode = settings.voip.tcp_performance_mode.settle(PerformanceMode::default(), Origin::Default);
+    let of_mode = mode.settings(cores);
+    let level = settings.log_level.settle(LogLevel::default(), Origin::Default);
+    Config {
+        streams: streams(settings, of_mode.memory_limit),
+        pcap: pcap(settings),
+        records: settings.records_file.get(),
+        call_expiration: settings.voip.call_expiration_time.settle(hours(4), Origin::Default),
+        workers: settings.voip.workers.settle(of_mode.workers, Origin::Mode),
+        batch: settings.voip.tcp_batch_size.settle(of_mode.batch, Origin::Mode),
+        mode,
+        log: Log {
+            level: if run.quiet { level.min(LogLevel::Error) } else { level },
+            format: settings.log_format.settle(LogFormat::default(), Origin::Default),
+        },
+        run,
+    }
+}
+
+/// The mode's `max_goroutines` and `max_tcp_buffers` are for live capture; a file waits.
+fn streams(settings: &mut Settings, memory_limit: ByteSize) -> Streams {
+    let voip = &mut settings.voip;
+    Streams {
+        max_holding: voip.max_goroutines.get(),
+        max_buffers: voip.max_tcp_buffers.get(),
+        memory_limit: voip.tcp_memory_limit.settle(memory_limit, Origin::Mode),
+        queue: voip.stream_queue_buffer.settle(500, Origin::Default),
+        max_queue_time: voip.tcp_stream_max_queue_time.settle(seconds(120), Origin::Default),
+        backpressure: voip.enable_backpressure.settle(true, Origin::Default),
+        timeout: voip.tcp_stream_timeout.settle(seconds(600), Origin::Default),
+        buffer_max_age: voip.tcp_buffer_max_age.settle(seconds(300), Origin::Default),
+    }
+}
+
+fn pcap(settings: &mut Settings) -> Pcap {
+    let pcap = &mut settings.pcap;
+    Pcap {
+        write: pcap.write.settle(false, Origin::Default),
+        directory: pcap.directory.settle(PathBuf::from("."), Origin::Default),
+        format: pcap.format.settle(PcapFormat::default(), Origin::Default),
+        name: pcap.name.settle(NameTemplate::default(), Origin::Default),
+        max_name_length: settings.voip.max_filename_length.settle(100, Origin::Default),
+        rtp: pcap.rtp.settle(true, Origin::Default),
+        registrations: pcap.registrations.settle(false, Origin::Default),
+        options: pcap.options.settle(false, Origin::Default),
+    }
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_sets_what_nobody_else_did() {
+        let mut settings = Settings::default();
+        settings.voip.tcp_performance_mode.set(PerformanceMode::Throughput, Origin::File { line: 2 });
+        settings.voip.tcp_batch_size.set(7, Origin::Env);
+        let config = resolve(&mut settings, Run::default(), 8);
+        assert_eq!((config.workers, config.batch), (8, 7));
+        assert_eq!(config.streams.memory_limit, ByteSize::mib(500));
+        assert_eq!(settings.voip.workers.origin(), Origin::Mode);
+        assert_eq!(settings.voip.tcp_batch_size.origin(), Origin::Env);
+        assert_eq!(settings.voip.tcp_stream_timeout.origin(), Origin::Default);
+    }
+
+    #[test]
+    fn a_file_run_has_stream_caps_only_when_they_are_given() {
+        let mut settings = Settings::default();
+        settings.voip.tcp_performance_mode.set(PerformanceMode::Memory, Origin::Flag);
+        let config = resolve(&mut settings.clone(), Run::default(), 2);
+        assert_eq!((config.streams.max_holding, config.streams.max_buffers), (None, None));
+        settings.voip.max_goroutines.set(100, Origin::Flag);
+        assert_eq!(resolve(&mut settings, Run::default(), 2).streams.max_holding, Some(100));
+    }
+
+    #[test]
+    fn quiet_logs_errors_and_no_more() {
+        let run = Run { quiet: true, ..Run::default() };
+        assert_eq!(resolve(&mut Settings::default(), run.clone(), 1).log.level, LogLevel::Error);
+        let mut settings = Settings::default();
+        settings.log_level.set(LogLevel::Off, Origin::Flag);
+        assert_eq!(resolve(&mut settings, run, 1).log.level, LogLevel::Off);
+    }
+}

@@ -1,0 +1,276 @@
+//! Every key there is, what it was set to, and by whom.
+//!
+//! One list of names ([`Settings::visit`]) serves the file, the environment, `config show` and the tests.
+//! Layers are laid over each other in the order file, environment, flags; [`super::resolve`] then settles what is
+//! still open by mode or default.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::ValueEnum;
+
+use super::modes::PerformanceMode;
+use super::template::NameTemplate;
+use super::units::{self, Parse, Value, name_of};
+
+/// Who set a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody: it has its default.
+    #[default]
+    Default,
+    /// The performance mode.
+    Mode,
+    /// The configuration file, at this line.
+    File {
+        /// Line number, from 1.
+        line: u64,
+    },
+    /// An environment variable.
+    Env,
+    /// A flag on the command line.
+    Flag,
+}
+
+/// One key: its value, if it has one, and who set it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting<T> {
+    value: Option<T>,
+    origin: Origin,
+}
+
+impl<T> Default for Setting<T> {
+    fn default() -> Self {
+        Self { value: None, origin: Origin::Default }
+    }
+}
+
+impl<T: Clone> Setting<T> {
+    /// Sets the value, over whatever was there.
+    pub fn set(&mut self, value: T, origin: Origin) {
+        *self = Self { value: Some(value), origin };
+    }
+
+    /// Sets the value when the flag was given.
+    pub fn flag(&mut self, value: Option<T>) {
+        if let Some(value) = value {
+            self.set(value, Origin::Flag);
+        }
+    }
+
+    /// The value; `otherwise` becomes it when nobody set one.
+    pub fn settle(&mut self, otherwise: T, origin: Origin) -> T {
+        if self.value.is_none() {
+            self.set(otherwise.clone(), origin);
+        }
+        self.value.clone().unwrap_or(otherwise)
+    }
+
+    /// The value, for keys that may have none.
+    #[must_use]
+    pub fn get(&self) -> Option<T> {
+        self.value.clone()
+    }
+
+    /// Who set it.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+/// Looks at each key in turn.
+pub trait Visitor {
+    /// `key` is the dotted name, `parse` makes its value from text.
+    fn setting<T: Value>(&mut self, key: &'static str, parse: Parse<T>, slot: &mut Setting<T>);
+}
+
+/// All keys, by section.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// `voip`: streams and calls.
+    pub voip: Voip,
+    /// `pcap`: one capture file per call.
+    pub pcap: Pcap,
+    /// `records.file`: one JSON line per call.
+    pub records_file: Setting<PathBuf>,
+    /// `log.level`.
+    pub log_level: Setting<LogLevel>,
+    /// `log.format`.
+    pub log_format: Setting<LogFormat>,
+}
+
+/// The `voip` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described once, in lippycat.yaml.example")]
+pub struct Voip {
+    pub tcp_performance_mode: Setting<PerformanceMode>,
+    pub max_goroutines: Setting<usize>,
+    pub max_tcp_buffers: Setting<usize>,
+    pub tcp_memory_limit: Setting<ByteSize>,
+    pub stream_queue_buffer: Setting<usize>,
+    pub tcp_stream_max_queue_time: Setting<Duration>,
+    pub enable_backpressure: Setting<bool>,
+    pub tcp_stream_timeout: Setting<Duration>,
+    pub tcp_buffer_max_age: Setting<Duration>,
+    pub tcp_batch_size: Setting<usize>,
+    pub workers: Setting<usize>,
+    pub call_expiration_time: Setting<Duration>,
+    pub max_filename_length: Setting<usize>,
+}
+
+/// The `pcap` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described once, in lippycat.yaml.example")]
+pub struct Pcap {
+    pub write: Setting<bool>,
+    pub directory: Setting<PathBuf>,
+    pub format: Setting<PcapFormat>,
+    pub name: Setting<NameTemplate>,
+    pub rtp: Setting<bool>,
+    pub registrations: Setting<bool>,
+    pub options: Setting<bool>,
+}
+
+impl Settings {
+    /// Shows every key to `visitor`, in the order of the example file.
+    pub fn visit(&mut self, visitor: &mut impl Visitor) {
+        self.voip.visit(visitor);
+        self.pcap.visit(visitor);
+        visitor.setting("records.file", units::path, &mut self.records_file);
+        visitor.setting("log.level", units::choice, &mut self.log_level);
+        visitor.setting("log.format", units::choice, &mut self.log_format);
+    }
+
+    /// The dotted names of all keys.
+    #[must_use]
+    pub fn keys() -> Vec<&'static str> {
+        struct Names(Vec<&'static str>);
+        impl Visitor for Names {
+            fn setting<T: Value>(&mut self, key: &'static str, _: Parse<T>, _: &mut Setting<T>) {
+                self.0.push(key);
+            }
+        }
+        let mut names = Names(Vec::new());
+        Self::default().visit(&mut names);
+        names.0
+    }
+}
+
+impl Voip {
+    fn visit(&mut self, visitor: &mut impl Visitor) {
+        visitor.setting("voip.tcp_performance_mode", units::choice, &mut self.tcp_performance_mode);
+        visitor.setting("voip.max_goroutines", units::quantity, &mut self.max_goroutines);
+        visitor.setting("voip.max_tcp_buffers", units::quantity, &mut self.max_tcp_buffers);
+        visitor.setting("voip.tcp_memory_limit", units::memory, &mut self.tcp_memory_limit);
+        visitor.setting("voip.stream_queue_buffer", units::queue, &mut self.stream_queue_buffer);
+        visitor.setting(
+            "voip.tcp_stream_max_queue_time",
+            units::duration,
+            &mut self.tcp_stream_max_queue_time,
+        );
+        visitor.setting("voip.enable_backpressure", units::switch, &mut self.enable_backpressure);
+        visitor.setting("voip.tcp_stream_timeout", units::duration, &mut self.tcp_stream_timeout);
+        visitor.setting("voip.tcp_buffer_max_age", units::duration, &mut self.tcp_buffer_max_age);
+        visitor.setting("voip.tcp_batch_size", units::batch, &mut self.tcp_batch_size);
+        visitor.setting("voip.workers", units::workers, &mut self.workers);
+        visitor.setting("voip.call_expiration_time", units::duration, &mut self.call_expiration_time);
+        visitor.setting("voip.max_filename_length", units::file_name_length, &mut self.max_filename_length);
+    }
+}
+
+impl Pcap {
+    fn visit(&mut self, visitor: &mut impl Visitor) {
+        visitor.setting("pcap.write", units::switch, &mut self.write);
+        visitor.setting("pcap.directory", units::path, &mut self.directory);
+        visitor.setting("pcap.format", units::choice, &mut self.format);
+        visitor.setting("pcap.name", NameTemplate::parse, &mut self.name);
+        visitor.setting("pcap.rtp", units::switch, &mut self.rtp);
+        visitor.setting("pcap.registrations", units::switch, &mut self.registrations);
+        visitor.setting("pcap.options", units::switch, &mut self.options);
+    }
+}
+
+/// The format of per-call capture files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PcapFormat {
+    /// Classic pcap: one link type a file.
+    #[default]
+    Pcap,
+    /// pcapng: link types and resolutions may be mixed.
+    Pcapng,
+}
+
+impl Value for PcapFormat {
+    fn text(&self) -> String {
+        name_of(self)
+    }
+}
+
+/// The least severe messages that are still logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[allow(missing_docs, reason = "the names are those of every logger")]
+pub enum LogLevel {
+    Off,
+    Error,
+    #[value(alias = "warning")]
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Value for LogLevel {
+    fn text(&self) -> String {
+        name_of(self)
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Value for LogFormat {
+    fn text(&self) -> String {
+        name_of(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_layer_wins_and_is_remembered() {
+        let mut setting = Setting::default();
+        setting.set(1, Origin::File { line: 3 });
+        setting.set(2, Origin::Env);
+        setting.flag(None);
+        assert_eq!((setting.settle(9, Origin::Mode), setting.origin()), (2, Origin::Env));
+        setting.flag(Some(3));
+        assert_eq!((setting.get(), setting.origin()), (Some(3), Origin::Flag));
+    }
+
+    #[test]
+    fn what_nobody_set_is_settled() {
+        let mut setting = Setting::default();
+        assert_eq!((setting.settle(9, Origin::Mode), setting.origin()), (9, Origin::Mode));
+        assert_eq!(setting.get(), Some(9));
+    }
+
+    #[test]
+    fn keys_are_unique_and_have_a_section() {
+        let keys = Settings::keys();
+        let unique: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(unique.len(), keys.len());
+        assert!(keys.iter().all(|key| key.split('.').count() == 2));
+    }
+}

@@ -1,0 +1,265 @@
+//! Text becomes values: one parser per kind of value, shared by flags, environment and file.
+//!
+//! Every parser answers with what it wants (`want a duration such as 30s`); the caller says where.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::ValueEnum;
+
+/// How a key's text becomes its value, or what was wanted instead.
+pub type Parse<T> = fn(&str) -> Result<T, String>;
+
+/// A value that a key can have.
+pub trait Value: Clone + PartialEq {
+    /// As it would be written in the file.
+    fn text(&self) -> String;
+
+    /// As `config show --json` prints it.
+    fn json(&self) -> serde_json::Value {
+        self.text().into()
+    }
+}
+
+impl Value for usize {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        (*self).into()
+    }
+}
+
+impl Value for bool {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        (*self).into()
+    }
+}
+
+impl Value for Duration {
+    fn text(&self) -> String {
+        humantime::format_duration(*self).to_string().replace(' ', "")
+    }
+}
+
+impl Value for PathBuf {
+    fn text(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Value for ByteSize {
+    /// The largest unit that divides it; JSON gives bytes.
+    fn text(&self) -> String {
+        let bytes = self.as_u64();
+        [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+            .iter()
+            .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
+            .map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        self.as_u64().into()
+    }
+}
+
+/// The name of a choice, as it is written on the command line.
+#[must_use]
+pub fn name_of<T: ValueEnum>(choice: &T) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// One of a few words. The case does not matter.
+///
+/// # Errors
+/// Lists the words, and the one that was probably meant.
+pub fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text.trim(), true).map_err(|_| {
+        let names: Vec<String> = T::value_variants().iter().map(name_of).collect();
+        let hint = did_you_mean(text, names.iter().map(String::as_str));
+        format!("want {}{hint}", listed(&names))
+    })
+}
+
+/// `true` or `false`, or YAML 1.1's words for them.
+///
+/// # Errors
+/// When it is another word.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("want true or false".to_owned()),
+    }
+}
+
+/// A number of streams or segments.
+///
+/// # Errors
+/// Outside 1 to 10,000,000.
+pub fn quantity(text: &str) -> Result<usize, String> {
+    whole(text, 1..=10_000_000)
+}
+
+/// A length of a queue; 0 is none.
+///
+/// # Errors
+/// Above 1,000,000.
+pub fn queue(text: &str) -> Result<usize, String> {
+    whole(text, 0..=1_000_000)
+}
+
+/// A number of threads; 0 is inline.
+///
+/// # Errors
+/// Above 256.
+pub fn workers(text: &str) -> Result<usize, String> {
+    whole(text, 0..=256)
+}
+
+/// A number of packets in a batch.
+///
+/// # Errors
+/// Outside 1 to 65,536.
+pub fn batch(text: &str) -> Result<usize, String> {
+    whole(text, 1..=65_536)
+}
+
+/// A length of file names in bytes: room for a hash and an extension, and what file systems take.
+///
+/// # Errors
+/// Outside 16 to 255.
+pub fn file_name_length(text: &str) -> Result<usize, String> {
+    whole(text, 16..=255)
+}
+
+/// A number of packets, at least one.
+///
+/// # Errors
+/// When it is 0 or not a number.
+pub fn packets(text: &str) -> Result<u64, String> {
+    whole(text, 1..=u64::MAX)
+}
+
+/// A time such as `30s` or `1h30m`, more than nothing and at most a year.
+///
+/// # Errors
+/// When it is not a time or outside that range.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+    match humantime::parse_duration(text.trim()) {
+        Ok(Duration::ZERO) => Err("want more than 0".to_owned()),
+        Ok(time) if time > YEAR => Err("want at most a year".to_owned()),
+        Ok(time) => Ok(time),
+        Err(_) => Err("want a duration such as 30s, 5m or 1h30m".to_owned()),
+    }
+}
+
+/// An amount of memory such as `50MiB`, or plain bytes: 1 MiB to 1 TiB.
+///
+/// # Errors
+/// When it is not a size or outside that range.
+pub fn memory(text: &str) -> Result<ByteSize, String> {
+    match text.trim().parse::<ByteSize>() {
+        Ok(size) if (ByteSize::mib(1)..=ByteSize::tib(1)).contains(&size) => Ok(size),
+        Ok(_) => Err("want 1MiB to 1TiB".to_owned()),
+        Err(_) => Err("want a size such as 50MiB, or bytes".to_owned()),
+    }
+}
+
+/// A path.
+///
+/// # Errors
+/// When it is empty or has a NUL in it.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        Err("want a path".to_owned())
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+/// The word of `candidates` that was probably meant, as ` (did you mean …?)`; empty when none is near.
+pub fn did_you_mean<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    nearest(word, candidates).map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+}
+
+/// The nearest of `candidates`, if it is near at all.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const NEAR: f64 = 0.85;
+    // The distance costs time in both lengths, and nobody mistypes this much.
+    if word.len() > 64 {
+        return None;
+    }
+    candidates
+        .map(|name| (strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+fn whole<N>(text: &str, range: RangeInclusive<N>) -> Result<N, String>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("want a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// `a, b or c`.
+fn listed(names: &[String]) -> String {
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((only, _)) => only.clone(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_outside_their_range_are_refused_with_the_range() {
+        for text in ["-1", "0", "10000001", "99999999999999999999999", "1.5", "NaN", ".inf", "", "1k", "0x10"]
+        {
+            assert_eq!(quantity(text).unwrap_err(), "want a whole number from 1 to 10000000", "{text}");
+        }
+        assert_eq!(quantity(" 7 "), Ok(7));
+        assert_eq!(workers("0"), Ok(0));
+    }
+
+    #[test]
+    fn durations_and_sizes_have_units() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("0s").unwrap_err(), "want more than 0");
+        assert_eq!(duration("300y").unwrap_err(), "want at most a year");
+        for text in ["30", "-5s", "nan", "s", "", "99999999999999999999s"] {
+            assert_eq!(duration(text).unwrap_err(), "want a duration such as 30s, 5m or 1h30m", "{text}");
+        }
+        assert_eq!(memory("50MiB").map(|size| size.as_u64()), Ok(50 << 20));
+        assert_eq!(memory("52428800").map(|size| size.as_u64()), Ok(52_428_800));
+        assert_eq!(memory("1").unwrap_err(), "want 1MiB to 1TiB");
+        assert_eq!(memory("1e300 PiB").unwrap_err(), "want a size such as 50MiB, or bytes");
+        assert_eq!(memory("-1MiB").unwrap_err(), "want a size such as 50MiB, or bytes");
+    }
+
+    #[test]
+    fn values_print_as_they_are_written() {
+        assert_eq!(Duration::from_secs(5400).text(), "1h30m");
+        assert_eq!(ByteSize::mib(100).text(), "100MiB");
+        assert_eq!(ByteSize::b(1_500_000).text(), "1500000");
+        assert_eq!(memory(&ByteSize::gib(2).text()), Ok(ByteSize::gib(2)));
+    }
+}

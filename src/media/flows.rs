@@ -1,0 +1,656 @@
+//! Media flows: who sends to whom, for which calls, and what the streams in them were like.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::HashTable;
+
+use super::backlog::{Backlog, StoredPacket};
+use super::endpoints::{CallRef, Endpoints};
+use super::rtp::{Look, PayloadFormat, RtpHeader, StreamStatistics, look};
+use crate::capture::Packet;
+use crate::flow::{Endpoint, PairHasher};
+use crate::sip::sdp::{Format, static_format};
+use crate::time::Timestamp;
+
+/// Caps of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Flows in all.
+    pub max_flows: usize,
+    /// Flows that no SDP has announced.
+    pub max_unclaimed: usize,
+    /// How long such a flow is remembered without a packet.
+    pub unclaimed_timeout: Duration,
+    /// Bytes of frames that wait for their SDP.
+    pub backlog_bytes: usize,
+}
+
+/// Plain counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// RTP packets that belong to a call.
+    pub rtp: u64,
+    /// RTCP packets that belong to a call.
+    pub rtcp: u64,
+    /// Those of `rtp` and `rtcp` that came in fragments, not in one captured packet.
+    pub fragmented: (u64, u64),
+    /// RTP streams that belong to a call.
+    pub streams: u64,
+    /// Flows that looked like RTP and that no SDP claimed in time.
+    pub unclaimed_expired: u64,
+    /// Flows that went because a table was full.
+    pub flows_evicted: u64,
+}
+
+/// A UDP datagram that is not SIP.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// When it was captured.
+    pub timestamp: Timestamp,
+    /// The sender.
+    pub source: Endpoint,
+    /// The receiver.
+    pub destination: Endpoint,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// It came in one captured packet, not in fragments.
+    pub whole: bool,
+}
+
+/// What a datagram is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the protocols")]
+pub enum Payload {
+    Rtp,
+    Rtcp,
+    Other,
+}
+
+/// What is known of a datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding {
+    /// What it is.
+    pub payload: Payload,
+    /// The calls that it belongs to.
+    pub calls: Owners,
+    /// Its flow, when it is followed: for [`MediaTable::keep`].
+    pub flow: Option<u32>,
+}
+
+const NOT_FOLLOWED: Finding =
+    Finding { payload: Payload::Other, calls: Owners { calls: [CallRef::NONE; 2], count: 0 }, flow: None };
+
+/// The calls that a flow belongs to: at most two, such as the legs of a call whose media bypasses the B2BUA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    calls: [CallRef; 2],
+    count: u32,
+}
+
+impl Owners {
+    pub(crate) fn new(calls: impl Iterator<Item = CallRef>) -> Self {
+        let mut owners = Self::default();
+        for (slot, call) in owners.calls.iter_mut().zip(calls) {
+            *slot = call;
+            owners.count += 1;
+        }
+        owners
+    }
+
+    /// The calls.
+    #[must_use]
+    pub fn as_slice(&self) -> &[CallRef] {
+        self.calls.get(..self.count as usize).unwrap_or_default()
+    }
+
+    /// Whether it belongs to nobody.
+    #[must_use]
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn without(&self, call: CallRef) -> Self {
+        Self::new(self.as_slice().iter().copied().filter(|owner| *owner != call))
+    }
+}
+
+/// What an announcement says: where, in which formats.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The formats it announced; empty for RTCP.
+    pub formats: &'a [Format],
+}
+
+/// One stream of a call, as it was.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamReport {
+    /// The sender.
+    pub source: Endpoint,
+    /// The receiver.
+    pub destination: Endpoint,
+    /// What it was like.
+    pub statistics: StreamStatistics,
+}
+
+/// What a change of ownership entails, for the tracker to carry out. Cleared and used again.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Streams that ended for a call while it goes on.
+    pub archived: Vec<(CallRef, StreamReport)>,
+    /// RTP and RTCP packets of such streams' flows.
+    pub moved: Vec<(CallRef, u64, u64)>,
+    /// Packets that found their call late.
+    pub backlog: Vec<(CallRef, StoredPacket)>,
+}
+
+/// SSRCs followed at a time within one flow.
+const MAX_STREAMS: usize = 16;
+
+/// Flows followed at a time per endpoint: an attacker who sends to one port from everywhere gets no more.
+const MAX_FLOWS_PER_ENDPOINT: usize = 64;
+
+/// One flow. What every packet needs comes first.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Flow {
+    source: Endpoint,
+    destination: Endpoint,
+    owners: Owners,
+    generation: u32,
+    /// The stream of the latest packet.
+    stream: StreamStatistics,
+    others: Vec<StreamStatistics>,
+    /// RTP packets of streams that were more than can be followed.
+    unfollowed: u64,
+    rtcp: u64,
+    /// RTP and RTCP packets that came in fragments.
+    fragmented: (u64, u64),
+    /// Time of the latest packet that was not RTP.
+    last_other: Timestamp,
+    in_use: bool,
+}
+
+/// Every media flow, and every endpoint that SDP announced.
+#[derive(Debug)]
+pub struct MediaTable {
+    limits: Limits,
+    endpoints: Endpoints,
+    index: HashTable<u32>,
+    flows: Vec<Flow>,
+    free: Vec<u32>,
+    unclaimed: VecDeque<(u32, u32, Timestamp)>,
+    unclaimed_count: usize,
+    hasher: PairHasher,
+    backlog: Backlog,
+    counters: Counters,
+}
+
+impl MediaTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            endpoints: Endpoints::default(),
+            index: HashTable::new(),
+            flows: Vec::new(),
+            free: Vec::new(),
+            unclaimed: VecDeque::new(),
+            unclaimed_count: 0,
+            hasher: PairHasher::default(),
+            backlog: Backlog::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The hash under which the flow from `source` to `destination` is kept.
+    #[must_use]
+    #[inline]
+    pub fn hash(&self, source: Endpoint, destination: Endpoint) -> u64 {
+        self.hasher.hash(source, destination)
+    }
+
+    /// Reads a little of what flows with these hashes will need; see [`crate::call::Tracker::touch`].
+    pub fn touch(&self, hashes: &[u64]) -> u64 {
+        let slots = hashes.iter().filter_map(|&hash| self.index.find(hash, |_| true));
+        let flows = slots.filter_map(|&slot| self.flows.get(slot as usize));
+        flows.fold(0, |sum, flow| {
+            sum ^ u64::from(flow.source.port) ^ flow.stream.packets ^ u64::from(flow.stream.payload_type)
+        })
+    }
+
+    /// Takes the next datagram; `hash` is that of its flow.
+    #[inline]
+    pub fn packet(&mut self, hash: u64, datagram: &Datagram<'_>) -> Finding {
+        let look = look(datagram.payload);
+        let found = self.find(hash, datagram.source, datagram.destination);
+        let Some(slot) = found.or_else(|| self.follow(hash, datagram, look)) else { return NOT_FOLLOWED };
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
+        let counters = &mut self.counters;
+        let calls = flow.owners;
+        let is_owned = u64::from(!calls.is_empty());
+        let payload = match look {
+            Look::Rtp(header) => {
+                counters.rtp += is_owned;
+                if flow.is_next(&header) {
+                    flow.stream.observe(&header, datagram.timestamp);
+                } else {
+                    self.begin_stream(slot, &header, datagram.timestamp);
+                }
+                Payload::Rtp
+            }
+            Look::Rtcp => {
+                counters.rtcp += is_owned;
+                flow.rtcp += 1;
+                flow.last_other = datagram.timestamp;
+                Payload::Rtcp
+            }
+            Look::Neither => {
+                flow.last_other = datagram.timestamp;
+                Payload::Other
+            }
+        };
+        if !datagram.whole {
+            self.note_fragmented(slot, payload);
+        }
+        Finding { payload, calls, flow: Some(slot) }
+    }
+
+    /// A packet of another SSRC or payload type than the one before it on its flow.
+    #[cold]
+    fn begin_stream(&mut self, slot: u32, header: &RtpHeader, arrival: Timestamp) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let format = self.format(flow, header.payload_type);
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let is_new = flow.switch(header, arrival, format);
+        self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
+    }
+
+    #[cold]
+    fn note_fragmented(&mut self, slot: u32, payload: Payload) {
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let (rtp, rtcp) = (u64::from(payload == Payload::Rtp), u64::from(payload == Payload::Rtcp));
+        flow.fragmented = (flow.fragmented.0 + rtp, flow.fragmented.1 + rtcp);
+        if !flow.owners.is_empty() {
+            let counted = &mut self.counters.fragmented;
+            *counted = (counted.0 + rtp, counted.1 + rtcp);
+        }
+    }
+
+    /// Keeps a packet of a flow that nobody owns yet, for half a second.
+    pub fn keep(&mut self, flow: u32, packet: &Packet, frame: &[u8]) {
+        if let Some(known) = self.flows.get(flow as usize) {
+            self.backlog.keep(flow, known.generation, packet, frame, self.limits.backlog_bytes);
+        }
+    }
+
+    /// A call announces an endpoint.
+    pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) {
+        let slot = self.endpoints.find_or_insert(claim.endpoint);
+        let Some(entry) = self.endpoints.get_mut(slot) else { return };
+        entry.claim(call, claim.formats);
+        self.settle_endpoint(slot, effects);
+    }
+
+    /// A call ended: another one may use its endpoints now, but late media still is its own.
+    pub fn end(&mut self, call: CallRef, endpoint: Endpoint, effects: &mut Effects) {
+        let Some(slot) = self.endpoints.find(endpoint) else { return };
+        let Some(entry) = self.endpoints.get_mut(slot) else { return };
+        entry.owners.iter_mut().filter(|owner| owner.call == call).for_each(|owner| owner.ended = true);
+        self.settle_endpoint(slot, effects);
+    }
+
+    /// A call is forgotten. Its streams were reported before.
+    pub fn close(&mut self, call: CallRef, endpoint: Endpoint, effects: &mut Effects) {
+        let Some(slot) = self.endpoints.find(endpoint) else { return };
+        let Some(entry) = self.endpoints.get_mut(slot) else { return };
+        entry.owners.retain(|owner| owner.call != call);
+        let flows = entry.flows.clone();
+        for flow in flows {
+            let Some(known) = self.flows.get_mut(flow as usize) else { continue };
+            let was_owned = !known.owners.is_empty();
+            known.owners = known.owners.without(call);
+            if was_owned && known.owners.is_empty() {
+                known.forget_streams();
+                self.settle(flow, effects);
+                self.drop_if_nobodys(flow);
+            }
+        }
+        self.endpoints.release(slot);
+    }
+
+    /// The streams of a call at one endpoint, and the RTP and RTCP packets of their flows. A flow between two
+    /// endpoints of one call is reported at its receiver's.
+    pub fn report(&self, call: CallRef, endpoint: Endpoint, report: &mut Vec<StreamReport>) -> (u64, u64) {
+        let flows = self.endpoints.find(endpoint).and_then(|slot| self.endpoints.get(slot));
+        let mut packets = (0, 0);
+        for &slot in flows.map(|entry| entry.flows.as_slice()).unwrap_or_default() {
+            let Some(flow) =
+                self.flows.get(slot as usize).filter(|flow| flow.owners.as_slice().contains(&call))
+            else {
+                continue;
+            };
+            let at_sender = flow.source == endpoint;
+            if at_sender && self.owns(call, flow.destination) && flow.source != flow.destination {
+                continue;
+            }
+            packets = (packets.0 + flow.rtp(), packets.1 + flow.rtcp);
+            report.extend(flow.reports());
+        }
+        packets
+    }
+
+    /// When a call's endpoint last saw a packet.
+    #[must_use]
+    pub fn last_packet(&self, endpoint: Endpoint) -> Option<Timestamp> {
+        let entry = self.endpoints.find(endpoint).and_then(|slot| self.endpoints.get(slot))?;
+        entry.flows.iter().filter_map(|&slot| self.flows.get(slot as usize)).map(Flow::last).max()
+    }
+
+    /// Forgets unclaimed flows that went silent.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.backlog.expire(now);
+        while let Some(&(slot, generation, since)) = self.unclaimed.front() {
+            if now.since(since) < self.limits.unclaimed_timeout {
+                break;
+            }
+            self.unclaimed.pop_front();
+            let Some(flow) = self.flows.get(slot as usize) else { continue };
+            if flow.generation != generation || !flow.owners.is_empty() {
+                continue;
+            }
+            if now.since(flow.last()) < self.limits.unclaimed_timeout {
+                self.unclaimed.push_back((slot, generation, now));
+            } else {
+                self.counters.unclaimed_expired += 1;
+                self.remove(slot);
+            }
+        }
+    }
+
+    fn owns(&self, call: CallRef, endpoint: Endpoint) -> bool {
+        self.endpoints
+            .claimed(endpoint)
+            .is_some_and(|entry| entry.owners.iter().any(|owner| owner.call == call))
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, source: Endpoint, destination: Endpoint) -> Option<u32> {
+        let is_it = |&slot: &u32| {
+            self.flows
+                .get(slot as usize)
+                .is_some_and(|flow| flow.source == source && flow.destination == destination)
+        };
+        self.index.find(hash, is_it).copied()
+    }
+
+    /// Begins to follow a flow, when it is somebody's or looks as if it will be.
+    #[cold]
+    fn follow(&mut self, hash: u64, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
+        let claimed = self.endpoints.claimed(datagram.destination).is_some()
+            || self.endpoints.claimed(datagram.source).is_some();
+        if !claimed && (!is_plausible(datagram, look) || !self.make_room()) {
+            return None;
+        }
+        if self.flows.len() - self.free.len() >= self.limits.max_flows {
+            self.counters.flows_evicted += 1;
+            return None;
+        }
+        let slot = self.insert(hash, datagram);
+        if claimed {
+            self.own(slot);
+        } else {
+            self.unclaimed_count += 1;
+            let generation = self.flows.get(slot as usize).map_or(0, |flow| flow.generation);
+            self.unclaimed.push_back((slot, generation, datagram.timestamp));
+        }
+        Some(slot)
+    }
+
+    /// Makes room for one more unclaimed flow: the oldest goes.
+    fn make_room(&mut self) -> bool {
+        while self.unclaimed_count >= self.limits.max_unclaimed {
+            let Some((slot, generation, _)) = self.unclaimed.pop_front() else { return false };
+            let is_it = |flow: &&Flow| flow.generation == generation && flow.owners.is_empty();
+            if self.flows.get(slot as usize).filter(is_it).is_some() {
+                self.counters.flows_evicted += 1;
+                self.remove(slot);
+            }
+        }
+        true
+    }
+
+    fn insert(&mut self, hash: u64, datagram: &Datagram<'_>) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.flows.push(Flow::default());
+            self.flows.len() as u32 - 1
+        });
+        let key = (datagram.source, datagram.destination);
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            let generation = flow.generation.wrapping_add(1);
+            (flow.source, flow.destination) = key;
+            (flow.generation, flow.in_use, flow.last_other) = (generation, true, datagram.timestamp);
+        }
+        let (flows, hasher) = (&self.flows, &self.hasher);
+        let hash_of = |&slot: &u32| {
+            flows.get(slot as usize).map_or(0, |flow| hasher.hash(flow.source, flow.destination))
+        };
+        self.index.insert_unique(hash, slot, hash_of);
+        for endpoint in [key.0, key.1] {
+            self.attach(endpoint, slot);
+        }
+        slot
+    }
+
+    fn attach(&mut self, endpoint: Endpoint, flow: u32) {
+        let entry = self.endpoints.find_or_insert(endpoint);
+        let full = self.endpoints.get(entry).is_some_and(|known| known.flows.len() >= MAX_FLOWS_PER_ENDPOINT);
+        if full && let Some(oldest) = self.endpoints.get(entry).and_then(|known| known.flows.first().copied())
+        {
+            self.counters.flows_evicted += 1;
+            self.remove(oldest);
+        }
+        // Removing may have released the entry.
+        let entry = self.endpoints.find_or_insert(endpoint);
+        if let Some(known) = self.endpoints.get_mut(entry)
+            && !known.flows.contains(&flow)
+        {
+            known.flows.push(flow);
+        }
+    }
+
+    /// Gives a flow to the calls of its receiver, else of its sender (symmetric RTP behind NAT).
+    fn own(&mut self, slot: u32) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let calls = self.calls_of(flow);
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            flow.owners = calls;
+        }
+    }
+
+    fn calls_of(&self, flow: &Flow) -> Owners {
+        self.endpoints
+            .claimed(flow.destination)
+            .or_else(|| self.endpoints.claimed(flow.source))
+            .map(|entry| Owners::new(entry.calls().into_iter()))
+            .unwrap_or_default()
+    }
+
+    fn settle_endpoint(&mut self, endpoint: u32, effects: &mut Effects) {
+        let flows = self.endpoints.get(endpoint).map(|entry| entry.flows.clone()).unwrap_or_default();
+        for flow in flows {
+            self.settle(flow, effects);
+        }
+    }
+
+    /// Decides anew whose a flow is.
+    fn settle(&mut self, slot: u32, effects: &mut Effects) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let calls = self.calls_of(flow);
+        if calls == flow.owners {
+            self.learn_formats(slot);
+            return;
+        }
+        let goes_on = flow.owners.as_slice().iter().any(|owner| calls.as_slice().contains(owner));
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let before = std::mem::replace(&mut flow.owners, calls);
+        match (before.as_slice().first(), flow.owners.as_slice().first().copied()) {
+            (None, Some(call)) => self.take_up(slot, call, effects),
+            (Some(&old), _) if !goes_on => {
+                effects.archived.extend(flow.reports().map(|report| (old, report)));
+                effects.moved.push((old, flow.rtp(), flow.rtcp));
+                flow.forget_streams();
+            }
+            _ => {}
+        }
+        self.learn_formats(slot);
+    }
+
+    /// An unclaimed flow found its call.
+    fn take_up(&mut self, slot: u32, call: CallRef, effects: &mut Effects) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
+        self.counters.rtp += flow.rtp();
+        self.counters.rtcp += flow.rtcp;
+        let counted = &mut self.counters.fragmented;
+        *counted = (counted.0 + flow.fragmented.0, counted.1 + flow.fragmented.1);
+        self.counters.streams += flow.streams().count() as u64;
+        let mut taken = Vec::new();
+        self.backlog.take(slot, flow.generation, &mut taken);
+        effects.backlog.extend(taken.into_iter().map(|packet| (call, packet)));
+    }
+
+    /// Tells the streams of a flow their clock rate, once SDP has said it.
+    fn learn_formats(&mut self, slot: u32) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        if flow.stream.packets == 0 || flow.stream.has_clock() {
+            return;
+        }
+        let payload_type = flow.stream.payload_type;
+        let format = self.format(flow, payload_type);
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            flow.stream.set_format(payload_type, format);
+        }
+    }
+
+    /// What a payload type means on a flow: as its receiver announced it, else its sender, else RFC 3551.
+    fn format(&self, flow: &Flow, payload_type: u8) -> PayloadFormat {
+        let announced = [flow.destination, flow.source].into_iter().find_map(|endpoint| {
+            let entry = self.endpoints.claimed(endpoint)?;
+            let formats = entry.owners.iter().rev().flat_map(|owner| &owner.formats);
+            formats.into_iter().find(|format| format.payload_type == payload_type)
+        });
+        let format = announced.copied().or_else(|| static_format(payload_type));
+        format.map(|format| PayloadFormat { clock: format.clock, name: format.name }).unwrap_or_default()
+    }
+
+    fn drop_if_nobodys(&mut self, slot: u32) {
+        if self.flows.get(slot as usize).is_some_and(|flow| flow.in_use && flow.owners.is_empty()) {
+            self.unclaimed_count += 1;
+            self.remove(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Some(flow) = self.flows.get_mut(slot as usize).filter(|flow| flow.in_use) else { return };
+        let key = (flow.source, flow.destination);
+        if flow.owners.is_empty() {
+            self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
+        }
+        *flow = Flow { generation: flow.generation, ..Flow::default() };
+        if let Ok(entry) = self.index.find_entry(self.hasher.hash(key.0, key.1), |&other| other == slot) {
+            entry.remove();
+        }
+        self.free.push(slot);
+        for endpoint in [key.0, key.1] {
+            let Some(entry) = self.endpoints.find(endpoint) else { continue };
+            if let Some(known) = self.endpoints.get_mut(entry) {
+                known.flows.retain(|flow| *flow != slot);
+            }
+            self.endpoints.release(entry);
+        }
+    }
+}
+
+impl Flow {
+    /// Whether a packet goes on with the stream of the one before it.
+    #[inline]
+    const fn is_next(&self, header: &RtpHeader) -> bool {
+        self.stream.ssrc == header.ssrc
+            && self.stream.payload_type == header.payload_type
+            && self.stream.packets != 0
+    }
+
+    /// Counts a packet of another SSRC or payload type; true when it begins a stream. The stream of its SSRC
+    /// comes to the front.
+    fn switch(&mut self, header: &RtpHeader, arrival: Timestamp, format: PayloadFormat) -> bool {
+        if self.stream.packets == 0 {
+            self.stream = StreamStatistics::new(header, arrival, format);
+            return true;
+        }
+        if self.stream.ssrc == header.ssrc {
+            self.stream.set_format(header.payload_type, format);
+            self.stream.observe(header, arrival);
+            return false;
+        }
+        if let Some(known) = self.others.iter_mut().find(|stream| stream.ssrc == header.ssrc) {
+            std::mem::swap(&mut self.stream, known);
+            self.stream.observe(header, arrival);
+            return false;
+        }
+        let before = std::mem::replace(&mut self.stream, StreamStatistics::new(header, arrival, format));
+        if self.others.len() + 1 < MAX_STREAMS {
+            self.others.push(before);
+        } else {
+            self.unfollowed += before.packets;
+        }
+        true
+    }
+
+    fn streams(&self) -> impl Iterator<Item = &StreamStatistics> {
+        self.others.iter().chain([&self.stream]).filter(|stream| stream.packets > 0)
+    }
+
+    fn rtp(&self) -> u64 {
+        self.streams().map(|stream| stream.packets).sum::<u64>() + self.unfollowed
+    }
+
+    fn last(&self) -> Timestamp {
+        self.stream.last.max(self.last_other)
+    }
+
+    fn reports(&self) -> impl Iterator<Item = StreamReport> + '_ {
+        self.streams().map(|&statistics| StreamReport {
+            source: self.source,
+            destination: self.destination,
+            statistics,
+        })
+    }
+
+    fn forget_streams(&mut self) {
+        self.stream = StreamStatistics::default();
+        self.others.clear();
+        (self.unfollowed, self.rtcp, self.fragmented) = (0, 0, (0, 0));
+    }
+}
+
+/// Whether an unannounced datagram is worth following: an RTP header, unprivileged ports, room for a payload.
+fn is_plausible(datagram: &Datagram<'_>, look: Look) -> bool {
+    let is_port = |endpoint: Endpoint| endpoint.port >= 1024;
+    let is_media = match look {
+        Look::Rtp(_) => datagram.payload.len() > 12,
+        Look::Rtcp => true,
+        Look::Neither => false,
+    };
+    is_media && is_port(datagram.source) && is_port(datagram.destination)
+}

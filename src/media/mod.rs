@@ -1,0 +1,16 @@
+//! Media packets find their calls, and what they were like is counted.
+//!
+//! In: the endpoints that SDP announces, and every UDP datagram that is not SIP, in capture order. Out: which
+//! calls a packet belongs to, and per stream what RFC 3550 says about it. A stream that nobody has announced
+//! yet is followed all the same, for the SDP that is late. Absent on purpose: calls themselves, files, codecs.
+
+mod backlog;
+mod endpoints;
+mod flows;
+pub mod rtp;
+
+pub use backlog::StoredPacket;
+pub use endpoints::CallRef;
+pub use flows::{
+    Claim, Counters, Datagram, Effects, Finding, Limits, MediaTable, Owners, Payload, StreamReport,
+};

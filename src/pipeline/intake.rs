@@ -1,0 +1,261 @@
+//! The source's side of the pipeline: every packet is decoded, fragments wait for each other, and what is left
+//! goes to the worker that owns its flow, or straight to the tracker.
+
+use std::collections::BTreeMap;
+
+use super::work::{Staged, Task, Work};
+use super::{Bytes, Place};
+use crate::capture::{Packet, PacketBatch, PacketFilter};
+use crate::decode::{DecodeError, Decoded, Fragment, Transport, Unit, decode, decode_datagram};
+use crate::defrag::{self, Defragmenter};
+use crate::flow::{Endpoint, flow_hash};
+use crate::sip::{SipTransport, is_sip_datagram};
+use crate::time::{PacketClock, Timestamp, grid};
+
+/// IP protocol numbers of what HEP carried.
+const TCP: u8 = 6;
+const SCTP: u8 = 132;
+
+/// Packets by what they turned out to be. Each packet is counted once; those given to a worker or to the tracker
+/// are counted there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first: Option<Timestamp>,
+    pub(crate) last: Option<Timestamp>,
+    pub(crate) fragments: u64,
+    pub(crate) non_ip: u64,
+    pub(crate) icmp: u64,
+    pub(crate) other_ip: u64,
+    pub(crate) filtered: u64,
+    pub(crate) sip_datagrams: u64,
+    pub(crate) quoted_in_icmp: u64,
+    /// Reassembled datagrams whose payload could not be decoded, or was a fragment again.
+    pub(crate) undecoded_datagrams: u64,
+    pub(crate) errors: BTreeMap<DecodeError, u64>,
+}
+
+/// Decoding, defragmentation and dispatch.
+pub(crate) struct Intake {
+    clock: PacketClock,
+    sequence: u64,
+    last_tick: Option<Timestamp>,
+    defragmenter: Defragmenter,
+    filter: Option<PacketFilter>,
+    lanes: usize,
+    keep_frames: bool,
+    counters: Counters,
+}
+
+/// A packet on its way through the intake.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    packet: &'a Packet,
+    frame: &'a [u8],
+    index: u32,
+    sequence: u64,
+    now: Timestamp,
+}
+
+/// A transport payload and where it lies.
+#[derive(Clone, Copy)]
+struct Carried<'a> {
+    unit: &'a Unit,
+    payload: Bytes,
+    is_sip: bool,
+    reassembled: Option<u32>,
+}
+
+impl Intake {
+    pub(crate) fn new(limits: defrag::Limits, filter: Option<PacketFilter>, lanes: usize) -> Self {
+        Self {
+            clock: PacketClock::default(),
+            sequence: 0,
+            last_tick: None,
+            keep_frames: limits.keep_frames,
+            defragmenter: Defragmenter::new(limits),
+            filter,
+            lanes: lanes.max(1),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) const fn clock(&self) -> &PacketClock {
+        &self.clock
+    }
+
+    pub(crate) fn defragmenter(&self) -> &Defragmenter {
+        &self.defragmenter
+    }
+
+    /// Takes the next batch.
+    pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
+        staged.clear();
+        for (packet, index) in batch.packets.iter().zip(0u32..) {
+            let now = self.clock.observe(packet.timestamp);
+            self.tick(now, staged);
+            self.sequence += 1;
+            let frame = batch.frame(packet);
+            self.count(packet);
+            let origin = Origin { packet, frame, index, sequence: self.sequence, now };
+            match decode(packet.link, frame) {
+                Ok(Decoded::Unit(unit)) => self.unit(&unit, &origin, staged),
+                Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, staged),
+                Ok(Decoded::NonIp) => self.non_ip(&origin),
+                Err(error) => *self.counters.errors.entry(error).or_default() += 1,
+            }
+        }
+    }
+
+    /// The input is over: every stage lets go of what it waits with.
+    pub(crate) fn finish(&mut self, staged: &mut Staged) {
+        staged.clear();
+        self.defragmenter.finish();
+        self.sequence += 1;
+        staged.push_everywhere(Work::tick(self.sequence, self.clock.now(), Task::Finish));
+    }
+
+    fn tick(&mut self, now: Timestamp, staged: &mut Staged) {
+        let line = grid(now);
+        if self.last_tick.is_some_and(|last| line <= last) {
+            return;
+        }
+        if self.last_tick.is_some() {
+            self.defragmenter.expire(line);
+            self.sequence += 1;
+            staged.push_everywhere(Work::tick(self.sequence, line, Task::Tick));
+        }
+        self.last_tick = Some(line);
+    }
+
+    fn count(&mut self, packet: &Packet) {
+        let counters = &mut self.counters;
+        counters.packets += 1;
+        counters.bytes += u64::from(packet.original);
+        counters.first = Some(counters.first.map_or(packet.timestamp, |first| first.min(packet.timestamp)));
+        counters.last = Some(counters.last.map_or(packet.timestamp, |last| last.max(packet.timestamp)));
+    }
+
+    fn non_ip(&mut self, origin: &Origin<'_>) {
+        if self.passes(origin.packet, origin.frame) {
+            self.counters.non_ip += 1;
+        } else {
+            self.counters.filtered += 1;
+        }
+    }
+
+    fn passes(&mut self, packet: &Packet, frame: &[u8]) -> bool {
+        self.filter.as_mut().is_none_or(|filter| filter.passes(packet.link, frame))
+    }
+
+    fn unit(&mut self, unit: &Unit, origin: &Origin<'_>, staged: &mut Staged) {
+        if !self.passes(origin.packet, origin.frame) {
+            self.counters.filtered += 1;
+            return;
+        }
+        let payload =
+            Bytes { place: Place::Packets, start: origin.packet.offset + unit.start, length: unit.length };
+        let is_sip = is_sip_datagram(part(origin.frame, unit.start, unit.length));
+        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
+    }
+
+    /// A fragment waits for the others; the last to arrive brings the datagram.
+    fn fragment(&mut self, fragment: &Fragment, origin: &Origin<'_>, staged: &mut Staged) {
+        self.counters.fragments += 1;
+        let Some(datagram) = self.defragmenter.push(fragment, origin.packet, origin.frame, origin.now) else {
+            return;
+        };
+        if let Some(filter) = &mut self.filter
+            && !filter.passes(origin.packet.link, &datagram.rebuilt())
+        {
+            return;
+        }
+        let start = staged.datagrams.len() as u32;
+        staged.datagrams.extend_from_slice(datagram.payload);
+        let index = staged.fragments.datagrams.len() as u32;
+        let first = staged.fragments.frames.len() as u32;
+        for (packet, frame) in datagram.frames() {
+            let offset = staged.fragments.arena.len() as u32;
+            staged.fragments.arena.extend_from_slice(frame);
+            staged.fragments.frames.push(Packet { offset, ..packet });
+        }
+        staged.fragments.datagrams.push((first, staged.fragments.frames.len() as u32));
+        // Its packets are counted as fragments already, so nothing below counts packets again.
+        match decode_datagram(fragment, datagram.payload) {
+            Ok(Decoded::Unit(unit)) => {
+                let payload =
+                    Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
+                let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
+                let carried = Carried { unit: &unit, payload, is_sip, reassembled: Some(index) };
+                self.dispatch(&carried, origin, staged);
+            }
+            Ok(_) | Err(_) => self.counters.undecoded_datagrams += 1,
+        }
+    }
+
+    /// Gives a transport payload to whom it concerns.
+    fn dispatch(&mut self, carried: &Carried<'_>, origin: &Origin<'_>, staged: &mut Staged) {
+        let Carried { unit, payload, is_sip, reassembled } = *carried;
+        let counts = u64::from(reassembled.is_none());
+        let task = match unit.transport {
+            Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp),
+            Transport::Udp => Task::Media,
+            Transport::Tcp(header) => Task::Segment(header),
+            Transport::Sctp => Task::Chunks,
+            Transport::Hep { protocol } if is_sip => Task::Datagram(match protocol {
+                TCP => SipTransport::Tcp,
+                SCTP => SipTransport::Sctp,
+                _ => SipTransport::Udp,
+            }),
+            Transport::Hep { .. } => Task::Media,
+            Transport::Icmp => {
+                self.counters.icmp += counts;
+                self.counters.quoted_in_icmp += u64::from(is_sip);
+                return;
+            }
+            Transport::Other(_) => {
+                self.counters.other_ip += counts;
+                return;
+            }
+        };
+        let work = Work {
+            sequence: origin.sequence,
+            timestamp: origin.packet.timestamp,
+            now: origin.now,
+            source: unit.source,
+            destination: unit.destination,
+            task,
+            payload,
+            missing: unit.missing,
+            packet: origin.index,
+            reassembled,
+            link_header: if unit.tunnelled { 0 } else { unit.network },
+        };
+        match task {
+            Task::Media => staged.direct.push(work),
+            _ => {
+                if matches!(task, Task::Datagram(_)) {
+                    self.counters.sip_datagrams += counts;
+                }
+                staged.push_lane(self.lane(unit.source, unit.destination), work);
+            }
+        }
+    }
+
+    fn lane(&self, source: Endpoint, destination: Endpoint) -> usize {
+        match self.lanes {
+            1 => 0,
+            lanes => (flow_hash(source, destination) % lanes as u64) as usize,
+        }
+    }
+}
+
+fn part(bytes: &[u8], start: u32, length: u32) -> &[u8] {
+    let start = start as usize;
+    bytes.get(start..start.saturating_add(length as usize)).unwrap_or_default()
+}

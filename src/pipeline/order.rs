@@ -1,0 +1,138 @@
+//! Puts what the workers found and what came directly back into capture order, and feeds the tracker.
+
+use super::View;
+use super::work::{Task, Work};
+use crate::call::{Delivery, Listener, MediaPacket, Tracker};
+use crate::media::Datagram;
+use crate::sip::Messages;
+
+/// Packets by what the tracker found them to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    /// UDP packets that are not SIP, one each; fragments are counted as such.
+    pub(crate) udp: u64,
+}
+
+/// The tracker's end of the pipeline.
+pub(crate) struct Order {
+    tracker: Tracker,
+    hashes: Vec<u64>,
+    flows: Vec<u64>,
+    counters: Counters,
+}
+
+impl Order {
+    pub(crate) fn new(tracker: Tracker) -> Self {
+        Self { tracker, hashes: Vec::new(), flows: Vec::new(), counters: Counters::default() }
+    }
+
+    pub(crate) const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    pub(crate) const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Applies one batch: `outputs` has one value per worker.
+    pub(crate) fn apply(
+        &mut self,
+        direct: &[Work],
+        outputs: &[Messages],
+        view: &View<'_>,
+        listener: &mut dyn Listener,
+    ) {
+        self.look_ahead(direct, outputs, view);
+        let flows = std::mem::take(&mut self.flows);
+        let mut direct = direct.iter().zip(&flows).peekable();
+        let mut merge = Merge::new(outputs);
+        while let Some((worker, index)) = merge.next() {
+            let Some(messages) = outputs.get(worker) else { break };
+            let Some(message) = messages.list.get(index) else { break };
+            while let Some((work, &flow)) = direct.next_if(|(work, _)| work.sequence <= message.sequence) {
+                self.work(work, flow, view, listener);
+            }
+            let bytes = view.resolve(message.bytes, &messages.arena);
+            let hash = self.hashes.get(merge.taken() - 1).copied();
+            let hash = hash.unwrap_or_else(|| self.tracker.hash(message.head.call_id.of(bytes)));
+            self.tracker.message(hash, &Delivery { message, bytes, messages, view }, listener);
+        }
+        direct.for_each(|(work, &flow)| self.work(work, flow, view, listener));
+        self.flows = flows;
+    }
+
+    /// Hashes every Call-ID and flow of the batch and touches what is known of it, so that the tables' cache misses
+    /// overlap instead of adding up.
+    fn look_ahead(&mut self, direct: &[Work], outputs: &[Messages], view: &View<'_>) {
+        self.flows.clear();
+        let tracker = &self.tracker;
+        self.flows.extend(direct.iter().map(|work| tracker.flow_hash(work.source, work.destination)));
+        self.hashes.clear();
+        for messages in outputs.iter().filter(|_| outputs.len() == 1) {
+            self.hash(messages, view);
+        }
+        self.tracker.touch(&self.hashes, &self.flows);
+    }
+
+    fn hash(&mut self, messages: &Messages, view: &View<'_>) {
+        for message in &messages.list {
+            let call_id = message.head.call_id.of(view.resolve(message.bytes, &messages.arena));
+            self.hashes.push(self.tracker.hash(call_id));
+        }
+    }
+
+    fn work(&mut self, work: &Work, flow: u64, view: &View<'_>, listener: &mut dyn Listener) {
+        match work.task {
+            Task::Tick => self.tracker.tick(work.now, listener),
+            Task::Finish => self.tracker.finish(work.now, listener),
+            Task::Media => {
+                let packet = MediaPacket {
+                    datagram: Datagram {
+                        timestamp: work.timestamp,
+                        source: work.source,
+                        destination: work.destination,
+                        payload: view.resolve(work.payload, &[]),
+                        whole: work.reassembled.is_none(),
+                    },
+                    packet: work.packet,
+                    reassembled: work.reassembled,
+                };
+                self.counters.udp += u64::from(work.reassembled.is_none());
+                self.tracker.media(flow, &packet, view, listener);
+            }
+            Task::Datagram(_) | Task::Segment(_) | Task::Chunks => {}
+        }
+    }
+}
+
+/// Walks the messages of several workers in the order of their sequence numbers.
+struct Merge<'a> {
+    outputs: &'a [Messages],
+    cursors: Vec<usize>,
+    taken: usize,
+}
+
+impl<'a> Merge<'a> {
+    fn new(outputs: &'a [Messages]) -> Self {
+        Self { outputs, cursors: vec![0; outputs.len()], taken: 0 }
+    }
+
+    /// How many were taken.
+    const fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// The next message: which worker's, and which of its list.
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let heads = self.outputs.iter().zip(&self.cursors).enumerate();
+        let next = heads.filter_map(|(worker, (messages, &cursor))| {
+            messages.list.get(cursor).map(|message| (message.sequence, worker, cursor))
+        });
+        let (_, worker, index) = next.min()?;
+        if let Some(cursor) = self.cursors.get_mut(worker) {
+            *cursor += 1;
+        }
+        self.taken += 1;
+        Some((worker, index))
+    }
+}

@@ -1,0 +1,206 @@
+//! A run over a source: which stages there are, in which order they work, and what they counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::intake::{self, Intake};
+use super::order::{self, Order};
+use super::threads;
+use super::work::Staged;
+use super::worker::{self, StreamWorker};
+use crate::call::{self, Census, Listener, Tracker};
+use crate::capture::{PacketBatch, PacketFilter, PacketSource, Progress, SourceCounters, SourceError};
+use crate::reassembly::Budget;
+use crate::sip::Messages;
+use crate::time::Timestamp;
+use crate::{defrag, media, reassembly, sip};
+
+/// What a run is to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// Caps of defragmentation.
+    pub defrag: defrag::Limits,
+    /// Caps of stream reassembly.
+    pub reassembly: reassembly::Limits,
+    /// How SIP streams are read.
+    pub streams: sip::StreamSettings,
+    /// Caps of the tracker.
+    pub call_limits: call::Limits,
+    /// What the tracker follows and keeps.
+    pub calls: call::Settings,
+    /// The user's filter.
+    pub filter: Option<PacketFilter>,
+    /// Packets per batch.
+    pub batch: usize,
+    /// Stream workers; 0 runs every stage on the calling thread.
+    pub workers: usize,
+    /// Stop after this many packets.
+    pub count: Option<u64>,
+    /// Stop when this much packet time has gone by since the first packet.
+    pub duration: Option<Duration>,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continue {
+    /// Read on.
+    Yes,
+    /// Finish what there is and stop.
+    No,
+}
+
+/// What a run saw.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What the source counted.
+    pub source: SourceCounters,
+    /// Inputs that could not be read, or not to their end.
+    pub errors: Vec<SourceError>,
+    pub(crate) intake: intake::Counters,
+    pub(crate) backward: u64,
+    pub(crate) wild: u64,
+    pub(crate) defrag: defrag::Counters,
+    pub(crate) worker: worker::Counters,
+    pub(crate) reassembly: reassembly::Counters,
+    pub(crate) streams: sip::StreamCounters,
+    pub(crate) order: order::Counters,
+    pub(crate) census: Census,
+    pub(crate) media: media::Counters,
+}
+
+/// The stages of a run.
+pub(super) struct Stages {
+    pub(super) intake: Intake,
+    pub(super) workers: Vec<StreamWorker>,
+    pub(super) order: Order,
+}
+
+/// Reads `source` to its end, or until `watch` says stop; `watch` is asked once per batch.
+pub fn run(
+    source: &mut dyn PacketSource,
+    settings: Settings,
+    listener: &mut (dyn Listener + Send),
+    watch: &mut dyn FnMut(&Progress) -> Continue,
+) -> Outcome {
+    let batch = settings.batch.max(1);
+    let threaded = settings.workers > 0;
+    let mut errors = Vec::new();
+    let mut reader = Reader {
+        source,
+        batch,
+        left: settings.count.unwrap_or(u64::MAX),
+        duration: settings.duration,
+        first: None,
+        over: false,
+    };
+    let stages = stages(settings, listener);
+    let stages = if threaded {
+        threads::run(&mut reader, stages, listener, watch, &mut errors)
+    } else {
+        inline(&mut reader, stages, listener, watch, &mut errors)
+    };
+    outcome(stages, source.counters(), errors)
+}
+
+fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
+    let budget = Arc::new(Budget::default());
+    let worker = |_| StreamWorker::new(settings.reassembly.clone(), Arc::clone(&budget), settings.streams);
+    Stages {
+        intake: Intake::new(settings.defrag, settings.filter, settings.workers),
+        workers: (0..settings.workers.max(1)).map(worker).collect(),
+        order: Order::new(Tracker::new(settings.call_limits, settings.calls, listener.wants())),
+    }
+}
+
+/// Every stage to completion on this thread, batch by batch.
+fn inline(
+    reader: &mut Reader<'_>,
+    mut stages: Stages,
+    listener: &mut dyn Listener,
+    watch: &mut dyn FnMut(&Progress) -> Continue,
+    errors: &mut Vec<SourceError>,
+) -> Stages {
+    let mut staged = Staged::new(1);
+    let mut outputs = vec![Messages::default()];
+    loop {
+        match reader.next() {
+            Ok(Some(batch)) => {
+                stages.intake.take(batch, &mut staged);
+                step(&mut stages, &staged, batch, &mut outputs, listener);
+            }
+            Ok(None) => break,
+            Err(error) => errors.push(error),
+        }
+        if watch(&reader.source.progress()) == Continue::No {
+            break;
+        }
+    }
+    stages.intake.finish(&mut staged);
+    step(&mut stages, &staged, PacketBatch::default(), &mut outputs, listener);
+    stages
+}
+
+fn step(
+    stages: &mut Stages,
+    staged: &Staged,
+    batch: PacketBatch<'_>,
+    outputs: &mut [Messages],
+    listener: &mut dyn Listener,
+) {
+    let view = staged.view(batch);
+    for ((worker, lane), output) in stages.workers.iter_mut().zip(&staged.lanes).zip(outputs.iter_mut()) {
+        worker.process(lane, &view, output);
+    }
+    stages.order.apply(&staged.direct, outputs, &view, listener);
+}
+
+/// Reads batches until the source, the count or the duration is at its end.
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a mut dyn PacketSource,
+    batch: usize,
+    left: u64,
+    duration: Option<Duration>,
+    first: Option<Timestamp>,
+    over: bool,
+}
+
+impl Reader<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<PacketBatch<'_>>, SourceError> {
+        if self.over || self.left == 0 {
+            return Ok(None);
+        }
+        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.batch);
+        let Some(batch) = self.source.next_batch(limit)? else { return Ok(None) };
+        let first = *self
+            .first
+            .get_or_insert(batch.packets.first().map(|packet| packet.timestamp).unwrap_or_default());
+        let end = self.duration.map(|duration| first.after(duration));
+        let late = |end: Timestamp| batch.packets.iter().position(|packet| packet.timestamp > end);
+        let taken = end.and_then(late).unwrap_or(batch.packets.len());
+        self.over = taken < batch.packets.len();
+        self.left -= taken as u64;
+        Ok(Some(PacketBatch { packets: batch.packets.get(..taken).unwrap_or_default(), ..batch }))
+    }
+}
+
+fn outcome(stages: Stages, source: SourceCounters, errors: Vec<SourceError>) -> Outcome {
+    let Stages { intake, workers, order } = stages;
+    let mut outcome = Outcome {
+        source,
+        errors,
+        intake: intake.counters().clone(),
+        backward: intake.clock().backward,
+        wild: intake.clock().wild,
+        defrag: *intake.defragmenter().counters(),
+        order: *order.counters(),
+        census: order.tracker().census().clone(),
+        media: *order.tracker().media_counters(),
+        ..Outcome::default()
+    };
+    for worker in &workers {
+        outcome.worker.add(worker.counters());
+        outcome.reassembly.add(worker.reassembler().counters());
+        outcome.streams.add(worker.streams());
+    }
+    outcome
+}

@@ -1,0 +1,108 @@
+//! What the intake hands to the stream workers and to the tracker.
+
+use super::{Bytes, FragmentFrames, View};
+use crate::capture::PacketBatch;
+use crate::decode::TcpHeader;
+use crate::flow::Endpoint;
+use crate::sip::SipTransport;
+use crate::time::Timestamp;
+
+/// One thing to do, in the order of `sequence`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// Order of everything in a run: packets and ticks are numbered together.
+    pub(crate) sequence: u64,
+    /// The packet's own stamp; of a tick, the grid line.
+    pub(crate) timestamp: Timestamp,
+    /// Packet time when it was taken in.
+    pub(crate) now: Timestamp,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+    pub(crate) task: Task,
+    pub(crate) payload: Bytes,
+    /// Payload bytes that the capture cut off.
+    pub(crate) missing: u32,
+    /// Index of the packet in its batch.
+    pub(crate) packet: u32,
+    /// Index of the reassembled datagram that this is.
+    pub(crate) reassembled: Option<u32>,
+    /// Length of the link-layer header before the IP header; 0 when the packet came out of a tunnel.
+    pub(crate) link_header: u32,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Packet time crossed a grid line.
+    Tick,
+    /// The input is over.
+    Finish,
+    /// A datagram that holds one SIP message.
+    Datagram(SipTransport),
+    /// A TCP segment.
+    Segment(TcpHeader),
+    /// An SCTP packet's chunks.
+    Chunks,
+    /// A UDP datagram that is not SIP.
+    Media,
+}
+
+impl Work {
+    pub(crate) fn tick(sequence: u64, now: Timestamp, task: Task) -> Self {
+        Self {
+            sequence,
+            timestamp: now,
+            now,
+            source: Endpoint::default(),
+            destination: Endpoint::default(),
+            task,
+            payload: Bytes::default(),
+            missing: 0,
+            packet: u32::MAX,
+            reassembled: None,
+            link_header: 0,
+        }
+    }
+}
+
+/// What the intake makes of one batch. Cleared and used again.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    /// Work for each stream worker.
+    pub(crate) lanes: Vec<Vec<Work>>,
+    /// Work for the tracker.
+    pub(crate) direct: Vec<Work>,
+    /// Bytes of datagrams that became whole.
+    pub(crate) datagrams: Vec<u8>,
+    /// The frames they came in.
+    pub(crate) fragments: FragmentFrames,
+}
+
+impl Staged {
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self { lanes: (0..lanes.max(1)).map(|_| Vec::new()).collect(), ..Self::default() }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.lanes.iter_mut().for_each(Vec::clear);
+        self.direct.clear();
+        self.datagrams.clear();
+        self.fragments.clear();
+    }
+
+    pub(crate) fn view<'a>(&'a self, batch: PacketBatch<'a>) -> View<'a> {
+        View { batch, datagrams: &self.datagrams, fragments: &self.fragments }
+    }
+
+    /// Gives every stage the same tick.
+    pub(crate) fn push_everywhere(&mut self, work: Work) {
+        self.lanes.iter_mut().for_each(|lane| lane.push(work));
+        self.direct.push(work);
+    }
+
+    pub(crate) fn push_lane(&mut self, lane: usize, work: Work) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.push(work);
+        }
+    }
+}

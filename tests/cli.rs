@@ -1,0 +1,248 @@
+//! The program from outside: exit codes, and what is said where.
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, diff, is_empty, starts_with};
+use tempfile::TempDir;
+
+/// `lippycat` in an environment without configuration; `home` is where it may look for one.
+fn lippycat(home: &Path) -> Command {
+    let mut command = Command::cargo_bin("lippycat").unwrap();
+    command.env_clear().env("HOME", home).current_dir(home);
+    command
+}
+
+/// A directory with files in it.
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    directory
+}
+
+#[test]
+fn help_and_version_are_good_and_go_to_stdout() {
+    let home = directory(&[]);
+    for flag in ["--help", "-h", "-V", "--version"] {
+        lippycat(home.path()).arg(flag).assert().code(0).stderr(is_empty()).stdout(contains("lippycat"));
+    }
+    lippycat(home.path()).args(["sniff", "voip", "--help"]).assert().code(0).stdout(contains("Examples:"));
+}
+
+#[test]
+fn what_cannot_be_understood_is_a_usage_error() {
+    let home = directory(&[]);
+    let rows: [(&[&str], &str); 7] = [
+        (&[], "Usage:"),
+        (&["sniff"], "Usage:"),
+        (&["sniff", "voip", "--wirte-file"], "a similar argument exists: '--write-file'"),
+        (&["sniff", "voip", "-r", "a", "-M", "memmory"], "a similar value exists: 'memory'"),
+        (
+            &["sniff", "voip", "--hep-listen", "udp://0.0.0.0:9060"],
+            "error: --hep-listen is not in this version",
+        ),
+        (&["sniff", "voip", "-i", "any"], "error: -i is not in this version: there is no live capture"),
+        (&["debug", "health"], "error: debug is not in this version"),
+    ];
+    for (arguments, text) in rows {
+        lippycat(home.path()).args(arguments).assert().code(2).stdout(is_empty()).stderr(contains(text));
+    }
+}
+
+#[test]
+fn a_run_without_files_says_that_there_is_no_live_capture() {
+    let home = directory(&[]);
+    lippycat(home.path())
+        .args(["sniff", "voip", "--tcp-performance-mode", "memory", "--max-goroutines", "100"])
+        .assert()
+        .code(2)
+        .stderr(diff("error: live capture is not in this version: give capture files with -r FILE\n"));
+}
+
+#[test]
+fn a_good_file_is_valid() {
+    let text = "voip:\n  tcp_performance_mode: \"memory\"\n  max_goroutines: 100\n  max_tcp_buffers: 1000\n";
+    let home = directory(&[("lippycat.yaml.minimal", text)]);
+    let verdict = "lippycat.yaml.minimal: valid\n";
+    for arguments in [
+        ["sniff", "voip", "--config", "lippycat.yaml.minimal", "--validate-config"].as_slice(),
+        &["config", "validate", "lippycat.yaml.minimal"],
+        &["config", "validate", "-c", "lippycat.yaml.minimal"],
+    ] {
+        lippycat(home.path()).args(arguments).assert().code(0).stdout(verdict).stderr(is_empty());
+    }
+}
+
+#[test]
+fn every_problem_of_a_file_is_named_with_its_place() {
+    let text = "voip:\n  max_gorutines: 5\n  tcp_stream_timeout: soon\n  tcp_compression_level: 1\nhep: {listen: []}\n";
+    let home = directory(&[("bad.yaml", text)]);
+    let told = "\
+bad.yaml:2:3: voip.max_gorutines: unknown key (did you mean voip.max_goroutines?)
+bad.yaml:3:23: voip.tcp_stream_timeout: 'soon': want a duration such as 30s, 5m or 1h30m
+warning: bad.yaml:4:3: voip.tcp_compression_level: ignored: files are written as they are; compress them when rotating
+bad.yaml:5:1: hep: not in this version: there is no HEP
+";
+    for arguments in [
+        ["config", "validate", "bad.yaml"].as_slice(),
+        &["sniff", "voip", "-c", "bad.yaml", "--validate-config"],
+        &["sniff", "voip", "-c", "bad.yaml", "-r", "x.pcap"],
+        &["config", "show", "-c", "bad.yaml"],
+    ] {
+        lippycat(home.path()).args(arguments).assert().code(1).stdout(is_empty()).stderr(diff(told));
+    }
+}
+
+#[test]
+fn old_keys_are_warnings() {
+    let home = directory(&[("old.yaml", "voip:\n  tcp_buffer_pool_size: 1000\n")]);
+    lippycat(home.path())
+        .args(["config", "validate", "old.yaml"])
+        .assert()
+        .code(0)
+        .stdout("old.yaml: valid\n")
+        .stderr(starts_with("warning: old.yaml:2:3: voip.tcp_buffer_pool_size: ignored: "));
+}
+
+#[test]
+fn broken_yaml_has_line_and_column() {
+    let home = directory(&[("broken.yaml", "voip:\n\tworkers: 1\n")]);
+    lippycat(home.path())
+        .args(["config", "validate", "broken.yaml"])
+        .assert()
+        .code(1)
+        .stderr(starts_with("broken.yaml:2:2: broken YAML: "));
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_one_clear_error() {
+    let home = directory(&[]);
+    let told = "error: cannot read configuration none.yaml: No such file or directory (os error 2)\n";
+    for arguments in [
+        ["config", "validate", "none.yaml"].as_slice(),
+        &["sniff", "voip", "-c", "none.yaml", "--validate-config"],
+        &["sniff", "voip", "-c", "none.yaml", "-r", "x.pcap"],
+    ] {
+        lippycat(home.path()).args(arguments).assert().code(1).stderr(diff(told));
+    }
+    lippycat(home.path())
+        .env("LIPPYCAT_CONFIG", "none.yaml")
+        .args(["config", "show"])
+        .assert()
+        .code(1)
+        .stderr(diff(told));
+}
+
+#[test]
+fn a_broken_file_that_was_found_is_skipped_but_not_valid() {
+    let home = directory(&[(".lippycat.yaml", "nonsense: 1\n")]);
+    let path = home.path().join(".lippycat.yaml");
+    let problem = format!("{}:1:1: nonsense: unknown key\n", path.display());
+    let shown = lippycat(home.path()).args(["config", "show"]).assert().code(0);
+    shown.stderr(starts_with(format!("warning: {problem}warning: {} is skipped\n", path.display())));
+    lippycat(home.path()).args(["sniff", "voip", "--validate-config"]).assert().code(1).stderr(diff(problem));
+}
+
+#[test]
+fn without_a_file_defaults_are_valid() {
+    let home = directory(&[]);
+    if Path::new("/etc/lippycat/lippycat.yaml").exists() {
+        return;
+    }
+    lippycat(home.path())
+        .args(["config", "validate"])
+        .assert()
+        .code(0)
+        .stdout("no configuration file found: defaults are used\n");
+}
+
+#[test]
+fn generate_prints_the_shipped_example_and_that_is_valid() {
+    let home = directory(&[]);
+    let example = include_str!("../lippycat.yaml.example");
+    lippycat(home.path()).args(["config", "generate"]).assert().code(0).stdout(example).stderr(is_empty());
+    fs::write(home.path().join("default-config.yaml"), example).unwrap();
+    lippycat(home.path()).args(["config", "validate", "default-config.yaml"]).assert().code(0);
+}
+
+#[test]
+fn show_tells_values_and_where_they_come_from() {
+    let home =
+        directory(&[("c.yaml", "# c\nvoip:\n  tcp_performance_mode: throughput\nlog: {level: warn}\n")]);
+    let show = |arguments: &[&str]| {
+        let mut command = lippycat(home.path());
+        command
+            .env("LIPPYCAT_VOIP_TCP_BATCH_SIZE", "9")
+            .args(["config", "show", "-c", "c.yaml"])
+            .args(arguments);
+        String::from_utf8(command.assert().code(0).stderr(is_empty()).get_output().stdout.clone()).unwrap()
+    };
+    let text = show(&[]);
+    for line in [
+        "voip.tcp_performance_mode       throughput  file, line 3",
+        "voip.tcp_batch_size             9           LIPPYCAT_VOIP_TCP_BATCH_SIZE",
+        "voip.tcp_memory_limit           500MiB      performance mode",
+        "voip.tcp_stream_timeout         10m         default",
+        "log.level                       warn        file, line 4",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&show(&["--json", "--log-level", "debug"])).unwrap();
+    assert_eq!(json["tcp_performance_mode"], "throughput");
+    assert_eq!(json["tcp_memory_limit"], 524_288_000);
+    assert_eq!(json["log"]["level"], "debug");
+    assert_eq!(json["origins"]["log.level"], "flag");
+    assert_eq!(json["config_file"], "c.yaml");
+}
+
+#[test]
+fn variables_are_checked_too() {
+    let home = directory(&[]);
+    lippycat(home.path())
+        .env("LIPPYCAT_VOIP_MAX_GOROUTINES", "-5")
+        .args(["config", "show"])
+        .assert()
+        .code(1)
+        .stderr(diff("LIPPYCAT_VOIP_MAX_GOROUTINES: '-5': want a whole number from 1 to 10000000\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_read_is_not_permitted() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = directory(&[("secret.yaml", "")]);
+    let path = home.path().join("secret.yaml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(&path).is_ok() {
+        return; // root may read everything
+    }
+    lippycat(home.path()).args(["config", "validate", "secret.yaml"]).assert().code(4);
+}
+
+#[test]
+fn a_file_cannot_talk_to_the_terminal() {
+    let home = directory(&[("evil.yaml", "\"\\e[31mx\": 1\nvoip: {workers: \"\\e]0;x\\a\\r\\n\"}\n")]);
+    let assert = lippycat(home.path()).args(["config", "validate", "evil.yaml"]).assert().code(1);
+    let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    assert_eq!(told.lines().count(), 2);
+    assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+}
+
+#[test]
+fn completions_and_manual_pages_are_printed() {
+    let home = directory(&[]);
+    for shell in ["bash", "zsh", "fish"] {
+        lippycat(home.path())
+            .args(["completions", shell])
+            .assert()
+            .code(0)
+            .stdout(contains("tcp-performance-mode"));
+    }
+    let pages = contains(".TH lippycat 1").and(contains(".TH lippycat-sniff-voip 1"));
+    lippycat(home.path()).arg("man").assert().code(0).stdout(pages);
+    lippycat(home.path()).args(["man", "--dir", "a/b"]).assert().code(0).stdout(is_empty());
+    assert!(home.path().join("a/b/lippycat-inspect-call.1").exists());
+}

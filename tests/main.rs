@@ -1,0 +1,17 @@
+//! The program as its users meet it: captures in, calls, files and exit codes out.
+//!
+//! Expected values come from outside: tshark's counts, RFC texts, the traffic generator's ledger.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test stops where its expectation is wrong"
+)]
+
+mod cli;
+mod corpus;
+mod support;
+mod traffic;
