@@ -56,7 +56,11 @@ pub struct PacketKinds {
     pub tcp_other: u64,
     pub udp_other: u64,
     pub fragment: u64,
+    /// ICMP, SCTP without SIP, and every other IP protocol.
+    pub ip_other: u64,
     pub non_ip: u64,
+    /// Not what the capture filter asks for.
+    pub filtered: u64,
     pub error: u64,
 }
 
@@ -257,7 +261,9 @@ impl Summary {
             ("other TCP", by.tcp_other),
             ("other UDP", by.udp_other),
             ("fragments", by.fragment),
+            ("other IP", by.ip_other),
             ("not IP", by.non_ip),
+            ("filtered out", by.filtered),
             ("errors", by.error),
         ];
         section(out, "Packets", &all, &kinds)?;
