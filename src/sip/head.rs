@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
+use super::header::{
+    Lines, Name, NameAddress, content_length, first_value, is_token, number, parameter, split,
+};
+use super::method::Method;
+use super::start_line::StartLine;
+
 /// A range of bytes of a message: offset and length. Empty when the thing is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -20,55 +28,22 @@ impl Span {
         message.get(start..start.saturating_add(self.length as usize)).unwrap_or_default()
     }
 
+    /// Where `part`, a piece of `message`, lies in it; the empty span when it is empty.
+    #[must_use]
+    #[inline]
+    pub(super) fn between(message: &[u8], part: &[u8]) -> Self {
+        if part.is_empty() {
+            return Self::default();
+        }
+        let start = part.as_ptr().addr().wrapping_sub(message.as_ptr().addr());
+        Self { start: narrow(start), length: narrow(part.len()) }
+    }
+
     /// Whether the thing is absent (or present and empty).
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.length == 0
     }
-}
-
-/// A request method: those of the IANA registry, or any other token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are those of the registry")]
-pub enum Method {
-    Invite,
-    Ack,
-    Bye,
-    Cancel,
-    Register,
-    Options,
-    Prack,
-    Subscribe,
-    Notify,
-    Publish,
-    Info,
-    Refer,
-    Message,
-    Update,
-    /// Not in the registry: the token stands in the message.
-    #[default]
-    Other,
-}
-
-/// The first line of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartLine {
-    /// `METHOD URI SIP/2.0`
-    Request {
-        /// The method.
-        method: Method,
-        /// The method as sent.
-        token: Span,
-        /// The request URI.
-        uri: Span,
-    },
-    /// `SIP/2.0 CODE REASON`
-    Response {
-        /// Status code, 100 to 699 in conforming messages; any three digits are taken.
-        status: u16,
-        /// Reason phrase.
-        reason: Span,
-    },
 }
 
 /// The Content-Length header field.
@@ -83,12 +58,24 @@ pub enum ContentLength {
     Given(u64),
 }
 
+impl ContentLength {
+    /// What is known when one more field of that name says `value`: the same again is no contradiction.
+    #[must_use]
+    pub fn and(self, value: &[u8]) -> Self {
+        match (self, content_length(value)) {
+            (Self::Missing, Some(length)) => Self::Given(length),
+            (Self::Given(before), Some(length)) if before == length => self,
+            _ => Self::Invalid,
+        }
+    }
+}
+
 /// What is wrong with a message that was still taken.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults(pub u16);
 
 impl Faults {
-    /// Content-Length is not a number or contradicts itself.
+    /// Content-Length is not a number or contradicts itself, or is missing where a stream needs it.
     pub const CONTENT_LENGTH: Self = Self(1);
     /// A datagram is shorter than its Content-Length says.
     pub const TRUNCATED: Self = Self(1 << 1);
@@ -183,4 +170,201 @@ pub struct Head {
     pub body: Span,
     /// What is wrong with the message.
     pub faults: Faults,
+}
+
+impl Head {
+    /// Reads a message's start line and header fields. In a `datagram` the body is what Content-Length says of the
+    /// rest, and all of it without one (RFC 3261 18.3); a message out of a stream has been cut to size already.
+    /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.
+    #[must_use]
+    pub fn parse(message: &[u8], datagram: bool) -> Option<Self> {
+        let line = message.get(message.iter().position(|&byte| !matches!(byte, b'\r' | b'\n'))?..)?;
+        let (start, conforms) = StartLine::parse(message, line)?;
+        let mut head = Self::empty(start);
+        if !conforms {
+            head.faults.add(Faults::START_LINE);
+        }
+        let after = memchr(b'\n', line).map_or(message.len(), |at| message.len() - line.len() + at + 1);
+        let mut lines = Lines::new(message, after);
+        for line in lines.by_ref() {
+            match split(line) {
+                Some((name, value)) => head.field(message, Name::of(name), value),
+                None => head.faults.add(Faults::HEADER),
+            }
+        }
+        if !lines.is_closed() {
+            head.faults.add(Faults::UNTERMINATED);
+        }
+        head.take_body(message, lines.position(), datagram);
+        head.check(message);
+        Some(head)
+    }
+
+    /// A head that says nothing yet.
+    fn empty(start: StartLine) -> Self {
+        let none = Span::default();
+        Self {
+            start,
+            call_id: none,
+            from: none,
+            from_uri: none,
+            from_tag: none,
+            to: none,
+            to_uri: none,
+            to_tag: none,
+            via: none,
+            branch: none,
+            cseq: 0,
+            cseq_method: Method::Other,
+            cseq_token: none,
+            contact: none,
+            agent: none,
+            reason: none,
+            asserted: none,
+            content_type: none,
+            expires: none,
+            credentials: false,
+            content_length: ContentLength::Missing,
+            body: none,
+            faults: Faults::default(),
+        }
+    }
+
+    /// Takes what one header field says.
+    #[inline]
+    fn field(&mut self, message: &[u8], name: Name, value: &[u8]) {
+        match name {
+            Name::CallId => {
+                if self.is_first(self.call_id, value) {
+                    self.call_id = Span::between(message, value);
+                }
+            }
+            Name::From => {
+                if self.is_first(self.from, value) {
+                    self.from = Span::between(message, value);
+                    (self.from_uri, self.from_tag) = self.party(message, value);
+                }
+            }
+            Name::To => {
+                if self.is_first(self.to, value) {
+                    self.to = Span::between(message, value);
+                    (self.to_uri, self.to_tag) = self.party(message, value);
+                }
+            }
+            Name::CSeq => {
+                if self.is_first(self.cseq_token, value) {
+                    self.sequence(message, value);
+                }
+            }
+            Name::Via if self.via.is_empty() => self.topmost(message, value),
+            Name::Contact => first(&mut self.contact, message, first_value(value)),
+            Name::ContentType => first(&mut self.content_type, message, value),
+            Name::ContentLength => self.content_length = self.content_length.and(value),
+            // A request has a User-Agent, a response a Server; who sends both means the first by itself.
+            Name::UserAgent => self.agent = Span::between(message, value),
+            Name::Server => first(&mut self.agent, message, value),
+            Name::Reason => first(&mut self.reason, message, value),
+            Name::AssertedIdentity => first(&mut self.asserted, message, first_value(value)),
+            Name::Expires => first(&mut self.expires, message, value),
+            Name::Authorization | Name::ProxyAuthorization => self.credentials = true,
+            Name::Via | Name::Other => {}
+        }
+    }
+
+    /// Whether `value` is the first of a field that may stand only once (RFC 4475 3.3.8) and is not empty.
+    #[inline]
+    fn is_first(&mut self, before: Span, value: &[u8]) -> bool {
+        if value.is_empty() || !before.is_empty() {
+            self.faults.add(Faults::HEADER);
+        }
+        before.is_empty()
+    }
+
+    /// URI and tag of From or To.
+    #[inline]
+    fn party(&mut self, message: &[u8], value: &[u8]) -> (Span, Span) {
+        let address = NameAddress::parse(value);
+        if !address.sound {
+            self.faults.add(Faults::HEADER);
+        }
+        let tag = parameter(address.parameters, b"tag").unwrap_or_default();
+        (Span::between(message, address.uri), Span::between(message, tag))
+    }
+
+    /// The first value of the first Via.
+    #[inline]
+    fn topmost(&mut self, message: &[u8], value: &[u8]) {
+        let via = first_value(value);
+        let parameters = via.get(memchr(b';', via).unwrap_or(via.len())..).unwrap_or_default();
+        let branch = parameter(parameters, b"branch").unwrap_or_default();
+        self.via = Span::between(message, via);
+        self.branch = Span::between(message, branch);
+    }
+
+    /// CSeq: a number below 2^31, white space, a method (RFC 3261 8.1.1.5, 20.16).
+    #[inline]
+    fn sequence(&mut self, message: &[u8], value: &[u8]) {
+        let blank = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+        let (digits, method) = value.split_at(blank);
+        let method = method.trim_ascii_start();
+        self.cseq_token = Span::between(message, method);
+        self.cseq_method = Method::from_token(method);
+        let number =
+            number(digits).and_then(|number| u32::try_from(number).ok()).filter(|&number| number < 1 << 31);
+        self.cseq = number.unwrap_or_default();
+        if number.is_none() || !method.iter().all(|&byte| is_token(byte)) {
+            self.faults.add(Faults::CSEQ);
+        }
+    }
+
+    /// The body is what follows the empty line, as far as Content-Length says. Without a Content-Length that can be
+    /// believed it is the rest of a datagram (RFC 3261 18.3), and nothing of a stream.
+    fn take_body(&mut self, message: &[u8], start: usize, datagram: bool) {
+        let there = message.len().saturating_sub(start);
+        let announced = match self.content_length {
+            ContentLength::Given(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            _ if datagram => there,
+            _ => 0,
+        };
+        if datagram && announced > there {
+            self.faults.add(Faults::TRUNCATED);
+        } else if datagram && announced < there {
+            self.faults.add(Faults::EXTRA_BYTES);
+        }
+        let believed = matches!(self.content_length, ContentLength::Given(_));
+        if self.content_length == ContentLength::Invalid || (!believed && !datagram) {
+            self.faults.add(Faults::CONTENT_LENGTH);
+        }
+        self.body = Span { start: narrow(start), length: narrow(announced.min(there)) };
+    }
+
+    /// What can be told only when all fields have been seen.
+    fn check(&mut self, message: &[u8]) {
+        if self.call_id.is_empty() {
+            self.faults.add(Faults::NO_CALL_ID);
+        }
+        if self.cseq_token.is_empty() {
+            self.faults.add(Faults::CSEQ);
+        } else if let StartLine::Request { token, .. } = self.start
+            && token.of(message) != self.cseq_token.of(message)
+        {
+            self.faults.add(Faults::CSEQ_METHOD);
+        }
+        if self.via.is_empty() || self.from.is_empty() || self.to.is_empty() {
+            self.faults.add(Faults::MISSING_HEADER);
+        }
+    }
+}
+
+/// Fills an empty slot.
+#[inline]
+fn first(slot: &mut Span, message: &[u8], value: &[u8]) {
+    if slot.is_empty() {
+        *slot = Span::between(message, value);
+    }
+}
+
+/// A message is no longer than [`Span`] can tell; should it be, the rest of it is not there.
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -1,18 +1,31 @@
 //! SIP on the wire: framing, message heads, SDP (RFC 3261, 4566, 7118).
 //!
-//! In: datagrams, and ordered pieces of TCP streams. Out: [`Message`]s, parsed in place.
+//! In: datagrams, and ordered pieces of TCP streams. Out: [`Message`]s, parsed in place: a [`Head`] holds places in
+//! the message, nothing is copied.
+//!
+//! What a sender got wrong is noted in [`Faults`] and otherwise forgiven, as long as there is a start line; a message
+//! out of the wire is never refused for its header fields. Values are untrusted bytes: who shows them escapes them.
+//!
+//! Absent on purpose: transactions and dialogs (see [`crate::call`]), building messages, decoding of escapes, and
+//! whatever header field nobody above asks for.
 
 mod framer;
 mod head;
+pub mod header;
 mod message;
 mod method;
-mod parse;
+mod multipart;
+mod payload;
 pub mod sdp;
+mod start_line;
+pub mod status;
 mod stream;
 pub mod uri;
 pub mod websocket;
 
 pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe};
-pub use head::{ContentLength, Faults, Head, Method, Span, StartLine};
+pub use head::{ContentLength, Faults, Head, Span};
 pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};
+pub use method::Method;
+pub use start_line::StartLine;
 pub use stream::{SipStream, StreamCounters, StreamEnd, StreamSettings};

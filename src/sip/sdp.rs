@@ -6,6 +6,9 @@ use memchr::memchr;
 use smallvec::SmallVec;
 
 use super::Head;
+use super::header::number;
+use super::multipart::session_description;
+use super::payload::static_payload;
 use crate::flow::{Address, Endpoint};
 
 /// One `m=` section.
@@ -91,264 +94,346 @@ impl std::fmt::Debug for CodecName {
     }
 }
 
-/// Media sections and formats taken of one message; an attacker's description has no end.
+/// How many `m=` sections of one description are read; real ones have a handful.
 const MAX_MEDIA: usize = 16;
+
+/// How many formats of one section are read; real ones have up to about 20.
 const MAX_FORMATS: usize = 32;
 
-/// Appends the media of a message's session description to `out`: nothing when there is none.
-///
-/// The description is the body when Content-Type says `application/sdp`, or says nothing and the body begins
-/// with `v=`; or the first such part of a `multipart` body (RFC 5621), also one level deeper.
+/// Appends the media of a message's session description to `out`: nothing when there is none. The description is
+/// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
+/// is taken for one.
 pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) {
     let body = head.body.of(message);
-    if let Some(description) = description(head.content_type.of(message), body, 2) {
-        Description::default().read(description, out);
+    if let Some(description) = session_description(head.content_type.of(message), body) {
+        parse_description(description, out);
     }
 }
 
-fn description<'a>(content_type: &[u8], body: &'a [u8], depth: u8) -> Option<&'a [u8]> {
-    let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if kind.eq_ignore_ascii_case(b"application/sdp") || (kind.is_empty() && body.starts_with(b"v=")) {
-        return Some(body);
-    }
-    let is_multipart = kind.get(..10).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/"));
-    if !is_multipart || depth == 0 {
-        return None;
-    }
-    parts(body, boundary(content_type)?).find_map(|part| {
-        let (content_type, body) = part_head(part);
-        // A part without a type is text/plain (RFC 2046 5.1), not a description.
-        (!content_type.is_empty()).then(|| description(content_type, body, depth - 1)).flatten()
-    })
-}
-
-/// The boundary parameter, with or without quotes.
-fn boundary(content_type: &[u8]) -> Option<&[u8]> {
-    content_type.split(|byte| *byte == b';').skip(1).find_map(|parameter| {
-        let (name, value) = split_once(parameter, b'=')?;
-        let value = value.trim_ascii();
-        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        (name.trim_ascii().eq_ignore_ascii_case(b"boundary") && !value.is_empty()).then_some(value)
-    })
-}
-
-/// The parts between the boundaries of a multipart body (RFC 2046 5.1.1).
-fn parts<'a>(body: &'a [u8], boundary: &[u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let finder = memchr::memmem::Finder::new(boundary).into_owned();
-    let delimiters: Vec<usize> = finder
-        .find_iter(body)
-        .filter(|&at| at >= 2 && body.get(at - 2..at) == Some(b"--"))
-        .take(MAX_MEDIA + 1)
-        .collect();
-    let length = boundary.len();
-    let ends: Vec<usize> = delimiters.iter().skip(1).map(|at| at - 2).chain([body.len()]).collect();
-    delimiters.into_iter().zip(ends).filter_map(move |(at, end)| body.get(at + length..end))
-}
-
-/// The Content-Type of a part, and its body.
-fn part_head(part: &[u8]) -> (&[u8], &[u8]) {
-    let mut content_type: &[u8] = b"";
-    let mut rest = part;
-    // The rest of the boundary's own line comes first.
-    let mut is_first = true;
-    while let Some((line, after)) = next_line(rest) {
-        rest = after;
-        if line.is_empty() && !is_first {
-            break;
-        }
-        is_first = false;
-        if let Some((name, value)) = split_once(line, b':') {
-            let name = name.trim_ascii();
-            if name.eq_ignore_ascii_case(b"content-type") || name.eq_ignore_ascii_case(b"c") {
-                content_type = value.trim_ascii();
+/// Appends the media of a session description to `out`. Lines that make no sense are passed over.
+pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
+    let mut session = Level::default();
+    let mut section: Option<Section> = None;
+    let mut count = 0;
+    let mut in_session = true;
+    for line in lines(description) {
+        if let Some(value) = line.strip_prefix(b"m=") {
+            out.extend(section.take().map(|section| section.finish(&session)));
+            if count == MAX_MEDIA {
+                return;
             }
+            count += 1;
+            in_session = false;
+            section = Section::begin(value);
+        } else if let Some(section) = &mut section {
+            section.take(line);
+        } else if in_session {
+            session.take(line);
         }
     }
-    (content_type, rest)
+    out.extend(section.map(|section| section.finish(&session)));
 }
 
-/// A description while it is read: what the session level says holds for media that say nothing.
-#[derive(Default)]
-struct Description {
-    address: Address,
-    flow: MediaFlow,
+/// What may be said for the whole session, and again for one section.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    /// The connection address.
+    address: Option<Address>,
+    flow: Option<MediaFlow>,
 }
 
-impl Description {
-    fn read(mut self, description: &[u8], out: &mut Vec<Media>) {
-        let begun = out.len();
-        let mut rest = description;
-        while let Some((line, after)) = next_line(rest) {
-            rest = after;
-            let Some((kind, value)) = split_once(line, b'=') else { continue };
-            match (kind, out.get_mut(begun..).and_then(<[Media]>::last_mut)) {
-                (b"m", _) => {
-                    if out.len() - begun >= MAX_MEDIA {
-                        break;
-                    }
-                    out.extend(self.media(value));
-                }
-                (b"c", Some(media)) => {
-                    let address = connection(value);
-                    media.endpoint.address = address;
-                    media.rtcp.address = address;
-                }
-                (b"c", None) => self.address = connection(value),
-                (b"a", Some(media)) => attribute(value, media),
-                (b"a", None) => self.flow = direction(value).unwrap_or(self.flow),
-                _ => {}
-            }
+impl Level {
+    #[inline]
+    fn take(&mut self, line: &[u8]) {
+        match line.split_first_chunk() {
+            // The first of several: the others are more multicast groups (RFC 4566 5.7).
+            Some((b"c=", value)) if self.address.is_none() => self.address = connection_address(value),
+            Some((b"a=", b"sendrecv")) => self.flow = Some(MediaFlow::SendRecv),
+            Some((b"a=", b"sendonly")) => self.flow = Some(MediaFlow::SendOnly),
+            Some((b"a=", b"recvonly")) => self.flow = Some(MediaFlow::RecvOnly),
+            Some((b"a=", b"inactive")) => self.flow = Some(MediaFlow::Inactive),
+            _ => {}
         }
-        out.iter_mut().skip(begun).for_each(settle);
     }
+}
 
-    /// `m=audio 49170/2 RTP/AVP 0 8 97` (RFC 4566 5.14).
-    fn media(&self, value: &[u8]) -> Option<Media> {
-        let mut words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-        let kind = words.next()?;
-        let port = words.next()?.split(|byte| *byte == b'/').next()?;
-        let port = number(port).and_then(|port| u16::try_from(port).ok())?;
+/// One `m=` section as far as it has been read.
+struct Section {
+    media: Media,
+    level: Level,
+    /// Port and, where given, address of `a=rtcp` (RFC 3605).
+    rtcp: Option<(u16, Option<Address>)>,
+    /// What flows is RTP or UDPTL, so that somebody receives it at the endpoint.
+    is_media: bool,
+}
+
+impl Section {
+    /// Reads `<media> <port>[/<count>] <protocol> <format>…` (RFC 4566 5.14).
+    fn begin(value: &[u8]) -> Option<Self> {
+        let mut words = words(value);
+        let kind = MediaKind::of(words.next()?);
+        let port = words.next()?;
+        let port = port.split(|&byte| byte == b'/').next().and_then(number_of)?;
         let protocol = words.next()?;
-        let endpoint = Endpoint::new(self.address, port);
-        let formats = words.filter_map(|word| number(word).and_then(|format| u8::try_from(format).ok()));
-        let formats = formats.filter(|format| *format < 128).take(MAX_FORMATS);
-        Some(Media {
-            kind: media_kind(kind),
-            endpoint,
-            rtcp: Endpoint::new(self.address, 0),
-            rtcp_mux: false,
-            secure: memchr::memmem::find(protocol, b"SAVP").is_some(),
-            flow: self.flow,
-            formats: formats.map(|format| static_format(format).unwrap_or(unknown(format))).collect(),
-        })
+        let mut parts = protocol.split(|&byte| byte == b'/');
+        let secure = parts
+            .clone()
+            .any(|part| part.eq_ignore_ascii_case(b"SAVP") || part.eq_ignore_ascii_case(b"SAVPF"));
+        let is_rtp = parts.clone().any(|part| part.eq_ignore_ascii_case(b"RTP"));
+        let is_udptl = parts.any(|part| part.eq_ignore_ascii_case(b"UDPTL"));
+        let formats = words.filter(|_| is_rtp).filter_map(Format::of).take(MAX_FORMATS).collect();
+        let (endpoint, flow) = (Endpoint::new(Address::default(), port), MediaFlow::SendRecv);
+        let media =
+            Media { kind, endpoint, rtcp: Endpoint::default(), rtcp_mux: false, secure, flow, formats };
+        Some(Self { media, level: Level::default(), rtcp: None, is_media: is_rtp || is_udptl })
+    }
+
+    #[inline]
+    fn take(&mut self, line: &[u8]) {
+        if let Some(value) = line.strip_prefix(b"a=rtpmap:") {
+            self.map(value);
+        } else if let Some(value) = line.strip_prefix(b"a=rtcp:") {
+            self.rtcp = rtcp_attribute(value).or(self.rtcp);
+        } else if line == b"a=rtcp-mux" {
+            self.media.rtcp_mux = true;
+        } else {
+            self.level.take(line);
+        }
+    }
+
+    /// `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
+    fn map(&mut self, value: &[u8]) -> Option<()> {
+        let mut words = words(value);
+        let payload_type = words.next().and_then(number_of::<u8>)?;
+        let mut encoding = words.next()?.split(|&byte| byte == b'/');
+        let name = CodecName::new(encoding.next()?);
+        let clock = encoding.next().and_then(number_of).unwrap_or_default();
+        let format = self.media.formats.iter_mut().find(|format| format.payload_type == payload_type)?;
+        (format.name, format.clock) = (name, clock);
+        Some(())
+    }
+
+    fn finish(self, session: &Level) -> Media {
+        let mut media = self.media;
+        media.flow = self.level.flow.or(session.flow).unwrap_or_default();
+        if !self.is_media {
+            // MSRP, BFCP, data channels: nothing that could be claimed as this call's media.
+            media.endpoint = Endpoint::default();
+            return media;
+        }
+        let address = self.level.address.or(session.address).unwrap_or_default();
+        let port = media.endpoint.port;
+        media.endpoint = Endpoint::new(address, port);
+        media.rtcp = match self.rtcp {
+            Some((port, given)) => Endpoint::new(given.unwrap_or(address), port),
+            None if media.rtcp_mux || port == 0 => media.endpoint,
+            None => Endpoint::new(address, port.checked_add(1).unwrap_or_default()),
+        };
+        media
     }
 }
 
-fn attribute(value: &[u8], media: &mut Media) {
-    if let Some(flow) = direction(value) {
-        media.flow = flow;
-    } else if value.trim_ascii() == b"rtcp-mux" {
-        media.rtcp_mux = true;
-    } else if let Some(map) = value.strip_prefix(b"rtpmap:") {
-        rtpmap(map, media);
-    } else if let Some(rtcp) = value.strip_prefix(b"rtcp:") {
-        // RFC 3605: `a=rtcp:53020 IN IP4 126.16.64.4`, the address may be left out.
-        let mut words = rtcp.splitn(2, |byte| *byte == b' ');
-        let port = words.next().and_then(number).and_then(|port| u16::try_from(port).ok());
-        media.rtcp.port = port.unwrap_or(media.rtcp.port);
-        let address = words.next().map(connection).filter(|address| !address.is_unspecified());
-        media.rtcp.address = address.unwrap_or(media.rtcp.address);
+impl MediaKind {
+    fn of(name: &[u8]) -> Self {
+        let names: [(&[u8], Self); 6] = [
+            (b"audio", Self::Audio),
+            (b"video", Self::Video),
+            (b"image", Self::Image),
+            (b"application", Self::Application),
+            (b"text", Self::Text),
+            (b"message", Self::Message),
+        ];
+        names
+            .iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known))
+            .map_or(Self::Other, |&(_, kind)| kind)
     }
 }
 
-/// `a=rtpmap:97 iLBC/8000` names a format of the `m=` line.
-fn rtpmap(map: &[u8], media: &mut Media) {
-    let Some((payload_type, encoding)) = split_once(map, b' ') else { return };
-    let Some(payload_type) = number(payload_type).and_then(|number| u8::try_from(number).ok()) else {
-        return;
-    };
-    let mut parts = encoding.trim_ascii().split(|byte| *byte == b'/');
-    let name = CodecName::new(parts.next().unwrap_or_default());
-    let clock = parts.next().and_then(number).unwrap_or(0);
-    if let Some(format) = media.formats.iter_mut().find(|format| format.payload_type == payload_type) {
-        *format = Format { payload_type, clock, name };
+impl Format {
+    /// A payload type with what RFC 3551 says of it; none when it is not one.
+    fn of(word: &[u8]) -> Option<Self> {
+        let payload_type = number_of(word).filter(|&payload_type| payload_type < 128)?;
+        Some(static_format(payload_type).unwrap_or(Self {
+            payload_type,
+            clock: 0,
+            name: CodecName::default(),
+        }))
     }
-}
-
-/// Where RTCP goes when nothing says so: the next port, or with `a=rtcp-mux` the same.
-fn settle(media: &mut Media) {
-    if media.rtcp_mux {
-        media.rtcp = media.endpoint;
-    } else if media.rtcp.port == 0 {
-        media.rtcp.port = media.endpoint.port.checked_add(1).unwrap_or(0);
-    }
-}
-
-fn direction(value: &[u8]) -> Option<MediaFlow> {
-    match value.trim_ascii() {
-        b"sendrecv" => Some(MediaFlow::SendRecv),
-        b"sendonly" => Some(MediaFlow::SendOnly),
-        b"recvonly" => Some(MediaFlow::RecvOnly),
-        b"inactive" => Some(MediaFlow::Inactive),
-        _ => None,
-    }
-}
-
-fn media_kind(kind: &[u8]) -> MediaKind {
-    match kind.to_ascii_lowercase().as_slice() {
-        b"audio" => MediaKind::Audio,
-        b"video" => MediaKind::Video,
-        b"image" => MediaKind::Image,
-        b"application" => MediaKind::Application,
-        b"text" => MediaKind::Text,
-        b"message" => MediaKind::Message,
-        _ => MediaKind::Other,
-    }
-}
-
-/// The address of `IN IP4 224.2.36.42/127`; unspecified when it is a name or nonsense.
-fn connection(value: &[u8]) -> Address {
-    let address = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).nth(2);
-    let address = address.and_then(|address| address.split(|byte| *byte == b'/').next());
-    let address =
-        address.and_then(|address| std::str::from_utf8(address.trim_ascii()).ok()?.parse::<IpAddr>().ok());
-    address.map_or_else(|| Address::v4([0; 4]), Address::from)
 }
 
 /// What RFC 3551 section 6 says of a static payload type.
 #[must_use]
 pub fn static_format(payload_type: u8) -> Option<Format> {
-    let (name, clock) = match payload_type {
-        0 => ("PCMU", 8000),
-        3 => ("GSM", 8000),
-        4 => ("G723", 8000),
-        5 => ("DVI4", 8000),
-        6 => ("DVI4", 16_000),
-        7 => ("LPC", 8000),
-        8 => ("PCMA", 8000),
-        9 => ("G722", 8000),
-        10 | 11 => ("L16", 44_100),
-        12 => ("QCELP", 8000),
-        13 => ("CN", 8000),
-        14 => ("MPA", 90_000),
-        15 => ("G728", 8000),
-        16 => ("DVI4", 11_025),
-        17 => ("DVI4", 22_050),
-        18 => ("G729", 8000),
-        25 => ("CelB", 90_000),
-        26 => ("JPEG", 90_000),
-        28 => ("nv", 90_000),
-        31 => ("H261", 90_000),
-        32 => ("MPV", 90_000),
-        33 => ("MP2T", 90_000),
-        34 => ("H263", 90_000),
-        _ => return None,
-    };
+    let (name, clock) = static_payload(payload_type)?;
     Some(Format { payload_type, clock, name: CodecName::new(name.as_bytes()) })
 }
 
-const fn unknown(payload_type: u8) -> Format {
-    Format { payload_type, clock: 0, name: CodecName([0; 16]) }
+/// `<port> [<network type> <address type> <address>]` (RFC 3605 2.1).
+fn rtcp_attribute(value: &[u8]) -> Option<(u16, Option<Address>)> {
+    let value = value.trim_ascii_start();
+    let (port, rest) = value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
+    Some((number_of(port)?, connection_address(rest)))
 }
 
-/// The next line and what follows it; lines end with CRLF or LF.
-fn next_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    if text.is_empty() {
-        return None;
+/// `<network type> <address type> <address>[/<ttl>][/<count>]` (RFC 4566 5.7). A name in place of an address is
+/// the unspecified address: who it is cannot be told without asking the DNS. None when the line is not that.
+fn connection_address(value: &[u8]) -> Option<Address> {
+    let mut words = words(value);
+    let _network = words.next()?;
+    let family = words.next()?;
+    let text = words.next()?.split(|&byte| matches!(byte, b'/' | b'%')).next()?;
+    let literal = std::str::from_utf8(text).ok().and_then(|text| text.parse::<IpAddr>().ok());
+    let nobody =
+        || if family.eq_ignore_ascii_case(b"IP6") { Address::default() } else { Address::v4([0; 4]) };
+    Some(literal.map_or_else(nobody, Address::from))
+}
+
+/// The lines of a description without their ends, CRLF or LF (RFC 4566 5).
+fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (line, after) = rest.split_at_checked(memchr(b'\n', rest).map_or(rest.len(), |at| at + 1))?;
+        rest = after;
+        (!line.is_empty()).then(|| line.trim_ascii_end())
+    })
+}
+
+/// The words of a line.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
+}
+
+/// A decimal number that fits; none for anything else.
+fn number_of<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
+    number(digits)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn media(description: &str) -> Vec<Media> {
+        let mut out = Vec::new();
+        parse_description(description.as_bytes(), &mut out);
+        out
     }
-    let end = memchr(b'\n', text).unwrap_or(text.len());
-    let line = text.get(..end)?;
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    Some((line, text.get(end + 1..).unwrap_or_default()))
-}
 
-fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr(separator, text)?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
-}
+    fn codecs(media: &Media) -> Vec<(u8, &str, u32)> {
+        media.formats.iter().map(|format| (format.payload_type, format.name.as_str(), format.clock)).collect()
+    }
 
-fn number(text: &[u8]) -> Option<u32> {
-    let text = text.trim_ascii();
-    (!text.is_empty() && text.len() <= 9 && text.iter().all(u8::is_ascii_digit))
-        .then(|| text.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')))
+    fn endpoints(media: &Media) -> (String, String) {
+        (media.endpoint.to_string(), media.rtcp.to_string())
+    }
+
+    /// The example of RFC 4566 5, with the attributes of RFC 3551 and an own connection for the video.
+    #[test]
+    fn session_and_media_level() {
+        let list = media(
+            "v=0\r\no=jdoe 2890844526 2890842807 IN IP4 10.47.16.5\r\ns=SDP Seminar\r\nc=IN IP4 224.2.17.12/127\r\n\
+             t=2873397496 2873404696\r\na=recvonly\r\nm=audio 49170 RTP/AVP 0 9 101\r\na=rtpmap:101 \
+             telephone-event/8000\r\na=fmtp:101 0-15\r\nm=video 51372/2 RTP/AVP 99\r\nc=IN IP4 192.0.2.9\r\n\
+             a=rtpmap:99 h263-1998/90000\r\na=sendrecv\r\n",
+        );
+        assert_eq!(list.len(), 2);
+        assert_eq!(list[0].kind, MediaKind::Audio);
+        assert_eq!(list[0].flow, MediaFlow::RecvOnly);
+        assert_eq!(endpoints(&list[0]), ("224.2.17.12:49170".into(), "224.2.17.12:49171".into()));
+        assert_eq!(codecs(&list[0]), [(0, "PCMU", 8000), (9, "G722", 8000), (101, "telephone-event", 8000)]);
+        assert_eq!(list[1].kind, MediaKind::Video);
+        assert_eq!(list[1].flow, MediaFlow::SendRecv);
+        assert_eq!(endpoints(&list[1]), ("192.0.2.9:51372".into(), "192.0.2.9:51373".into()));
+        assert_eq!(codecs(&list[1]), [(99, "h263-1998", 90000)]);
+    }
+
+    /// RFC 3605 2.1 gives both forms; without an address it is that of the connection.
+    #[test]
+    fn where_rtcp_goes() {
+        for (attribute, rtcp, mux) in [
+            ("a=rtcp:53020", "192.0.2.1:53020", false),
+            ("a=rtcp:53020 IN IP4 126.16.64.4", "126.16.64.4:53020", false),
+            (
+                "a=rtcp:53020 IN IP6 2001:2345:6789:ABCD:EF01:2345:6789:ABCD",
+                "[2001:2345:6789:abcd:ef01:2345:6789:abcd]:53020",
+                false,
+            ),
+            ("a=rtcp:53020 IN", "192.0.2.1:53020", false),
+            ("a=rtcp:", "192.0.2.1:4001", false),
+            ("a=rtcp:99999", "192.0.2.1:4001", false),
+            ("a=rtcp-mux", "192.0.2.1:4000", true),
+            ("a=rtcp-muxer", "192.0.2.1:4001", false),
+        ] {
+            let list = media(&format!("v=0\nc=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 0\n{attribute}\n"));
+            assert_eq!(list[0].rtcp.to_string(), rtcp, "{attribute}");
+            assert_eq!(list[0].rtcp_mux, mux, "{attribute}");
+        }
+    }
+
+    #[test]
+    fn protocols() {
+        for (line, kind, secure, port, formats) in [
+            ("audio 4000 RTP/SAVP 8", MediaKind::Audio, true, 4000, 1),
+            ("AUDIO 9 UDP/TLS/RTP/SAVPF 111 103", MediaKind::Audio, true, 9, 2),
+            ("image 4002 udptl t38", MediaKind::Image, false, 4002, 0),
+            ("image 4002 UDPTL t38", MediaKind::Image, false, 4002, 0),
+            ("message 7394 TCP/MSRP *", MediaKind::Message, false, 0, 0),
+            ("application 9 UDP/DTLS/SCTP webrtc-datachannel", MediaKind::Application, false, 0, 0),
+            ("text 11000 RTP/AVP 98 128 256 x", MediaKind::Text, false, 11000, 1),
+            ("audio 0 RTP/AVP 0", MediaKind::Audio, false, 0, 1),
+            ("control 4000 RTP/AVP 0", MediaKind::Other, false, 4000, 1),
+        ] {
+            let list = media(&format!("v=0\r\nc=IN IP4 192.0.2.1\r\nm={line}\r\n"));
+            assert_eq!(list.len(), 1, "{line}");
+            assert_eq!((list[0].kind, list[0].secure), (kind, secure), "{line}");
+            assert_eq!((list[0].endpoint.port, list[0].formats.len()), (port, formats), "{line}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        for (line, address) in [
+            ("IN IP4 0.0.0.0", "0.0.0.0"),
+            ("IN IP6 2201:056D::112E:144A:1E24", "2201:56d::112e:144a:1e24"),
+            ("IN IP6 FF15::101/3", "ff15::101"),
+            ("IN IP6 fe80::1%eth0", "fe80::1"),
+            ("IN IP4 media.example.com", "0.0.0.0"),
+            ("IN IP6 media.example.com", "::"),
+            ("IN IP4", "::"),
+            ("", "::"),
+        ] {
+            let list = media(&format!("v=0\r\nm=audio 4000 RTP/AVP 0\r\nc={line}\r\n"));
+            assert_eq!(list[0].endpoint.address.to_string(), address, "{line}");
+        }
+    }
+
+    /// A broken `m=` line ends the section before it: its attributes are not that section's.
+    #[test]
+    fn broken_media_lines() {
+        let list = media(
+            "v=0\nc=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 8\nm=video x RTP/AVP 31\nc=IN IP4 9.9.9.9\na=inactive\n",
+        );
+        assert_eq!(list.len(), 1);
+        assert_eq!(endpoints(&list[0]).0, "192.0.2.1:4000");
+        assert_eq!(list[0].flow, MediaFlow::SendRecv);
+        assert!(media("m=\nm=audio\nm=audio 1\nm=audio 70000 RTP/AVP 0\n").is_empty());
+    }
+
+    #[test]
+    fn is_bounded() {
+        let section = format!("m=audio 65535 RTP/AVP{}\n", " 0".repeat(100));
+        let list = media(&section.repeat(100));
+        assert_eq!(list.len(), MAX_MEDIA);
+        assert!(list.iter().all(|media| media.formats.len() == MAX_FORMATS && media.rtcp.port == 0));
+        let long = media("m=audio 1 RTP/AVP 96\na=rtpmap:96 a-name-longer-than-sixteen/4294967296\n");
+        assert_eq!(codecs(&long[0]), [(96, "a-name-longer-th", 0)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn takes_any_bytes(bytes in proptest::collection::vec(proptest::sample::select(&b"m=ca:rtp/ 019IN46\r\n%.AVP\xff"[..]), 0..300)) {
+            let mut out = Vec::new();
+            parse_description(&bytes, &mut out);
+            proptest::prop_assert!(out.len() <= MAX_MEDIA);
+        }
+    }
 }

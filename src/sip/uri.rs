@@ -1,68 +1,144 @@
-//! SIP and tel URIs, as far as calls are told by them (RFC 3261 19.1, RFC 3966).
+//! URIs: whom they name (RFC 3261 19.1, RFC 3966). Escapes stay as they are.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-use super::parse::addr_spec as name_addr_spec;
+use super::header::{NameAddress, number};
 
-/// The URI inside a name-addr or addr-spec header value.
+/// The scheme, without its colon; none when what stands before the first colon cannot be one.
+#[must_use]
+pub fn scheme(uri: &[u8]) -> Option<&[u8]> {
+    let scheme = uri.get(..memchr(b':', uri)?)?;
+    let (first, rest) = scheme.split_first()?;
+    let tail = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    (first.is_ascii_alphabetic() && rest.iter().all(tail)).then_some(scheme)
+}
+
+/// The URI in the value of a header field like From: without display name, brackets and the field's parameters.
 #[must_use]
 pub fn addr_spec(value: &[u8]) -> &[u8] {
-    let ((start, length), _) = name_addr_spec(value);
-    value.get(start..start.saturating_add(length)).unwrap_or_default()
+    NameAddress::parse(value).uri
 }
 
-/// The user part: of `sip:` and `sips:` what stands before the `@`, without password and user parameters; of
-/// `tel:` the number. None when there is none. Escapes stay as they are.
+/// The user of a `sip:` or `sips:` URI without its password and parameters (`+1212;phone-context=x` is the number
+/// alone), or the number of a `tel:` URI. Only the first `@` counts.
 #[must_use]
 pub fn user_part(uri: &[u8]) -> Option<&[u8]> {
-    let colon = memchr(b':', uri)?;
-    let (scheme, rest) = (uri.get(..colon)?, uri.get(colon + 1..)?);
-    if scheme.eq_ignore_ascii_case(b"tel") {
-        let end = memchr2(b';', b'?', rest).unwrap_or(rest.len());
-        return rest.get(..end).filter(|number| !number.is_empty());
-    }
-    // The first `@` ends it: a further one is in the URI's headers (`?subject=a@b`).
-    let user = rest.get(..memchr(b'@', rest)?)?;
-    let end = memchr2(b':', b';', user).unwrap_or(user.len());
-    user.get(..end).filter(|user| !user.is_empty())
+    let (kind, rest) = dissect(uri)?;
+    let user = match kind {
+        Kind::Telephone => until(rest, b';'),
+        Kind::Sip => until(until(rest.get(..memchr(b'@', rest)?)?, b':'), b';'),
+    };
+    (!user.is_empty()).then_some(user)
 }
 
-/// How a party is named to people: the user part, or the whole URI without one.
+/// The host of a `sip:` or `sips:` URI; an IPv6 address without its brackets.
+#[must_use]
+pub fn host(uri: &[u8]) -> Option<&[u8]> {
+    let (host, _) = host_and_port(uri)?;
+    (!host.is_empty()).then_some(host)
+}
+
+/// The port of a `sip:` or `sips:` URI that names one.
+#[must_use]
+pub fn port(uri: &[u8]) -> Option<u16> {
+    let (_, after) = host_and_port(uri)?;
+    let digits = after.strip_prefix(b":")?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    number(digits.get(..end)?).and_then(|port| port.try_into().ok())
+}
+
+/// What records call the party: the user part, or else the whole URI.
 #[must_use]
 pub fn display(uri: &[u8]) -> &[u8] {
     user_part(uri).unwrap_or(uri)
+}
+
+enum Kind {
+    Sip,
+    Telephone,
+}
+
+/// The kind of a URI and what follows its scheme; none for schemes that do not name a user in a known way.
+fn dissect(uri: &[u8]) -> Option<(Kind, &[u8])> {
+    let scheme = scheme(uri)?;
+    let rest = uri.get(scheme.len() + 1..)?;
+    if scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips") {
+        Some((Kind::Sip, rest))
+    } else {
+        scheme.eq_ignore_ascii_case(b"tel").then_some((Kind::Telephone, rest))
+    }
+}
+
+/// The host without brackets, and what follows it.
+fn host_and_port(uri: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (Kind::Sip, rest) = dissect(uri)? else { return None };
+    let rest = rest.get(memchr(b'@', rest).map_or(0, |at| at + 1)..)?;
+    if let Some(reference) = rest.strip_prefix(b"[") {
+        let (address, after) = reference.split_at_checked(memchr(b']', reference)?)?;
+        return Some((address, after.get(1..)?));
+    }
+    let end = rest.iter().position(|byte| matches!(byte, b':' | b';' | b'?')).unwrap_or(rest.len());
+    rest.split_at_checked(end)
+}
+
+/// The bytes before the first `stop`, or all.
+fn until(bytes: &[u8], stop: u8) -> &[u8] {
+    bytes.get(..memchr(stop, bytes).unwrap_or(bytes.len())).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// URIs of RFC 3261 19.1.3 and 19.1.4, RFC 3966 6 and RFC 4475 3.1.1.
     #[test]
-    fn users_are_found() {
-        let rows: &[(&str, Option<&str>)] = &[
-            ("sip:alice@atlanta.example", Some("alice")),
-            ("sips:alice:secret@atlanta.example;transport=tcp", Some("alice")),
-            ("sip:+12125551212;phone-context=x@host;user=phone", Some("+12125551212")),
-            ("tel:+1-201-555-0123;isub=1", Some("+1-201-555-0123")),
-            ("sip:atlanta.example", None),
-            ("sip:@atlanta.example", None),
-            ("sip:carol@[2001:db8::9:1]:5060", Some("carol")),
-            ("sip:user%40x@host", Some("user%40x")),
-            ("sip:a@host?subject=b@c", Some("a")),
-            ("nonsense", None),
-            ("", None),
-        ];
-        for (uri, user) in rows {
-            let found = user_part(uri.as_bytes()).map(|user| std::str::from_utf8(user).unwrap());
-            assert_eq!(found, *user, "{uri}");
+    fn users_and_hosts() {
+        for (uri, user, host_name, port_number) in [
+            ("sip:alice@atlanta.com", Some("alice"), Some("atlanta.com"), None),
+            ("sip:alice:secretword@atlanta.com;transport=tcp", Some("alice"), Some("atlanta.com"), None),
+            ("sips:alice@atlanta.com?subject=project%20x", Some("alice"), Some("atlanta.com"), None),
+            (
+                "sip:+1-212-555-1212:1234@gateway.com;user=phone",
+                Some("+1-212-555-1212"),
+                Some("gateway.com"),
+                None,
+            ),
+            ("sip:alice@192.0.2.4", Some("alice"), Some("192.0.2.4"), None),
+            ("sip:atlanta.com;method=REGISTER?to=alice%40atlanta.com", None, Some("atlanta.com"), None),
+            ("sip:alice;day=tuesday@atlanta.com", Some("alice"), Some("atlanta.com"), None),
+            ("SIP:%61lice@atlanta.com:5061", Some("%61lice"), Some("atlanta.com"), Some(5061)),
+            ("tel:+1-201-555-0123", Some("+1-201-555-0123"), None, None),
+            ("tel:7042;phone-context=example.com", Some("7042"), None, None),
+            ("sip:user;par=u%40example.net@example.com", Some("user"), Some("example.com"), None),
+            (
+                "sip:sips%3Auser%40example.com@example.net",
+                Some("sips%3Auser%40example.com"),
+                Some("example.net"),
+                None,
+            ),
+            ("sip:[2001:db8::10]:5070", None, Some("2001:db8::10"), Some(5070)),
+            ("sip:user@[2001:db8:::1]", Some("user"), Some("2001:db8:::1"), None),
+            ("sip:user@host:99999", Some("user"), Some("host"), None),
+            ("sip:@host", None, Some("host"), None),
+            ("sip:a@host?subject=b@c", Some("a"), Some("host"), None),
+            ("soap.beep://192.0.2.103:3002", None, None, None),
+            ("isbn:2983792873", None, None, None),
+            ("user@host", None, None, None),
+            ("", None, None, None),
+        ] {
+            let bytes = uri.as_bytes();
+            assert_eq!(user_part(bytes), user.map(str::as_bytes), "{uri}");
+            assert_eq!(host(bytes), host_name.map(str::as_bytes), "{uri}");
+            assert_eq!(port(bytes), port_number, "{uri}");
+            assert_eq!(display(bytes), user.unwrap_or(uri).as_bytes(), "{uri}");
         }
     }
 
+    /// RFC 4475 3.1.1.2: a user part of everything that is allowed in one, then a password.
     #[test]
-    fn addresses_are_taken_out_of_values() {
-        assert_eq!(addr_spec(b"\"A <b> C\" <sip:a@b>;tag=1"), b"sip:a@b");
-        assert_eq!(addr_spec(b"sip:a@b;tag=1"), b"sip:a@b");
-        assert_eq!(addr_spec(b"<sip:a@b"), b"sip:a@b");
-        assert_eq!(addr_spec(b""), b"");
+    fn strange_user() {
+        let uri: &[u8] = b"sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com";
+        assert_eq!(user_part(uri), Some(&b"1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/"[..]));
+        assert_eq!(host(uri), Some(&b"example.com"[..]));
     }
 }

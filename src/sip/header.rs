@@ -1,0 +1,396 @@
+//! Header fields: lines, names, lists and parameters (RFC 3261 7.3.1, 20, 25.1).
+
+use memchr::{memchr, memchr2, memchr3};
+
+/// The header fields that a [`crate::sip::Head`] takes something from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the registry")]
+pub enum Name {
+    CallId,
+    From,
+    To,
+    Via,
+    CSeq,
+    Contact,
+    ContentType,
+    ContentLength,
+    UserAgent,
+    Server,
+    Reason,
+    AssertedIdentity,
+    Expires,
+    Authorization,
+    ProxyAuthorization,
+    Other,
+}
+
+impl Name {
+    /// The field that `name` names, in its long or its compact form, in any case.
+    #[must_use]
+    #[inline]
+    pub fn of(name: &[u8]) -> Self {
+        let Some(&first) = name.first() else { return Self::Other };
+        let (long, found): (&[u8], Self) = match (first | 0x20, name.len()) {
+            (_, 1) => return Self::compact(first),
+            (b'v', 3) => (b"via", Self::Via),
+            (b't', 2) => (b"to", Self::To),
+            (b'f', 4) => (b"from", Self::From),
+            (b'c', 4) => (b"cseq", Self::CSeq),
+            // Call-ID and Contact have the same length; only one of them has a hyphen.
+            (b'c', 7) if name.get(4) == Some(&b'-') => (b"call-id", Self::CallId),
+            (b'c', 7) => (b"contact", Self::Contact),
+            (b'c', 12) => (b"content-type", Self::ContentType),
+            (b'c', 14) => (b"content-length", Self::ContentLength),
+            (b'u', 10) => (b"user-agent", Self::UserAgent),
+            (b's', 6) => (b"server", Self::Server),
+            (b'r', 6) => (b"reason", Self::Reason),
+            (b'e', 7) => (b"expires", Self::Expires),
+            (b'a', 13) => (b"authorization", Self::Authorization),
+            (b'p', 19) if name.get(1) == Some(&b'-') => (b"p-asserted-identity", Self::AssertedIdentity),
+            (b'p', 19) => (b"proxy-authorization", Self::ProxyAuthorization),
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(long) { found } else { Self::Other }
+    }
+
+    /// RFC 3261 7.3.3. Compact forms of fields that nothing here reads are [`Name::Other`].
+    const fn compact(letter: u8) -> Self {
+        match letter | 0x20 {
+            b'i' => Self::CallId,
+            b'f' => Self::From,
+            b't' => Self::To,
+            b'v' => Self::Via,
+            b'm' => Self::Contact,
+            b'c' => Self::ContentType,
+            b'l' => Self::ContentLength,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The compact forms of the IANA registry "SIP Header Fields".
+const COMPACT: [(&[u8], u8); 20] = [
+    (b"accept-contact", b'a'),
+    (b"allow-events", b'u'),
+    (b"call-id", b'i'),
+    (b"contact", b'm'),
+    (b"content-encoding", b'e'),
+    (b"content-length", b'l'),
+    (b"content-type", b'c'),
+    (b"event", b'o'),
+    (b"from", b'f'),
+    (b"identity", b'y'),
+    (b"identity-info", b'n'),
+    (b"refer-to", b'r'),
+    (b"referred-by", b'b'),
+    (b"reject-contact", b'j'),
+    (b"request-disposition", b'd'),
+    (b"session-expires", b'x'),
+    (b"subject", b's'),
+    (b"supported", b'k'),
+    (b"to", b't'),
+    (b"via", b'v'),
+];
+
+/// Whether `name`, as it stands in a message, is the field of that `long` name: in any case, or in its compact form.
+#[must_use]
+pub fn same_name(name: &[u8], long: &[u8]) -> bool {
+    if let [letter] = name {
+        let compact = COMPACT.iter().find(|(full, _)| full.eq_ignore_ascii_case(long));
+        compact.is_some_and(|&(_, short)| short == letter.to_ascii_lowercase())
+    } else {
+        name.eq_ignore_ascii_case(long)
+    }
+}
+
+/// The lines of a header section, folded lines in one piece (RFC 3261 7.3.1), up to the empty line.
+/// Lines end in CRLF or LF; each is given with its line end.
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    closed: bool,
+}
+
+impl<'a> Lines<'a> {
+    /// The header section that begins at `position` of `bytes`.
+    #[must_use]
+    #[inline]
+    pub const fn new(bytes: &'a [u8], position: usize) -> Self {
+        Self { bytes, position, closed: false }
+    }
+
+    /// Where the next line begins; behind the empty line once [`Lines::is_closed`].
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Whether the empty line was met.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.bytes.get(self.position..)?;
+        if self.closed || rest.is_empty() {
+            return None;
+        }
+        let mut end = 0;
+        loop {
+            let tail = rest.get(end..).unwrap_or_default();
+            end += memchr(b'\n', tail).map_or(tail.len(), |at| at + 1);
+            let line = rest.get(..end).unwrap_or_default();
+            if matches!(line, b"\n" | b"\r\n") {
+                self.closed = true;
+                self.position += end;
+                return None;
+            }
+            if !matches!(rest.get(end), Some(b' ' | b'\t')) {
+                self.position += end;
+                return Some(line);
+            }
+        }
+    }
+}
+
+/// Name and value of a header line, without the white space around them. None without a colon or a name.
+#[must_use]
+#[inline]
+pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
+    let name = name.trim_ascii_end();
+    (!name.is_empty()).then(|| (name, value.get(1..).unwrap_or_default().trim_ascii()))
+}
+
+/// A character of a token (RFC 3261 25.1).
+#[must_use]
+#[inline]
+pub const fn is_token(byte: u8) -> bool {
+    matches!(byte,
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9'
+        | b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
+
+/// Content-Length's value: digits only. None also for numbers above 2^32 - 1: nothing of that size is a message,
+/// and to believe one would blind us to the rest of its stream.
+#[must_use]
+pub fn content_length(value: &[u8]) -> Option<u64> {
+    number(value).filter(|&length| length <= u64::from(u32::MAX))
+}
+
+/// A decimal number of digits alone; none when there are none or it does not fit.
+#[must_use]
+#[inline]
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |sum, byte| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// The length of the quoted string that `bytes` begin with, quotes included; none when it does not end.
+#[must_use]
+pub fn quoted(bytes: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes.get(at) == Some(&b'"') {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// The first value of a comma-separated list. Commas in quotes and in angle brackets do not count; quotes and
+/// brackets that do not end take in the rest (to look behind each of them again would be quadratic).
+#[must_use]
+pub fn first_value(list: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while let Some(tail) = list.get(at..)
+        && let Some(found) = memchr3(b',', b'"', b'<', tail)
+    {
+        at += found;
+        let rest = list.get(at..).unwrap_or_default();
+        at += match rest.first() {
+            Some(b'"') => quoted(rest).unwrap_or(rest.len()),
+            Some(b'<') => memchr(b'>', rest).unwrap_or(rest.len()),
+            _ => return list.get(..at).unwrap_or(list).trim_ascii_end(),
+        };
+    }
+    list
+}
+
+/// The value of parameter `name` (in lower case) among `parameters`, which begin at or before a semicolon. A quoted
+/// value comes with its quotes, a parameter without value is empty.
+#[must_use]
+pub fn parameter<'a>(parameters: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = parameters;
+    loop {
+        rest = rest.get(memchr(b';', rest)? + 1..)?.trim_ascii_start();
+        let length = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
+        let (found, tail) = rest.split_at_checked(length)?;
+        let tail = tail.trim_ascii_start();
+        let (value, tail) = match tail.split_first() {
+            Some((b'=', value)) => parameter_value(value.trim_ascii_start()),
+            _ => (&[][..], tail),
+        };
+        if found.eq_ignore_ascii_case(name) {
+            return Some(value);
+        }
+        rest = tail;
+    }
+}
+
+/// A parameter's value and what follows it.
+fn parameter_value(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let quotes = if bytes.first() == Some(&b'"') { quoted(bytes) } else { None };
+    let end = quotes.or_else(|| memchr2(b';', b',', bytes)).unwrap_or(bytes.len());
+    let (value, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
+    (value.trim_ascii_end(), rest)
+}
+
+/// A URI with its display name and parameters: the value of From, To, Contact and others (RFC 3261 20.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameAddress<'a> {
+    /// The URI, without brackets and without the field's parameters.
+    pub uri: &'a [u8],
+    /// The field's parameters, from the first semicolon on.
+    pub parameters: &'a [u8],
+    /// Quotes and brackets are balanced, and the display name is made of what it may be made of.
+    pub sound: bool,
+}
+
+impl<'a> NameAddress<'a> {
+    /// Reads one value (not a list).
+    #[must_use]
+    pub fn parse(value: &'a [u8]) -> Self {
+        let (display, rest, closed) = match value.first() {
+            Some(b'"') => match quoted(value).and_then(|end| value.split_at_checked(end)) {
+                Some((display, rest)) => (display, rest, true),
+                None => (value, value, false),
+            },
+            _ => (&[][..], value, true),
+        };
+        let Some((before, bracketed)) = memchr(b'<', rest).and_then(|at| rest.split_at_checked(at)) else {
+            return Self::without_brackets(rest, closed && display.is_empty());
+        };
+        let bracketed = bracketed.get(1..).unwrap_or_default();
+        let end = memchr(b'>', bracketed);
+        let (inside, parameters) = bracketed.split_at(end.unwrap_or(bracketed.len()));
+        let uri = inside.trim_ascii();
+        // Bytes above ASCII are wrong outside quotes too, but they are common and hurt nobody.
+        let words =
+            before.iter().all(|&byte| is_token(byte) || byte.is_ascii_whitespace() || !byte.is_ascii());
+        let sound = closed && words && end.is_some() && uri.len() == inside.len();
+        Self { uri, parameters, sound }
+    }
+
+    /// Without brackets, parameters are the field's, not the URI's.
+    fn without_brackets(value: &'a [u8], sound: bool) -> Self {
+        let (uri, parameters) = value.split_at(memchr2(b';', b',', value).unwrap_or(value.len()));
+        Self { uri: uri.trim_ascii(), parameters, sound }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_any_case_and_compact() {
+        for (text, name) in [
+            ("Call-ID", Name::CallId),
+            ("CALL-id", Name::CallId),
+            ("i", Name::CallId),
+            ("Contact", Name::Contact),
+            ("M", Name::Contact),
+            ("cOntent-lengTh", Name::ContentLength),
+            ("L", Name::ContentLength),
+            ("Proxy-Authorization", Name::ProxyAuthorization),
+            ("P-Asserted-Identity", Name::AssertedIdentity),
+            ("Callaid", Name::Other),
+            ("Vib", Name::Other),
+            ("", Name::Other),
+            // Not every letter is a compact form, and 'I' ^ 0x20 of a control byte is not 'i'.
+            ("q", Name::Other),
+        ] {
+            assert_eq!(Name::of(text.as_bytes()), name, "{text}");
+        }
+        assert!(same_name(b"x", b"Session-Expires"));
+        assert!(!same_name(b"x", b"Subject"));
+        assert!(same_name(b"subject", b"Subject"));
+    }
+
+    #[test]
+    fn lines_unfold_and_stop_at_the_empty_line() {
+        let bytes = b"a: 1\r\n 2\r\nb: 3\n\tfour\n\r\nbody\r\n";
+        let mut lines = Lines::new(bytes, 0);
+        assert_eq!(lines.next(), Some(&b"a: 1\r\n 2\r\n"[..]));
+        assert_eq!(lines.next(), Some(&b"b: 3\n\tfour\n"[..]));
+        assert_eq!(lines.next(), None);
+        assert!(lines.is_closed());
+        assert_eq!(&bytes[lines.position()..], b"body\r\n");
+
+        let mut open = Lines::new(b"a: 1", 0);
+        assert_eq!(open.next(), Some(&b"a: 1"[..]));
+        assert_eq!(open.next(), None);
+        assert!(!open.is_closed());
+    }
+
+    #[test]
+    fn numbers_do_not_wrap() {
+        assert_eq!(content_length(b"0150"), Some(150));
+        assert_eq!(content_length(b"4294967295"), Some(4_294_967_295));
+        for bad in ["", "-999", "+5", "5 5", "5,5", "4294967296", "99999999999999999999999", "0x10"] {
+            assert_eq!(content_length(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists_respect_quotes_and_brackets() {
+        assert_eq!(
+            first_value(b"\"a, \\\"b\" <sip:a@b,c>;x=\",\" , <sip:d>"),
+            b"\"a, \\\"b\" <sip:a@b,c>;x=\",\""
+        );
+        assert_eq!(first_value(b"one"), b"one");
+        assert_eq!(first_value(b"\"open, <two"), b"\"open, <two");
+        assert_eq!(first_value(b",,"), b"");
+    }
+
+    #[test]
+    fn parameters_with_spaces_quotes_and_folds() {
+        let value = b"<sip:a@b>\r\n ;\r\n  x = \";tag=no\" ; flag;TAG = 98asjd8 , next;tag=2";
+        assert_eq!(parameter(value, b"tag"), Some(&b"98asjd8"[..]));
+        assert_eq!(parameter(value, b"flag"), Some(&b""[..]));
+        assert_eq!(parameter(value, b"x"), Some(&b"\";tag=no\""[..]));
+        assert_eq!(parameter(value, b"none"), None);
+        assert_eq!(parameter(b";;,;,,", b"branch"), None);
+    }
+
+    #[test]
+    fn name_addresses() {
+        let row = |value: &'static str| {
+            let address = NameAddress::parse(value.as_bytes());
+            (std::str::from_utf8(address.uri).unwrap(), parameter(address.parameters, b"tag"), address.sound)
+        };
+        assert_eq!(row("sip:a@b;tag=1"), ("sip:a@b", Some(&b"1"[..]), true));
+        assert_eq!(row("<sip:a@b;user=phone>;tag=1"), ("sip:a@b;user=phone", Some(&b"1"[..]), true));
+        assert_eq!(row("\"A <x> \\\" B\"  <sip:a@b>"), ("sip:a@b", None, true));
+        assert_eq!(row("A. Bell <sip:a@b>"), ("sip:a@b", None, true));
+        assert_eq!(row("Bell, A <sip:a@b>;tag=43"), ("sip:a@b", Some(&b"43"[..]), false));
+        assert_eq!(row("< sip:a@b >"), ("sip:a@b", None, false));
+        assert_eq!(row("\"open <sip:a@b>;tag=1"), ("sip:a@b", Some(&b"1"[..]), false));
+        assert_eq!(row("<sip:a@b;tag=1"), ("sip:a@b;tag=1", None, false));
+        assert_eq!(row(""), ("", None, true));
+    }
+}

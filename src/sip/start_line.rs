@@ -1,0 +1,145 @@
+//! The first line of a message (RFC 3261 7.1, 7.2).
+
+use memchr::{memchr, memrchr};
+
+use super::head::Span;
+use super::header::is_token;
+use super::method::Method;
+
+/// The only version there is, in any case (RFC 3261 7.1).
+const VERSION: &[u8] = b"SIP/2.0";
+
+/// The first line of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartLine {
+    /// `METHOD URI SIP/2.0`
+    Request {
+        /// The method.
+        method: Method,
+        /// The method as sent.
+        token: Span,
+        /// The request URI.
+        uri: Span,
+    },
+    /// `SIP/2.0 CODE REASON`
+    Response {
+        /// Status code, 100 to 699 in conforming messages; any three digits are taken.
+        status: u16,
+        /// Reason phrase.
+        reason: Span,
+    },
+}
+
+impl StartLine {
+    /// Reads the start line at the beginning of `line`, which may go on behind it, and tells whether it keeps to the
+    /// grammar. Spans are relative to `message`, of which `line` is a part. Blanks too many, blanks in the URI
+    /// and brackets around it are taken (RFC 4475 3.1.2.7 to 3.1.2.10 leave that open). None when it is no
+    /// start line.
+    #[must_use]
+    pub fn parse(message: &[u8], line: &[u8]) -> Option<(Self, bool)> {
+        let line = line.get(..memchr(b'\n', line).unwrap_or(line.len()))?;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match line.split_at_checked(VERSION.len()) {
+            Some((version, rest)) if version.eq_ignore_ascii_case(VERSION) => response(message, rest),
+            _ => request(message, line),
+        }
+    }
+}
+
+#[inline]
+fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
+    let (token, rest) = line.split_at_checked(memchr(b' ', line)?)?;
+    if token.is_empty() || !token.iter().all(|&byte| is_token(byte)) {
+        return None;
+    }
+    let trimmed = rest.trim_ascii_end();
+    let (before, version) = trimmed.split_at_checked(memrchr(b' ', trimmed)? + 1)?;
+    let uri = before.trim_ascii();
+    let bare = uri.first().is_some_and(u8::is_ascii_alphabetic);
+    if !version.eq_ignore_ascii_case(VERSION) || !(bare || uri.first() == Some(&b'<')) {
+        return None;
+    }
+    // One blank before the URI, one behind it, none in it, none at the end.
+    let conforms = bare && uri.len() + 2 + VERSION.len() == rest.len() && memchr(b' ', uri).is_none();
+    let (token, uri) = (Span::between(message, token), Span::between(message, uri));
+    let method = Method::from_token(token.of(message));
+    Some((StartLine::Request { method, token, uri }, conforms))
+}
+
+#[inline]
+fn response(message: &[u8], rest: &[u8]) -> Option<(StartLine, bool)> {
+    let code = rest.trim_ascii_start();
+    let blanks = rest.len() - code.len();
+    let (digits, reason) = code.split_first_chunk::<3>()?;
+    if blanks == 0 || !digits.iter().all(u8::is_ascii_digit) || !matches!(reason.first(), None | Some(b' ')) {
+        return None;
+    }
+    let status = digits.iter().fold(0, |sum: u16, digit| sum * 10 + u16::from(digit & 0x0f));
+    let reason = Span::between(message, reason.trim_ascii());
+    // Many leave out the blank that has to stand before an empty reason phrase; that is not worth a fault.
+    Some((StartLine::Response { status, reason }, blanks == 1 && (100..700).contains(&status)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(line: &str) -> Option<(&str, &str, bool)> {
+        let (start, conforms) = StartLine::parse(line.as_bytes(), line.as_bytes())?;
+        let StartLine::Request { token, uri, .. } = start else { return None };
+        let text = |span: Span| &line[span.start as usize..(span.start + span.length) as usize];
+        Some((text(token), text(uri), conforms))
+    }
+
+    fn response(line: &str) -> Option<(u16, &str, bool)> {
+        let (start, conforms) = StartLine::parse(line.as_bytes(), line.as_bytes())?;
+        let StartLine::Response { status, reason } = start else { return None };
+        Some((status, &line[reason.start as usize..(reason.start + reason.length) as usize], conforms))
+    }
+
+    #[test]
+    fn requests() {
+        assert_eq!(request("INVITE sip:a@b SIP/2.0\r\n"), Some(("INVITE", "sip:a@b", true)));
+        assert_eq!(request("INVITE sip:a@b SIP/2.0"), Some(("INVITE", "sip:a@b", true)));
+        assert_eq!(request("ACK tel:+1 sip/2.0\nVia: x SIP/2.0\n"), Some(("ACK", "tel:+1", true)));
+        // RFC 4475 3.1.2.9, 3.1.2.10, 3.1.2.8 and 3.1.2.7.
+        assert_eq!(request("INVITE  sip:a@b  SIP/2.0\r\n"), Some(("INVITE", "sip:a@b", false)));
+        assert_eq!(request("INVITE sip:a@b SIP/2.0  \r\n"), Some(("INVITE", "sip:a@b", false)));
+        assert_eq!(request("INVITE sip:a@b; lr SIP/2.0\r\n"), Some(("INVITE", "sip:a@b; lr", false)));
+        assert_eq!(request("INVITE <sip:a@b> SIP/2.0\r\n"), Some(("INVITE", "<sip:a@b>", false)));
+        for no in [
+            "",
+            "\r\n",
+            "INVITE",
+            "INVITE ",
+            "INVITE SIP/2.0",
+            "INVITE sip:a@bSIP/2.0",
+            "INVITE sip:a@b SIP/7.0",
+            "GET / HTTP/1.1",
+            "GET /sip:a SIP/2.0",
+            "IN(VITE sip:a@b SIP/2.0",
+            " INVITE sip:a@b SIP/2.0",
+        ] {
+            assert_eq!(request(no), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn responses() {
+        assert_eq!(response("SIP/2.0 200 OK\r\n"), Some((200, "OK", true)));
+        assert_eq!(response("SIP/2.0 100 \r\n"), Some((100, "", true)));
+        assert_eq!(response("sip/2.0 100"), Some((100, "", true)));
+        assert_eq!(response("SIP/2.0  486  Busy Here \n"), Some((486, "Busy Here", false)));
+        assert_eq!(response("SIP/2.0 999 ?\r\n"), Some((999, "?", false)));
+        for no in [
+            "SIP/2.0",
+            "SIP/2.0 20",
+            "SIP/2.0200 OK",
+            "SIP/2.0 4294967301 x",
+            "SIP/2.0 2x0 OK",
+            "SIP/2.0 200OK",
+        ] {
+            assert_eq!(response(no), None, "{no}");
+        }
+    }
+}
