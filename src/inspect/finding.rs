@@ -119,9 +119,7 @@ fn media(call: &Call) -> Vec<String> {
 /// Whether some description asked for media in one direction or none.
 fn is_on_hold(call: &Call) -> bool {
     let mut offers = call.trace.messages.iter().filter_map(|message| message.media.as_deref());
-    offers
-        .into_iter()
-        .any(|offer| ["sendonly", "recvonly", "inactive"].iter().any(|flow| offer.ends_with(flow)))
+    offers.any(|offer| ["sendonly", "recvonly", "inactive"].iter().any(|flow| offer.ends_with(flow)))
 }
 
 /// Whether `other` goes to where `one` comes from. Ports count only on one host: many devices send from another
