@@ -1,5 +1,8 @@
 //! From a command line to an exit code.
 
+mod sniff;
+mod stages;
+
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -7,7 +10,6 @@ use std::thread::available_parallelism;
 
 use anyhow::Result;
 
-use crate::call::{self, Listener};
 use crate::cli::{
     self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
     SniffVoip,
@@ -72,7 +74,7 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     }
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(config.log);
-    sniff_voip(&config)
+    sniff::sniff_voip(&config)
 }
 
 fn start_inspecting(
@@ -95,14 +97,6 @@ fn start_inspecting(
     }
 }
 
-/// Follows the calls in the capture files of `config`.
-///
-/// # Errors
-/// When nothing could be read or written at all.
-fn sniff_voip(_config: &Config) -> Result<ExitCode> {
-    anyhow::bail!("reading captures is not wired up yet")
-}
-
 /// Shows the messages of one call.
 ///
 /// # Errors
@@ -111,10 +105,12 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let screen = Screen::of_stdout(config.run.color);
     let mut out = BufWriter::new(io::stdout());
     let wanted = inspect::Wanted::new(&flags.call_id);
+    let mut code = ExitCode::Good;
     inspect::call(wanted, flags.view(), &screen, &mut out, |listener| {
-        follow(config, inspect::settings(), listener)
+        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        Ok(())
     })?;
-    Ok(ExitCode::Good)
+    Ok(code)
 }
 
 /// Lists the calls.
@@ -124,15 +120,12 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
 fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let screen = Screen::of_stdout(config.run.color);
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
+    let mut code = ExitCode::Good;
     inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
-        follow(config, inspect::settings(), listener)
+        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        Ok(())
     })?;
-    Ok(ExitCode::Good)
-}
-
-/// Reads the capture files of `config` and tells `listener` of the calls in them.
-fn follow(_config: &Config, _calls: call::Settings, _listener: &mut (dyn Listener + Send)) -> Result<()> {
-    anyhow::bail!("reading captures is not wired up yet")
+    Ok(code)
 }
 
 /// File and environment, with the flags that every command has laid over them; warnings are told.

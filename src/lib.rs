@@ -8,6 +8,7 @@
 //! ```
 
 pub mod time;
+mod counters;
 
 pub mod capture;
 pub mod decode;

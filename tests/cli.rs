@@ -1,6 +1,4 @@
 //! The program from outside: exit codes, and what is said where.
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
-
 use std::fs;
 use std::path::Path;
 

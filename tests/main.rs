@@ -2,5 +2,16 @@
 //!
 //! Expected values come from outside: tshark's counts, RFC texts, the traffic generator's ledger.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test stops where its expectation is wrong"
+)]
+
+mod cli;
 mod corpus;
 mod support;
+mod traffic;

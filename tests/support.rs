@@ -71,10 +71,8 @@ impl Run {
         let mut records = self.records.clone();
         for record in &mut records {
             if let Some(path) = record.get_mut("pcap") {
-                *path = path
-                    .as_str()
-                    .map(|path| Path::new(path).file_name().map(|name| name.to_string_lossy().into()))
-                    .into();
+                let name = path.as_str().and_then(|path| Path::new(path).file_name());
+                *path = name.map(|name| name.to_string_lossy().into_owned()).into();
             }
         }
         records

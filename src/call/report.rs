@@ -124,7 +124,7 @@ impl Dialog {
 
 fn media_record(stream: &StreamReport) -> MediaRecord {
     let statistics = &stream.statistics;
-    let codec = statistics.format.name.as_str();
+    let codec = statistics.codec.as_str();
     MediaRecord {
         ssrc: statistics.ssrc,
         source: stream.source,

@@ -131,7 +131,8 @@ impl Scene {
             whole: true,
         };
         let media = MediaPacket { datagram, packet: 0, reassembled: None };
-        let (_, owned) = self.tracker.media(&media, &view, &mut self.heard);
+        let hash = self.tracker.flow_hash(datagram.source, datagram.destination);
+        let (_, owned) = self.tracker.media(hash, &media, &view, &mut self.heard);
         self.wait(20);
         owned
     }

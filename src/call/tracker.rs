@@ -14,7 +14,8 @@ use super::filter::Filter;
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
-use crate::media::{self, CallRef, Claim, Effects, MediaTable, Payload};
+use crate::flow::Endpoint;
+use crate::media::{self, CallRef, Claim, Effects, Finding, MediaTable, Payload};
 use crate::pipeline::View;
 use crate::sip::sdp::{Media, MediaKind};
 use crate::sip::{Message, Messages, StartLine};
@@ -143,16 +144,17 @@ impl Tracker {
         self.hasher.hash_one(call_id)
     }
 
-    /// Looks at the dialogs of Call-IDs that are about to come, all before the first is used: their cache misses
+    /// Looks at the dialogs and flows of what is about to come, all before the first is used: their cache misses
     /// overlap then, where one after the other each would be waited for.
-    pub fn touch(&self, hashes: &[u64]) {
+    pub fn touch(&self, hashes: &[u64], flows: &[u64]) {
         let slots = hashes.iter().filter_map(|&hash| {
             self.index
                 .find(spread(hash as u32), |indexed| indexed.hash == hash as u32)
                 .map(|indexed| indexed.slot)
         });
         let dialogs = slots.filter_map(|slot| self.dialogs.get(slot as usize));
-        std::hint::black_box(dialogs.fold(0, |sum: u64, dialog| sum.wrapping_add(dialog.touch())));
+        let touched = dialogs.fold(0, |sum: u64, dialog| sum.wrapping_add(dialog.touch()));
+        std::hint::black_box(touched ^ self.media.touch(flows));
     }
 
     /// Takes the next message; `hash` is that of its Call-ID.
@@ -196,26 +198,45 @@ impl Tracker {
         self.after(slot, step, newly_wanted, listener);
     }
 
-    /// Takes the next datagram that is not SIP; tells what it is and whether it belongs to a call.
+    /// The hash under which the flow between two endpoints is kept.
+    #[must_use]
+    #[inline]
+    pub fn flow_hash(&self, source: Endpoint, destination: Endpoint) -> u64 {
+        self.media.hash(source, destination)
+    }
+
+    /// Takes the next datagram that is not SIP; `hash` is that of its flow. Tells what it is and whether it belongs
+    /// to a call.
+    #[inline]
     pub fn media(
         &mut self,
+        hash: u64,
         packet: &MediaPacket<'_>,
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) -> (Payload, bool) {
-        let finding = self.media.packet(&packet.datagram);
+        let finding = self.media.packet(hash, &packet.datagram);
         if self.wants.frames && self.settings.media_frames {
-            let owned = !finding.calls.is_empty();
-            for frame in frames(packet, view) {
-                for call in &finding.calls {
-                    listener.media(call.slot, &frame);
-                }
-                if let (false, Some(flow)) = (owned, finding.flow) {
-                    self.media.keep(flow, frame.packet, frame.frame);
-                }
-            }
+            self.deliver_media(&finding, packet, view, listener);
         }
         (finding.payload, !finding.calls.is_empty())
+    }
+
+    fn deliver_media(
+        &mut self,
+        finding: &Finding,
+        packet: &MediaPacket<'_>,
+        view: &View<'_>,
+        listener: &mut dyn Listener,
+    ) {
+        for frame in frames(packet, view) {
+            for call in finding.calls.as_slice() {
+                listener.media(call.slot, &frame);
+            }
+            if let (true, Some(flow)) = (finding.calls.is_empty(), finding.flow) {
+                self.media.keep(flow, frame.packet, frame.frame);
+            }
+        }
     }
 
     /// Packet time reached `now`: what is over is over.

@@ -30,47 +30,23 @@ pub const DIRECTION_BYTES: usize = 4 << 20;
 /// Bytes of a SIP message; of longer ones the head is kept and the body skipped by count.
 pub const MESSAGE_BYTES: usize = 1 << 20;
 
-/// Bytes of a message's start line and header fields. Attack: a head that never ends.
-pub const HEAD_BYTES: usize = 64 << 10;
-
 /// Bytes of a TCP stream that was joined in the middle, searched for SIP before it is given up.
 pub const DETECTION_BYTES: usize = 64 << 10;
-
-/// Media descriptions taken of one SDP body, and formats of each: about 4 KiB a message at worst.
-pub const SDP_MEDIA: usize = 32;
-
-/// Formats taken of one media description.
-pub const SDP_FORMATS: usize = 32;
 
 /// Calls known at once: about 1 KiB each without media, 1 GiB when full. Attack: INVITEs with random Call-IDs.
 pub const CALLS: usize = 1_000_000;
 
-/// How long what arrives late still joins an ended call: 64*T1 (RFC 3261 17.1.1.2).
-pub const CALL_LINGER: Duration = Duration::from_secs(32);
+/// Media flows (who sends to whom) followed at once: about 300 bytes each, 150 MiB when full.
+pub const MEDIA_FLOWS: usize = 500_000;
 
-/// Media endpoints that SDP announced, known at once: about 64 bytes each, 128 MiB when full.
-pub const MEDIA_ENDPOINTS: usize = 2_000_000;
+/// Of these, flows that look like RTP and that no SDP has announced: 5 MiB when full. Attack: a flood of them.
+pub const UNCLAIMED_FLOWS: usize = 16_384;
 
-/// RTP streams of one call whose quality is kept: about 256 bytes each. Attack: a new SSRC in every packet.
-pub const STREAMS_PER_CALL: usize = 64;
+/// How long such a flow is remembered without a packet.
+pub const UNCLAIMED_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// RTP streams seen before any SDP announced them: about 256 bytes each, 16 MiB when full.
-pub const UNCLAIMED_STREAMS: usize = 65_536;
-
-/// Bytes of unclaimed media kept for the call's file.
+/// Bytes of frames of such flows, kept for half a second for the call's file.
 pub const UNCLAIMED_BYTES: usize = 64 << 20;
-
-/// How much of unclaimed media is kept for the call's file.
-pub const UNCLAIMED_TIME: Duration = Duration::from_millis(500);
-
-/// Distinct methods counted by name; the rest is `OTHER`. Attack: a new method in every request.
-pub const METHODS: usize = 64;
-
-/// Bytes of a method that is counted by its name.
-pub const METHOD_BYTES: usize = 64;
-
-/// Call-IDs counted exactly, 8 bytes of hash each: 16 MiB when full. Beyond, their number is an estimate.
-pub const CALL_IDS: usize = 1_000_000;
 
 /// Per-call files open at once. Many systems allow a process 256 descriptors.
 pub const OPEN_FILES: usize = 128;

@@ -114,7 +114,7 @@ pub struct Fragment {
     pub start: u32,
     /// Length of the piece that is there.
     pub length: u32,
-    /// Bytes that the header announces and the capture cut off.
+    /// Bytes that the header announces and the capture cut off (of a whole datagram: off its end).
     pub missing: u32,
     /// Offset of the IP header that carries it in the decoded buffer.
     pub network: u32,
@@ -165,10 +165,68 @@ pub enum Fault {
 
 /// A frame that could not be decoded: which layer, and why. Displays as `ipv4.bad_length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
-#[error("{layer:?}.{fault:?}")]
+#[error("{}", self.name())]
 pub struct DecodeError {
     /// The layer that was wrong.
     pub layer: Layer,
     /// What was wrong.
     pub fault: Fault,
+}
+
+/// The name of every fault of every layer, in the order of the enums.
+macro_rules! names {
+    ($($layer:literal)*) => {
+        [$([
+            concat!($layer, ".truncated"),
+            concat!($layer, ".bad_length"),
+            concat!($layer, ".bad_version"),
+            concat!($layer, ".too_deep"),
+            concat!($layer, ".unknown_link"),
+        ]),*]
+    };
+}
+
+static NAMES: [[&str; FAULTS]; LAYERS] = names!(
+    "link" "vlan" "pppoe" "ppp" "mpls" "ipv4" "ipv6" "gre" "erspan" "vxlan" "geneve" "gtpu" "tzsp" "hep" "udp"
+    "tcp" "sctp" "icmp"
+);
+
+const LAYERS: usize = Layer::Icmp as usize + 1;
+const FAULTS: usize = Fault::UnknownLink as usize + 1;
+
+impl DecodeError {
+    /// Number of different errors: the length of an array that [`DecodeError::index`] indexes.
+    pub const COUNT: usize = LAYERS * FAULTS;
+
+    /// A number below [`DecodeError::COUNT`], for an array of counters.
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.layer as usize * FAULTS + self.fault as usize
+    }
+
+    /// The name that counters and logs use: `ipv4.bad_length`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::names().nth(self.index()).unwrap_or_default()
+    }
+
+    /// Every name, in the order of [`DecodeError::index`].
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_named_by_layer_and_fault() {
+        let error = DecodeError { layer: Layer::Ipv4, fault: Fault::BadLength };
+        assert_eq!(error.to_string(), "ipv4.bad_length");
+        let last = DecodeError { layer: Layer::Icmp, fault: Fault::UnknownLink };
+        assert_eq!((last.index(), last.name()), (DecodeError::COUNT - 1, "icmp.unknown_link"));
+        assert_eq!(DecodeError { layer: Layer::Gtpu, fault: Fault::TooDeep }.name(), "gtpu.too_deep");
+    }
 }

@@ -4,5 +4,9 @@
 //! belong to one flow.
 
 mod endpoint;
+mod key;
+mod table;
 
 pub use endpoint::{Address, Endpoint};
+pub use key::{Direction, FlowKey, PairHasher, flow_hash};
+pub use table::{Age, EntryId, GRAIN, Table};

@@ -1,18 +1,15 @@
 //! Media flows: who sends to whom, for which calls, and what the streams in them were like.
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use smallvec::SmallVec;
 
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Endpoints};
 use super::rtp::{Look, PayloadFormat, RtpHeader, StreamStatistics, look};
 use crate::capture::Packet;
-use crate::flow::Endpoint;
+use crate::flow::{Endpoint, PairHasher};
 use crate::sip::sdp::{Format, static_format};
 use crate::time::Timestamp;
 
@@ -36,8 +33,8 @@ pub struct Counters {
     pub rtp: u64,
     /// RTCP packets that belong to a call.
     pub rtcp: u64,
-    /// Those of `rtp` and `rtcp` that came in one captured packet, not in fragments.
-    pub whole: (u64, u64),
+    /// Those of `rtp` and `rtcp` that came in fragments, not in one captured packet.
+    pub fragmented: (u64, u64),
     /// RTP streams that belong to a call.
     pub streams: u64,
     /// Flows that looked like RTP and that no SDP claimed in time.
@@ -71,18 +68,53 @@ pub enum Payload {
 }
 
 /// What is known of a datagram.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Finding {
     /// What it is.
     pub payload: Payload,
     /// The calls that it belongs to.
-    pub calls: SmallVec<[CallRef; 2]>,
+    pub calls: Owners,
     /// Its flow, when it is followed: for [`MediaTable::keep`].
     pub flow: Option<u32>,
 }
 
-const NOT_FOLLOWED: fn() -> Finding =
-    || Finding { payload: Payload::Other, calls: SmallVec::new(), flow: None };
+const NOT_FOLLOWED: Finding =
+    Finding { payload: Payload::Other, calls: Owners { calls: [CallRef::NONE; 2], count: 0 }, flow: None };
+
+/// The calls that a flow belongs to: at most two, such as the legs of a call whose media bypasses the B2BUA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    calls: [CallRef; 2],
+    count: u32,
+}
+
+impl Owners {
+    pub(crate) fn new(calls: impl Iterator<Item = CallRef>) -> Self {
+        let mut owners = Self::default();
+        for (slot, call) in owners.calls.iter_mut().zip(calls) {
+            *slot = call;
+            owners.count += 1;
+        }
+        owners
+    }
+
+    /// The calls.
+    #[must_use]
+    pub fn as_slice(&self) -> &[CallRef] {
+        self.calls.get(..self.count as usize).unwrap_or_default()
+    }
+
+    /// Whether it belongs to nobody.
+    #[must_use]
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn without(&self, call: CallRef) -> Self {
+        Self::new(self.as_slice().iter().copied().filter(|owner| *owner != call))
+    }
+}
 
 /// What an announcement says: where, in which formats.
 #[derive(Clone, Copy, Debug)]
@@ -121,19 +153,25 @@ const MAX_STREAMS: usize = 16;
 /// Flows followed at a time per endpoint: an attacker who sends to one port from everywhere gets no more.
 const MAX_FLOWS_PER_ENDPOINT: usize = 64;
 
+/// One flow. What every packet needs comes first.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Flow {
     source: Endpoint,
     destination: Endpoint,
+    owners: Owners,
     generation: u32,
-    in_use: bool,
-    owners: SmallVec<[CallRef; 2]>,
-    rtp: u64,
-    rtcp: u64,
-    whole: (u64, u64),
-    last: Timestamp,
-    stream: Option<StreamStatistics>,
+    /// The stream of the latest packet.
+    stream: StreamStatistics,
     others: Vec<StreamStatistics>,
+    /// RTP packets of streams that were more than can be followed.
+    unfollowed: u64,
+    rtcp: u64,
+    /// RTP and RTCP packets that came in fragments.
+    fragmented: (u64, u64),
+    /// Time of the latest packet that was not RTP.
+    last_other: Timestamp,
+    in_use: bool,
 }
 
 /// Every media flow, and every endpoint that SDP announced.
@@ -146,7 +184,7 @@ pub struct MediaTable {
     free: Vec<u32>,
     unclaimed: VecDeque<(u32, u32, Timestamp)>,
     unclaimed_count: usize,
-    hasher: RandomState,
+    hasher: PairHasher,
     backlog: Backlog,
     counters: Counters,
 }
@@ -163,7 +201,7 @@ impl MediaTable {
             free: Vec::new(),
             unclaimed: VecDeque::new(),
             unclaimed_count: 0,
-            hasher: RandomState::default(),
+            hasher: PairHasher::default(),
             backlog: Backlog::default(),
             counters: Counters::default(),
         }
@@ -175,41 +213,78 @@ impl MediaTable {
         &self.counters
     }
 
-    /// Takes the next datagram.
+    /// The hash under which the flow from `source` to `destination` is kept.
+    #[must_use]
     #[inline]
-    pub fn packet(&mut self, datagram: &Datagram<'_>) -> Finding {
+    pub fn hash(&self, source: Endpoint, destination: Endpoint) -> u64 {
+        self.hasher.hash(source, destination)
+    }
+
+    /// Reads a little of what flows with these hashes will need; see [`crate::call::Tracker::touch`].
+    pub fn touch(&self, hashes: &[u64]) -> u64 {
+        let slots = hashes.iter().filter_map(|&hash| self.index.find(hash, |_| true));
+        let flows = slots.filter_map(|&slot| self.flows.get(slot as usize));
+        flows.fold(0, |sum, flow| {
+            sum ^ u64::from(flow.source.port) ^ flow.stream.packets ^ u64::from(flow.stream.payload_type)
+        })
+    }
+
+    /// Takes the next datagram; `hash` is that of its flow.
+    #[inline]
+    pub fn packet(&mut self, hash: u64, datagram: &Datagram<'_>) -> Finding {
         let look = look(datagram.payload);
-        let found = self.find(datagram.source, datagram.destination).or_else(|| self.follow(datagram, look));
-        let Some(slot) = found else { return NOT_FOLLOWED() };
-        let format = match (look, self.flows.get(slot as usize)) {
-            (Look::Rtp(header), Some(flow)) if flow.is_new_to(&header) => {
-                self.format(flow, header.payload_type)
-            }
-            _ => PayloadFormat::default(),
-        };
+        let found = self.find(hash, datagram.source, datagram.destination);
+        let Some(slot) = found.or_else(|| self.follow(hash, datagram, look)) else { return NOT_FOLLOWED };
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
         let counters = &mut self.counters;
-        let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED() };
-        let is_owned = u64::from(!flow.owners.is_empty());
-        let is_whole = u64::from(datagram.whole);
+        let calls = flow.owners;
+        let is_owned = u64::from(!calls.is_empty());
         let payload = match look {
             Look::Rtp(header) => {
                 counters.rtp += is_owned;
-                counters.whole.0 += is_owned & is_whole;
-                flow.whole.0 += is_whole;
-                counters.streams += is_owned * u64::from(flow.observe(&header, datagram.timestamp, format));
+                if flow.is_next(&header) {
+                    flow.stream.observe(&header, datagram.timestamp);
+                } else {
+                    self.begin_stream(slot, &header, datagram.timestamp);
+                }
                 Payload::Rtp
             }
             Look::Rtcp => {
                 counters.rtcp += is_owned;
-                counters.whole.1 += is_owned & is_whole;
-                flow.whole.1 += is_whole;
                 flow.rtcp += 1;
+                flow.last_other = datagram.timestamp;
                 Payload::Rtcp
             }
-            Look::Neither => Payload::Other,
+            Look::Neither => {
+                flow.last_other = datagram.timestamp;
+                Payload::Other
+            }
         };
-        flow.last = datagram.timestamp;
-        Finding { payload, calls: flow.owners.clone(), flow: Some(slot) }
+        if !datagram.whole {
+            self.note_fragmented(slot, payload);
+        }
+        Finding { payload, calls, flow: Some(slot) }
+    }
+
+    /// A packet of another SSRC or payload type than the one before it on its flow.
+    #[cold]
+    fn begin_stream(&mut self, slot: u32, header: &RtpHeader, arrival: Timestamp) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let format = self.format(flow, header.payload_type);
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let is_new = flow.switch(header, arrival, format);
+        self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
+    }
+
+    #[cold]
+    fn note_fragmented(&mut self, slot: u32, payload: Payload) {
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let (rtp, rtcp) = (u64::from(payload == Payload::Rtp), u64::from(payload == Payload::Rtcp));
+        flow.fragmented = (flow.fragmented.0 + rtp, flow.fragmented.1 + rtcp);
+        if !flow.owners.is_empty() {
+            let counted = &mut self.counters.fragmented;
+            *counted = (counted.0 + rtp, counted.1 + rtcp);
+        }
     }
 
     /// Keeps a packet of a flow that nobody owns yet, for half a second.
@@ -244,7 +319,7 @@ impl MediaTable {
         for flow in flows {
             let Some(known) = self.flows.get_mut(flow as usize) else { continue };
             let was_owned = !known.owners.is_empty();
-            known.owners.retain(|owner| *owner != call);
+            known.owners = known.owners.without(call);
             if was_owned && known.owners.is_empty() {
                 known.forget_streams();
                 self.settle(flow, effects);
@@ -260,14 +335,16 @@ impl MediaTable {
         let flows = self.endpoints.find(endpoint).and_then(|slot| self.endpoints.get(slot));
         let mut packets = (0, 0);
         for &slot in flows.map(|entry| entry.flows.as_slice()).unwrap_or_default() {
-            let Some(flow) = self.flows.get(slot as usize).filter(|flow| flow.owners.contains(&call)) else {
+            let Some(flow) =
+                self.flows.get(slot as usize).filter(|flow| flow.owners.as_slice().contains(&call))
+            else {
                 continue;
             };
             let at_sender = flow.source == endpoint;
             if at_sender && self.owns(call, flow.destination) && flow.source != flow.destination {
                 continue;
             }
-            packets = (packets.0 + flow.rtp, packets.1 + flow.rtcp);
+            packets = (packets.0 + flow.rtp(), packets.1 + flow.rtcp);
             report.extend(flow.reports());
         }
         packets
@@ -277,7 +354,7 @@ impl MediaTable {
     #[must_use]
     pub fn last_packet(&self, endpoint: Endpoint) -> Option<Timestamp> {
         let entry = self.endpoints.find(endpoint).and_then(|slot| self.endpoints.get(slot))?;
-        entry.flows.iter().filter_map(|&slot| self.flows.get(slot as usize)).map(|flow| flow.last).max()
+        entry.flows.iter().filter_map(|&slot| self.flows.get(slot as usize)).map(Flow::last).max()
     }
 
     /// Forgets unclaimed flows that went silent.
@@ -292,7 +369,7 @@ impl MediaTable {
             if flow.generation != generation || !flow.owners.is_empty() {
                 continue;
             }
-            if now.since(flow.last) < self.limits.unclaimed_timeout {
+            if now.since(flow.last()) < self.limits.unclaimed_timeout {
                 self.unclaimed.push_back((slot, generation, now));
             } else {
                 self.counters.unclaimed_expired += 1;
@@ -308,20 +385,18 @@ impl MediaTable {
     }
 
     #[inline]
-    fn find(&self, source: Endpoint, destination: Endpoint) -> Option<u32> {
-        if self.index.is_empty() {
-            return None;
-        }
+    fn find(&self, hash: u64, source: Endpoint, destination: Endpoint) -> Option<u32> {
         let is_it = |&slot: &u32| {
             self.flows
                 .get(slot as usize)
                 .is_some_and(|flow| flow.source == source && flow.destination == destination)
         };
-        self.index.find(self.hasher.hash_one((source, destination)), is_it).copied()
+        self.index.find(hash, is_it).copied()
     }
 
     /// Begins to follow a flow, when it is somebody's or looks as if it will be.
-    fn follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
+    #[cold]
+    fn follow(&mut self, hash: u64, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
         let claimed = self.endpoints.claimed(datagram.destination).is_some()
             || self.endpoints.claimed(datagram.source).is_some();
         if !claimed && (!is_plausible(datagram, look) || !self.make_room()) {
@@ -331,7 +406,7 @@ impl MediaTable {
             self.counters.flows_evicted += 1;
             return None;
         }
-        let slot = self.insert(datagram);
+        let slot = self.insert(hash, datagram);
         if claimed {
             self.own(slot);
         } else {
@@ -355,7 +430,7 @@ impl MediaTable {
         true
     }
 
-    fn insert(&mut self, datagram: &Datagram<'_>) -> u32 {
+    fn insert(&mut self, hash: u64, datagram: &Datagram<'_>) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
@@ -364,13 +439,13 @@ impl MediaTable {
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             let generation = flow.generation.wrapping_add(1);
             (flow.source, flow.destination) = key;
-            (flow.generation, flow.in_use, flow.last) = (generation, true, datagram.timestamp);
+            (flow.generation, flow.in_use, flow.last_other) = (generation, true, datagram.timestamp);
         }
         let (flows, hasher) = (&self.flows, &self.hasher);
         let hash_of = |&slot: &u32| {
-            flows.get(slot as usize).map_or(0, |flow| hasher.hash_one((flow.source, flow.destination)))
+            flows.get(slot as usize).map_or(0, |flow| hasher.hash(flow.source, flow.destination))
         };
-        self.index.insert_unique(hasher.hash_one(key), slot, hash_of);
+        self.index.insert_unique(hash, slot, hash_of);
         for endpoint in [key.0, key.1] {
             self.attach(endpoint, slot);
         }
@@ -403,11 +478,11 @@ impl MediaTable {
         }
     }
 
-    fn calls_of(&self, flow: &Flow) -> SmallVec<[CallRef; 2]> {
+    fn calls_of(&self, flow: &Flow) -> Owners {
         self.endpoints
             .claimed(flow.destination)
             .or_else(|| self.endpoints.claimed(flow.source))
-            .map(super::endpoints::Entry::calls)
+            .map(|entry| Owners::new(entry.calls().into_iter()))
             .unwrap_or_default()
     }
 
@@ -426,14 +501,14 @@ impl MediaTable {
             self.learn_formats(slot);
             return;
         }
-        let goes_on = flow.owners.iter().any(|owner| calls.contains(owner));
+        let goes_on = flow.owners.as_slice().iter().any(|owner| calls.as_slice().contains(owner));
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
         let before = std::mem::replace(&mut flow.owners, calls);
-        match (before.first(), flow.owners.first().copied()) {
+        match (before.as_slice().first(), flow.owners.as_slice().first().copied()) {
             (None, Some(call)) => self.take_up(slot, call, effects),
             (Some(&old), _) if !goes_on => {
                 effects.archived.extend(flow.reports().map(|report| (old, report)));
-                effects.moved.push((old, flow.rtp, flow.rtcp));
+                effects.moved.push((old, flow.rtp(), flow.rtcp));
                 flow.forget_streams();
             }
             _ => {}
@@ -445,11 +520,11 @@ impl MediaTable {
     fn take_up(&mut self, slot: u32, call: CallRef, effects: &mut Effects) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
-        self.counters.rtp += flow.rtp;
+        self.counters.rtp += flow.rtp();
         self.counters.rtcp += flow.rtcp;
-        let whole = self.counters.whole;
-        self.counters.whole = (whole.0 + flow.whole.0, whole.1 + flow.whole.1);
-        self.counters.streams += flow.stream.iter().chain(&flow.others).count() as u64;
+        let counted = &mut self.counters.fragmented;
+        *counted = (counted.0 + flow.fragmented.0, counted.1 + flow.fragmented.1);
+        self.counters.streams += flow.streams().count() as u64;
         let mut taken = Vec::new();
         self.backlog.take(slot, flow.generation, &mut taken);
         effects.backlog.extend(taken.into_iter().map(|packet| (call, packet)));
@@ -458,10 +533,13 @@ impl MediaTable {
     /// Tells the streams of a flow their clock rate, once SDP has said it.
     fn learn_formats(&mut self, slot: u32) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        let Some(stream) = flow.stream.filter(|stream| stream.format.clock == 0) else { return };
-        let format = self.format(flow, stream.payload_type);
-        if let Some(stream) = self.flows.get_mut(slot as usize).and_then(|flow| flow.stream.as_mut()) {
-            stream.format = format;
+        if flow.stream.packets == 0 || flow.stream.has_clock() {
+            return;
+        }
+        let payload_type = flow.stream.payload_type;
+        let format = self.format(flow, payload_type);
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            flow.stream.set_format(payload_type, format);
         }
     }
 
@@ -490,7 +568,7 @@ impl MediaTable {
             self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
         }
         *flow = Flow { generation: flow.generation, ..Flow::default() };
-        if let Ok(entry) = self.index.find_entry(self.hasher.hash_one(key), |&other| other == slot) {
+        if let Ok(entry) = self.index.find_entry(self.hasher.hash(key.0, key.1), |&other| other == slot) {
             entry.remove();
         }
         self.free.push(slot);
@@ -505,50 +583,54 @@ impl MediaTable {
 }
 
 impl Flow {
+    /// Whether a packet goes on with the stream of the one before it.
     #[inline]
-    fn is_new_to(&self, header: &RtpHeader) -> bool {
-        self.stream
-            .as_ref()
-            .is_none_or(|stream| stream.ssrc != header.ssrc || stream.payload_type != header.payload_type)
+    const fn is_next(&self, header: &RtpHeader) -> bool {
+        self.stream.ssrc == header.ssrc
+            && self.stream.payload_type == header.payload_type
+            && self.stream.packets != 0
     }
 
-    /// Counts an RTP packet; true when it begins a stream.
-    #[inline]
-    fn observe(&mut self, header: &RtpHeader, arrival: Timestamp, format: PayloadFormat) -> bool {
-        self.rtp += 1;
-        match &mut self.stream {
-            Some(stream) if stream.ssrc == header.ssrc => {
-                if stream.payload_type != header.payload_type {
-                    stream.payload_type = header.payload_type;
-                    stream.format = format;
-                }
-                stream.observe(header, arrival);
-                false
-            }
-            _ => self.switch(header, arrival, format),
-        }
-    }
-
-    /// Another SSRC on the same flow: the current stream steps back, that one comes to the front.
+    /// Counts a packet of another SSRC or payload type; true when it begins a stream. The stream of its SSRC
+    /// comes to the front.
     fn switch(&mut self, header: &RtpHeader, arrival: Timestamp, format: PayloadFormat) -> bool {
-        let known = self.others.iter().position(|stream| stream.ssrc == header.ssrc);
-        if let Some(index) = known {
-            let mut stream = self.others.swap_remove(index);
-            stream.observe(header, arrival);
-            self.others.extend(self.stream.replace(stream));
+        if self.stream.packets == 0 {
+            self.stream = StreamStatistics::new(header, arrival, format);
+            return true;
+        }
+        if self.stream.ssrc == header.ssrc {
+            self.stream.set_format(header.payload_type, format);
+            self.stream.observe(header, arrival);
             return false;
         }
-        let is_full = self.others.len() + 1 >= MAX_STREAMS;
-        let before = self.stream.replace(StreamStatistics::new(header, arrival, format));
-        if !is_full {
-            self.others.extend(before);
+        if let Some(known) = self.others.iter_mut().find(|stream| stream.ssrc == header.ssrc) {
+            std::mem::swap(&mut self.stream, known);
+            self.stream.observe(header, arrival);
+            return false;
+        }
+        let before = std::mem::replace(&mut self.stream, StreamStatistics::new(header, arrival, format));
+        if self.others.len() + 1 < MAX_STREAMS {
+            self.others.push(before);
+        } else {
+            self.unfollowed += before.packets;
         }
         true
     }
 
+    fn streams(&self) -> impl Iterator<Item = &StreamStatistics> {
+        self.others.iter().chain([&self.stream]).filter(|stream| stream.packets > 0)
+    }
+
+    fn rtp(&self) -> u64 {
+        self.streams().map(|stream| stream.packets).sum::<u64>() + self.unfollowed
+    }
+
+    fn last(&self) -> Timestamp {
+        self.stream.last.max(self.last_other)
+    }
+
     fn reports(&self) -> impl Iterator<Item = StreamReport> + '_ {
-        let streams = self.others.iter().chain(&self.stream);
-        streams.map(|&statistics| StreamReport {
+        self.streams().map(|&statistics| StreamReport {
             source: self.source,
             destination: self.destination,
             statistics,
@@ -556,9 +638,9 @@ impl Flow {
     }
 
     fn forget_streams(&mut self) {
-        self.stream = None;
+        self.stream = StreamStatistics::default();
         self.others.clear();
-        (self.rtp, self.rtcp, self.whole) = (0, 0, (0, 0));
+        (self.unfollowed, self.rtcp, self.fragmented) = (0, 0, (0, 0));
     }
 }
 

@@ -11,4 +11,6 @@ pub mod rtp;
 
 pub use backlog::StoredPacket;
 pub use endpoints::CallRef;
-pub use flows::{Claim, Counters, Datagram, Effects, Finding, Limits, MediaTable, Payload, StreamReport};
+pub use flows::{
+    Claim, Counters, Datagram, Effects, Finding, Limits, MediaTable, Owners, Payload, StreamReport,
+};

@@ -71,28 +71,33 @@ pub struct PayloadFormat {
 }
 
 /// What one stream was like: counts, loss and jitter as RFC 3550 appendix A defines them.
+///
+/// What every packet needs comes first, so that it lies in neighbouring cache lines.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub struct StreamStatistics {
-    /// Synchronisation source.
-    pub ssrc: u32,
-    /// Payload type of the latest packet.
-    pub payload_type: u8,
-    /// What that payload type means.
-    pub format: PayloadFormat,
-    /// Packets received.
+    /// Packets received; 0 means that there is no stream.
     pub packets: u64,
-    /// Time of the first packet.
-    pub first: Timestamp,
     /// Time of the latest packet.
     pub last: Timestamp,
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// Clock rate in Hz; 0 when unknown.
+    clock: u32,
     base: u32,
     /// Highest sequence number, with wraps counted in the upper half.
     highest: u32,
     media_time: u32,
+    jitter_samples: u32,
     jitter: f64,
     jitter_sum: f64,
     jitter_max: f64,
-    jitter_samples: u32,
+    /// Payload type of the latest packet.
+    pub payload_type: u8,
+    /// Encoding name of that payload type; empty when unknown.
+    pub codec: crate::sip::sdp::CodecName,
+    /// Time of the first packet.
+    pub first: Timestamp,
 }
 
 /// A jump of the sequence number by more than this, forward or back, is a new start, not loss (RFC 3550 A.1
@@ -108,7 +113,8 @@ impl StreamStatistics {
         Self {
             ssrc: header.ssrc,
             payload_type: header.payload_type,
-            format,
+            clock: format.clock,
+            codec: format.name,
             packets: 1,
             first: arrival,
             last: arrival,
@@ -117,6 +123,19 @@ impl StreamStatistics {
             media_time: header.timestamp,
             ..Self::default()
         }
+    }
+
+    /// Whether the clock rate is known.
+    #[must_use]
+    pub const fn has_clock(&self) -> bool {
+        self.clock != 0
+    }
+
+    /// The payload type means this from now on.
+    pub const fn set_format(&mut self, payload_type: u8, format: PayloadFormat) {
+        self.payload_type = payload_type;
+        self.clock = format.clock;
+        self.codec = format.name;
     }
 
     /// Counts the next packet.
@@ -144,11 +163,11 @@ impl StreamStatistics {
     fn measure_jitter(&mut self, header: &RtpHeader, arrival: Timestamp) {
         let media = header.timestamp.wrapping_sub(self.media_time) as i32;
         self.media_time = header.timestamp;
-        if self.format.clock == 0 {
+        if self.clock == 0 {
             return;
         }
         let wall = arrival.0 as i64 - self.last.0 as i64;
-        let transit = wall as f64 - f64::from(media) * 1e9 / f64::from(self.format.clock);
+        let transit = wall as f64 - f64::from(media) * 1e9 / f64::from(self.clock);
         self.jitter += (transit.abs() - self.jitter) / 16.0;
         self.jitter_sum += self.jitter;
         self.jitter_max = self.jitter_max.max(self.jitter);

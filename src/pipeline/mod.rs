@@ -1,5 +1,22 @@
 //! The stages wired together: inline on one thread, or over worker threads with the same result.
+//!
+//! ```text
+//!  source ─► intake ─► lane[n] ─► worker[n] ─► order ─► tracker ─► listener
+//!            decode    by flow    streams,     by        calls      files,
+//!            defrag               messages     sequence             records
+//! ```
+//!
+//! In: a source and settings. Out: calls of a [`crate::call::Listener`], and an [`Outcome`] of counts in which no
+//! packet is missing. A run does not depend on where batches end or on how many workers there are.
 
-pub mod bytes;
+mod bytes;
+mod intake;
+mod order;
+mod run;
+mod summary;
+mod threads;
+mod work;
+mod worker;
 
 pub use bytes::{Bytes, FragmentFrames, Place, View};
+pub use run::{Continue, Outcome, Settings, run};

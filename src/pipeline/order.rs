@@ -3,7 +3,7 @@
 use super::View;
 use super::work::{Task, Work};
 use crate::call::{Delivery, Listener, MediaPacket, Tracker};
-use crate::media::{Datagram, Payload};
+use crate::media::Datagram;
 use crate::sip::Messages;
 
 /// Packets by what the tracker found them to be.
@@ -17,12 +17,13 @@ pub(crate) struct Counters {
 pub(crate) struct Order {
     tracker: Tracker,
     hashes: Vec<u64>,
+    flows: Vec<u64>,
     counters: Counters,
 }
 
 impl Order {
     pub(crate) fn new(tracker: Tracker) -> Self {
-        Self { tracker, hashes: Vec::new(), counters: Counters::default() }
+        Self { tracker, hashes: Vec::new(), flows: Vec::new(), counters: Counters::default() }
     }
 
     pub(crate) const fn tracker(&self) -> &Tracker {
@@ -41,36 +42,46 @@ impl Order {
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) {
-        let mut direct = direct.iter().peekable();
-        self.look_ahead(outputs, view);
+        self.look_ahead(direct, outputs, view);
+        let flows = std::mem::take(&mut self.flows);
+        let mut direct = direct.iter().zip(&flows).peekable();
         let mut merge = Merge::new(outputs);
         while let Some((worker, index)) = merge.next() {
             let Some(messages) = outputs.get(worker) else { break };
             let Some(message) = messages.list.get(index) else { break };
-            while let Some(work) = direct.next_if(|work| work.sequence <= message.sequence) {
-                self.work(work, view, listener);
+            while let Some((work, &flow)) = direct.next_if(|(work, _)| work.sequence <= message.sequence) {
+                self.work(work, flow, view, listener);
             }
             let bytes = view.resolve(message.bytes, &messages.arena);
             let hash = self.hashes.get(merge.taken() - 1).copied();
             let hash = hash.unwrap_or_else(|| self.tracker.hash(message.head.call_id.of(bytes)));
             self.tracker.message(hash, &Delivery { message, bytes, messages, view }, listener);
         }
-        direct.for_each(|work| self.work(work, view, listener));
+        direct.for_each(|(work, &flow)| self.work(work, flow, view, listener));
+        self.flows = flows;
     }
 
-    /// Hashes every Call-ID of the batch and touches its dialog, so that the table's cache misses overlap
-    /// instead of adding up.
-    fn look_ahead(&mut self, outputs: &[Messages], view: &View<'_>) {
+    /// Hashes every Call-ID and flow of the batch and touches what is known of it, so that the tables' cache misses
+    /// overlap instead of adding up.
+    fn look_ahead(&mut self, direct: &[Work], outputs: &[Messages], view: &View<'_>) {
+        self.flows.clear();
+        let tracker = &self.tracker;
+        self.flows.extend(direct.iter().map(|work| tracker.flow_hash(work.source, work.destination)));
         self.hashes.clear();
-        let [messages] = outputs else { return };
+        for messages in outputs.iter().filter(|_| outputs.len() == 1) {
+            self.hash(messages, view);
+        }
+        self.tracker.touch(&self.hashes, &self.flows);
+    }
+
+    fn hash(&mut self, messages: &Messages, view: &View<'_>) {
         for message in &messages.list {
             let call_id = message.head.call_id.of(view.resolve(message.bytes, &messages.arena));
             self.hashes.push(self.tracker.hash(call_id));
         }
-        self.tracker.touch(&self.hashes);
     }
 
-    fn work(&mut self, work: &Work, view: &View<'_>, listener: &mut dyn Listener) {
+    fn work(&mut self, work: &Work, flow: u64, view: &View<'_>, listener: &mut dyn Listener) {
         match work.task {
             Task::Tick => self.tracker.tick(work.now, listener),
             Task::Finish => self.tracker.finish(work.now, listener),
@@ -87,7 +98,7 @@ impl Order {
                     reassembled: work.reassembled,
                 };
                 self.counters.udp += u64::from(work.reassembled.is_none());
-                self.tracker.media(&packet, view, listener);
+                self.tracker.media(flow, &packet, view, listener);
             }
             Task::Datagram(_) | Task::Segment(_) | Task::Chunks => {}
         }

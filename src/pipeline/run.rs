@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::intake::{self, Intake};
 use super::order::{self, Order};
+use super::threads;
 use super::work::Staged;
 use super::worker::{self, StreamWorker};
-use super::threads;
 use crate::call::{self, Census, Listener, Tracker};
 use crate::capture::{PacketBatch, PacketFilter, PacketSource, Progress, SourceCounters, SourceError};
 use crate::reassembly::Budget;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub defrag: defrag::Limits,
     /// Caps of stream reassembly.
     pub reassembly: reassembly::Limits,
+    /// How SIP streams are read.
+    pub streams: sip::StreamSettings,
     /// Caps of the tracker.
     pub call_limits: call::Limits,
     /// What the tracker follows and keeps.
@@ -102,8 +104,7 @@ pub fn run(
 
 fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
     let budget = Arc::new(Budget::default());
-    let keep_shares = settings.defrag.keep_frames;
-    let worker = |_| StreamWorker::new(settings.reassembly, Arc::clone(&budget), keep_shares);
+    let worker = |_| StreamWorker::new(settings.reassembly.clone(), Arc::clone(&budget), settings.streams);
     Stages {
         intake: Intake::new(settings.defrag, settings.filter, settings.workers),
         workers: (0..settings.workers.max(1)).map(worker).collect(),
@@ -170,7 +171,9 @@ impl Reader<'_> {
         }
         let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.batch);
         let Some(batch) = self.source.next_batch(limit)? else { return Ok(None) };
-        let first = *self.first.get_or_insert(batch.packets.first().map(|packet| packet.timestamp).unwrap_or_default());
+        let first = *self
+            .first
+            .get_or_insert(batch.packets.first().map(|packet| packet.timestamp).unwrap_or_default());
         let end = self.duration.map(|duration| first.after(duration));
         let late = |end: Timestamp| batch.packets.iter().position(|packet| packet.timestamp > end);
         let taken = end.and_then(late).unwrap_or(batch.packets.len());

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::order::Order;
 use super::run::{Continue, Reader, Stages};
 use super::work::Staged;
 use super::worker::StreamWorker;
-use super::order::Order;
 use crate::call::Listener;
 use crate::capture::{Packet, PacketBatch, Progress, SourceError};
 use crate::sip::Messages;
@@ -75,12 +75,14 @@ pub(super) fn run(
         inputs.push(input);
         let tracker = scope.spawn(move || track(order, &batches, &answers, &recycle, listener));
 
-        let mut send = |shared: Shared| {
+        let send = |shared: Shared| {
             let shared = Arc::new(shared);
             inputs.iter().all(|input| input.send(Arc::clone(&shared)).is_ok())
         };
         loop {
-            let mut shared = recycled.try_recv().unwrap_or_else(|_| Shared { staged: Staged::new(lanes), ..Shared::default() });
+            let mut shared = recycled
+                .try_recv()
+                .unwrap_or_else(|_| Shared { staged: Staged::new(lanes), ..Shared::default() });
             match reader.next() {
                 Ok(Some(batch)) => {
                     shared.fill(batch);

@@ -1,42 +1,62 @@
 //! A stream worker: owns its flows alone, turns datagrams and segments into messages.
 
-use super::work::{Task, Work};
-use super::{Bytes, View};
-use crate::decode::data_chunks;
-use crate::reassembly::{Budget, Limits, Reassembler, Segment};
-use crate::sip::sdp;
-use crate::sip::{Carriage, FrameHeader, Head, Message, Messages, Share, SipStream, SipTransport, is_sip_datagram};
 use std::sync::Arc;
 
-/// Packets by what a worker found in them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    /// TCP segments that carried SIP.
-    pub(crate) sip_segments: u64,
-    /// Every other TCP segment.
-    pub(crate) other_segments: u64,
-    /// SCTP packets that carried SIP.
-    pub(crate) sip_sctp: u64,
-    /// Every other SCTP packet.
-    pub(crate) other_sctp: u64,
-    /// Pieces of SCTP user messages that were split over several chunks; they are not put together.
-    pub(crate) sctp_pieces: u64,
+use super::View;
+use super::work::{Task, Work};
+use crate::counters::counters;
+use crate::decode::data_chunks;
+use crate::reassembly::{self, Budget, Reassembler, Segment};
+use crate::sip::sdp;
+use crate::sip::{
+    Carriage, FrameHeader, Head, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
+    StreamSettings, is_sip_datagram,
+};
+
+counters! {
+    /// Packets by what a worker found in them. Those that came in fragments are counted as fragments.
+    pub(crate) struct Counters {
+        /// UDP and HEP packets that are a SIP message.
+        sip_datagrams,
+        /// Datagrams that begin like SIP and are not.
+        not_sip,
+        /// TCP segments that brought bytes of a SIP stream.
+        sip_segments,
+        /// Every other TCP segment.
+        other_segments,
+        /// SCTP packets that carried SIP.
+        sip_sctp,
+        /// Every other SCTP packet.
+        other_sctp,
+        /// Pieces of SCTP user messages that were split over several chunks; they are not put together.
+        sctp_pieces,
+    }
 }
 
 /// One worker.
 pub(crate) struct StreamWorker {
     reassembler: Reassembler<SipStream>,
-    keep_shares: bool,
+    settings: StreamSettings,
     counters: Counters,
+    streams: StreamCounters,
 }
 
 impl StreamWorker {
-    pub(crate) fn new(limits: Limits, budget: Arc<Budget>, keep_shares: bool) -> Self {
-        Self { reassembler: Reassembler::new(limits, budget), keep_shares, counters: Counters::default() }
+    pub(crate) fn new(limits: reassembly::Limits, budget: Arc<Budget>, settings: StreamSettings) -> Self {
+        Self {
+            reassembler: Reassembler::new(limits, budget),
+            settings,
+            counters: Counters::default(),
+            streams: StreamCounters::default(),
+        }
     }
 
     pub(crate) const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(crate) const fn streams(&self) -> &StreamCounters {
+        &self.streams
     }
 
     pub(crate) const fn reassembler(&self) -> &Reassembler<SipStream> {
@@ -46,16 +66,43 @@ impl StreamWorker {
     /// Does the work of one lane of one batch.
     pub(crate) fn process(&mut self, lane: &[Work], view: &View<'_>, messages: &mut Messages) {
         messages.clear();
+        messages.settings = self.settings;
         for work in lane {
             match work.task {
                 Task::Tick => self.reassembler.expire(work.sequence, work.now, messages),
-                Task::Finish => self.reassembler.finish(work.sequence, work.now, messages),
-                Task::Datagram(transport) => datagram(work, transport, view, messages),
+                Task::Finish => self.reassembler.finish(work.sequence, messages),
+                Task::Datagram(transport) => self.datagram(work, transport, view, messages),
                 Task::Segment(_) => self.segment(work, view, messages),
                 Task::Chunks => self.chunks(work, view, messages),
                 Task::Media => {}
             }
         }
+        self.streams.add(&messages.counters);
+    }
+
+    fn datagram(&mut self, work: &Work, transport: SipTransport, view: &View<'_>, messages: &mut Messages) {
+        let is_whole = u64::from(work.reassembled.is_none());
+        let bytes = view.resolve(work.payload, &[]);
+        let Some(head) = Head::parse(bytes, true) else {
+            self.counters.not_sip += is_whole;
+            return;
+        };
+        self.counters.sip_datagrams += is_whole;
+        let first = messages.media.len() as u32;
+        if !head.body.is_empty() {
+            sdp::parse(bytes, &head, &mut messages.media);
+        }
+        messages.list.push(Message {
+            sequence: work.sequence,
+            timestamp: work.timestamp,
+            source: work.source,
+            destination: work.destination,
+            transport,
+            bytes: work.payload,
+            head,
+            media: (first, messages.media.len() as u32),
+            carriage: work.carriage(),
+        });
     }
 
     fn segment(&mut self, work: &Work, view: &View<'_>, messages: &mut Messages) {
@@ -67,10 +114,82 @@ impl StreamWorker {
             payload: view.resolve(work.payload, &[]),
             place: work.payload,
             missing: work.missing,
+            captured: work.timestamp,
         };
-        if self.keep_shares {
+        if self.settings.keep_shares {
             messages.frame = frame_header(work, view);
         }
-        let _ = segment;
+        let before = messages.list.len();
+        let rejected = self.reassembler.counters().rejected_bytes;
+        let packet = work.reassembled.is_none().then_some(work.packet);
+        self.reassembler.segment(work.sequence, packet, work.now, &segment, messages);
+        let is_foreign = segment.payload.is_empty() || self.reassembler.counters().rejected_bytes != rejected;
+        let is_sip = messages.list.len() > before || !is_foreign;
+        if work.reassembled.is_none() {
+            self.counters.sip_segments += u64::from(is_sip);
+            self.counters.other_segments += u64::from(!is_sip);
+        }
     }
+
+    /// SIP over SCTP (RFC 4168): one message per user message.
+    fn chunks(&mut self, work: &Work, view: &View<'_>, messages: &mut Messages) {
+        let payload = view.resolve(work.payload, &[]);
+        let before = messages.list.len();
+        let alone = data_chunks(payload).nth(1).is_none();
+        for chunk in data_chunks(payload) {
+            if !(chunk.begin && chunk.end) {
+                self.counters.sctp_pieces += 1;
+            } else if is_sip_datagram(chunk.bytes) {
+                let bytes = work.payload.part(chunk.start, chunk.bytes.len() as u32);
+                let part = Work { payload: bytes, ..*work };
+                self.chunk(&part, alone, view, messages);
+            }
+        }
+        let is_sip = messages.list.len() > before;
+        if work.reassembled.is_none() {
+            self.counters.sip_sctp += u64::from(is_sip);
+            self.counters.other_sctp += u64::from(!is_sip);
+        }
+    }
+
+    fn chunk(&mut self, work: &Work, alone: bool, view: &View<'_>, messages: &mut Messages) {
+        let bundled = Work { reassembled: Some(0), ..*work };
+        let before = messages.list.len();
+        self.datagram(&bundled, SipTransport::Sctp, view, messages);
+        let carriage = if alone { work.carriage() } else { self.bundled(work, view, messages) };
+        messages.list.iter_mut().skip(before).for_each(|message| message.carriage = carriage);
+    }
+
+    /// One of several messages in a packet is written down in a packet of its own.
+    fn bundled(&self, work: &Work, view: &View<'_>, messages: &mut Messages) -> Carriage {
+        if !self.settings.keep_shares {
+            return work.carriage();
+        }
+        let frame = frame_header(work, view).unwrap_or_default();
+        let header = messages.arena.len() as u32;
+        messages.arena.extend_from_slice(&frame.header);
+        let share = messages.shares.len() as u32;
+        messages.shares.push(Share { timestamp: work.timestamp, length: work.payload.length });
+        Carriage::Stream {
+            // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
+            connection: u64::MAX,
+            shares: (share, share + 1),
+            link: frame.link,
+            link_header: (header, messages.arena.len() as u32),
+            nanosecond: frame.nanosecond,
+        }
+    }
+}
+
+impl Work {
+    fn carriage(&self) -> Carriage {
+        self.reassembled.map_or(Carriage::Frame(self.packet), Carriage::Datagram)
+    }
+}
+
+/// The link layer of the work's frame.
+fn frame_header(work: &Work, view: &View<'_>) -> Option<FrameHeader> {
+    let (packet, frame) = view.packet(work.packet)?;
+    let header = frame.get(..work.link_header as usize).unwrap_or_default();
+    Some(FrameHeader { link: packet.link, header: header.into(), nanosecond: packet.nanosecond })
 }

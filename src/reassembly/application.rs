@@ -1,7 +1,7 @@
 //! What reassembly hands to the protocol above it.
 
 use crate::decode::TcpHeader;
-use crate::flow::Endpoint;
+use crate::flow::{Direction, Endpoint};
 use crate::pipeline::Bytes;
 use crate::time::Timestamp;
 
@@ -20,15 +20,8 @@ pub struct Segment<'a> {
     pub place: Bytes,
     /// Payload bytes that the capture cut off after `payload`.
     pub missing: u32,
-}
-
-/// Which of a connection's two streams: named by the order of its endpoints, not by who called whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the lower endpoint to the higher.
-    Up,
-    /// From the higher endpoint to the lower.
-    Down,
+    /// When it was captured.
+    pub captured: Timestamp,
 }
 
 /// Who is talking, and which packet is being looked at: what a message that completes now carries.
@@ -83,15 +76,17 @@ pub trait Application: Default {
     /// Takes the next bytes of a stream.
     fn data(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Self::Output) -> Verdict;
 
-    /// Is told that `lost` bytes of a stream were never captured; what comes next does not connect.
+    /// Is told that `lost` bytes of a stream were never captured (0: nobody knows how many); what comes next does
+    /// not connect.
     fn gap(&mut self, context: &Context, lost: u64, output: &mut Self::Output);
 
-    /// Is told that a stream is over: FIN, RST, time-out or end of input.
+    /// Is told that a stream is over: FIN, RST, time-out or end of input. Both directions are told before the
+    /// value is dropped, whether or not they carried anything. Should more come after all, a gap comes first.
     fn end(&mut self, context: &Context, output: &mut Self::Output);
 
     /// Drops the partial message of every direction, because memory is short.
     fn shed(&mut self);
 
-    /// Bytes that it has allocated to wait for more.
+    /// Bytes that it has allocated to wait for more: 0 when no message is partial.
     fn held(&self) -> usize;
 }

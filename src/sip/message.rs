@@ -1,9 +1,13 @@
 //! Messages as the stream worker hands them on.
 
+use smallvec::SmallVec;
+
+use crate::capture::LinkType;
 use crate::flow::Endpoint;
 use crate::pipeline::Bytes;
 use crate::sip::Head;
 use crate::sip::sdp::Media;
+use crate::sip::stream::{Partial, StreamCounters, StreamEnd, StreamSettings};
 use crate::time::Timestamp;
 
 /// What carried a message.
@@ -53,7 +57,7 @@ pub struct Message {
     pub bytes: Bytes,
     /// Its head.
     pub head: Head,
-    /// Its media descriptions: a range of [`Messages::media`].
+    /// Its media descriptions: from the first to before the second index of [`Messages::media`].
     pub media: (u32, u32),
     /// How it travelled, for those who write it down again.
     pub carriage: Carriage,
@@ -70,11 +74,13 @@ pub enum Carriage {
     Stream {
         /// Number of the connection; see [`crate::reassembly::Context::connection`].
         connection: u64,
-        /// Which captured segments brought how much of it: a range of [`Messages::shares`].
+        /// Which captured segments brought how much of it: from the first to before the second index of
+        /// [`Messages::shares`]; empty unless [`StreamSettings::keep_shares`].
         shares: (u32, u32),
         /// Link type of the frame that brought it.
-        link: crate::capture::LinkType,
-        /// Its link-layer header: a range of [`Messages::arena`] (empty when the frame came out of a tunnel).
+        link: LinkType,
+        /// Its link-layer header: from the first to before the second offset in [`Messages::arena`] (empty when the
+        /// frame came out of a tunnel).
         link_header: (u32, u32),
         /// The stamps came with nanoseconds.
         nanosecond: bool,
@@ -90,6 +96,17 @@ pub struct Share {
     pub length: u32,
 }
 
+/// The link layer of a captured frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// How the header is to be read.
+    pub link: LinkType,
+    /// The bytes before the IP header; empty when the frame came out of a tunnel.
+    pub header: SmallVec<[u8; 32]>,
+    /// The stamp came with nanoseconds.
+    pub nanosecond: bool,
+}
+
 /// What a stream worker makes of one batch. Cleared and used again.
 #[derive(Debug, Default)]
 pub struct Messages {
@@ -101,14 +118,26 @@ pub struct Messages {
     pub media: Vec<Media>,
     /// Shares of messages that came in streams; kept only when someone writes them down.
     pub shares: Vec<Share>,
+    /// Streams that carried SIP and are over, in the order of the packets or ticks that ended them.
+    pub ended: Vec<StreamEnd>,
+    /// What was counted in streams since the last [`Messages::clear`].
+    pub counters: StreamCounters,
+    /// How streams are to be read. Stays when cleared.
+    pub settings: StreamSettings,
+    /// The frame of the packet at hand: set before each segment when shares are kept. Stays when cleared.
+    pub frame: Option<FrameHeader>,
+    /// Buffers for partial messages that are not in use now.
+    pub(super) spare: Vec<Partial>,
 }
 
 impl Messages {
-    /// Empties it, keeping its memory.
+    /// Empties it, keeping its memory and settings.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.list.clear();
         self.media.clear();
         self.shares.clear();
+        self.ended.clear();
+        self.counters = StreamCounters::default();
     }
 }

@@ -8,9 +8,11 @@ mod message;
 mod method;
 mod parse;
 pub mod sdp;
+mod stream;
 pub mod uri;
 pub mod websocket;
 
 pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe};
 pub use head::{ContentLength, Faults, Head, Method, Span, StartLine};
-pub use message::{Carriage, Message, Messages, Share, SipTransport};
+pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};
+pub use stream::{SipStream, StreamCounters, StreamEnd, StreamSettings};

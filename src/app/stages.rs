@@ -1,0 +1,91 @@
+//! From the resolved configuration to what each stage is told.
+
+use regex::bytes::Regex;
+
+use crate::call::{self, Filter, Pattern};
+use crate::capture::{FilterError, PacketFilter};
+use crate::config::limits;
+use crate::config::{Config, Selection};
+use crate::{defrag, media, pipeline, reassembly, sip};
+
+/// The settings of a run over captures; `frames` says that somebody writes frames down.
+///
+/// # Errors
+/// When the capture filter is not valid.
+pub(super) fn settings(
+    config: &Config,
+    calls: call::Settings,
+    frames: bool,
+) -> Result<pipeline::Settings, FilterError> {
+    Ok(pipeline::Settings {
+        defrag: defrag::Limits {
+            max_datagrams: limits::DEFRAG_DATAGRAMS,
+            max_bytes: limits::DEFRAG_BYTES,
+            timeout: limits::DEFRAG_TIMEOUT,
+            keep_frames: frames,
+        },
+        reassembly: reassembly(config),
+        streams: sip::StreamSettings {
+            max_message: limits::MESSAGE_BYTES,
+            search_limit: limits::DETECTION_BYTES as u64,
+            keep_shares: frames,
+        },
+        call_limits: call::Limits {
+            max_dialogs: limits::CALLS,
+            idle_timeout: config.call_expiration,
+            media: media::Limits {
+                max_flows: limits::MEDIA_FLOWS,
+                max_unclaimed: limits::UNCLAIMED_FLOWS,
+                unclaimed_timeout: limits::UNCLAIMED_TIMEOUT,
+                backlog_bytes: limits::UNCLAIMED_BYTES,
+            },
+        },
+        calls,
+        filter: config.run.filter.as_deref().map(PacketFilter::new).transpose()?,
+        batch: config.batch,
+        workers: config.workers,
+        count: config.run.count,
+        duration: config.run.duration,
+    })
+}
+
+/// Which calls `sniff voip` keeps.
+pub(super) fn calls(config: &Config) -> call::Settings {
+    call::Settings {
+        filter: filter(&config.run.selection),
+        registrations: config.pcap.registrations,
+        others: config.pcap.options,
+        media_frames: config.pcap.write && config.pcap.rtp,
+    }
+}
+
+fn reassembly(config: &Config) -> reassembly::Limits {
+    let streams = &config.streams;
+    reassembly::Limits {
+        max_connections: limits::CONNECTIONS,
+        stream_timeout: streams.timeout,
+        gap_timeout: limits::GAP_TIMEOUT,
+        max_direction_bytes: limits::DIRECTION_BYTES,
+        memory_limit: usize::try_from(streams.memory_limit.as_u64()).unwrap_or(usize::MAX),
+        max_holding: streams.max_holding,
+        queue: streams.queue,
+        max_queue_time: streams.max_queue_time,
+        backpressure: streams.backpressure,
+        max_buffers: streams.max_buffers,
+        buffer_max_age: streams.buffer_max_age,
+        ..reassembly::Limits::default()
+    }
+}
+
+fn filter(selection: &Selection) -> Filter {
+    let patterns = |names: &[String]| names.iter().map(|name| Pattern::new(name)).collect();
+    Filter {
+        users: patterns(&selection.users),
+        from: patterns(&selection.from),
+        to: patterns(&selection.to),
+        methods: selection.methods.clone(),
+        // It was compiled for text before, and what is valid there is valid for bytes.
+        text: selection.pattern.as_ref().and_then(|pattern| Regex::new(pattern.as_str()).ok()),
+        invert: selection.invert,
+    }
+}

@@ -1,0 +1,170 @@
+//! What names a flow: its two endpoints, in an order that does not depend on who is talking.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::LazyLock;
+
+use foldhash::fast::SeedableRandomState;
+
+use crate::flow::Endpoint;
+
+/// Which of a connection's two streams: named by the order of its endpoints, not by who called whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// From the lower endpoint to the higher.
+    Up,
+    /// From the higher endpoint to the lower.
+    Down,
+}
+
+impl Direction {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Up, Self::Down];
+
+    /// The other one.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
+/// The two endpoints of a flow, the lower one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    low: Endpoint,
+    high: Endpoint,
+}
+
+impl FlowKey {
+    /// The key of the flow from `source` to `destination`, and which way that is.
+    #[must_use]
+    #[inline]
+    pub fn new(source: Endpoint, destination: Endpoint) -> (Self, Direction) {
+        if source <= destination {
+            (Self { low: source, high: destination }, Direction::Up)
+        } else {
+            (Self { low: destination, high: source }, Direction::Down)
+        }
+    }
+
+    /// Sender and receiver of that direction.
+    #[must_use]
+    #[inline]
+    pub const fn ends(&self, direction: Direction) -> (Endpoint, Endpoint) {
+        match direction {
+            Direction::Up => (self.low, self.high),
+            Direction::Down => (self.high, self.low),
+        }
+    }
+
+    /// Its hash, keyed with a secret of this process: a sender who picks ports cannot fill one bucket.
+    #[must_use]
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        let mut hasher = SECRET.build_hasher();
+        for endpoint in [self.low, self.high] {
+            let (high, low) = endpoint.address.halves();
+            hasher.write_u64(high);
+            hasher.write_u64(low);
+        }
+        hasher.write_u32(u32::from(self.low.port) << 16 | u32::from(self.high.port));
+        hasher.finish()
+    }
+}
+
+/// Hashes ordered pairs of endpoints with a secret of its own, in a handful of instructions: for tables that are
+/// asked once per packet.
+#[derive(Clone, Debug)]
+pub struct PairHasher {
+    secret: [u64; 3],
+}
+
+impl Default for PairHasher {
+    fn default() -> Self {
+        Self { secret: [1u8, 2, 3].map(|number| SECRET.hash_one(number)) }
+    }
+}
+
+impl PairHasher {
+    /// The hash of the way from `source` to `destination`.
+    #[must_use]
+    #[inline]
+    pub const fn hash(&self, source: Endpoint, destination: Endpoint) -> u64 {
+        let [first, second, third] = self.secret;
+        let (source_high, source_low) = source.address.halves();
+        let (destination_high, destination_low) = destination.address.halves();
+        let ports = (source.port as u64) << 16 | destination.port as u64;
+        let low = fold(source_low ^ first, destination_low ^ second);
+        // Nothing to mix in for IPv4, whose upper half is 0.
+        let high = if source_high | destination_high == 0 {
+            third
+        } else {
+            fold(source_high ^ second, destination_high ^ third)
+        };
+        fold(low ^ ports, high ^ first)
+    }
+}
+
+/// Both halves of the 128-bit product, folded into one another.
+#[inline]
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+static SECRET: LazyLock<SeedableRandomState> = LazyLock::new(SeedableRandomState::random);
+
+/// Hash of the flow between two endpoints, the same for both directions: it chooses the worker that owns the flow.
+/// Differs from run to run, so nothing that is told to a user may depend on it.
+#[must_use]
+#[inline]
+pub fn flow_hash(a: Endpoint, b: Endpoint) -> u64 {
+    FlowKey::new(a, b).0.hash()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Address;
+
+    fn endpoint(last: u8, port: u16) -> Endpoint {
+        Endpoint::new(Address::v4([192, 0, 2, last]), port)
+    }
+
+    #[test]
+    fn both_directions_have_one_key_and_one_hash() {
+        let (a, b) = (endpoint(1, 5060), endpoint(2, 40000));
+        let (there, up) = FlowKey::new(a, b);
+        let (back, down) = FlowKey::new(b, a);
+        assert_eq!(there, back);
+        assert_eq!((up, down), (Direction::Up, Direction::Down));
+        assert_eq!(flow_hash(a, b), flow_hash(b, a));
+        assert_eq!(there.ends(Direction::Up), (a, b));
+        assert_eq!(there.ends(Direction::Down), (b, a));
+    }
+
+    #[test]
+    fn pairs_are_told_apart_in_order() {
+        let hasher = PairHasher::default();
+        let ports = 0..64;
+        let mut hashes: Vec<u64> = ports
+            .clone()
+            .flat_map(|a| ports.clone().map(move |b| (a, b)))
+            .map(|(a, b)| hasher.hash(endpoint(1, a), endpoint(2, b)))
+            .collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 64 * 64);
+        assert_ne!(hasher.hash(endpoint(1, 5), endpoint(2, 5)), hasher.hash(endpoint(2, 5), endpoint(1, 5)));
+    }
+
+    #[test]
+    fn swapped_ports_are_another_flow() {
+        let one = FlowKey::new(endpoint(1, 1000), endpoint(2, 2000)).0;
+        let other = FlowKey::new(endpoint(1, 2000), endpoint(2, 1000)).0;
+        assert_ne!(one, other);
+        assert_ne!(one.hash(), other.hash());
+    }
+}

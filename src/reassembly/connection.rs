@@ -1,0 +1,341 @@
+//! One connection: two directions and the application that reads both.
+
+use crate::flow::{Direction, FlowKey};
+use crate::reassembly::arrival::{Arrival, Receiver};
+use crate::reassembly::direction::Half;
+use crate::reassembly::seq::Seq;
+use crate::reassembly::{Application, Chunk, Context, Counters, Limits, Segment, Verdict};
+use crate::time::Timestamp;
+
+/// What is going on: a packet, a tick or the end, and where its consequences go.
+pub(super) struct Turn<'a, A: Application> {
+    pub(super) limits: &'a Limits,
+    pub(super) counters: &'a mut Counters,
+    pub(super) output: &'a mut A::Output,
+    pub(super) sequence: u64,
+    pub(super) packet: Option<u32>,
+    pub(super) captured: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+/// The leave of a connection to hold bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It holds none.
+    #[default]
+    Nothing,
+    /// Given.
+    Granted,
+    /// Asked for, at that time; until then the bytes may stay.
+    Queued(Timestamp),
+}
+
+/// Bytes and out-of-order segments that a connection is charged for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) memory: usize,
+    pub(super) pieces: usize,
+}
+
+/// A connection, as long as the table knows it.
+#[derive(Debug)]
+pub(super) struct Connection<A> {
+    /// Sequence number of the packet that opened it.
+    pub(super) number: u64,
+    up: Half,
+    down: Half,
+    /// There from the first byte (or gap) on, until both directions are over or the application declines.
+    application: Option<Box<A>>,
+    rejected: bool,
+    carried: bool,
+    /// One direction is over.
+    closing: bool,
+    /// The table knows that it is closing.
+    retired: bool,
+    pub(super) hold: Hold,
+    /// It stands in the list of holders.
+    pub(super) listed: bool,
+    pub(super) charged: Usage,
+}
+
+impl<A: Application> Connection<A> {
+    pub(super) fn new(number: u64) -> Self {
+        Self {
+            number,
+            up: Half::default(),
+            down: Half::default(),
+            application: None,
+            rejected: false,
+            carried: false,
+            closing: false,
+            retired: false,
+            hold: Hold::Nothing,
+            listed: false,
+            charged: Usage::default(),
+        }
+    }
+
+    /// Takes the segment if it is plain and the next of its stream, and tells whether what is held is as before.
+    #[inline]
+    pub(super) fn push_next(
+        &mut self,
+        turn: &mut Turn<'_, A>,
+        key: &FlowKey,
+        direction: Direction,
+        segment: &Segment<'_>,
+    ) -> Option<bool> {
+        const SPECIAL: u8 = 0x07; // FIN, SYN, RST
+        let arrival = Arrival::new(segment, turn.now);
+        if segment.header.flags.0 & SPECIAL != 0 || self.rejected || !self.half(direction).is_next(&arrival) {
+            return None;
+        }
+        self.count_stream(turn.counters);
+        let (half, mut delivery) = self.split(turn, key, direction);
+        if half.push_next(&arrival, &mut delivery) == Verdict::Reject {
+            self.reject(turn.counters);
+        }
+        Some(self.usage() == self.charged)
+    }
+
+    /// Takes any segment.
+    pub(super) fn push(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey, segment: &Segment<'_>) {
+        let (_, direction) = FlowKey::new(segment.source, segment.destination);
+        let flags = segment.header.flags;
+        let arrival = Arrival::new(segment, turn.now);
+        if flags.syn() && !flags.rst() {
+            self.open(direction, segment);
+        }
+        if self.rejected {
+            add(&mut turn.counters.rejected_bytes, arrival.payload.len());
+            self.closing |= flags.fin() || flags.rst();
+        } else if flags.rst() {
+            // RFC 9293 3.5.3: RST may carry an explanation; it is not part of the stream.
+            add(&mut turn.counters.dropped_bytes, arrival.payload.len());
+            self.reset(turn, key, direction, &arrival);
+        } else {
+            if !arrival.payload.is_empty() {
+                self.count_stream(turn.counters);
+            }
+            let limits = turn.limits;
+            let (half, mut delivery) = self.split(turn, key, direction);
+            let verdict = half.push(&arrival, limits, &mut delivery);
+            self.follow(verdict, turn.counters);
+        }
+    }
+
+    /// Whether that segment belongs to a later connection between the same endpoints.
+    pub(super) fn is_followed_by(&self, segment: &Segment<'_>) -> bool {
+        let (_, direction) = FlowKey::new(segment.source, segment.destination);
+        let flags = segment.header.flags;
+        let half = self.half(direction);
+        if flags.syn() && !flags.rst() {
+            return !half.may_begin_with(Seq(segment.header.sequence));
+        }
+        // Its SYN was not captured, but the last connection is over and the number does not fit it.
+        self.is_over() && !segment.payload.is_empty() && half.is_strange(Seq(segment.header.sequence))
+    }
+
+    fn open(&mut self, direction: Direction, segment: &Segment<'_>) {
+        let header = segment.header;
+        if self.half(direction).is_unknown() {
+            self.half_mut(direction).open(Seq(header.sequence));
+        }
+        let other = self.half_mut(direction.reverse());
+        if header.flags.ack() && other.is_unknown() {
+            // The answer to a SYN that was not captured tells its number.
+            other.open(Seq(header.acknowledgement).minus(1));
+        }
+    }
+
+    fn reset(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey, direction: Direction, arrival: &Arrival<'_>) {
+        if !self.half(direction).may_reset(arrival.sequence) {
+            add(&mut turn.counters.resets_ignored, 1);
+            return;
+        }
+        add(&mut turn.counters.resets, 1);
+        let now = turn.now;
+        for towards in Direction::BOTH {
+            let sender = (towards == direction).then_some(arrival.sequence);
+            let (half, mut delivery) = self.split(turn, key, towards);
+            half.reset(sender, now, &mut delivery);
+        }
+        self.follow(Verdict::Continue, turn.counters);
+    }
+
+    /// What a direction has to wait for no longer.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey, direction: Direction) {
+        let (now, patience) = (turn.now, turn.limits.gap_timeout);
+        let (half, mut delivery) = self.split(turn, key, direction);
+        let verdict = half.expire(now, patience, &mut delivery);
+        self.follow(verdict, turn.counters);
+    }
+
+    /// Gives up every hole and delivers what is behind.
+    pub(super) fn flush(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey) {
+        for direction in Direction::BOTH {
+            let (half, mut delivery) = self.split(turn, key, direction);
+            let verdict = half.flush(&mut delivery);
+            self.follow(verdict, turn.counters);
+        }
+    }
+
+    /// Gives up all that is held: holes are gaps, and partial messages are dropped.
+    pub(super) fn shed(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey) {
+        self.flush(turn, key);
+        add(&mut turn.counters.streams_shed, 1);
+        if let Some(application) = self.application.as_deref_mut() {
+            add(&mut turn.counters.shed_bytes, application.held());
+            application.shed();
+        }
+        for half in [&mut self.up, &mut self.down] {
+            add(&mut turn.counters.dropped_bytes, half.discard() as usize);
+        }
+    }
+
+    /// Delivers what there is and ends both directions.
+    pub(super) fn close(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey) {
+        for direction in Direction::BOTH {
+            let (half, mut delivery) = self.split(turn, key, direction);
+            let verdict = half.close(&mut delivery);
+            self.follow(verdict, turn.counters);
+        }
+    }
+
+    fn follow(&mut self, verdict: Verdict, counters: &mut Counters) {
+        if verdict == Verdict::Reject {
+            self.reject(counters);
+        }
+        self.closing |= self.up.has_ended() || self.down.has_ended();
+        if self.is_read() {
+            // Also when all that it carried was lost.
+            self.count_stream(counters);
+        }
+        if self.is_over() && self.application.take().is_some() {
+            add(&mut counters.streams_ended, 1);
+        }
+    }
+
+    fn reject(&mut self, counters: &mut Counters) {
+        self.rejected = true;
+        self.application = None;
+        add(&mut counters.rejected_streams, 1);
+        for half in [&mut self.up, &mut self.down] {
+            add(&mut counters.rejected_bytes, half.discard() as usize);
+        }
+    }
+
+    fn count_stream(&mut self, counters: &mut Counters) {
+        if !self.carried {
+            self.carried = true;
+            add(&mut counters.streams, 1);
+            let midstream = !self.up.is_opened() && !self.down.is_opened();
+            add(&mut counters.midstream_pickups, usize::from(midstream));
+        }
+    }
+
+    /// Whether it carries bytes that the application reads.
+    pub(super) const fn is_read(&self) -> bool {
+        self.application.is_some()
+    }
+
+    /// Whether it is time, once, to let it age among those that are closing.
+    pub(super) fn retires(&mut self) -> bool {
+        let first = self.closing && !self.retired;
+        self.retired |= first;
+        first
+    }
+
+    fn is_over(&self) -> bool {
+        self.up.has_ended() && self.down.has_ended()
+    }
+
+    /// What it holds now.
+    #[inline]
+    pub(super) fn usage(&self) -> Usage {
+        let application = self.application.as_ref().map_or(0, |application| application.held());
+        let (up, down) = (self.up.usage(), self.down.usage());
+        Usage {
+            memory: application.saturating_add(up.0).saturating_add(down.0),
+            pieces: up.1.saturating_add(down.1),
+        }
+    }
+
+    /// Payload bytes that wait for others.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.up.held().saturating_add(self.down.held())
+    }
+
+    #[inline]
+    pub(super) const fn half(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+
+    pub(super) const fn half_mut(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        }
+    }
+
+    #[inline]
+    fn split<'a>(
+        &'a mut self,
+        turn: &'a mut Turn<'_, A>,
+        key: &FlowKey,
+        direction: Direction,
+    ) -> (&'a mut Half, Delivery<'a, A>) {
+        let (source, destination) = key.ends(direction);
+        let context = Context {
+            sequence: turn.sequence,
+            timestamp: turn.captured,
+            direction,
+            source,
+            destination,
+            connection: self.number,
+            packet: turn.packet,
+        };
+        let half = match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        };
+        let application = &mut self.application;
+        (half, Delivery { context, application, output: turn.output, counters: turn.counters })
+    }
+}
+
+/// Hands the bytes of one direction to the application.
+struct Delivery<'a, A: Application> {
+    context: Context,
+    application: &'a mut Option<Box<A>>,
+    output: &'a mut A::Output,
+    counters: &'a mut Counters,
+}
+
+impl<A: Application> Receiver for Delivery<'_, A> {
+    #[inline]
+    fn data(&mut self, chunk: &Chunk<'_>) -> Verdict {
+        self.application.get_or_insert_default().data(&self.context, chunk, self.output)
+    }
+
+    fn gap(&mut self, lost: u64) {
+        self.application.get_or_insert_default().gap(&self.context, lost, self.output);
+    }
+
+    fn end(&mut self) {
+        if let Some(application) = self.application {
+            application.end(&self.context, self.output);
+        }
+    }
+
+    fn counters(&mut self) -> &mut Counters {
+        self.counters
+    }
+}
+
+#[inline]
+fn add(counter: &mut u64, by: usize) {
+    *counter = counter.saturating_add(by as u64);
+}

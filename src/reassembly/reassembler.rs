@@ -1,0 +1,329 @@
+//! All connections of one worker.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use crate::flow::{Age, Direction, EntryId, FlowKey, Table};
+use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
+use crate::reassembly::holders::{Line, Name};
+use crate::reassembly::{Application, Budget, Counters, Limits, Segment};
+use crate::time::Timestamp;
+
+/// Turns segments into streams and hands these to one [`Application`] per connection.
+#[derive(Debug)]
+pub struct Reassembler<A: Application> {
+    pub(super) limits: Limits,
+    pub(super) budget: Arc<Budget>,
+    pub(super) counters: Counters,
+    pub(super) now: Timestamp,
+    cleaned: u128,
+    pub(super) table: Table<Connection<A>>,
+    /// Directions that wait for something, by the time when they may stop. Each stands here once at most, and not
+    /// later than it should.
+    pub(super) deadlines: BinaryHeap<Reverse<Deadline>>,
+    pub(super) holders: Line,
+    pub(super) queue: Line,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Deadline {
+    pub(super) due: Timestamp,
+    pub(super) number: u64,
+    pub(super) direction: Direction,
+    pub(super) id: EntryId,
+}
+
+/// What causes something: a packet, a tick or the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cause {
+    sequence: u64,
+    packet: Option<u32>,
+    captured: Timestamp,
+}
+
+impl<A: Application> Reassembler<A> {
+    /// A reassembler within `limits`; those that are global are shared with all that have the same `budget`.
+    #[must_use]
+    pub fn new(limits: Limits, budget: Arc<Budget>) -> Self {
+        Self {
+            table: Table::new(limits.max_connections),
+            limits,
+            budget,
+            counters: Counters::default(),
+            now: Timestamp::default(),
+            cleaned: 0,
+            deadlines: BinaryHeap::new(),
+            holders: Line::default(),
+            queue: Line::default(),
+        }
+    }
+
+    /// Takes the segment of packet number `sequence`, which is the `packet`th of its batch. `now` is packet time and
+    /// does not go back; the segment's own stamp may.
+    #[inline]
+    pub fn segment(
+        &mut self,
+        sequence: u64,
+        packet: Option<u32>,
+        now: Timestamp,
+        segment: &Segment<'_>,
+        output: &mut A::Output,
+    ) {
+        self.now = self.now.max(now);
+        add(&mut self.counters.segments, 1);
+        add(&mut self.counters.payload_bytes, segment.payload.len());
+        let cause = Cause { sequence, packet, captured: segment.captured };
+        let (key, direction) = FlowKey::new(segment.source, segment.destination);
+        let found = self.table.find(&key);
+        let Some(id) = found.or_else(|| self.admit(key, segment, cause, output)) else {
+            // Nobody knows it and nothing begins here: an ACK, or a RST for nothing.
+            add(&mut self.counters.dropped_bytes, segment.payload.len());
+            return;
+        };
+        let Some((key, connection)) = self.table.touch(id, self.now) else { return };
+        let mut turn = Turn {
+            limits: &self.limits,
+            counters: &mut self.counters,
+            output,
+            sequence,
+            packet,
+            captured: segment.captured,
+            now: self.now,
+        };
+        match connection.push_next(&mut turn, key, direction, segment) {
+            Some(true) => return,
+            Some(false) => {}
+            None if is_bare_ack(segment) => return,
+            None => self.push(id, cause, segment, output),
+        }
+        self.settle(id, cause, output);
+    }
+
+    fn push(&mut self, id: EntryId, cause: Cause, segment: &Segment<'_>, output: &mut A::Output) {
+        let follows =
+            self.table.get_mut(id).is_some_and(|(_, connection)| connection.is_followed_by(segment));
+        if follows {
+            self.replace(id, cause, output);
+        }
+        self.visit(id, cause, output, |connection, turn, key| connection.push(turn, key, segment));
+    }
+
+    /// The ports are used again: the old connection ends, a new one has its entry.
+    fn replace(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
+        add(&mut self.counters.port_reuse, 1);
+        let Some((key, old)) = self.table.remove(id) else { return };
+        self.bury(key, old, cause, output);
+        self.budget.connections.replace(0, 1);
+        // The table had this entry a moment ago: there is room, and the slot just freed is the first to be used.
+        self.table.insert(key, Connection::new(cause.sequence), self.now);
+    }
+
+    /// A new entry, for a segment with which a connection can begin.
+    #[cold]
+    fn admit(
+        &mut self,
+        key: FlowKey,
+        segment: &Segment<'_>,
+        cause: Cause,
+        output: &mut A::Output,
+    ) -> Option<EntryId> {
+        let flags = segment.header.flags;
+        if flags.rst() || (segment.payload.is_empty() && !flags.syn()) {
+            return None;
+        }
+        let cap = self.limits.max_connections;
+        if self.table.is_full() || self.budget.connections() >= cap {
+            let oldest = self.table.oldest(Age::Closing).or_else(|| self.table.oldest(Age::Live));
+            if let Some((key, old)) = oldest.and_then(|(id, _)| self.table.remove(id)) {
+                add(&mut self.counters.streams_evicted, 1);
+                self.bury(key, old, cause, output);
+            }
+        }
+        // A worker that has none to evict may exceed the global cap by this one.
+        let id = self.table.insert(key, Connection::new(cause.sequence), self.now)?;
+        self.budget.connections.replace(0, 1);
+        Some(id)
+    }
+
+    /// Lets packet time pass: holes, queues and connections whose time is up. What this completes carries the number
+    /// `sequence`, and is in the order of connection numbers for each cause.
+    pub fn expire(&mut self, sequence: u64, now: Timestamp, output: &mut A::Output) {
+        self.now = self.now.max(now);
+        let cause = Cause { sequence, packet: None, captured: self.now };
+        self.expire_holes(cause, output);
+        self.expire_queue(cause, output);
+        self.clean_up(cause, output);
+        let mut over = Vec::new();
+        for (age, limit) in
+            [(Age::Live, self.limits.stream_timeout), (Age::Closing, self.limits.closing_timeout)]
+        {
+            while let Some(id) = self.table.expired(age, limit, self.now) {
+                over.extend(self.table.remove(id));
+            }
+        }
+        self.bury_all(over, cause, output, |counters, connection| {
+            add(&mut counters.streams_timed_out, usize::from(connection.is_read()));
+        });
+    }
+
+    /// Ends every connection: there will be no more packets.
+    pub fn finish(&mut self, sequence: u64, output: &mut A::Output) {
+        let cause = Cause { sequence, packet: None, captured: self.now };
+        let ids: Vec<EntryId> = self.table.ids().map(|(id, _)| id).collect();
+        let all = ids.into_iter().filter_map(|id| self.table.remove(id)).collect();
+        self.bury_all(all, cause, output, |_, _| {});
+        self.deadlines.clear();
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many connections it knows.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Payload bytes that wait for bytes before them. Walks all connections.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.table.ids().map(|(_, connection)| connection.waiting_bytes()).sum()
+    }
+
+    fn expire_holes(&mut self, cause: Cause, output: &mut A::Output) {
+        let mut due = Vec::new();
+        while let Some(&Reverse(deadline)) = self.deadlines.peek() {
+            if deadline.due > self.now {
+                break;
+            }
+            self.deadlines.pop();
+            due.push(deadline);
+        }
+        due.sort_unstable_by_key(|deadline| (deadline.number, deadline.direction));
+        for Deadline { number, direction, id, .. } in due {
+            if self.stands(Name { id, number }) {
+                self.visit(id, cause, output, |connection, turn, key| {
+                    connection.half_mut(direction).scheduled = false;
+                    connection.expire(turn, key, direction);
+                });
+                self.settle(id, cause, output);
+            }
+        }
+    }
+
+    /// Connections that waited too long for leave to hold bytes give them up.
+    fn expire_queue(&mut self, cause: Cause, output: &mut A::Output) {
+        while let Some((name, since)) = self.queue.front() {
+            if self.hold_of(name) != Hold::Queued(since) {
+                self.queue.pop();
+            } else if self.now.since(since) >= self.limits.max_queue_time {
+                self.queue.pop();
+                self.shed(name.id, cause, output);
+            } else {
+                break;
+            }
+        }
+        self.promote();
+    }
+
+    /// Connections that hold bytes and have fallen silent give them up.
+    fn clean_up(&mut self, cause: Cause, output: &mut A::Output) {
+        let round = u128::from(self.now.0) / self.limits.cleanup_interval.as_nanos().max(1);
+        if std::mem::replace(&mut self.cleaned, round) == round {
+            return;
+        }
+        let (now, age) = (self.now, self.limits.buffer_max_age);
+        let stale = |name: &Name| {
+            let silent = self.table.used(name.id).is_some_and(|used| now.since(used) >= age);
+            silent && self.hold_of(*name) != Hold::Nothing
+        };
+        let mut names: Vec<Name> = self.holders.iter().chain(self.queue.iter()).filter(stale).collect();
+        names.sort_unstable_by_key(|name| name.number);
+        names.dedup();
+        for name in names {
+            self.shed(name.id, cause, output);
+        }
+    }
+
+    /// The same cause, for another connection than the packet's own.
+    pub(super) fn aside(&self, cause: Cause) -> Cause {
+        Cause { packet: None, captured: self.now, ..cause }
+    }
+
+    pub(super) fn stands(&self, name: Name) -> bool {
+        self.table.get(name.id).is_some_and(|connection| connection.number == name.number)
+    }
+
+    pub(super) fn hold_of(&self, name: Name) -> Hold {
+        let connection = self.table.get(name.id).filter(|connection| connection.number == name.number);
+        connection.map_or(Hold::Nothing, |connection| connection.hold)
+    }
+
+    fn bury_all(
+        &mut self,
+        mut over: Vec<(FlowKey, Connection<A>)>,
+        cause: Cause,
+        output: &mut A::Output,
+        count: impl Fn(&mut Counters, &Connection<A>),
+    ) {
+        over.sort_unstable_by_key(|(_, connection)| connection.number);
+        for (key, connection) in over {
+            count(&mut self.counters, &connection);
+            self.bury(key, connection, cause, output);
+        }
+    }
+
+    /// Ends a connection that is no longer in the table.
+    fn bury(&mut self, key: FlowKey, mut connection: Connection<A>, cause: Cause, output: &mut A::Output) {
+        let cause = self.aside(cause);
+        let mut turn = Turn {
+            limits: &self.limits,
+            counters: &mut self.counters,
+            output,
+            sequence: cause.sequence,
+            packet: cause.packet,
+            captured: cause.captured,
+            now: self.now,
+        };
+        connection.close(&mut turn, &key);
+        let Usage { memory, pieces } = connection.charged;
+        self.budget.memory.replace(memory, 0);
+        self.budget.buffers.replace(pieces, 0);
+        self.budget.connections.give();
+        self.release(connection.hold);
+    }
+
+    pub(super) fn visit(
+        &mut self,
+        id: EntryId,
+        cause: Cause,
+        output: &mut A::Output,
+        act: impl FnOnce(&mut Connection<A>, &mut Turn<'_, A>, &FlowKey),
+    ) {
+        let Some((key, connection)) = self.table.get_mut(id) else { return };
+        let mut turn = Turn {
+            limits: &self.limits,
+            counters: &mut self.counters,
+            output,
+            sequence: cause.sequence,
+            packet: cause.packet,
+            captured: cause.captured,
+            now: self.now,
+        };
+        act(connection, &mut turn, key);
+    }
+}
+
+fn is_bare_ack(segment: &Segment<'_>) -> bool {
+    let flags = segment.header.flags;
+    segment.payload.is_empty() && !flags.syn() && !flags.fin() && !flags.rst() && segment.missing == 0
+}
+
+#[inline]
+pub(super) fn add(counter: &mut u64, by: usize) {
+    *counter = counter.saturating_add(by as u64);
+}

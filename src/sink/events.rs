@@ -1,0 +1,216 @@
+//! Steps of calls on standard output, as they happen (`--format`).
+
+use std::io::{self, BufWriter, Write};
+
+use crate::call::{CallEvent, CallResult};
+use crate::sink::escape::{json_line, terminal};
+
+/// How events are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventFormat {
+    /// One aligned line each.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+    /// Not at all.
+    None,
+}
+
+/// Writes events. Once the reader is gone (`| head`) it is silent, and that is no error.
+#[derive(Debug)]
+pub struct EventWriter<W: Write> {
+    out: BufWriter<W>,
+    format: EventFormat,
+    closed: bool,
+    /// Events shown.
+    pub events: u64,
+}
+
+impl<W: Write> EventWriter<W> {
+    /// A writer to `out`.
+    pub fn new(out: W, format: EventFormat) -> Self {
+        Self { out: BufWriter::with_capacity(64 << 10, out), format, closed: false, events: 0 }
+    }
+
+    /// Whether nobody reads: the format is none, or the reader is gone. Events need not be made then.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.closed || self.format == EventFormat::None
+    }
+
+    /// Shows an event.
+    ///
+    /// # Errors
+    /// Those of the output, except that its reader is gone.
+    pub fn push(&mut self, event: &CallEvent) -> io::Result<()> {
+        if self.is_silent() {
+            return Ok(());
+        }
+        self.events += 1;
+        let written = match self.format {
+            EventFormat::Text => line(&mut self.out, event),
+            EventFormat::Json => json_line(&mut self.out, event),
+            EventFormat::None => Ok(()),
+        };
+        self.forgive(written)
+    }
+
+    /// Shows what is buffered; to be called at the end, and on ticks of a live run.
+    ///
+    /// # Errors
+    /// Those of the output, except that its reader is gone.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let flushed = self.out.flush();
+        self.forgive(flushed)
+    }
+
+    fn forgive(&mut self, outcome: io::Result<()>) -> io::Result<()> {
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// Longest Call-ID shown whole.
+const CALL_ID_WIDTH: usize = 28;
+
+/// Time, Call-ID, step, who, where, answer, result.
+fn line(out: &mut impl Write, event: &CallEvent) -> io::Result<()> {
+    let call_id = terminal(event.call_id.as_bytes());
+    let who = format!("{} -> {}", terminal(event.from.as_bytes()), terminal(event.to.as_bytes()));
+    let place = format!("{} -> {}", event.source, event.destination);
+    let method = terminal(event.method.as_bytes());
+    write!(
+        out,
+        "{}  {:<CALL_ID_WIDTH$}  {method:<9} {:<9} {who:<32}  {place:<44}",
+        event.timestamp.rfc3339(),
+        middle_cut(&call_id),
+        event.event,
+    )?;
+    if let Some(code) = event.status_code {
+        write!(out, "  {code}")?;
+    }
+    if let Some(reason) = &event.reason {
+        write!(out, " {}", terminal(reason.as_bytes()))?;
+    }
+    if let Some(result) = event.result {
+        write!(out, "  {}", result_word(result))?;
+    }
+    if let Some(seconds) = event.duration_seconds {
+        write!(out, "  {seconds:.1} s")?;
+    }
+    out.write_all(b"\n")
+}
+
+/// The first and last characters of a long text: Call-IDs differ at either end.
+fn middle_cut(text: &str) -> std::borrow::Cow<'_, str> {
+    let count = text.chars().count();
+    if count <= CALL_ID_WIDTH {
+        return text.into();
+    }
+    let half = (CALL_ID_WIDTH - 1) / 2;
+    let head = text.chars().take(half);
+    let tail = text.chars().skip(count - (CALL_ID_WIDTH - 1 - half));
+    head.chain(std::iter::once('…')).chain(tail).collect::<String>().into()
+}
+
+/// The word that records use.
+const fn result_word(result: CallResult) -> &'static str {
+    match result {
+        CallResult::Success => "success",
+        CallResult::Failed => "failed",
+        CallResult::Timeout => "timeout",
+        CallResult::Cancelled => "cancelled",
+        CallResult::Busy => "busy",
+        CallResult::Redirected => "redirected",
+        CallResult::Open => "open",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::CallKind;
+    use crate::flow::{Address, Endpoint};
+    use crate::time::Timestamp;
+
+    fn event(call_id: &str) -> CallEvent {
+        CallEvent {
+            timestamp: Timestamp::new(482_196_050, 520_000_000),
+            call_id: call_id.to_owned(),
+            kind: CallKind::Call,
+            event: "end",
+            method: "INVITE".to_owned(),
+            from: "al\u{1b}[31mice".to_owned(),
+            to: "b\u{202e}ob".to_owned(),
+            source: Endpoint::new(Address::v4([192, 0, 2, 1]), 5060),
+            destination: Endpoint::new(Address::v6([1; 16]), 5060),
+            status_code: Some(200),
+            reason: Some("O\nK".to_owned()),
+            result: Some(CallResult::Success),
+            duration_seconds: Some(12.34),
+        }
+    }
+
+    fn shown(format: EventFormat, call_id: &str) -> String {
+        let mut writer = EventWriter::new(Vec::new(), format);
+        writer.push(&event(call_id)).unwrap();
+        writer.flush().unwrap();
+        String::from_utf8(writer.out.into_inner().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_safe() {
+        let line = shown(EventFormat::Text, "a84b4c76e66710@pc33.atlanta.example.com");
+        assert_eq!(
+            line,
+            "1985-04-12T23:20:50.520000Z  a84b4c76e6671…ta.example.com  INVITE    end       \
+             al\\x1b[31mice -> b\\xe2\\x80\\xaeob  \
+             192.0.2.1:5060 -> [101:101:101:101:101:101:101:101]:5060  200 O\\x0aK  success  12.3 s\n"
+        );
+        assert!(shown(EventFormat::Text, "short").contains("  short                         INVITE"));
+    }
+
+    #[test]
+    fn json_is_the_event() {
+        let value: serde_json::Value = serde_json::from_str(&shown(EventFormat::Json, "x")).unwrap();
+        assert_eq!(value["result"], result_word(CallResult::Success));
+        assert_eq!(value["from"], "al\u{1b}[31mice");
+        assert_eq!(shown(EventFormat::None, "x"), "");
+    }
+
+    #[test]
+    fn results_have_the_words_of_records() {
+        use CallResult::*;
+        for result in [Success, Failed, Timeout, Cancelled, Busy, Redirected, Open] {
+            assert_eq!(serde_json::to_value(result).unwrap(), result_word(result));
+        }
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_error() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut writer = EventWriter::new(Gone, EventFormat::Text);
+        for _ in 0..10_000 {
+            writer.push(&event("x")).unwrap();
+        }
+        writer.flush().unwrap();
+        assert!(writer.is_silent() && writer.events < 10_000);
+    }
+}

@@ -1,0 +1,466 @@
+//! Names of call files: from a template and what the wire says, never a path that the wire chose.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
+
+use crate::sink::directory::{Directories, numbered};
+use crate::sink::encoder::FileFormat;
+use crate::time::Timestamp;
+
+/// What is wrong with a template of names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A field that there is not.
+    #[error(
+        "unknown field {{{0}}}; there are {{call_id}}, {{from}}, {{to}}, {{carrier}}, {{hash}} and {{start:FORMAT}}"
+    )]
+    UnknownField(String),
+    /// `{` without `}`.
+    #[error("`{{` without `}}`")]
+    Unclosed,
+    /// The format of `{start:…}` is none.
+    #[error("{{start:{0}}}: not a time format (as of strftime): {1}")]
+    TimeFormat(String, String),
+    /// A `/` or a control character, from the template's own text or from a time.
+    #[error(
+        "a name cannot hold `/` or control characters; name a directory with the prefix or the directory setting"
+    )]
+    Path,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    CallId,
+    From,
+    To,
+    Carrier,
+    Hash,
+    Start(String),
+}
+
+/// How the names of call files are made: text and `{call_id}`, `{from}`, `{to}`, `{carrier}`, `{hash}` (8 hex digits
+/// of the Call-ID), `{start:%Y%m%d_%H%M%S}` (strftime, UTC).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameTemplate(Vec<Piece>);
+
+/// What a call's name may be made of; bytes as they came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NameFields<'a> {
+    /// Call-ID.
+    pub call_id: &'a [u8],
+    /// Caller.
+    pub from: &'a [u8],
+    /// Called party.
+    pub to: &'a [u8],
+    /// Carrier; `other` when empty.
+    pub carrier: &'a [u8],
+    /// Time of the first message.
+    pub start: Timestamp,
+}
+
+impl Default for NameTemplate {
+    fn default() -> Self {
+        Self(vec![Piece::CallId])
+    }
+}
+
+impl NameTemplate {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// A field or time format that there is not, or text that would lead into another directory.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((literal, behind)) = rest.split_once('{') {
+            pieces.extend(literal_piece(literal)?);
+            let (field, behind) = behind.split_once('}').ok_or(TemplateError::Unclosed)?;
+            pieces.push(field_piece(field)?);
+            rest = behind;
+        }
+        pieces.extend(literal_piece(rest)?);
+        Ok(if pieces.is_empty() { Self::default() } else { Self(pieces) })
+    }
+
+    /// Appends the name, without extension, in at most `limit` bytes. When a field had to change or the name had to
+    /// be cut, it ends in `-` and 8 hex digits of a hash of what it should have been: two Call-IDs that differ have
+    /// names that differ, on every machine and in every run.
+    fn render(&self, fields: &NameFields<'_>, limit: usize, out: &mut String) {
+        let begin = out.len();
+        let mut hash = Fnv::default();
+        let mut altered = false;
+        for piece in &self.0 {
+            let raw: &[u8] = match piece {
+                Piece::CallId => fields.call_id,
+                Piece::From => fields.from,
+                Piece::To => fields.to,
+                Piece::Carrier if fields.carrier.is_empty() => b"other",
+                Piece::Carrier => fields.carrier,
+                Piece::Literal(text) => {
+                    out.push_str(text);
+                    continue;
+                }
+                Piece::Hash => {
+                    push_hex(out, Fnv::of(fields.call_id));
+                    continue;
+                }
+                Piece::Start(format) => {
+                    push_time(out, format, fields.start);
+                    continue;
+                }
+            };
+            hash.add(raw);
+            // A byte that UTF-8 does not have keeps "ab" + "c" and "a" + "bc" apart.
+            hash.add(&[0xff]);
+            altered |= push_safe(out, raw);
+        }
+        if altered || out.len() - begin > limit {
+            shorten(out, begin, limit, hash.fold());
+        }
+    }
+}
+
+/// Cuts what stands in `out` from `begin` on so that with its hash it has at most `limit` bytes.
+fn shorten(out: &mut String, begin: usize, limit: usize, hash: u32) {
+    let room = limit.saturating_sub(9);
+    let mut end = begin + room.min(out.len() - begin);
+    while !out.is_char_boundary(end) {
+        end -= 1;
+    }
+    out.truncate(end);
+    if out.len() > begin {
+        out.push('-');
+    }
+    push_hex(out, hash);
+}
+
+/// Appends `raw` with every byte outside `[A-Za-z0-9._@+=-]` as `_`, and so a leading dot or dash (hidden files,
+/// options of a shell's `*`) and the second of two dots. `unnamed` for nothing. Tells whether a byte changed.
+fn push_safe(out: &mut String, raw: &[u8]) -> bool {
+    if raw.is_empty() {
+        out.push_str("unnamed");
+        return false;
+    }
+    let mut altered = false;
+    let mut before = None;
+    for &byte in raw {
+        let kept = match byte {
+            b'.' => before.is_some_and(|before| before != b'.'),
+            b'-' => before.is_some(),
+            _ => byte.is_ascii_alphanumeric() || b"_@+=".contains(&byte),
+        };
+        let shown = if kept { byte } else { b'_' };
+        altered |= !kept;
+        before = Some(shown);
+        out.push(char::from(shown));
+    }
+    altered
+}
+
+fn push_hex(out: &mut String, value: u32) {
+    use std::fmt::Write as _;
+    let _ = write!(out, "{value:08x}");
+}
+
+fn push_time(out: &mut String, format: &str, time: Timestamp) {
+    use std::fmt::Write as _;
+    let seconds = i64::try_from(time.seconds()).unwrap_or(i64::MAX);
+    let nanoseconds = i32::try_from(time.subsec_nanos()).unwrap_or_default();
+    if let Ok(time) = jiff::Timestamp::new(seconds, nanoseconds) {
+        // The format was tried when the template was read.
+        let _ = write!(out, "{}", time.strftime(format));
+    }
+}
+
+fn literal_piece(text: &str) -> Result<Option<Piece>, TemplateError> {
+    if text.contains(|c: char| c == '/' || c.is_control()) {
+        return Err(TemplateError::Path);
+    }
+    Ok((!text.is_empty()).then(|| Piece::Literal(text.to_owned())))
+}
+
+fn field_piece(field: &str) -> Result<Piece, TemplateError> {
+    Ok(match field {
+        "call_id" => Piece::CallId,
+        "from" => Piece::From,
+        "to" => Piece::To,
+        "carrier" => Piece::Carrier,
+        "hash" => Piece::Hash,
+        "start" => Piece::Start("%Y%m%d_%H%M%S".to_owned()),
+        _ => {
+            let format =
+                field.strip_prefix("start:").ok_or_else(|| TemplateError::UnknownField(field.to_owned()))?;
+            let tried = jiff::fmt::strtime::format(format, jiff::Timestamp::UNIX_EPOCH)
+                .map_err(|error| TemplateError::TimeFormat(format.to_owned(), error.to_string()))?;
+            literal_piece(&tried)?;
+            Piece::Start(format.to_owned())
+        }
+    })
+}
+
+/// FNV-1a with 64 bits: the same on every machine, in every version. An attacker who finds a collision gains a `~2`.
+#[derive(Clone, Copy)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn of(bytes: &[u8]) -> u32 {
+        let mut hash = Self::default();
+        hash.add(bytes);
+        hash.fold()
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0 =
+            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    /// 32 bits of it (xor-folding, as FNV's authors advise).
+    const fn fold(self) -> u32 {
+        (self.0 >> 32) as u32 ^ self.0 as u32
+    }
+}
+
+/// What names are made of, besides the calls.
+#[derive(Clone, Debug)]
+pub struct NameSettings {
+    /// The directory of the files; see [`crate::sink::FileSettings::directory`].
+    pub directory: PathBuf,
+    /// The user's text before each name; may lead into directories.
+    pub prefix: String,
+    /// How names are made.
+    pub template: NameTemplate,
+    /// Decides the extension.
+    pub format: FileFormat,
+    /// The most bytes of a file name, extension included; taken to be 16 to 240 (room for `~N` and `.part`).
+    pub max_filename_length: usize,
+}
+
+impl Default for NameSettings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("."),
+            prefix: String::new(),
+            template: NameTemplate::default(),
+            format: FileFormat::Pcap,
+            max_filename_length: 100,
+        }
+    }
+}
+
+/// The most names that are remembered; of those before, the disk knows.
+const MAX_REMEMBERED: usize = 1 << 18;
+
+/// Gives each call a file name that no other call of the run and no file on disk has, when the call starts, so that
+/// its record can tell it.
+#[derive(Debug)]
+pub struct NameBook {
+    settings: NameSettings,
+    directories: Directories,
+    /// How often a name was given, by its hash.
+    given: HashMap<u64, u32, RandomState>,
+    order: VecDeque<u64>,
+}
+
+impl NameBook {
+    /// A book of names for `settings`' directory.
+    ///
+    /// # Errors
+    /// The directory cannot be opened or made.
+    pub fn new(settings: NameSettings) -> io::Result<Self> {
+        let directories = Directories::open(&settings.directory)?;
+        Ok(Self { settings, directories, given: HashMap::default(), order: VecDeque::new() })
+    }
+
+    /// Writes the next call's file name into `out`: prefix, name, `~N` where that is taken, extension.
+    pub fn assign(&mut self, fields: &NameFields<'_>, out: &mut String) {
+        self.render(fields, out);
+        let times = self.count(out);
+        if times == 1 && !self.directories.holds(out) {
+            return;
+        }
+        let wanted = out.clone();
+        let mut number = times.max(2);
+        // Beyond some tries whoever creates the file finds a free name; the record then misses the number.
+        for _ in 0..100 {
+            numbered(out, &wanted, number, "");
+            if !self.directories.holds(out) {
+                break;
+            }
+            number = number.saturating_add(1);
+        }
+        if let Some(given) = self.given.get_mut(&self.given.hasher().hash_one(&wanted)) {
+            *given = number;
+        }
+    }
+
+    /// Is told that no file of that name will be: the next call may have it.
+    pub fn release(&mut self, name: &str) {
+        let hash = self.given.hasher().hash_one(name);
+        if self.given.get(&hash) == Some(&1) {
+            self.given.remove(&hash);
+        }
+    }
+
+    fn render(&self, fields: &NameFields<'_>, out: &mut String) {
+        let extension = self.settings.format.extension();
+        let prefix = &self.settings.prefix;
+        let before = prefix.len() - prefix.rfind('/').map_or(0, |slash| slash + 1);
+        let limit = self.settings.max_filename_length.clamp(16, 240);
+        // At least the hash has room, however long the user's prefix is.
+        let limit = limit.saturating_sub(extension.len() + 1 + before).max(8);
+        out.clear();
+        out.push_str(prefix);
+        self.settings.template.render(fields, limit, out);
+        out.push('.');
+        out.push_str(extension);
+    }
+
+    /// How often `name` was given, this time included.
+    fn count(&mut self, name: &str) -> u32 {
+        let hash = self.given.hasher().hash_one(name);
+        let given = self.given.entry(hash).or_insert(0);
+        *given = given.saturating_add(1);
+        let times = *given;
+        if times == 1 {
+            self.order.push_back(hash);
+            if self.order.len() > MAX_REMEMBERED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.given.remove(&oldest);
+            }
+        }
+        times
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn book(directory: &std::path::Path, template: &str, max: usize) -> NameBook {
+        let template = NameTemplate::parse(template).unwrap();
+        let directory = directory.to_owned();
+        NameBook::new(NameSettings {
+            directory,
+            template,
+            max_filename_length: max,
+            ..NameSettings::default()
+        })
+        .unwrap()
+    }
+
+    fn named(book: &mut NameBook, call_id: &[u8]) -> String {
+        let start = Timestamp::new(482_196_050, 0);
+        let mut out = String::new();
+        book.assign(&NameFields { call_id, from: b"alice", to: b"", carrier: b"", start }, &mut out);
+        out
+    }
+
+    #[test]
+    fn hostile_call_ids_become_plain_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut book = book(directory.path(), "{call_id}", 100);
+        let rows: [(&[u8], &str); 12] = [
+            (b"a84b4c76e66710@pc33.atlanta.com", "a84b4c76e66710@pc33.atlanta.com.pcap"),
+            (b"", "unnamed.pcap"),
+            (b"../../etc/passwd", "_._.__etc_passwd-"),
+            (b"..", "_.-"),
+            (b".hidden", "_hidden-"),
+            (b"-rf", "_rf-"),
+            (b"a..b", "a._b-"),
+            (b"/dev/null", "_dev_null-"),
+            (b"a\0b\nc\x1b[2J", "a_b_c__2J-"),
+            (b"\xff\xfe", "__-"),
+            (b"$(reboot)", "__reboot_-"),
+            ("ü".as_bytes(), "__-"),
+        ];
+        for (call_id, expected) in rows {
+            let name = named(&mut book, call_id);
+            assert!(name.starts_with(expected) && name.ends_with(".pcap"), "{name} for {expected}");
+            assert!(expected.ends_with(".pcap") || name.len() == expected.len() + 13, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_hash_is_stable_and_keeps_long_ids_apart() {
+        // FNV-1a 64 of "a" is af63dc4c8601ec8c (the authors' test vectors).
+        assert_eq!(Fnv::of(b"a"), 0xaf63_dc4c ^ 0x8601_ec8c);
+        let directory = tempfile::tempdir().unwrap();
+        let mut book = book(directory.path(), "{call_id}", 30);
+        let names: HashSet<String> =
+            (0..500).map(|n| named(&mut book, format!("{}{n}", "x".repeat(90)).as_bytes())).collect();
+        assert_eq!(names.len(), 500);
+        assert!(names.iter().all(|name| name.len() == 30 && !name.contains('~')), "{names:?}");
+    }
+
+    #[test]
+    fn templates_say_what_they_mean_or_why_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut all = book(directory.path(), "{start:%Y%m%d_%H%M%S}_{from}-{to}_{carrier}_{hash}", 100);
+        let hash = format!("{:08x}", Fnv::of(b"x"));
+        assert_eq!(named(&mut all, b"x"), format!("19850412_232050_alice-unnamed_other_{hash}.pcap"));
+        let rows = [
+            ("{call_id", TemplateError::Unclosed),
+            ("{callid}", TemplateError::UnknownField("callid".into())),
+            ("../{call_id}", TemplateError::Path),
+            ("{start:%Y/%m}", TemplateError::Path),
+        ];
+        for (template, error) in rows {
+            assert_eq!(NameTemplate::parse(template), Err(error));
+        }
+        assert!(matches!(NameTemplate::parse("{start:%}"), Err(TemplateError::TimeFormat(..))));
+        assert_eq!(NameTemplate::parse("").unwrap(), NameTemplate::default());
+    }
+
+    #[test]
+    fn a_taken_name_is_numbered() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("b.pcap"), "").unwrap();
+        std::fs::write(directory.path().join("a~2.pcap"), "").unwrap();
+        let mut book = book(directory.path(), "{call_id}", 100);
+        let names: Vec<String> =
+            [b"a", b"a", b"b", b"a", b"b"].iter().map(|id| named(&mut book, *id)).collect();
+        assert_eq!(names, ["a.pcap", "a~3.pcap", "b~2.pcap", "a~4.pcap", "b~3.pcap"]);
+        assert_eq!(named(&mut book, b"c"), "c.pcap");
+        book.release("c.pcap");
+        assert_eq!(named(&mut book, b"c"), "c.pcap");
+    }
+
+    #[test]
+    fn a_prefix_leads_where_the_user_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut book = book(directory.path(), "{call_id}", 24);
+        book.settings.prefix = "today/run1-".to_owned();
+        assert_eq!(named(&mut book, b"abc"), "today/run1-abc.pcap");
+        let long = named(&mut book, &[b'x'; 60]);
+        assert!(long.starts_with("today/run1-xxxxx-") && long.len() == 6 + 24, "{long}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_one_safe_component(call_id: Vec<u8>, from: Vec<u8>, max in 0usize..300) {
+            let directory = tempfile::tempdir().unwrap();
+            let mut book = book(directory.path(), "{call_id}_{from}", max);
+            let mut name = String::new();
+            let fields = NameFields { call_id: &call_id, from: &from, ..NameFields::default() };
+            book.assign(&fields, &mut name);
+            prop_assert!(name.len() <= max.clamp(16, 240));
+            prop_assert!(!name.starts_with(['.', '-']) && !name.contains("..") && name.ends_with(".pcap"));
+            prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@+=-".contains(&byte)));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Records of calls as lines of JSON (`schema/record.schema.json`).
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::call::CallRecord;
+use crate::sink::escape::json_line;
+
+/// Bytes that wait for the disk.
+const BUFFER: usize = 256 << 10;
+
+/// Writes one line of JSON per call.
+pub struct RecordWriter {
+    out: BufWriter<Box<dyn Write + Send>>,
+    /// Records taken.
+    pub records: u64,
+}
+
+impl std::fmt::Debug for RecordWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordWriter").field("records", &self.records).finish_non_exhaustive()
+    }
+}
+
+impl RecordWriter {
+    /// Writes to a new file at `path`, over one that is there (a run over the same input gives the same file), or to
+    /// standard output for `-`. Directories are made.
+    ///
+    /// # Errors
+    /// The directories or the file cannot be made.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Self::open(path, OpenOptions::new().write(true).create(true).truncate(true))
+    }
+
+    /// Writes behind what the file at `path` holds: the log of a service. `-` and directories as with
+    /// [`Self::create`].
+    ///
+    /// # Errors
+    /// The directories or the file cannot be made or opened.
+    pub fn append(path: &Path) -> io::Result<Self> {
+        Self::open(path, OpenOptions::new().append(true).create(true))
+    }
+
+    /// Writes to anything.
+    #[must_use]
+    pub fn to(out: Box<dyn Write + Send>) -> Self {
+        Self { out: BufWriter::with_capacity(BUFFER, out), records: 0 }
+    }
+
+    fn open(path: &Path, options: &OpenOptions) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::to(Box::new(io::stdout())));
+        }
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let file: File = options.open(path)?;
+        Ok(Self::to(Box::new(file)))
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn push(&mut self, record: &CallRecord) -> io::Result<()> {
+        self.records += 1;
+        json_line(&mut self.out, record)
+    }
+
+    /// Brings all records to the file; to be called at the end, and on ticks of a live run.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{CallKind, CallResult, EndedBy, MediaRecord};
+    use crate::flow::{Address, Endpoint};
+    use crate::time::Timestamp;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    /// A record with a value in every field.
+    pub(super) fn full() -> CallRecord {
+        let time = Timestamp::new(1_700_000_000, 123_456_000);
+        let endpoint = Endpoint::new(Address::v4([192, 0, 2, 1]), 5060);
+        let text = |text: &str| text.to_owned();
+        let media = MediaRecord {
+            ssrc: u32::MAX,
+            source: endpoint,
+            destination: endpoint,
+            payload_type: 8,
+            codec: Some(text("PCMA")),
+            packets: 100,
+            lost: -3,
+            jitter_ms: Some(0.25),
+            max_jitter_ms: Some(1.5),
+            start: time,
+            end: time,
+        };
+        CallRecord {
+            call_id: text("a\u{202e}b\u{1b}[2J\"@192.0.2.1"),
+            kind: CallKind::Call,
+            from: text("alice"),
+            to: text("bob"),
+            request_uri: Some(text("sip:bob@example.com")),
+            method: text("INVITE"),
+            result: CallResult::Success,
+            status_code: Some(200),
+            reason: Some(text("OK")),
+            start: time,
+            ringing: Some(time),
+            answered: Some(time),
+            end: Some(time),
+            duration_seconds: Some(12.5),
+            setup_seconds: Some(1.0),
+            post_dial_delay_seconds: Some(0.5),
+            ended_by: Some(EndedBy::Callee),
+            end_reason: Some(text("Q.850;cause=16")),
+            transports: vec!["udp", "tcp"],
+            source: endpoint,
+            destination: endpoint,
+            user_agents: vec![text("phone")],
+            media: vec![media],
+            media_endpoints: vec![text("192.0.2.1:4000")],
+            codecs: vec![text("PCMA")],
+            messages: 7,
+            retransmissions: 1,
+            duplicates: 0,
+            rtp_packets: 100,
+            rtcp_packets: 2,
+            forks: 1,
+            reinvites: 0,
+            updates: 0,
+            authenticated: true,
+            pcap: Some(text("/tmp/a.pcap")),
+        }
+    }
+
+    /// The same with null wherever that may stand.
+    fn sparse() -> CallRecord {
+        let mut record = full();
+        record.result = CallResult::Open;
+        record.request_uri = None;
+        record.status_code = None;
+        record.reason = None;
+        record.ringing = None;
+        record.answered = None;
+        record.end = None;
+        record.duration_seconds = None;
+        record.setup_seconds = None;
+        record.post_dial_delay_seconds = None;
+        record.ended_by = None;
+        record.end_reason = None;
+        record.pcap = None;
+        record.media.iter_mut().for_each(|media| {
+            (media.codec, media.jitter_ms, media.max_jitter_ms) = (None, None, None);
+        });
+        record
+    }
+
+    fn schema() -> Value {
+        serde_json::from_str(include_str!("../../schema/record.schema.json")).unwrap()
+    }
+
+    fn keys(object: &Value) -> BTreeSet<&str> {
+        object.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn lines_are_as_the_schema_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("some/where/calls.jsonl");
+        let mut writer = RecordWriter::create(&path).unwrap();
+        writer.push(&full()).unwrap();
+        writer.push(&sparse()).unwrap();
+        writer.flush().unwrap();
+        RecordWriter::append(&path).unwrap().push(&full()).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.chars().any(|c| c != '\n' && crate::sink::escape::acts(c)));
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        for line in &lines {
+            let errors: Vec<String> = validator.iter_errors(line).map(|error| error.to_string()).collect();
+            assert_eq!(errors, Vec::<String>::new());
+        }
+        assert_eq!(lines[0]["call_id"], full().call_id);
+        let mut wrong = lines[0].clone();
+        wrong["result"] = "won".into();
+        assert!(!validator.is_valid(&wrong));
+    }
+
+    #[test]
+    fn the_schema_describes_every_field_and_no_other() {
+        let schema = schema();
+        let line = serde_json::to_value(full()).unwrap();
+        for (object, described) in
+            [(&line, &schema), (&line["media"][0], &schema["properties"]["media"]["items"])]
+        {
+            assert_eq!(keys(object), keys(&described["properties"]));
+            let required: BTreeSet<&str> =
+                described["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
+            assert_eq!(required, keys(object));
+            for property in described["properties"].as_object().unwrap().values() {
+                assert!(property["description"].is_string(), "{property}");
+            }
+        }
+    }
+}

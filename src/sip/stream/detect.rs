@@ -1,0 +1,138 @@
+//! What the first bytes of a stream say about the rest.
+
+use crate::sip::websocket::{Upgrade, WebSocket, WebSocketFrame, upgrade};
+use crate::sip::{Probe, is_sip_datagram, probe};
+
+/// What a direction carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// SIP; a message begins here.
+    Sip,
+    /// Not known to be anything else, and the beginning was not captured: messages may begin anywhere.
+    Search,
+    /// WebSocket, after an HTTP head of that many bytes.
+    WebSocket { head: usize },
+    /// So many line ends, which say nothing (RFC 3261 7.5).
+    LineEnds(usize),
+    /// TLS.
+    Tls,
+    /// Something else.
+    Other,
+    /// That cannot be told yet.
+    NeedMore,
+}
+
+/// Reads the first bytes of a direction, which `is_joined` in the middle or not. `upgraded`: the other direction is
+/// WebSocket already.
+pub(super) fn guess(bytes: &[u8], is_joined: bool, upgraded: bool) -> Guess {
+    match bytes.iter().take_while(|&&byte| byte == b'\r' || byte == b'\n').count() {
+        0 if is_joined => joined(bytes, upgraded),
+        0 => opening(bytes, upgraded),
+        ends => Guess::LineEnds(ends),
+    }
+}
+
+/// A direction whose SYN was seen begins with something that is known, or it is nothing for us.
+fn opening(bytes: &[u8], upgraded: bool) -> Guess {
+    if let Some(guess) = tls(bytes) {
+        return guess;
+    }
+    match probe(bytes) {
+        Probe::Sip => Guess::Sip,
+        Probe::NeedMore => Guess::NeedMore,
+        Probe::NotSip => match upgrade(bytes) {
+            Upgrade::Incomplete => Guess::NeedMore,
+            // A server need not name the protocol that the client has named (RFC 6455 4.2.2).
+            Upgrade::Yes { length, sip } if sip || upgraded => Guess::WebSocket { head: length },
+            Upgrade::Yes { .. } | Upgrade::No => Guess::Other,
+        },
+    }
+}
+
+/// A direction that was joined in the middle can only be told by what it is not.
+fn joined(bytes: &[u8], upgraded: bool) -> Guess {
+    let foreign = tls(bytes).or_else(|| foreign_text(bytes));
+    match foreign {
+        Some(Guess::Other) => opening(bytes, upgraded),
+        // Not even a start line is trusted here: it may be `NVITE`, the rest of one. The search wants a method that
+        // is registered.
+        _ => foreign.unwrap_or(Guess::Search),
+    }
+}
+
+/// Whether a segment in a direction that was given up begins with something that is worth to be read again.
+pub(super) fn again(segment: &[u8], max_message: usize, scratch: &mut Vec<u8>) -> Option<Guess> {
+    let first = *segment.first()?;
+    if first == b'G' || first == b'H' {
+        return match upgrade(segment) {
+            Upgrade::Yes { length, sip: true } => Some(Guess::WebSocket { head: length }),
+            _ => None,
+        };
+    }
+    if websocket(segment, max_message, scratch) {
+        return Some(Guess::WebSocket { head: 0 });
+    }
+    (probe(segment) == Probe::Sip).then_some(Guess::Sip)
+}
+
+/// Whether bytes are a WebSocket frame that holds a SIP message.
+pub(super) fn websocket(bytes: &[u8], max_message: usize, scratch: &mut Vec<u8>) -> bool {
+    // FIN with text or binary (RFC 6455 5.2): the only frames that RFC 7118 5 needs.
+    if !matches!(bytes.first(), Some(0x81 | 0x82)) {
+        return false;
+    }
+    scratch.clear();
+    let frame = WebSocket::new(max_message).next(bytes, scratch);
+    let found = matches!(frame, WebSocketFrame::Message { .. }) && is_sip_datagram(scratch);
+    scratch.clear();
+    found
+}
+
+/// A TLS record: its type, and major version 3 (RFC 8446 5.1).
+fn tls(bytes: &[u8]) -> Option<Guess> {
+    match bytes {
+        [0x14..=0x17, 3, ..] => Some(Guess::Tls),
+        [0x14..=0x17] => Some(Guess::NeedMore),
+        _ => None,
+    }
+}
+
+/// Text protocols that are told by their first word. Most of all HTTP, in whose bodies SIP may stand.
+fn foreign_text(bytes: &[u8]) -> Option<Guess> {
+    const WORDS: [&[u8]; 13] = [
+        b"HTTP/1.",
+        b"GET ",
+        b"POST ",
+        b"PUT ",
+        b"HEAD ",
+        b"DELETE ",
+        b"PATCH ",
+        b"CONNECT ",
+        b"PRI * HTTP/2",
+        b"SSH-",
+        b"RTSP/1.",
+        b"MSRP ",
+        b"EHLO ",
+    ];
+    WORDS.into_iter().find_map(|word| match bytes {
+        _ if bytes.starts_with(word) => Some(Guess::Other),
+        _ if word.starts_with(bytes) => Some(Guess::NeedMore),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_protocols_are_known_by_their_first_bytes() {
+        assert_eq!(opening(&[0x16], false), Guess::NeedMore);
+        assert_eq!(opening(&[0x16, 3, 1, 2, 0], false), Guess::Tls);
+        assert_eq!(joined(&[0x17, 3, 3], false), Guess::Tls);
+        assert_eq!(joined(b"HT", false), Guess::NeedMore);
+        assert_eq!(joined(b"POST /x HTTP/1.1\r\n", false), Guess::Other);
+        assert_eq!(foreign_text(b"SIP/2.0"), None);
+        assert_eq!(foreign_text(b"PUBLISH sip:"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Writes what is found into [`Messages`].
+
+use std::collections::VecDeque;
+
+use crate::pipeline::{Bytes, Place};
+use crate::reassembly::Context;
+use crate::sip::stream::partial::take_shares;
+use crate::sip::{Carriage, FrameHeader, Head, Message, Messages, Share, SipTransport, sdp};
+use crate::time::Timestamp;
+
+/// Where messages go, and who caused them.
+pub(super) struct Emitter<'a> {
+    pub(super) context: &'a Context,
+    pub(super) output: &'a mut Messages,
+}
+
+/// Where bytes come from.
+pub(super) enum Origin<'a> {
+    /// Out of one captured segment.
+    Segment {
+        /// Where the bytes lie, if they are still in the batch.
+        place: Option<Bytes>,
+        /// When it was captured.
+        captured: Timestamp,
+    },
+    /// Out of a buffer that several segments have filled.
+    Buffer(&'a mut VecDeque<Share>),
+}
+
+/// A message to be written down.
+pub(super) struct Found<'a> {
+    pub(super) message: &'a [u8],
+    /// Where it lies, if it need not be copied.
+    pub(super) place: Option<Bytes>,
+    /// The shares that were noted for it.
+    pub(super) shares: (u32, u32),
+    pub(super) transport: SipTransport,
+}
+
+impl Origin<'_> {
+    /// Notes who brought the next `count` bytes, of which a message is made; returns where that is noted.
+    pub(super) fn note(&mut self, count: usize, output: &mut Messages) -> (u32, u32) {
+        let first = index(output.shares.len());
+        if output.settings.keep_shares {
+            match self {
+                Self::Segment { captured, .. } => {
+                    output.shares.push(Share { timestamp: *captured, length: index(count) });
+                }
+                Self::Buffer(shares) => take_shares(shares, count, |share| output.shares.push(share)),
+            }
+        }
+        (first, index(output.shares.len()))
+    }
+
+    /// Passes over the next `count` bytes.
+    pub(super) fn pass(&mut self, count: usize) {
+        if let Self::Buffer(shares) = self {
+            take_shares(shares, count, |_| {});
+        }
+    }
+
+    /// Where `length` bytes lie, the first of which is `offset` bytes after the origin's first.
+    pub(super) fn place(&self, offset: usize, length: usize) -> Option<Bytes> {
+        match self {
+            Self::Segment { place, .. } => place.map(|place| place.part(index(offset), index(length))),
+            Self::Buffer(_) => None,
+        }
+    }
+}
+
+impl Emitter<'_> {
+    /// Writes a message down; false when it is none. `remembered` is the frame of an earlier packet of this direction.
+    pub(super) fn emit(&mut self, found: &Found<'_>, remembered: Option<&FrameHeader>) -> bool {
+        let message = found.message;
+        let datagram = matches!(found.transport, SipTransport::Ws | SipTransport::Wss);
+        let Some(head) = Head::parse(message, datagram) else { return false };
+        let Some(bytes) = found.place.or_else(|| self.copy(message)) else { return false };
+        let first = index(self.output.media.len());
+        if !head.body.is_empty() {
+            sdp::parse(message, &head, &mut self.output.media);
+        }
+        let counters = &mut self.output.counters;
+        counters.messages = counters.messages.saturating_add(1);
+        counters.faults = counters.faults.saturating_add(u64::from(!head.faults.is_empty()));
+        let carriage = self.carriage(found.shares, remembered);
+        self.output.list.push(Message {
+            sequence: self.context.sequence,
+            timestamp: self.context.timestamp,
+            source: self.context.source,
+            destination: self.context.destination,
+            transport: found.transport,
+            bytes,
+            head,
+            media: (first, index(self.output.media.len())),
+            carriage,
+        });
+        true
+    }
+
+    fn carriage(&mut self, shares: (u32, u32), remembered: Option<&FrameHeader>) -> Carriage {
+        let connection = self.context.connection;
+        let output = &mut *self.output;
+        // Off the packet's own path (ticks, caps) the frame at hand is another connection's.
+        let own = output.frame.as_ref().filter(|_| self.context.packet.is_some());
+        let Some(frame) = own.or(remembered).filter(|_| output.settings.keep_shares) else {
+            let link = crate::capture::LinkType::default();
+            return Carriage::Stream { connection, shares, link, link_header: (0, 0), nanosecond: false };
+        };
+        let start = index(output.arena.len());
+        output.arena.extend_from_slice(&frame.header);
+        let link_header = (start, index(output.arena.len()));
+        Carriage::Stream { connection, shares, link: frame.link, link_header, nanosecond: frame.nanosecond }
+    }
+
+    /// Copies a message into the arena; none when that has no room that a [`Bytes`] could name.
+    fn copy(&mut self, message: &[u8]) -> Option<Bytes> {
+        let arena = &mut self.output.arena;
+        let start = u32::try_from(arena.len()).ok()?;
+        let length = u32::try_from(message.len()).ok()?;
+        start.checked_add(length)?;
+        arena.extend_from_slice(message);
+        Some(Bytes { place: Place::Streams, start, length })
+    }
+}
+
+fn index(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,112 @@
+//! SIP over TCP (RFC 3261 18.3) and over WebSocket (RFC 7118): the application of a TCP connection.
+//!
+//! In: ordered bytes and gaps of both directions. Out: whole messages in [`Messages`], in place when they lie in one
+//! captured segment, else copied. What is found depends on the bytes only, not on how they were cut into segments,
+//! with one exception: a stream that was joined in the middle, or that stopped making sense, is taken up again where
+//! a segment begins with a message.
+//!
+//! Absent on purpose: TLS. Its streams are counted and rejected.
+
+mod counters;
+mod detect;
+mod emit;
+mod frames;
+mod partial;
+mod side;
+#[cfg(test)]
+mod tests;
+
+pub use counters::{StreamCounters, StreamEnd, StreamSettings};
+pub(super) use partial::Partial;
+
+use crate::reassembly::{Application, Chunk, Context, Direction, Verdict};
+use crate::sip::Messages;
+use crate::sip::stream::emit::Emitter;
+use crate::sip::stream::side::Side;
+
+/// Finds the SIP messages of one TCP connection.
+#[derive(Debug, Default)]
+pub struct SipStream {
+    up: Side,
+    down: Side,
+    /// Messages found, in both directions.
+    messages: u64,
+    /// Bytes of it were lost or dropped.
+    lossy: bool,
+    /// Both directions have ended and that has been told.
+    closed: bool,
+}
+
+impl SipStream {
+    fn sides(&mut self, direction: Direction) -> (&mut Side, &mut Side) {
+        match direction {
+            Direction::Up => (&mut self.up, &mut self.down),
+            Direction::Down => (&mut self.down, &mut self.up),
+        }
+    }
+
+    fn close(&mut self, context: &Context, output: &mut Messages) {
+        if self.closed || !self.up.ended || !self.down.ended {
+            return;
+        }
+        self.closed = true;
+        if self.messages > 0 {
+            let counters = &mut output.counters;
+            let counter =
+                if self.lossy { &mut counters.streams_failed } else { &mut counters.streams_completed };
+            *counter = counter.saturating_add(1);
+            output.ended.push(StreamEnd {
+                sequence: context.sequence,
+                timestamp: context.timestamp,
+                connection: context.connection,
+                source: context.source,
+                destination: context.destination,
+                messages: self.messages,
+                complete: !self.lossy,
+            });
+        }
+    }
+}
+
+impl Application for SipStream {
+    type Output = Messages;
+
+    fn data(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> Verdict {
+        let before = output.list.len();
+        let (side, other) = self.sides(context.direction);
+        let verdict = side.data(chunk, other.is_upgraded(), &mut Emitter { context, output });
+        let foreign = verdict == Verdict::Reject && !other.is_confirmed();
+        if verdict == Verdict::Reject && !foreign {
+            side.give_up(output);
+        }
+        let found = output.list.len().saturating_sub(before) as u64;
+        if found > 0 && self.messages == 0 {
+            output.counters.streams_created = output.counters.streams_created.saturating_add(1);
+        }
+        self.messages = self.messages.saturating_add(found);
+        output.counters.rejected_streams =
+            output.counters.rejected_streams.saturating_add(u64::from(foreign));
+        if foreign { Verdict::Reject } else { Verdict::Continue }
+    }
+
+    fn gap(&mut self, context: &Context, lost: u64, output: &mut Messages) {
+        self.lossy = true;
+        self.sides(context.direction).0.gap(lost, output);
+    }
+
+    fn end(&mut self, context: &Context, output: &mut Messages) {
+        self.sides(context.direction).0.end(output);
+        self.close(context, output);
+    }
+
+    fn shed(&mut self) {
+        self.lossy = true;
+        self.up.shed();
+        self.down.shed();
+    }
+
+    #[inline]
+    fn held(&self) -> usize {
+        self.up.held().saturating_add(self.down.held())
+    }
+}
