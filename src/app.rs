@@ -1,9 +1,10 @@
 //! From a command line to an exit code.
 
+mod sniff;
 mod stages;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::thread::available_parallelism;
 
@@ -15,6 +16,7 @@ use crate::cli::{
 };
 use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
 use crate::exit_code::ExitCode;
+use crate::inspect::{self, Screen};
 
 /// Runs the program with these arguments, its own name first.
 #[must_use]
@@ -72,7 +74,7 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     }
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(config.log);
-    sniff_voip(&config)
+    sniff::sniff_voip(&config)
 }
 
 fn start_inspecting(
@@ -95,47 +97,35 @@ fn start_inspecting(
     }
 }
 
-/// Follows the calls in the capture files of `config`.
-///
-/// # Errors
-/// When nothing could be read or written at all.
-fn sniff_voip(config: &Config) -> Result<ExitCode> {
-    struct Nobody;
-    impl crate::call::Listener for Nobody {
-        fn wants(&self) -> crate::call::Wants {
-            crate::call::Wants::default()
-        }
-        fn opened(&mut self, _: u32, _: &crate::call::About<'_>) {}
-        fn message(&mut self, _: u32, _: &crate::call::Delivery<'_>) {}
-        fn media(&mut self, _: u32, _: &crate::call::MediaFrame<'_>) {}
-        fn event(&mut self, _: u32, _: &crate::call::CallEvent) {}
-        fn closed(&mut self, _: u32, _: bool, _: Option<crate::call::CallRecord>) {}
-    }
-    let (mut source, errors) = crate::capture::file::open(&config.run.inputs);
-    for e in errors {
-        tell(&e.to_string())?;
-    }
-    let settings = stages::settings(config, false)?;
-    let outcome =
-        crate::pipeline::run(&mut source, settings, &mut Nobody, &mut |_| crate::pipeline::Continue::Yes);
-    tell(&format!("{outcome:#?}"))?;
-    Ok(ExitCode::Good)
-}
-
 /// Shows the messages of one call.
 ///
 /// # Errors
-/// When nothing could be read.
-fn inspect_call(_config: &Config, _flags: &InspectCall) -> Result<ExitCode> {
-    anyhow::bail!("reading captures is not wired up yet")
+/// When nothing could be read, or no call has this Call-ID.
+fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
+    let screen = Screen::of_stdout(config.run.color);
+    let mut out = BufWriter::new(io::stdout());
+    let wanted = inspect::Wanted::new(&flags.call_id);
+    let mut code = ExitCode::Good;
+    inspect::call(wanted, flags.view(), &screen, &mut out, |listener| {
+        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        Ok(())
+    })?;
+    Ok(code)
 }
 
 /// Lists the calls.
 ///
 /// # Errors
 /// When nothing could be read.
-fn inspect_calls(_config: &Config, _flags: &InspectCalls) -> Result<ExitCode> {
-    anyhow::bail!("reading captures is not wired up yet")
+fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
+    let screen = Screen::of_stdout(config.run.color);
+    let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
+    let mut code = ExitCode::Good;
+    inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
+        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        Ok(())
+    })?;
+    Ok(code)
 }
 
 /// File and environment, with the flags that every command has laid over them; warnings are told.

@@ -19,6 +19,7 @@ pub mod sip;
 pub mod media;
 pub mod call;
 pub mod sink;
+pub mod inspect;
 pub mod config;
 pub mod pipeline;
 pub mod cli;

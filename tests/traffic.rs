@@ -7,11 +7,11 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 
+use generator::{Ledger, Profile};
 use tempfile::NamedTempFile;
-use traffic::{Ledger, Profile};
 
 #[path = "../benches/traffic/mod.rs"]
-mod traffic;
+pub(crate) mod generator;
 
 /// A profile with some knobs turned.
 fn profile(knobs: &[(&str, &str)]) -> Profile {
@@ -97,7 +97,7 @@ fn varied(knobs: &[(&str, &str)]) -> Profile {
 /// A capture in a file, and the truth about it.
 fn capture(profile: &Profile) -> (NamedTempFile, Ledger) {
     let mut file = NamedTempFile::new().unwrap();
-    let ledger = traffic::generate(profile, &mut file).unwrap();
+    let ledger = generator::generate(profile, &mut file).unwrap();
     file.flush().unwrap();
     (file, ledger)
 }
@@ -335,7 +335,7 @@ fn a_seed_means_the_same_bytes() {
         let mut bytes = Vec::new();
         let knobs =
             [("seed", seed), ("tcp", "0.5"), ("rtp", "0.1"), ("noise", "0.5"), ("out_of_order", "0.1")];
-        traffic::generate(&varied(&knobs), &mut bytes).unwrap();
+        generator::generate(&varied(&knobs), &mut bytes).unwrap();
         bytes
     };
     assert_eq!(write("7"), write("7"));
@@ -346,7 +346,7 @@ fn a_seed_means_the_same_bytes() {
 fn the_ledger_adds_up() {
     for (case, knobs) in CASES {
         let mut bytes = Vec::new();
-        let ledger = traffic::generate(&varied(knobs), &mut bytes).unwrap();
+        let ledger = generator::generate(&varied(knobs), &mut bytes).unwrap();
         let sip = &ledger.sip;
         let kinds = sip.requests.values().sum::<u64>() + sip.responses.values().sum::<u64>();
         assert_eq!(kinds, sip.messages, "{case}");

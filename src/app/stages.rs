@@ -12,7 +12,11 @@ use crate::{defrag, media, pipeline, reassembly, sip};
 ///
 /// # Errors
 /// When the capture filter is not valid.
-pub(super) fn settings(config: &Config, frames: bool) -> Result<pipeline::Settings, FilterError> {
+pub(super) fn settings(
+    config: &Config,
+    calls: call::Settings,
+    frames: bool,
+) -> Result<pipeline::Settings, FilterError> {
     Ok(pipeline::Settings {
         defrag: defrag::Limits {
             max_datagrams: limits::DEFRAG_DATAGRAMS,
@@ -36,18 +40,23 @@ pub(super) fn settings(config: &Config, frames: bool) -> Result<pipeline::Settin
                 backlog_bytes: limits::UNCLAIMED_BYTES,
             },
         },
-        calls: call::Settings {
-            filter: filter(&config.run.selection),
-            registrations: config.pcap.registrations,
-            others: config.pcap.options,
-            media_frames: frames && config.pcap.rtp,
-        },
+        calls,
         filter: config.run.filter.as_deref().map(PacketFilter::new).transpose()?,
         batch: config.batch,
         workers: config.workers,
         count: config.run.count,
         duration: config.run.duration,
     })
+}
+
+/// Which calls `sniff voip` keeps.
+pub(super) fn calls(config: &Config) -> call::Settings {
+    call::Settings {
+        filter: filter(&config.run.selection),
+        registrations: config.pcap.registrations,
+        others: config.pcap.options,
+        media_frames: config.pcap.write && config.pcap.rtp,
+    }
 }
 
 fn reassembly(config: &Config) -> reassembly::Limits {

@@ -20,4 +20,5 @@ pub use census::Census;
 pub use filter::{Filter, Pattern};
 pub use listener::{About, Delivery, Listener, MediaFrame, Wants};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy, MediaRecord};
+pub(crate) use seen::CAPTURED_TWICE;
 pub use tracker::{Limits, MediaPacket, Settings, Tracker};

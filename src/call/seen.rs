@@ -9,7 +9,7 @@ const REMEMBERED: usize = 24;
 
 /// A copy that follows this soon was captured twice (`any`, both sides of a router): the shortest
 /// retransmission timer in use is ten times as long (RFC 3261 17.1.1.1: T1, 500 ms).
-const CAPTURED_TWICE: Duration = Duration::from_millis(20);
+pub(crate) const CAPTURED_TWICE: Duration = Duration::from_millis(20);
 
 /// What a message is to its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

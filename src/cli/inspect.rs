@@ -57,4 +57,12 @@ pub struct InspectCalls {
     /// Capture files, directories or globs, merged by packet time; - is stdin
     #[arg(short, long, value_name = "FILE", num_args = 1.., required = true)]
     pub read_file: Vec<PathBuf>,
+
+    /// Registrations, subscriptions, OPTIONS and messages too
+    #[arg(long)]
+    pub all: bool,
+
+    /// One JSON record a line, as each dialog ends
+    #[arg(long)]
+    pub json: bool,
 }

@@ -1,3 +1,353 @@
 //! IPv4 and IPv6 fragments become datagrams (RFC 791 3.2, RFC 8200 4.5).
 //!
 //! In: fragments in any order. Out: each datagram's payload once, when its last missing piece arrives.
+//!
+//! Where fragments overlap the bytes that came first win, in both families. Fragments that cannot be are dropped
+//! and counted by reason; each fragment is counted in the end as one of `joined`, `duplicates`, `conflicts`,
+//! `bad_length`, `inconsistent`, `cut`, `oversize` or `stranded`.
+//!
+//! A capture on both sides of a router sees every fragment twice, and the second set is a second datagram. A
+//! fragment whose bytes are all there, the same, therefore begins or goes on with a copy behind the first, up to
+//! [`MAX_COPIES`]. A copy, or a fragment that comes within [`COPY_WINDOW`] after its datagram was completed, is no
+//! failure if it stays alone: it ends as a duplicate. Identifications come round, so a copy that is older than
+//! that, or with which a fragment disagrees, gives way to a new datagram.
+//!
+//! Memory is bounded by the number of datagrams, by the bytes allocated for all of them (which one more fragment
+//! may exceed) and for each; at a bound the oldest datagram goes. Nothing is allocated in the steady state.
+//! Absent on purpose: any look at the payload, and checksums.
+
+mod pending;
+mod pieces;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::capture::Packet;
+use crate::decode::Fragment;
+use crate::time::Timestamp;
+use pending::{Arrival, Kept, Key, Outcome, Pending};
+use table::Table;
+
+/// How many copies of one datagram are collected at a time: a packet that crosses a host's bridges shows on a few
+/// interfaces.
+pub const MAX_COPIES: usize = 4;
+
+/// How long after a datagram its copies may come.
+pub const COPY_WINDOW: Duration = Duration::from_secs(1);
+
+/// The longest datagram (RFC 791 3.1, RFC 8200 3).
+const MAX_LENGTH: u32 = 65_535;
+
+/// Completed datagrams that are remembered, by hash; a later one takes an earlier one's place. To forget one only
+/// counts a late duplicate as a datagram that failed.
+const REMEMBERED: usize = 4096;
+
+/// What a [`Defragmenter`] may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Datagrams collected at a time.
+    pub max_datagrams: usize,
+    /// Bytes allocated for all of them.
+    pub max_bytes: usize,
+    /// Packet time after which an incomplete datagram is given up (30 s in RFC 791 and most systems).
+    pub timeout: Duration,
+    /// Keep the captured frames, so that they can be written with the call.
+    pub keep_frames: bool,
+}
+
+/// What became of fragments and datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Fragments handed in.
+    pub fragments: u64,
+    /// Datagrams completed.
+    pub reassembled: u64,
+    /// Fragments that completed datagrams were made of.
+    pub joined: u64,
+    /// Fragments that were there already, or belonged to a copy that never was completed.
+    pub duplicates: u64,
+    /// Fragments all of whose bytes were there already, with other values.
+    pub conflicts: u64,
+    /// Fragments that joined, but overlapped earlier ones.
+    pub overlaps: u64,
+    /// Fragments that are empty, reach beyond 65,535 bytes or are not the last and no multiple of eight bytes.
+    pub bad_length: u64,
+    /// Fragments that contradict where their datagram ends.
+    pub inconsistent: u64,
+    /// Fragments, not the last of their datagram, that the capture cut short.
+    pub cut: u64,
+    /// Fragments for which their datagram had no room: too many pieces, or too many bytes around them.
+    pub oversize: u64,
+    /// Fragments in datagrams that failed.
+    pub stranded: u64,
+    /// Datagrams that failed because their time was up.
+    pub expired: u64,
+    /// Datagrams that failed because others needed the room.
+    pub evicted: u64,
+    /// Datagrams that failed because the capture ended.
+    pub unfinished: u64,
+}
+
+impl Counters {
+    /// Datagrams that failed.
+    #[must_use]
+    pub const fn failed(&self) -> u64 {
+        self.expired + self.evicted + self.unfinished
+    }
+}
+
+/// A datagram put together, valid until the next fragment is pushed.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Everything after the IP header (in IPv6, after the fragment header).
+    pub payload: &'a [u8],
+    /// The first fragment, made to stand for the whole: `more` is unset, `missing` is what the capture cut off
+    /// the datagram's end. It and `payload` go to [`crate::decode::decode_datagram`].
+    pub first: Fragment,
+    /// The first fragment's frame up to its payload: link headers, then the IP header from `first.network` on.
+    pub header: &'a [u8],
+    /// How many fragments it was made of.
+    pub fragments: u32,
+    frames: &'a [Kept],
+    arena: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    /// The frames of its fragments in the order of their capture; none unless [`Limits::keep_frames`].
+    /// [`Packet::offset`] is where the frame lay in its own batch.
+    pub fn frames(&self) -> impl Iterator<Item = (Packet, &'a [u8])> + use<'a> {
+        let arena = self.arena;
+        self.frames.iter().map(move |kept| (kept.packet, kept.bytes(arena)))
+    }
+}
+
+/// Puts datagrams together.
+#[derive(Debug)]
+pub struct Defragmenter {
+    limits: Limits,
+    table: Table,
+    /// The latest completed datagram of each hash slot.
+    completed: Vec<(u64, Timestamp)>,
+    payload: Vec<u8>,
+    counters: Counters,
+}
+
+/// Why a datagram is given up.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    Expired,
+    Evicted,
+    Unfinished,
+}
+
+impl Defragmenter {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            table: Table::default(),
+            completed: vec![(0, Timestamp(0)); REMEMBERED],
+            payload: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes one fragment and returns its datagram if that is whole now. `frame` is the buffer that the fragment
+    /// was decoded from: the captured frame of `packet`, or the payload of a datagram in which another one was
+    /// tunnelled (which then is what [`Datagram::frames`] yields).
+    pub fn push(
+        &mut self,
+        fragment: &Fragment,
+        packet: &Packet,
+        frame: &[u8],
+        now: Timestamp,
+    ) -> Option<Datagram<'_>> {
+        self.counters.fragments += 1;
+        let Some(bytes) = bytes_of(fragment, frame) else {
+            self.counters.bad_length += 1;
+            return None;
+        };
+        self.make_room();
+        let slot = self.collect(&Arrival { fragment, packet, frame, bytes, now })?;
+        self.complete(slot, now)
+    }
+
+    /// Gives up what is older than the time-out.
+    pub fn expire(&mut self, now: Timestamp) {
+        while let Some(slot) = self.table.oldest() {
+            let created = self.table.get(slot).map_or(now, |pending| pending.created);
+            if now.since(created) <= self.limits.timeout {
+                return;
+            }
+            self.give_up(slot, Loss::Expired);
+        }
+    }
+
+    /// The capture is over: what is incomplete has failed.
+    pub fn finish(&mut self) {
+        while let Some(slot) = self.table.oldest() {
+            self.give_up(slot, Loss::Unfinished);
+        }
+    }
+
+    /// What became of everything so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Datagrams being collected.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes allocated for them.
+    #[must_use]
+    pub const fn allocated(&self) -> usize {
+        self.table.allocated()
+    }
+
+    /// Offers a fragment to the datagram of its key, then to the copies behind it. Returns the datagram that it
+    /// joined.
+    fn collect(&mut self, arrival: &Arrival<'_>) -> Option<u32> {
+        let key = Key::of(arrival.fragment);
+        let hash = self.table.hash(&key);
+        let mut slot = self.head(&key, hash, arrival.now);
+        // A copy that is contradicted is replaced, by one that cannot be.
+        for _ in 0..=MAX_COPIES {
+            let pending = self.table.get_mut(slot)?;
+            let copy = pending.copy;
+            let outcome = pending.add(arrival, self.limits.keep_frames);
+            self.table.recount(slot);
+            match outcome {
+                Outcome::Duplicate => match self.copy_after(slot, arrival.now) {
+                    Some(copy) => slot = copy,
+                    None => break,
+                },
+                Outcome::Conflict | Outcome::Inconsistent if copy => {
+                    slot = self.begin_anew(&key, hash, arrival.now);
+                }
+                outcome => {
+                    self.count(outcome);
+                    return matches!(outcome, Outcome::Joined { .. }).then_some(slot);
+                }
+            }
+        }
+        self.counters.duplicates += 1;
+        None
+    }
+
+    /// The datagram that a fragment belongs to. A copy left over from an earlier use of the identification does
+    /// not count.
+    fn head(&mut self, key: &Key, hash: u64, now: Timestamp) -> u32 {
+        while let Some(slot) = self.table.find(hash, key) {
+            let stale = |pending: &Pending| pending.copy && now.since(pending.created) > COPY_WINDOW;
+            if !self.table.get(slot).is_some_and(stale) {
+                return slot;
+            }
+            self.give_up(slot, Loss::Expired);
+        }
+        let remembered = self.completed_at(hash).is_some_and(|&mut (known, then)| {
+            known == hash && then != Timestamp(0) && now.since(then) <= COPY_WINDOW
+        });
+        self.begin(key, hash, now, remembered)
+    }
+
+    /// A contradicted copy says that its identification is in use again: what is there of it goes.
+    fn begin_anew(&mut self, key: &Key, hash: u64, now: Timestamp) -> u32 {
+        while let Some(slot) = self.table.find(hash, key) {
+            self.give_up(slot, Loss::Expired);
+        }
+        self.begin(key, hash, now, false)
+    }
+
+    fn begin(&mut self, key: &Key, hash: u64, now: Timestamp, copy: bool) -> u32 {
+        while self.table.len() >= self.limits.max_datagrams.max(1) {
+            let Some(oldest) = self.table.oldest() else { break };
+            self.give_up(oldest, Loss::Evicted);
+        }
+        self.table.insert(*key, hash, now, copy)
+    }
+
+    /// The copy behind a datagram; a new one if there is room and the chain is short.
+    fn copy_after(&mut self, slot: u32, now: Timestamp) -> Option<u32> {
+        if let Some(copy) = self.table.copy_of(slot) {
+            return Some(copy);
+        }
+        let room = self.table.len() < self.limits.max_datagrams && self.table.chain_length(slot) < MAX_COPIES;
+        if room { self.table.insert_copy(slot, now) } else { None }
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        let counters = &mut self.counters;
+        match outcome {
+            Outcome::Joined { overlap } => counters.overlaps += u64::from(overlap),
+            Outcome::Duplicate => counters.duplicates += 1,
+            Outcome::Conflict => counters.conflicts += 1,
+            Outcome::Inconsistent => counters.inconsistent += 1,
+            Outcome::Cut => counters.cut += 1,
+            Outcome::Full => counters.oversize += 1,
+        }
+    }
+
+    /// Takes a datagram out if it is whole.
+    fn complete(&mut self, slot: u32, now: Timestamp) -> Option<Datagram<'_>> {
+        let pending = self.table.get(slot).filter(|pending| pending.is_complete())?;
+        let (hash, fragments) = (pending.hash, pending.fragments);
+        self.counters.reassembled += 1;
+        self.counters.joined += u64::from(fragments);
+        if let Some(place) = self.completed_at(hash) {
+            *place = (hash, now);
+        }
+        self.table.remove(slot);
+        let pending = self.table.get(slot)?;
+        let (first, header) = pending.join(&mut self.payload)?;
+        let (frames, arena) = (&pending.frames[..], &pending.arena[..]);
+        Some(Datagram { payload: &self.payload, first, header, fragments, frames, arena })
+    }
+
+    fn completed_at(&mut self, hash: u64) -> Option<&mut (u64, Timestamp)> {
+        self.completed.get_mut(hash as usize % REMEMBERED)
+    }
+
+    /// Gives unused buffers back, then the oldest datagrams, until the rest is within its bytes.
+    fn make_room(&mut self) {
+        while self.table.allocated() > self.limits.max_bytes {
+            self.table.trim();
+            if self.table.allocated() > self.limits.max_bytes {
+                let Some(oldest) = self.table.oldest() else { return };
+                self.give_up(oldest, Loss::Evicted);
+            }
+        }
+    }
+
+    fn give_up(&mut self, slot: u32, loss: Loss) {
+        let Some(pending) = self.table.get(slot) else { return };
+        let (copy, fragments) = (pending.copy, u64::from(pending.fragments));
+        self.table.remove(slot);
+        if copy {
+            self.counters.duplicates += fragments;
+            return;
+        }
+        self.counters.stranded += fragments;
+        match loss {
+            Loss::Expired => self.counters.expired += 1,
+            Loss::Evicted => self.counters.evicted += 1,
+            Loss::Unfinished => self.counters.unfinished += 1,
+        }
+    }
+}
+
+/// The bytes of a fragment that can be one.
+fn bytes_of<'a>(fragment: &Fragment, frame: &'a [u8]) -> Option<&'a [u8]> {
+    let length = fragment.length.checked_add(fragment.missing)?;
+    let end = fragment.offset.checked_add(length)?;
+    let whole_eights = !fragment.more || length % 8 == 0;
+    let bytes = frame.get(fragment.start as usize..)?.get(..fragment.length as usize)?;
+    (length > 0 && end <= MAX_LENGTH && whole_eights).then_some(bytes)
+}

@@ -322,6 +322,7 @@ impl MediaTable {
             known.owners = known.owners.without(call);
             if was_owned && known.owners.is_empty() {
                 known.forget_streams();
+                self.unclaimed_count += 1;
                 self.settle(flow, effects);
                 self.drop_if_nobodys(flow);
             }
@@ -501,17 +502,22 @@ impl MediaTable {
             self.learn_formats(slot);
             return;
         }
-        let goes_on = flow.owners.as_slice().iter().any(|owner| calls.as_slice().contains(owner));
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
         let before = std::mem::replace(&mut flow.owners, calls);
-        match (before.as_slice().first(), flow.owners.as_slice().first().copied()) {
-            (None, Some(call)) => self.take_up(slot, call, effects),
-            (Some(&old), _) if !goes_on => {
+        let goes_on = before.as_slice().iter().any(|owner| calls.as_slice().contains(owner));
+        if before.is_empty() {
+            if let Some(&call) = calls.as_slice().first() {
+                self.take_up(slot, call, effects);
+            }
+        } else {
+            // Who owned it keeps what it was like until now; a call that owns it newly begins at its next packet.
+            for &old in before.as_slice().iter().filter(|owner| !calls.as_slice().contains(owner)) {
                 effects.archived.extend(flow.reports().map(|report| (old, report)));
                 effects.moved.push((old, flow.rtp(), flow.rtcp));
+            }
+            if !goes_on {
                 flow.forget_streams();
             }
-            _ => {}
         }
         self.learn_formats(slot);
     }
@@ -556,7 +562,6 @@ impl MediaTable {
 
     fn drop_if_nobodys(&mut self, slot: u32) {
         if self.flows.get(slot as usize).is_some_and(|flow| flow.in_use && flow.owners.is_empty()) {
-            self.unclaimed_count += 1;
             self.remove(slot);
         }
     }

@@ -7,7 +7,7 @@ use super::work::{Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{Packet, PacketBatch, PacketFilter};
 use crate::decode::{DecodeError, Decoded, Fragment, Transport, Unit, decode, decode_datagram};
-use crate::defrag::{self, Defragmenter};
+use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, flow_hash};
 use crate::sip::{SipTransport, is_sip_datagram};
 use crate::time::{PacketClock, Timestamp, grid};
@@ -44,7 +44,6 @@ pub(crate) struct Intake {
     defragmenter: Defragmenter,
     filter: Option<PacketFilter>,
     lanes: usize,
-    keep_frames: bool,
     counters: Counters,
 }
 
@@ -73,7 +72,6 @@ impl Intake {
             clock: PacketClock::default(),
             sequence: 0,
             last_tick: None,
-            keep_frames: limits.keep_frames,
             defragmenter: Defragmenter::new(limits),
             filter,
             lanes: lanes.max(1),
@@ -171,7 +169,7 @@ impl Intake {
             return;
         };
         if let Some(filter) = &mut self.filter
-            && !filter.passes(origin.packet.link, &datagram.rebuilt())
+            && !filter.passes(origin.packet.link, &whole(&datagram))
         {
             return;
         }
@@ -186,7 +184,7 @@ impl Intake {
         }
         staged.fragments.datagrams.push((first, staged.fragments.frames.len() as u32));
         // Its packets are counted as fragments already, so nothing below counts packets again.
-        match decode_datagram(fragment, datagram.payload) {
+        match decode_datagram(&datagram.first, datagram.payload) {
             Ok(Decoded::Unit(unit)) => {
                 let payload =
                     Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
@@ -258,4 +256,24 @@ impl Intake {
 fn part(bytes: &[u8], start: u32, length: u32) -> &[u8] {
     let start = start as usize;
     bytes.get(start..start.saturating_add(length as usize)).unwrap_or_default()
+}
+
+/// A datagram as one frame, as if it had never been cut: what a filter with ports has to see.
+fn whole(datagram: &Datagram<'_>) -> Vec<u8> {
+    let network = datagram.first.network as usize;
+    let mut frame = datagram.header.to_vec();
+    let ip = frame.get_mut(network..).unwrap_or_default();
+    match ip.first().map(|first| first >> 4) {
+        Some(4) => {
+            // RFC 791 3.1: flags and fragment offset.
+            ip.iter_mut().skip(6).take(2).for_each(|byte| *byte = 0);
+        }
+        _ => {
+            // RFC 8200 4.5: the fragment header is 8 bytes; what it announces follows the base header now.
+            ip.iter_mut().skip(6).take(1).for_each(|byte| *byte = datagram.first.protocol);
+            frame.truncate((network + 40).min(frame.len()));
+        }
+    }
+    frame.extend_from_slice(datagram.payload);
+    frame
 }

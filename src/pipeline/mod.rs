@@ -13,6 +13,7 @@ mod bytes;
 mod intake;
 mod order;
 mod run;
+mod summary;
 mod threads;
 mod work;
 mod worker;

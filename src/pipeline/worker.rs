@@ -140,7 +140,7 @@ impl StreamWorker {
             if !(chunk.begin && chunk.end) {
                 self.counters.sctp_pieces += 1;
             } else if is_sip_datagram(chunk.bytes) {
-                let bytes = work.payload.part(chunk.start as u32, chunk.bytes.len() as u32);
+                let bytes = work.payload.part(chunk.start, chunk.bytes.len() as u32);
                 let part = Work { payload: bytes, ..*work };
                 self.chunk(&part, alone, view, messages);
             }

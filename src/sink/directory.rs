@@ -45,13 +45,12 @@ impl Directories {
         let base = open_directory(root)?;
         // A file system without locks only loses that courtesy.
         let _ = rustix::fs::flock(&base, FlockOperation::NonBlockingLockShared);
-        Ok(Self {
-            root: root.to_owned(),
-            base,
-            others: SmallVec::new(),
-            drawn: NEARBY,
-            candidate: String::new(),
-        })
+        Ok(Self::over(root, base))
+    }
+
+    fn over(root: &Path, base: OwnedFd) -> Self {
+        let others = SmallVec::new();
+        Self { root: root.to_owned(), base, others, drawn: NEARBY, candidate: String::new() }
     }
 
     /// Whether something of that name is there.
@@ -232,13 +231,7 @@ pub fn recover(directory: &Path) -> io::Result<Recovered> {
         recovered.busy = true;
         return Ok(recovered);
     }
-    let mut directories = Directories {
-        root: directory.to_owned(),
-        base,
-        others: SmallVec::new(),
-        drawn: NEARBY,
-        candidate: String::new(),
-    };
+    let mut directories = Directories::over(directory, base);
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let Ok(file) = entry.file_name().into_string() else { continue };

@@ -56,7 +56,11 @@ pub struct PacketKinds {
     pub tcp_other: u64,
     pub udp_other: u64,
     pub fragment: u64,
+    /// ICMP, SCTP without SIP, and every other IP protocol.
+    pub ip_other: u64,
     pub non_ip: u64,
+    /// Not what the capture filter asks for.
+    pub filtered: u64,
     pub error: u64,
 }
 
@@ -257,7 +261,9 @@ impl Summary {
             ("other TCP", by.tcp_other),
             ("other UDP", by.udp_other),
             ("fragments", by.fragment),
+            ("other IP", by.ip_other),
             ("not IP", by.non_ip),
+            ("filtered out", by.filtered),
             ("errors", by.error),
         ];
         section(out, "Packets", &all, &kinds)?;
@@ -394,7 +400,7 @@ mod tests {
         let mut out = Vec::new();
         summary.print_json(&mut out).unwrap();
         let expected = r#"{"files":0,"packets":0,"bytes":0,"first_packet":null,"last_packet":null,
-"packets_by":{"sip":0,"rtp":0,"rtcp":0,"tcp_other":0,"udp_other":0,"fragment":0,"non_ip":0,"error":0},
+"packets_by":{"sip":0,"rtp":0,"rtcp":0,"tcp_other":0,"udp_other":0,"fragment":0,"ip_other":0,"non_ip":0,"filtered":0,"error":0},
 "sip":{"messages":0,"requests":{"INVITE":0},"responses":{"200":0},"transports":{"udp":0,"tcp":0,"tls":0,"ws":0,"wss":0,"sctp":0},
 "retransmissions":0,"duplicates":0,"malformed":0,"quoted_in_icmp":0,"with_sdp":0,"call_ids":0},
 "calls":{"total":0,"answered":0,"by_result":{"success":0,"failed":0,"timeout":0,"cancelled":0,"busy":0,"redirected":0,"open":0}},

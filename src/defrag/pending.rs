@@ -1,0 +1,211 @@
+//! One datagram whose fragments are being collected.
+
+use super::pieces::Pieces;
+use crate::capture::Packet;
+use crate::decode::Fragment;
+use crate::flow::Address;
+use crate::time::Timestamp;
+
+/// What one datagram may keep. The longest in a thousand pieces with their frames' headers stays far below;
+/// above are frames of padding around eight bytes of fragment.
+const MAX_ARENA: usize = 1 << 20;
+
+/// What fragments of one datagram have in common (RFC 791 3.2). In IPv6 the protocol is not part of it: only the
+/// first fragment's counts (RFC 8200 4.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    source: Address,
+    destination: Address,
+    identification: u32,
+    /// The protocol in IPv4, one more than any protocol in IPv6.
+    protocol: u16,
+}
+
+impl Key {
+    #[inline]
+    pub(super) fn of(fragment: &Fragment) -> Self {
+        Self {
+            source: fragment.source,
+            destination: fragment.destination,
+            identification: fragment.identification,
+            protocol: if fragment.source.is_v4() { u16::from(fragment.protocol) } else { 0x100 },
+        }
+    }
+}
+
+/// A fragment as it is handed in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) fragment: &'a Fragment,
+    pub(super) packet: &'a Packet,
+    pub(super) frame: &'a [u8],
+    /// The fragment's own bytes, a part of `frame`.
+    pub(super) bytes: &'a [u8],
+    pub(super) now: Timestamp,
+}
+
+impl Arrival<'_> {
+    /// Where the captured bytes end in the datagram.
+    const fn end(&self) -> u32 {
+        self.fragment.offset + self.bytes.len() as u32
+    }
+
+    /// Where the fragment ended on the wire.
+    const fn announced_end(&self) -> u32 {
+        self.end() + self.fragment.missing
+    }
+}
+
+/// What became of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It brought something new; `overlap` when not all of it was.
+    Joined { overlap: bool },
+    /// All its bytes were there, the same.
+    Duplicate,
+    /// All its bytes were there, others. Of a copy: any of them.
+    Conflict,
+    /// It contradicts the datagram's length.
+    Inconsistent,
+    /// The capture cut it, and it is not the last: there is a hole that nothing fills.
+    Cut,
+    /// The datagram is in too many pieces or keeps too much.
+    Full,
+}
+
+/// The last fragment: where it begins, and where the datagram ends on the wire.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    start: u32,
+    end: u32,
+}
+
+/// A captured frame in the arena.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub(super) packet: Packet,
+    at: u32,
+}
+
+impl Kept {
+    pub(super) fn bytes<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
+        let at = self.at as usize;
+        arena.get(at..at.saturating_add(self.packet.captured as usize)).unwrap_or_default()
+    }
+}
+
+/// The fragments of one datagram so far. Its buffers are used again for others.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) key: Key,
+    pub(super) hash: u64,
+    pub(super) created: Timestamp,
+    /// A second copy of a datagram that is complete or being collected: no loss if it stays in pieces.
+    pub(super) copy: bool,
+    /// Fragments that joined.
+    pub(super) fragments: u32,
+    /// Frames, or pieces of them, one behind the other.
+    pub(super) arena: Vec<u8>,
+    pub(super) frames: Vec<Kept>,
+    pieces: Pieces,
+    first: Option<(Fragment, u32)>,
+    last: Option<Last>,
+}
+
+impl Pending {
+    /// Makes it a new datagram; the buffers keep their room.
+    pub(super) fn reset(&mut self, key: Key, hash: u64, now: Timestamp, copy: bool) {
+        (self.key, self.hash, self.created, self.copy) = (key, hash, now, copy);
+        self.fragments = 0;
+        self.arena.clear();
+        self.frames.clear();
+        self.pieces.clear();
+        (self.first, self.last) = (None, None);
+    }
+
+    /// Gives its buffers back.
+    pub(super) fn shrink(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Bytes allocated.
+    pub(super) fn allocated(&self) -> usize {
+        self.arena.capacity() + self.frames.capacity() * size_of::<Kept>() + self.pieces.allocated()
+    }
+
+    /// Takes a fragment. Where bytes overlap the first ones stay: RFC 5722 would discard an IPv6 datagram at the
+    /// first overlap, but receivers differ, and a sniffer that forgets what one of them accepts can be evaded.
+    pub(super) fn add(&mut self, arrival: &Arrival<'_>, keep_frames: bool) -> Outcome {
+        let fragment = arrival.fragment;
+        if !self.is_consistent(arrival) {
+            return Outcome::Inconsistent;
+        }
+        if fragment.more && fragment.missing > 0 {
+            return Outcome::Cut;
+        }
+        let fit = self.pieces.fit(fragment.offset, arrival.bytes, &self.arena);
+        let ends_it = !fragment.more && self.last.is_none();
+        let nothing_new = fit.covered as usize == arrival.bytes.len() && !ends_it;
+        if !fit.agrees && (self.copy || nothing_new) {
+            return Outcome::Conflict;
+        }
+        if nothing_new {
+            return Outcome::Duplicate;
+        }
+        if self.pieces.is_full() || self.arena.len().saturating_add(arrival.frame.len()) > MAX_ARENA {
+            return Outcome::Full;
+        }
+        self.store(arrival, keep_frames);
+        if ends_it {
+            self.last = Some(Last { start: fragment.offset, end: arrival.announced_end() });
+        }
+        self.fragments = self.fragments.saturating_add(1);
+        Outcome::Joined { overlap: fit.covered > 0 }
+    }
+
+    /// No fragment ends behind the last one, and there is one last one.
+    fn is_consistent(&self, arrival: &Arrival<'_>) -> bool {
+        let end = arrival.announced_end();
+        match self.last {
+            Some(last) if arrival.fragment.more => end <= last.end,
+            Some(last) => end == last.end,
+            None => arrival.fragment.more || self.pieces.reach() <= end,
+        }
+    }
+
+    /// Keeps the frame, or what is needed of it: the fragment, and before a first one its headers.
+    fn store(&mut self, arrival: &Arrival<'_>, keep_frames: bool) {
+        let fragment = arrival.fragment;
+        let at = self.arena.len() as u32;
+        let before = if keep_frames || fragment.offset == 0 { fragment.start } else { 0 };
+        if keep_frames {
+            self.arena.extend_from_slice(arrival.frame);
+            let packet = Packet { captured: arrival.frame.len() as u32, ..*arrival.packet };
+            self.frames.push(Kept { packet, at });
+        } else {
+            self.arena.extend_from_slice(arrival.frame.get(..before as usize).unwrap_or_default());
+            self.arena.extend_from_slice(arrival.bytes);
+        }
+        if fragment.offset == 0 && self.first.is_none() {
+            self.first = Some((*fragment, at));
+        }
+        self.pieces.add(fragment.offset, arrival.end(), at + before);
+    }
+
+    /// Everything is there but what the capture cut off the end.
+    pub(super) fn is_complete(&self) -> bool {
+        let Some(last) = self.last else { return false };
+        self.first.is_some() && self.pieces.received() == self.pieces.reach().max(last.start)
+    }
+
+    /// Of a complete datagram: puts its payload into `payload`, and tells its first fragment (made to stand for
+    /// the whole) and the bytes before that in its frame.
+    pub(super) fn join(&self, payload: &mut Vec<u8>) -> Option<(Fragment, &[u8])> {
+        let ((first, at), last) = (self.first?, self.last?);
+        payload.clear();
+        self.pieces.join(&self.arena, payload);
+        let missing = last.end.saturating_sub(self.pieces.reach());
+        let header = self.arena.get(at as usize..)?.get(..first.start as usize)?;
+        Some((Fragment { more: false, missing, ..first }, header))
+    }
+}

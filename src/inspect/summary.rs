@@ -1,0 +1,169 @@
+//! What stands around the ladder: what happened in one sentence, what strikes, and the streams.
+
+use std::io::{self, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::call::{CallKind, CallRecord, CallResult, EndedBy};
+use crate::time::Timestamp;
+
+use super::finding;
+use super::screen::{Ink, Screen};
+use super::stream;
+use super::trace::Call;
+
+/// User agents named; each proxy on the way adds one.
+const MAX_AGENTS: usize = 4;
+
+/// Writes what happened.
+pub(super) fn head(call: &Call, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+    let record = &call.record;
+    let (sentence, ink) = sentence(record);
+    writeln!(out, "{}", screen.paint(ink, &screen.text(&sentence)))?;
+    writeln!(out, "Call-ID {}", screen.text(&record.call_id))?;
+    writeln!(out, "{}", screen.paint(Ink::Dim, &screen.text(&facts(record))))?;
+    for finding in finding::findings(call) {
+        writeln!(out, "{} {}", screen.paint(Ink::Warning, screen.pick("▸", "*")), screen.text(&finding))?;
+    }
+    Ok(())
+}
+
+/// Writes the streams, one a line.
+pub(super) fn streams(call: &Call, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+    let media = &call.record.media;
+    if media.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", screen.paint(Ink::Strong, "RTP streams"))?;
+    let widest = |texts: &mut dyn Iterator<Item = String>| texts.map(|text| text.width()).max().unwrap_or(0);
+    let sources = widest(&mut media.iter().map(|stream| stream.source.to_string()));
+    let destinations = widest(&mut media.iter().map(|stream| stream.destination.to_string()));
+    let codecs = widest(&mut media.iter().map(|stream| screen.text(&stream::codec(stream)).into_owned()));
+    for stream in media {
+        let (source, destination) = (stream.source.to_string(), stream.destination.to_string());
+        let codec = stream::codec(stream);
+        let jitter = match (stream.jitter_ms, stream.max_jitter_ms) {
+            (Some(mean), Some(max)) => format!(", jitter {mean:.1} ms (at most {max:.1})"),
+            _ => String::new(),
+        };
+        writeln!(
+            out,
+            "  {source:<sources$} {} {destination:<destinations$}  {:<codecs$}  {} in {}, {}{jitter}, SSRC {:#010x}",
+            screen.pick("→", "->"),
+            screen.text(&codec),
+            stream::packets(stream),
+            seconds(stream.end.since(stream.start).as_secs_f64()),
+            stream::lost(stream),
+            stream.ssrc,
+        )?;
+    }
+    Ok(())
+}
+
+/// What happened, and whether that is good.
+fn sentence(record: &CallRecord) -> (String, Ink) {
+    let ink = match record.result {
+        CallResult::Success => Ink::Good,
+        CallResult::Failed | CallResult::Timeout => Ink::Bad,
+        _ => Ink::Warning,
+    };
+    let (from, to) = (&record.from, &record.to);
+    if record.kind != CallKind::Call {
+        let answer = answer(record).unwrap_or_else(|| "no final answer".to_owned());
+        return (format!("{} from {from} to {to}: {answer}", record.method), ink);
+    }
+    let outcome = if record.answered.is_some() { answered(record) } else { unanswered(record) };
+    (format!("{from} called {to}: {outcome}"), ink)
+}
+
+fn answered(record: &CallRecord) -> String {
+    let mut text = "answered".to_owned();
+    if let Some(setup) = record.setup_seconds {
+        text.push_str(&format!(" after {}", seconds(setup)));
+    }
+    if let (Some(ringing), Some(delay)) = (record.ringing, record.post_dial_delay_seconds)
+        && record.answered.is_some_and(|answered| ringing < answered)
+    {
+        text.push_str(&format!(" (ringing after {})", seconds(delay)));
+    }
+    let long = record.duration_seconds.map_or_else(String::new, seconds);
+    match (record.end, record.ended_by) {
+        (None, _) => format!("{text}, not over {long} later, when the capture ends"),
+        (_, Some(EndedBy::Network)) => format!("{text}, silent and given up after {long}"),
+        (_, Some(EndedBy::Caller)) => format!("{text}, {long} long, {} (the caller) hung up", record.from),
+        (_, Some(EndedBy::Callee)) => {
+            format!("{text}, {long} long, {} (the called party) hung up", record.to)
+        }
+        (_, None) => format!("{text}, {long} long"),
+    }
+}
+
+fn unanswered(record: &CallRecord) -> String {
+    let after = record.end.map(|end| format!(" after {}", seconds(end.since(record.start).as_secs_f64())));
+    let after = after.unwrap_or_default();
+    let answer = answer(record);
+    let with = answer.as_ref().map(|answer| format!(" with {answer}")).unwrap_or_default();
+    match record.result {
+        CallResult::Cancelled => {
+            let rang = if record.ringing.is_some() { ", while it rang" } else { "" };
+            format!("cancelled{after}{rang}")
+        }
+        CallResult::Busy => format!("declined{with}{after}"),
+        CallResult::Redirected => format!("redirected{with}{after}"),
+        CallResult::Timeout if answer.is_none() => format!("no final answer{after}"),
+        CallResult::Timeout => format!("timed out{with}{after}"),
+        CallResult::Failed => format!("failed{with}{after}"),
+        _ => "not answered when the capture ends".to_owned(),
+    }
+}
+
+/// `486 Busy Here`.
+fn answer(record: &CallRecord) -> Option<String> {
+    let reason = record.reason.as_deref().unwrap_or_default();
+    record.status_code.map(|code| format!("{code} {reason}").trim_end().to_owned())
+}
+
+/// When, how many messages over what, by which user agents.
+fn facts(record: &CallRecord) -> String {
+    let mut facts = vec![
+        record.start.rfc3339().replace('T', " ").replace('Z', " UTC"),
+        format!("{} over {}", stream::count(record.messages, "message"), record.transports.join(", ")),
+    ];
+    let counted = [
+        (record.retransmissions, "sent again"),
+        (record.duplicates, "captured again"),
+        (u64::from(record.reinvites), "re-INVITE"),
+        (u64::from(record.updates), "UPDATE"),
+    ];
+    facts.extend(
+        counted.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")),
+    );
+    if record.forks > 1 {
+        facts.push(format!("forked to {}", record.forks));
+    }
+    if !record.user_agents.is_empty() {
+        let more = if record.user_agents.len() > MAX_AGENTS { ", ..." } else { "" };
+        let agents: Vec<&str> = record.user_agents.iter().take(MAX_AGENTS).map(String::as_str).collect();
+        facts.push(format!("by {}{more}", agents.join(", ")));
+    }
+    facts.join("; ")
+}
+
+/// `11:49:02.133`, UTC.
+pub(super) fn time_of_day(time: Timestamp) -> String {
+    let seconds = time.seconds() % 86_400;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, time.subsec_nanos() / 1_000_000)
+}
+
+/// `12 ms`, `3.2 s`, `2 min 5 s`.
+pub(super) fn seconds(seconds: f64) -> String {
+    if seconds < 0.95 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 119.95 {
+        format!("{seconds:.1} s")
+    } else {
+        let whole = seconds.round() as u64;
+        format!("{} min {} s", whole / 60, whole % 60)
+    }
+}

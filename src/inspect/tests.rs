@@ -1,0 +1,657 @@
+//! Calls as a tap sees them, against drawings made by hand.
+
+use std::time::Duration;
+
+use super::*;
+use crate::call::{Delivery, Limits, Tracker};
+use crate::capture::{LinkType, Packet, PacketBatch};
+use crate::flow::{Address, Endpoint};
+use crate::media::Datagram;
+use crate::pipeline::{Bytes, FragmentFrames, Place, View as Batch};
+use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
+use crate::time::{Timestamp, grid};
+
+/// 2014-05-05 11:49:02.133 UTC.
+const START: u64 = 1_399_290_542_133;
+
+#[derive(Clone)]
+enum Step {
+    Sip(Endpoint, Endpoint, SipTransport, String),
+    Rtp(Endpoint, Endpoint, u16),
+}
+
+/// What is captured, each step at its millisecond from the start.
+#[derive(Clone, Default)]
+struct Scene {
+    steps: Vec<(u64, Step)>,
+}
+
+fn host(last: u8) -> Endpoint {
+    port(last, 5060)
+}
+
+fn port(last: u8, port: u16) -> Endpoint {
+    Endpoint::new(Address::v4([10, 0, 0, last]), port)
+}
+
+/// A message of Call-ID `id`: `INVITE auth sdp 10.0.0.1, 1 INVITE` or `200 OK, 1 INVITE`; `BYE back` when the called
+/// party sends it.
+fn message(id: &str, what: &str) -> String {
+    let (what, cseq) = what.split_once(", ").unwrap();
+    let (line, media) = what.split_once(" sdp").map_or((what, None), |(line, media)| (line, Some(media)));
+    let is_request = !line.as_bytes()[0].is_ascii_digit();
+    let (line, credentials) = line.strip_suffix(" auth").map_or((line, false), |line| (line, true));
+    let (line, is_back) = line.strip_suffix(" back").map_or((line, false), |line| (line, true));
+    let start =
+        if is_request { format!("{line} sip:bob@example.net SIP/2.0") } else { format!("SIP/2.0 {line}") };
+    let (from_tag, to_tag) = if is_back { ("b", ";tag=a") } else { ("a", ";tag=b") };
+    let to_tag = if line == "INVITE" { "" } else { to_tag };
+    let branch = cseq.replace(' ', "");
+    let mut text = format!(
+        "{start}\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK{branch}\r\nFrom: <sip:alice@example.org>;tag={from_tag}\r\n\
+         To: <sip:bob@example.net>{to_tag}\r\nCall-ID: {id}\r\nCSeq: {cseq}\r\n"
+    );
+    if credentials {
+        text.push_str("Proxy-Authorization: Digest username=\"alice\"\r\n");
+    }
+    let body = media.map_or_else(String::new, |media| {
+        let address = media.trim();
+        format!("v=0\r\nc=IN IP4 {address}\r\nm=audio 6000 RTP/AVP 8\r\n")
+    });
+    if media.is_some() {
+        text.push_str("Content-Type: application/sdp\r\n");
+    }
+    text + &format!("Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+impl Scene {
+    fn sip(&mut self, at: u64, from: Endpoint, to: Endpoint, what: &str) -> &mut Self {
+        self.raw(at, from, to, &message("one@example.org", what))
+    }
+
+    fn raw(&mut self, at: u64, from: Endpoint, to: Endpoint, text: &str) -> &mut Self {
+        self.steps.push((at, Step::Sip(from, to, SipTransport::Udp, text.to_owned())));
+        self
+    }
+
+    fn over(&mut self, transport: SipTransport) -> &mut Self {
+        for (_, step) in &mut self.steps {
+            if let Step::Sip(_, _, carried, _) = step {
+                *carried = transport;
+            }
+        }
+        self
+    }
+
+    fn rtp(&mut self, at: u64, from: Endpoint, to: Endpoint, packets: u16) -> &mut Self {
+        self.steps.extend((0..packets).map(|n| (at + u64::from(n) * 20, Step::Rtp(from, to, n))));
+        self
+    }
+
+    fn play(&self, listener: &mut (dyn Listener + Send)) {
+        let media = crate::media::Limits {
+            max_flows: 100,
+            max_unclaimed: 100,
+            unclaimed_timeout: Duration::from_secs(10),
+            backlog_bytes: 0,
+        };
+        let limits = Limits { max_dialogs: 100, idle_timeout: Duration::from_secs(3600), media };
+        let mut tracker = Tracker::new(limits, settings(), listener.wants());
+        let mut steps = self.steps.clone();
+        steps.sort_by_key(|(at, _)| *at);
+        let mut now = Timestamp(START * 1_000_000);
+        for (at, step) in &steps {
+            let time = Timestamp((START + at) * 1_000_000);
+            while now < time {
+                now = now.after(Duration::from_millis(100)).min(time);
+                tracker.tick(grid(now), listener);
+            }
+            match step {
+                Step::Sip(from, to, transport, text) => {
+                    tell(&mut tracker, time, (*from, *to), *transport, text, listener);
+                }
+                Step::Rtp(from, to, number) => stream(&mut tracker, time, (*from, *to), *number, listener),
+            }
+        }
+        tracker.finish(now, listener);
+    }
+
+    fn ladder(&self, screen: Screen) -> String {
+        self.view("one@example.org", View::Ladder, screen).unwrap()
+    }
+
+    fn view(&self, wanted: &str, view: View, screen: Screen) -> Result<String> {
+        let mut out = Vec::new();
+        call(Wanted::new(wanted), view, &screen, &mut out, |listener| {
+            self.play(listener);
+            Ok(())
+        })?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn table(&self, form: Form, all: bool, screen: Screen) -> String {
+        let mut out = Vec::new();
+        calls(form, all, &screen, &mut out, |listener| {
+            self.play(listener);
+            Ok(())
+        })
+        .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
+
+fn tell(
+    tracker: &mut Tracker,
+    timestamp: Timestamp,
+    (source, destination): (Endpoint, Endpoint),
+    transport: SipTransport,
+    text: &str,
+    listener: &mut dyn Listener,
+) {
+    let bytes = text.as_bytes();
+    let head = Head::parse(bytes, true).unwrap();
+    let mut messages = Messages::default();
+    sdp::parse(bytes, &head, &mut messages.media);
+    let message = Message {
+        sequence: 1,
+        timestamp,
+        source,
+        destination,
+        transport,
+        bytes: Bytes { place: Place::Packets, start: 0, length: bytes.len() as u32 },
+        head,
+        media: (0, messages.media.len() as u32),
+        carriage: Carriage::Frame(0),
+    };
+    let fragments = FragmentFrames::default();
+    let view =
+        Batch { batch: PacketBatch { arena: bytes, packets: &[] }, datagrams: &[], fragments: &fragments };
+    let hash = tracker.hash(head.call_id.of(bytes));
+    tracker.message(hash, &Delivery { message: &message, bytes, messages: &messages, view: &view }, listener);
+}
+
+fn stream(
+    tracker: &mut Tracker,
+    timestamp: Timestamp,
+    (source, destination): (Endpoint, Endpoint),
+    number: u16,
+    listener: &mut dyn Listener,
+) {
+    let mut payload = vec![0x80, 8];
+    payload.extend(number.to_be_bytes());
+    payload.extend((u32::from(number) * 160).to_be_bytes());
+    payload.extend(source.address.v4_bytes().unwrap());
+    payload.extend([0xd5; 160]);
+    let packet =
+        Packet { timestamp, captured: payload.len() as u32, link: LinkType::RAW, ..Packet::default() };
+    let fragments = FragmentFrames::default();
+    let batch = PacketBatch { arena: &payload, packets: &[packet] };
+    let view = Batch { batch, datagrams: &[], fragments: &fragments };
+    let datagram = Datagram { timestamp, source, destination, payload: &payload, whole: true };
+    let media = crate::call::MediaPacket { datagram, packet: 0, reassembled: None };
+    let hash = tracker.flow_hash(media.datagram.source, media.datagram.destination);
+    tracker.media(hash, &media, &view, listener);
+}
+
+const fn screen(width: usize) -> Screen {
+    Screen { width, terminal: false, unicode: true, color: false }
+}
+
+const fn ascii(width: usize) -> Screen {
+    Screen { width, terminal: false, unicode: false, color: false }
+}
+
+/// Draws without the lines above the ladder; begins with a line end, so that drawings below may begin with spaces.
+fn drawn(scene: &Scene, screen: Screen) -> String {
+    let whole = scene.ladder(screen);
+    format!("\n{}", whole.split_once("\n\n").unwrap().1)
+}
+
+/// The lines above the ladder.
+fn told(scene: &Scene) -> Vec<String> {
+    let whole = scene.ladder(screen(100));
+    whole.split_once("\n\n").unwrap().0.lines().map(str::to_owned).collect()
+}
+
+fn plain() -> Scene {
+    let (alice, bob) = (host(1), host(2));
+    let mut scene = Scene::default();
+    scene
+        .sip(0, alice, bob, "INVITE sdp 10.0.0.1, 1 INVITE")
+        .sip(2, bob, alice, "100 Trying, 1 INVITE")
+        .sip(104, bob, alice, "180 Ringing, 1 INVITE")
+        .sip(3104, bob, alice, "200 OK sdp 10.0.0.2, 1 INVITE")
+        .sip(3110, alice, bob, "ACK, 1 ACK")
+        .rtp(3120, port(1, 6000), port(2, 6000), 100)
+        .rtp(3125, port(2, 6000), port(1, 6000), 99)
+        .sip(5200, bob, alice, "BYE back, 1 BYE")
+        .sip(5201, alice, bob, "200 OK back, 1 BYE");
+    scene
+}
+
+#[test]
+fn a_plain_call() {
+    let expected = "\
+alice called bob: answered after 3.1 s (ringing after 104 ms), 2.1 s long, bob (the called party) hung up
+Call-ID one@example.org
+2014-05-05 11:49:02.133000 UTC; 7 messages over udp
+
+        10.0.0.1:5060                                     10.0.0.2:5060
+11:49:02.133  │─────────────── INVITE (SDP PCMA) ──────────────►│  1 INVITE
+      +0.002  │◄────────────────── 100 Trying ──────────────────│  1 INVITE
+      +0.102  │◄───────────────── 180 Ringing ──────────────────│  1 INVITE
+      +3.000  │◄────────────── 200 OK (SDP PCMA) ───────────────│  1 INVITE
+      +0.006  │────────────────────── ACK ─────────────────────►│  1 ACK
+      +0.010  │══ RTP PCMA 100 packets, lost 0, jitter 0.0 ms ═►│
+      +0.015  │◄══ RTP PCMA 99 packets, lost 0, jitter 0.0 ms ══│
+      +2.090  │◄───────────────────── BYE ──────────────────────│  1 BYE
+      +0.001  │──────────────────── 200 OK ────────────────────►│  1 BYE
+
+RTP streams
+  10.0.0.1:6000 → 10.0.0.2:6000  PCMA  100 packets in 2.0 s, lost 0, jitter 0.0 ms (at most 0.0), SSRC 0x0a000001
+  10.0.0.2:6000 → 10.0.0.1:6000  PCMA  99 packets in 2.0 s, lost 0, jitter 0.0 ms (at most 0.0), SSRC 0x0a000002
+";
+    assert_eq!(plain().ladder(screen(120)), expected);
+}
+
+fn proxied() -> Scene {
+    let (alice, proxy, bob) = (host(1), host(9), host(2));
+    let mut scene = Scene::default();
+    scene
+        .sip(0, alice, proxy, "INVITE sdp 10.0.0.1, 1 INVITE")
+        .sip(1, proxy, alice, "100 Giving a try, 1 INVITE")
+        .sip(2, proxy, bob, "INVITE sdp 10.0.0.1, 1 INVITE")
+        .sip(502, proxy, bob, "INVITE sdp 10.0.0.1, 1 INVITE")
+        .sip(600, bob, proxy, "200 OK sdp 10.0.0.2, 1 INVITE")
+        .sip(601, proxy, alice, "200 OK sdp 10.0.0.2, 1 INVITE")
+        .sip(610, alice, bob, "ACK, 1 ACK")
+        .sip(611, alice, bob, "ACK, 1 ACK")
+        .rtp(620, port(1, 6000), port(2, 6000), 50)
+        .sip(5200, alice, bob, "BYE, 2 BYE")
+        .sip(5201, bob, alice, "200 OK, 2 BYE");
+    scene
+}
+
+#[test]
+fn a_proxy_between_them() {
+    let expected = "
+        10.0.0.1:5060            10.0.0.9:5060            10.0.0.2:5060
+11:49:02.133  │── INVITE (SDP PCMA) ──►│                        │  1 INVITE
+      +0.001  │◄── 100 Giving a try ───│                        │  1 INVITE
+      +0.001  │                        │── INVITE (SDP PCMA) ──►│  1 INVITE
+      +0.500  │                        │── INVITE (SDP PCMA) ──►│  1 INVITE ↻
+      +0.098  │                        │◄── 200 OK (SDP PCMA) ──│  1 INVITE
+      +0.001  │◄── 200 OK (SDP PCMA) ──│                        │  1 INVITE
+      +0.009  │────────────────────── ACK ─────────────────────►│  1 ACK
+      +0.001  │────────────────────── ACK ─────────────────────►│  1 ACK ≡
+      +0.009  │══ RTP PCMA 50 packets, lost 0, jitter 0.0 ms ══►│
+      +4.589  │────────────────────── BYE ─────────────────────►│  2 BYE
+      +0.001  │◄──────────────────── 200 OK ────────────────────│  2 BYE
+
+↻ sent again   ≡ captured again
+";
+    let drawing = drawn(&proxied(), screen(100));
+    assert_eq!(drawing.split_once("\nRTP streams").unwrap().0, expected);
+    let lines = told(&proxied());
+    assert!(lines.contains(&"▸ RTP one way only: from 10.0.0.1 to 10.0.0.2".to_owned()), "{lines:?}");
+    assert!(lines[2].ends_with("9 messages over udp; 1 sent again; 1 captured again"), "{lines:?}");
+}
+
+#[test]
+fn a_narrow_terminal_without_utf8() {
+    let expected = "
+              A   B   C
+11:49:02.133  |-->|   |  INVITE (SDP PCMA)   1 INVITE
+      +0.001  |<--|   |  100 Giving a try    1 INVITE
+      +0.001  |   |-->|  INVITE (SDP PCMA)   1 INVITE
+      +0.500  |   |-->|  INVITE (SDP PCMA)   1 INVITE (again)
+      +0.098  |   |<--|  200 OK (SDP PCMA)   1 INVITE
+      +0.001  |<--|   |  200 OK (SDP PCMA)   1 INVITE
+      +0.009  |------>|  ACK                 1 ACK
+      +0.001  |------>|  ACK                 1 ACK (twice)
+      +0.009  |======>|  RTP PCMA
+      +4.589  |------>|  BYE                 2 BYE
+      +0.001  |<------|  200 OK              2 BYE
+
+  A  10.0.0.1:5060
+  B  10.0.0.9:5060
+  C  10.0.0.2:5060
+";
+    let drawing = drawn(&proxied(), ascii(61));
+    assert_eq!(drawing.split_once("\nRTP streams").unwrap().0, expected);
+    assert!(proxied().ladder(ascii(61)).is_ascii());
+}
+
+/// A call that needs credentials and then fails, over TCP.
+fn refused() -> Scene {
+    let (alice, proxy) = (port(1, 40001), host(9));
+    let mut scene = Scene::default();
+    scene
+        .sip(0, alice, proxy, "INVITE sdp 10.0.0.1, 1 INVITE")
+        .sip(1, proxy, alice, "407 Proxy Authentication Required, 1 INVITE")
+        .sip(2, alice, proxy, "ACK, 1 ACK")
+        .sip(3, alice, proxy, "INVITE auth sdp 10.0.0.1, 2 INVITE")
+        .sip(2003, proxy, alice, "503 Service Unavailable, 2 INVITE")
+        .sip(2005, alice, proxy, "ACK, 2 ACK")
+        .over(SipTransport::Tcp);
+    scene
+}
+
+#[test]
+fn a_refused_call() {
+    let expected = "\
+alice called bob: failed with 503 Service Unavailable after 2.0 s
+Call-ID one@example.org
+2014-05-05 11:49:02.133000 UTC; 6 messages over tcp
+▸ 407 answered with credentials
+▸ rejected with 503 by 10.0.0.9
+
+       10.0.0.1:40001                     10.0.0.9:5060
+11:49:02.133  │─────── INVITE (SDP PCMA) ──────►│  1 INVITE tcp
+      +0.001  │◄─ 407 Proxy Authentication R… ──│  1 INVITE tcp
+      +0.001  │────────────── ACK ─────────────►│  1 ACK tcp
+      +0.001  │─────── INVITE (SDP PCMA) ──────►│  2 INVITE tcp
+      +2.000  │◄─── 503 Service Unavailable ────│  2 INVITE tcp
+      +0.002  │────────────── ACK ─────────────►│  2 ACK tcp
+";
+    assert_eq!(refused().ladder(screen(63)), expected);
+}
+
+#[test]
+fn ten_parties() {
+    let mut scene = Scene::default();
+    for n in 1..10 {
+        scene.sip(u64::from(n) * 10, host(n), host(n + 1), "INVITE sdp 10.0.0.1, 1 INVITE");
+    }
+    scene.sip(200, host(10), host(1), "486 Busy Here, 1 INVITE");
+    let narrow = "
+              A   B   C   D   E   F   G   H   I   J
+11:49:02.143  │──►│   │   │   │   │   │   │   │   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │──►│   │   │   │   │   │   │   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │   │──►│   │   │   │   │   │   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │   │   │──►│   │   │   │   │   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │   │   │   │──►│   │   │   │   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │   │   │   │   │──►│   │   │   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │   │   │   │   │   │──►│   │   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │   │   │   │   │   │   │──►│   │  INVITE (SDP PCMA)  1 INVITE
+      +0.010  │   │   │   │   │   │   │   │   │──►│  INVITE (SDP PCMA)  1 INVITE
+      +0.110  │◄──────────────────────────────────│  486 Busy Here      1 INVITE
+
+  A  10.0.0.1:5060
+";
+    assert!(drawn(&scene, screen(82)).starts_with(narrow), "{}", drawn(&scene, screen(82)));
+    let wide = drawn(&scene, screen(260));
+    assert_eq!(wide.matches("10.0.0.").count(), 10, "one name over each column, and no legend:\n{wide}");
+    assert!(wide.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 260));
+}
+
+#[test]
+fn a_flood_of_parties_shares_the_last_column() {
+    let mut scene = Scene::default();
+    for n in 1..=200 {
+        scene.sip(u64::from(n), host(n), host(250), "INVITE, 1 INVITE");
+    }
+    let drawing = drawn(&scene, screen(120));
+    assert!(drawing.contains("  Z  others\n") && !drawing.contains("  ?  "));
+    assert_eq!(drawing.lines().filter(|line| line.contains("INVITE")).count(), 200);
+}
+
+#[test]
+fn ports_of_one_host_are_told_apart() {
+    let at = |port| Endpoint::new(Address::v4([127, 0, 0, 1]), port);
+    let mut scene = Scene::default();
+    scene
+        .sip(0, at(5060), at(5080), "INVITE, 1 INVITE")
+        .sip(10, at(5080), at(5060), "180 Ringing, 1 INVITE")
+        .sip(20, at(5060), at(5060), "CANCEL, 1 CANCEL");
+    let expected = "
+       127.0.0.1:5060    127.0.0.1:5080
+11:49:02.133  │──── INVITE ────►│  1 INVITE
+      +0.010  │◄─ 180 Ringing ──│  1 INVITE
+      +0.010  ●                 │  CANCEL  1 CANCEL
+";
+    assert_eq!(drawn(&scene, screen(80)), expected);
+}
+
+#[test]
+fn media_of_a_host_that_calls_itself_belongs_to_who_announced_it() {
+    let at = |port| Endpoint::new(Address::v4([127, 0, 0, 1]), port);
+    let mut scene = Scene::default();
+    let answer =
+        message("one@example.org", "200 OK sdp 127.0.0.1, 1 INVITE").replace("audio 6000", "audio 7000");
+    scene
+        .sip(0, at(5060), at(5080), "INVITE sdp 127.0.0.1, 1 INVITE")
+        .raw(10, at(5080), at(5060), &answer)
+        .sip(20, at(5060), at(5080), "ACK, 1 ACK")
+        .rtp(30, at(6000), at(7000), 3)
+        .rtp(31, at(7000), at(6000), 3);
+    let drawing = drawn(&scene, screen(120));
+    assert!(
+        drawing.starts_with("\n       127.0.0.1:5060") && !drawing.lines().nth(1).unwrap().contains("6000")
+    );
+    assert_eq!(drawing.matches("═►│\n").count(), 1, "{drawing}");
+    assert_eq!(drawing.matches("│◄═").count(), 1, "{drawing}");
+    assert!(!told(&scene).iter().any(|line| line.contains("one way")));
+}
+
+#[test]
+fn how_it_ended_is_one_sentence() {
+    let (alice, bob) = (host(1), host(2));
+    let begun = || {
+        let mut scene = Scene::default();
+        scene.sip(0, alice, bob, "INVITE, 1 INVITE").sip(500, bob, alice, "180 Ringing, 1 INVITE");
+        scene
+    };
+    let mut cancelled = begun();
+    cancelled.sip(4000, alice, bob, "CANCEL, 1 CANCEL").sip(4001, bob, alice, "200 OK, 1 CANCEL").sip(
+        4002,
+        bob,
+        alice,
+        "487 Request Terminated, 1 INVITE",
+    );
+    assert_eq!(told(&cancelled)[0], "alice called bob: cancelled after 4.0 s, while it rang");
+    let mut busy = begun();
+    busy.sip(4000, bob, alice, "486 Busy Here, 1 INVITE");
+    assert_eq!(told(&busy)[0], "alice called bob: declined with 486 Busy Here after 4.0 s");
+    assert_eq!(told(&begun())[0], "alice called bob: not answered when the capture ends");
+    let mut open = begun();
+    open.sip(1000, bob, alice, "200 OK, 1 INVITE").sip(3500, alice, bob, "INFO, 2 INFO");
+    let told = told(&open);
+    assert_eq!(
+        told[0],
+        "alice called bob: answered after 1.0 s (ringing after 500 ms), not over 2.5 s later, when the capture ends"
+    );
+    assert!(told.contains(&"▸ the answer was never acknowledged (no ACK)".to_owned()));
+}
+
+#[test]
+fn early_media_and_silence_are_found() {
+    let (alice, bob) = (host(1), host(2));
+    let mut early = Scene::default();
+    early
+        .sip(0, alice, bob, "INVITE sdp 10.0.0.1, 1 INVITE")
+        .sip(100, bob, alice, "183 Session Progress sdp 10.0.0.2, 1 INVITE")
+        .rtp(200, port(2, 6000), port(1, 6000), 20)
+        .rtp(2300, port(1, 6000), port(2, 6000), 20)
+        .sip(2200, bob, alice, "200 OK sdp 10.0.0.2, 1 INVITE")
+        .sip(2210, alice, bob, "ACK, 1 ACK");
+    assert!(told(&early).contains(&"▸ RTP 2.0 s before the answer".to_owned()), "{:?}", told(&early));
+    let mut silent = Scene::default();
+    for at in [0, 500, 1500, 3500, 7500, 15500, 31500] {
+        silent.sip(at, alice, bob, "INVITE, 1 INVITE");
+    }
+    silent.raw(80_000, alice, bob, &message("other", "OPTIONS, 1 OPTIONS"));
+    let told = told(&silent);
+
+    assert_eq!(told[0], "alice called bob: no final answer after 32.0 s", "64*T1, RFC 3261 17.1.1.2");
+    assert!(told.contains(&"▸ no answer at all for 32.0 s".to_owned()), "{told:?}");
+}
+
+#[test]
+fn the_messages_in_full() {
+    let (alice, bob) = (host(1), host(2));
+    let mut scene = Scene::default();
+    let odd = message("one@example.org", "INVITE, 1 INVITE").replace("Length: 0", "Length: 3") + "a\x1b\r";
+    scene.raw(0, alice, bob, &odd).sip(1, bob, alice, "486 Busy Here, 1 INVITE");
+    scene.sip(2, bob, alice, "486 Busy Here, 1 INVITE");
+    let expected = "\
+2014-05-05 11:49:02.133000  10.0.0.1:5060 -> 10.0.0.2:5060  udp  INVITE
+INVITE sip:bob@example.net SIP/2.0
+Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1INVITE
+From: <sip:alice@example.org>;tag=a
+To: <sip:bob@example.net>
+Call-ID: one@example.org
+CSeq: 1 INVITE
+Content-Length: 3
+
+a\\u{1b}
+
+2014-05-05 11:49:02.134000  10.0.0.2:5060 -> 10.0.0.1:5060  udp  486 Busy Here
+SIP/2.0 486 Busy Here
+";
+    let text = scene.view("one@example.org", View::Text, screen(20)).unwrap();
+    assert!(text.starts_with(expected), "{text}");
+    assert!(
+        text.contains(
+            "11:49:02.135000  10.0.0.2:5060 -> 10.0.0.1:5060  udp  486 Busy Here  captured again\n"
+        )
+    );
+}
+
+#[test]
+fn what_comes_from_the_wire_does_not_act() {
+    let (alice, bob) = (host(1), host(2));
+    let mut scene = Scene::default();
+    let evil = "x\u{1b}]0;owned\u{7}\u{202e}y@h";
+    let text = |what: &str| {
+        message(evil, what)
+            .replace("alice", "al\u{9b}31mice")
+            .replace("Busy", "\u{1b}[2J")
+            .replace("OPTIONS", "O\u{7}")
+    };
+    scene.raw(0, alice, bob, &text("INVITE, 1 INVITE")).raw(9, bob, alice, &text("486 Busy Here, 1 INVITE"));
+    let colored = Screen { color: true, ..screen(100) };
+    let acts = |text: &str| text.chars().any(|c| c != '\n' && crate::config::is_unsafe(c));
+    for view in [View::Ladder, View::Text] {
+        let shown = scene.view("x\\u{1b}]0", view, screen(100)).unwrap();
+        assert!(!acts(&shown), "{shown:?}");
+        assert!(shown.contains("\\u{1b}[2J"));
+    }
+    assert!(!acts(&scene.table(Form::Table, true, screen(100))));
+    assert!(!acts(&scene.table(Form::Json, true, colored)));
+    assert!(!acts(&format!("{:#}", scene.view("\u{1b}]0;owned", View::Text, colored).unwrap_err())));
+}
+
+#[test]
+fn colours_say_how_it_went() {
+    let colored = Screen { color: true, ..screen(100) };
+    let shown = refused().ladder(colored);
+    assert!(shown.starts_with("\x1b[31malice called bob: failed"));
+    assert!(shown.contains("\x1b[33m◄─ 407 "));
+    let uncolored: String = regex::Regex::new("\x1b\\[[0-9]*m").unwrap().replace_all(&shown, "").into_owned();
+    assert_eq!(uncolored, refused().ladder(screen(100)));
+    assert!(plain().ladder(colored).starts_with("\x1b[32malice"));
+}
+
+/// Three calls and an OPTIONS dialog.
+fn several() -> Scene {
+    let mut scene = refused();
+    let (alice, bob) = (host(1), host(2));
+    let long = "another-call-with-quite-a-long-name-0123456789@example.org";
+    scene
+        .raw(5000, alice, bob, &message(long, "INVITE, 1 INVITE"))
+        .raw(5020, bob, alice, &message(long, "486 Busy Here, 1 INVITE"))
+        .raw(6000, alice, bob, &message("two@example.org", "INVITE, 1 INVITE"))
+        .raw(7000, alice, bob, &message("three", "OPTIONS, 1 OPTIONS"));
+    scene
+}
+
+#[test]
+fn the_table_of_calls() {
+    let expected = "\
+#  start (UTC)              from → to    result      PDD  setup  duration  messages  RTP  Call-ID
+1  2014-05-05 11:49:02.133  alice → bob  failed 503                               6    0  one@example.org
+2  2014-05-05 11:49:07.133  alice → bob  busy 486                                 2    0  another-call-with-quite-a-long-name-0123456789@example.org
+3  2014-05-05 11:49:08.133  alice → bob  open                                     1    0  two@example.org
+not shown without --all: 1 OPTIONS dialog
+";
+    assert_eq!(several().table(Form::Table, false, screen(100)), expected, "a pipe gets whole Call-IDs");
+    let narrow = several().table(Form::Table, false, Screen { terminal: true, ..screen(110) });
+    assert!(narrow.contains("another-ca…ample.org\n"), "{narrow}");
+    assert!(narrow.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 110));
+    let cut = several().view("another-ca…ample.org", View::Ladder, screen(100)).unwrap();
+    assert!(cut.contains("another-call-with-quite-a-long-name-0123456789@example.org"));
+    let all = several().table(Form::Table, true, ascii(100));
+    assert!(all.contains("OPTIONS open") && !all.contains("--all") && all.is_ascii(), "{all}");
+    assert_eq!(Scene::default().table(Form::Table, false, screen(100)), "no calls\n");
+    let answered = plain().table(Form::Table, false, screen(100));
+    assert!(
+        answered.contains("success 200  0.1 s  3.1 s     2.1 s         7  199  one@example.org"),
+        "{answered}"
+    );
+}
+
+#[test]
+fn records_as_lines_of_json() {
+    let lines = several().table(Form::Json, false, screen(100));
+    let records: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut call_ids: Vec<_> = records.iter().map(|record| record["call_id"].as_str().unwrap()).collect();
+    call_ids.sort_unstable();
+    assert_eq!(call_ids.len(), 3);
+    assert_eq!(call_ids[1..], ["one@example.org", "two@example.org"]);
+    assert_eq!(several().table(Form::Json, true, screen(100)).lines().count(), 4);
+}
+
+#[test]
+fn a_call_id_that_does_not_occur() {
+    let scene = several();
+    let refusal = |wanted: &str| format!("{:#}", scene.view(wanted, View::Ladder, screen(100)).unwrap_err());
+    assert_eq!(refusal("nine"), "no call nine; inspect calls -r FILE lists them");
+    assert_eq!(
+        refusal("wo@example"),
+        "no call wo@example; inspect calls -r FILE lists them; these come close:\n  two@example.org"
+    );
+    assert_eq!(refusal("t"), "several Call-IDs begin like t; which one?\n  two@example.org\n  three");
+    let whole = scene.view("two", View::Ladder, screen(100)).unwrap();
+    assert!(whole.contains("Call-ID two@example.org"));
+}
+
+#[test]
+fn a_whole_call_id_beats_those_that_begin_with_it() {
+    let mut scene = Scene::default();
+    for (at, id) in [(0, "id-1"), (10, "id"), (20, "id-2")] {
+        scene.raw(at, host(1), host(2), &message(id, "INVITE, 1 INVITE"));
+    }
+    let shown = scene.view("id", View::Ladder, screen(100)).unwrap();
+    assert!(shown.contains("Call-ID id\n") && shown.matches("Call-ID").count() == 1, "{shown}");
+}
+
+#[test]
+fn calls_that_share_a_call_id_are_shown_one_after_the_other() {
+    let mut scene = refused();
+    let second = message("one@example.org", "INVITE, 1 INVITE").replace("tag=a", "tag=z");
+    let second = second.replace("z9hG4bK", "z9hG4bKnext");
+    scene.raw(90_000, host(1), host(2), &second);
+    let shown = scene.ladder(screen(100));
+    assert!(shown.starts_with("1 of 2 with this Call-ID\n"), "{shown}");
+    assert!(shown.contains("\n2 of 2 with this Call-ID\n"), "{shown}");
+}
+
+#[test]
+fn a_flood_under_one_call_id_is_bounded_and_said() {
+    let mut scene = Scene::default();
+    for n in 1..=10_010u64 {
+        scene.sip(n, host(1), host(2), &format!("INFO, {n} INFO"));
+    }
+    let shown = scene.ladder(screen(100));
+    assert!(shown.contains("\n10 more messages are not shown\n"));
+    assert_eq!(shown.matches("► ").count() + shown.matches("►│").count(), 10_000);
+    let mut long = Scene::default();
+    let body = "x".repeat(100_000);
+    let text = message("one@example.org", "INVITE, 1 INVITE").replace("Length: 0", "Length: 100000") + &body;
+    long.raw(0, host(1), host(2), &text);
+    let cut = text.len() - (64 << 10);
+    let shown = long.view("one@example.org", View::Text, screen(100)).unwrap();
+    assert!(shown.ends_with(&format!("[{cut} bytes more were not kept]\n")), "{}", &shown[65_000..]);
+}

@@ -1,0 +1,104 @@
+//! Which Call-ID a person means.
+
+use crate::config::Visible;
+
+/// What a Call-ID is to the one that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It is that one.
+    Whole,
+    /// It begins like that one, or has both its ends.
+    Part,
+    /// It holds that one, or is held by it.
+    Near,
+    /// It is another.
+    No,
+}
+
+/// The Call-ID that was asked for: whole, its beginning, or with the middle left out as the table of calls prints it.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    text: String,
+    lower: String,
+    ends: Option<(String, String)>,
+}
+
+/// A shorter piece is in nearly every Call-ID by chance.
+const NEAR: usize = 4;
+
+impl Wanted {
+    /// Reads a Call-ID as the user writes it; what a terminal would act upon may be given as it is or as it is shown.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let text = shown(text.trim().as_bytes());
+        let ends = text.split_once('…').or_else(|| text.split_once("..."));
+        let ends = ends.map(|(front, back)| (front.to_owned(), back.to_owned()));
+        Self {
+            lower: text.to_ascii_lowercase(),
+            ends: ends.filter(|(front, back)| !front.is_empty() || !back.is_empty()),
+            text,
+        }
+    }
+
+    /// The Call-ID as it was asked for, fit for a terminal.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Compares with a Call-ID in the form of [`shown`].
+    pub(super) fn fit(&self, call_id: &str) -> Fit {
+        if call_id == self.text {
+            return Fit::Whole;
+        }
+        let has_ends = self.ends.as_ref().is_some_and(|(front, back)| {
+            call_id.len() >= front.len() + back.len() && call_id.starts_with(front) && call_id.ends_with(back)
+        });
+        if has_ends || (!self.text.is_empty() && call_id.starts_with(&self.text)) {
+            return Fit::Part;
+        }
+        let lower = call_id.to_ascii_lowercase();
+        let holds = |long: &str, short: &str| short.len() >= NEAR && long.contains(short);
+        if holds(&lower, &self.lower) || holds(&self.lower, &lower) { Fit::Near } else { Fit::No }
+    }
+}
+
+/// A Call-ID as it is shown, compared and suggested.
+pub(super) fn shown(call_id: &[u8]) -> String {
+    Visible(&String::from_utf8_lossy(call_id)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_both_ends_and_the_whole_are_understood() {
+        let rows: &[(&str, &str, Fit)] = &[
+            ("a84b4c76e66710@pc33", "a84b4c76e66710@pc33", Fit::Whole),
+            (" a84b4c76e66710@pc33\n", "a84b4c76e66710@pc33", Fit::Whole),
+            ("a84b", "a84b4c76e66710@pc33", Fit::Part),
+            ("a84…pc33", "a84b4c76e66710@pc33", Fit::Part),
+            ("a84...pc33", "a84b4c76e66710@pc33", Fit::Part),
+            ("a84...pc34", "a84b4c76e66710@pc33", Fit::No),
+            ("pc33", "a84b4c76e66710@pc33", Fit::Near),
+            ("A84B", "a84b4c76e66710@pc33", Fit::Near),
+            ("c33", "a84b4c76e66710@pc33", Fit::No),
+            ("Call-ID: a84b4c76", "a84b4c76", Fit::Near),
+            ("", "a84b4c76e66710@pc33", Fit::No),
+            ("...", "a84b4c76e66710@pc33", Fit::No),
+            ("x...x", "x", Fit::No),
+        ];
+        for (wanted, call_id, expected) in rows {
+            assert_eq!(Wanted::new(wanted).fit(call_id), *expected, "{wanted} and {call_id}");
+        }
+    }
+
+    #[test]
+    fn a_call_id_that_acts_is_asked_for_as_it_is_shown() {
+        let call_id = shown(b"a\x1b[2Jb");
+        assert_eq!(call_id, "a\\u{1b}[2Jb");
+        assert_eq!(Wanted::new("a\\u{1b}[2Jb").fit(&call_id), Fit::Whole);
+        assert_eq!(Wanted::new("a\x1b[2Jb").fit(&call_id), Fit::Whole);
+    }
+}
