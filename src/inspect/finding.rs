@@ -50,9 +50,9 @@ fn challenge(call: &Call) -> Option<String> {
     })
 }
 
-/// Who said no: the first to send the final answer, before proxies passed it on.
+/// Who said no: the first to send the final answer, before proxies passed it on. Challenges are told apart.
 fn rejection(call: &Call) -> Option<String> {
-    let status = call.record.status_code.filter(|status| *status >= 400)?;
+    let status = call.record.status_code.filter(|status| *status >= 400 && !matches!(status, 401 | 407))?;
     let is_no = matches!(call.record.result, CallResult::Failed | CallResult::Busy | CallResult::Timeout);
     let is_it = |message: &&Traced| response(message) == Some(status) && is_of_first(message, call);
     let first = call.trace.messages.iter().find(is_it).filter(|_| is_no)?;
@@ -101,7 +101,8 @@ fn media(call: &Call) -> Vec<String> {
         }
         if !streams.iter().any(|one| streams.iter().any(|other| answers(one, other))) {
             let (source, destination) = (first.source.address, first.destination.address);
-            findings.push(format!("RTP one way only: from {source} to {destination}"));
+            let wish = if is_on_hold(call) { ", as the SDP asks" } else { "" };
+            findings.push(format!("RTP one way only{wish}: from {source} to {destination}"));
         }
     }
     for stream in streams.iter().filter(|stream| stream::loss(stream) >= NAMED_LOSS) {
@@ -113,6 +114,12 @@ fn media(call: &Call) -> Vec<String> {
         ));
     }
     findings
+}
+
+/// Whether some description asked for media in one direction or none.
+fn is_on_hold(call: &Call) -> bool {
+    let mut offers = call.trace.messages.iter().filter_map(|message| message.media.as_deref());
+    offers.any(|offer| ["sendonly", "recvonly", "inactive"].iter().any(|flow| offer.ends_with(flow)))
 }
 
 /// Whether `other` goes to where `one` comes from. Ports count only on one host: many devices send from another

@@ -40,7 +40,7 @@ pub fn settings() -> Settings {
     Settings { registrations: true, others: true, ..Settings::default() }
 }
 
-/// Shows every call of the wanted Call-ID; `run` reads the capture with [`settings`]. True when there was one.
+/// Shows every call of the wanted Call-ID; `run` reads the capture with [`settings`].
 ///
 /// # Errors
 /// When `run` fails or `out` cannot be written to, and when no single Call-ID fits: the message says which come

@@ -88,8 +88,8 @@ fn answered(record: &CallRecord) -> String {
     }
     let long = record.duration_seconds.map_or_else(String::new, seconds);
     match (record.end, record.ended_by) {
-        (None, _) => format!("{text}, not over {long} later, when the capture ends"),
-        (_, Some(EndedBy::Network)) => format!("{text}, silent and given up after {long}"),
+        (None, _) => format!("{text}, still open when the capture ends {long} later"),
+        (_, Some(EndedBy::Network)) => format!("{text}, no BYE seen, given up after {long}"),
         (_, Some(EndedBy::Caller)) => format!("{text}, {long} long, {} (the caller) hung up", record.from),
         (_, Some(EndedBy::Callee)) => {
             format!("{text}, {long} long, {} (the called party) hung up", record.to)
@@ -129,16 +129,14 @@ fn facts(record: &CallRecord) -> String {
         record.start.rfc3339().replace('T', " ").replace('Z', " UTC"),
         format!("{} over {}", stream::count(record.messages, "message"), record.transports.join(", ")),
     ];
-    let counted = [
-        (record.retransmissions, "sent again"),
-        (record.duplicates, "captured again"),
-        (u64::from(record.reinvites), "re-INVITE"),
-        (u64::from(record.updates), "UPDATE"),
-    ];
-    facts.extend(
-        counted.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")),
-    );
-    if record.forks > 1 {
+    let counted = [(record.retransmissions, "sent again"), (record.duplicates, "captured again")];
+    let counted = counted.into_iter().filter(|(number, _)| *number > 0);
+    facts.extend(counted.map(|(number, what)| format!("{number} {what}")));
+    let inside = [(record.reinvites, "re-INVITE"), (record.updates, "UPDATE")];
+    let inside = inside.into_iter().filter(|(number, _)| *number > 0);
+    facts.extend(inside.map(|(number, method)| stream::count(u64::from(number), method)));
+    // A challenge has a To-tag of its own, and is no fork.
+    if record.forks > 1 && !record.authenticated {
         facts.push(format!("forked to {}", record.forks));
     }
     if !record.user_agents.is_empty() {

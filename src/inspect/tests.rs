@@ -459,7 +459,7 @@ fn how_it_ended_is_one_sentence() {
     let told = told(&open);
     assert_eq!(
         told[0],
-        "alice called bob: answered after 1.0 s (ringing after 500 ms), not over 2.5 s later, when the capture ends"
+        "alice called bob: answered after 1.0 s (ringing after 500 ms), still open when the capture ends 2.5 s later"
     );
     assert!(told.contains(&"▸ the answer was never acknowledged (no ACK)".to_owned()));
 }
@@ -476,6 +476,11 @@ fn early_media_and_silence_are_found() {
         .sip(2200, bob, alice, "200 OK sdp 10.0.0.2, 1 INVITE")
         .sip(2210, alice, bob, "ACK, 1 ACK");
     assert!(told(&early).contains(&"▸ RTP 2.0 s before the answer".to_owned()), "{:?}", told(&early));
+    let mut held = early.clone();
+    held.steps.truncate(22);
+    held.raw(2200, bob, alice, &message("one@example.org", "200 OK sdp 10.0.0.2\r\na=sendonly, 1 INVITE"));
+    let expected = "▸ RTP one way only, as the SDP asks: from 10.0.0.2 to 10.0.0.1".to_owned();
+    assert!(told(&held).contains(&expected), "{:?}", told(&held));
     let mut silent = Scene::default();
     for at in [0, 500, 1500, 3500, 7500, 15500, 31500] {
         silent.sip(at, alice, bob, "INVITE, 1 INVITE");

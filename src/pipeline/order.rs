@@ -126,9 +126,9 @@ impl<'a> Merge<'a> {
     fn next(&mut self) -> Option<(usize, usize)> {
         let heads = self.outputs.iter().zip(&self.cursors).enumerate();
         let next = heads.filter_map(|(worker, (messages, &cursor))| {
-            messages.list.get(cursor).map(|message| (message.sequence, worker, cursor))
+            messages.list.get(cursor).map(|message| (message.sequence, message.connection(), worker, cursor))
         });
-        let (_, worker, index) = next.min()?;
+        let (_, _, worker, index) = next.min()?;
         if let Some(cursor) = self.cursors.get_mut(worker) {
             *cursor += 1;
         }

@@ -69,8 +69,7 @@ impl StreamWorker {
         messages.settings = self.settings;
         for work in lane {
             match work.task {
-                Task::Tick => self.reassembler.expire(work.sequence, work.now, messages),
-                Task::Finish => self.reassembler.finish(work.sequence, messages),
+                Task::Tick | Task::Finish => self.tick(work, messages),
                 Task::Datagram(transport) => self.datagram(work, transport, view, messages),
                 Task::Segment(_) => self.segment(work, view, messages),
                 Task::Chunks => self.chunks(work, view, messages),
@@ -78,6 +77,18 @@ impl StreamWorker {
             }
         }
         self.streams.add(&messages.counters);
+    }
+
+    /// What waited for its time. Connections of several workers speak in the order of their numbers, whatever the
+    /// reason that made them speak.
+    fn tick(&mut self, work: &Work, messages: &mut Messages) {
+        let before = messages.list.len();
+        if work.task == Task::Finish {
+            self.reassembler.finish(work.sequence, messages);
+        } else {
+            self.reassembler.expire(work.sequence, work.now, messages);
+        }
+        messages.list.get_mut(before..).unwrap_or_default().sort_by_key(Message::connection);
     }
 
     fn datagram(&mut self, work: &Work, transport: SipTransport, view: &View<'_>, messages: &mut Messages) {

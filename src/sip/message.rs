@@ -63,6 +63,17 @@ pub struct Message {
     pub carriage: Carriage,
 }
 
+impl Message {
+    /// Number of the connection that carried it; 0 for a datagram.
+    #[must_use]
+    pub const fn connection(&self) -> u64 {
+        match self.carriage {
+            Carriage::Stream { connection, .. } => connection,
+            Carriage::Frame(_) | Carriage::Datagram(_) => 0,
+        }
+    }
+}
+
 /// How a message travelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carriage {
