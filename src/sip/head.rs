@@ -297,6 +297,9 @@ impl Head {
         let via = first_value(value);
         let parameters = via.get(memchr(b';', via).unwrap_or(via.len())..).unwrap_or_default();
         let branch = parameter(parameters, b"branch").unwrap_or_default();
+        if via.ends_with(b";") {
+            self.faults.add(Faults::HEADER);
+        }
         self.via = Span::between(message, via);
         self.branch = Span::between(message, branch);
     }

@@ -20,6 +20,8 @@ pub mod sdp;
 mod start_line;
 pub mod status;
 mod stream;
+#[cfg(test)]
+mod torture;
 pub mod uri;
 pub mod websocket;
 
