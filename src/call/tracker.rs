@@ -174,6 +174,7 @@ impl Tracker {
             bytes,
             branch: self.hasher.hash_one(branch),
             to_tag: self.hasher.hash_one(to_tag),
+            agent: self.agent(head.agent.of(bytes)),
         };
         let slot = self.slot(hash, call_id, &look, listener);
         let identity = self.identity(&look);
@@ -337,6 +338,11 @@ impl Tracker {
                 return;
             }
         }
+    }
+
+    /// Hash of a User-Agent or Server value; 0 stands for none.
+    fn agent(&self, agent: &[u8]) -> u32 {
+        if agent.is_empty() { 0 } else { self.hasher.hash_one(agent) as u32 | 1 }
     }
 
     /// What makes a message itself within its call: another copy has the same.

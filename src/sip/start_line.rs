@@ -1,10 +1,11 @@
 //! The first line of a message (RFC 3261 7.1, 7.2).
 
-use memchr::{memchr, memrchr};
+use memchr::memrchr2;
 
 use super::head::Span;
 use super::header::is_token;
 use super::method::Method;
+use super::search::{memchr, memchr2};
 
 /// The only version there is, in any case (RFC 3261 7.1).
 const VERSION: &[u8] = b"SIP/2.0";
@@ -48,21 +49,24 @@ impl StartLine {
 
 #[inline]
 fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
-    let (token, rest) = line.split_at_checked(memchr(b' ', line)?)?;
-    if token.is_empty() || !token.iter().all(|&byte| is_token(byte)) {
+    let (token, rest) = line.split_at_checked(memchr2(b' ', b'\t', line)?)?;
+    let method = Method::from_token(token);
+    if token.is_empty() || (method == Method::Other && !token.iter().all(|&byte| is_token(byte))) {
         return None;
     }
     let trimmed = rest.trim_ascii_end();
-    let (before, version) = trimmed.split_at_checked(memrchr(b' ', trimmed)? + 1)?;
+    let (before, version) = trimmed.split_at_checked(memrchr2(b' ', b'\t', trimmed)? + 1)?;
     let uri = before.trim_ascii();
     let bare = uri.first().is_some_and(u8::is_ascii_alphabetic);
     if !version.eq_ignore_ascii_case(VERSION) || !(bare || uri.first() == Some(&b'<')) {
         return None;
     }
     // One blank before the URI, one behind it, none in it, none at the end.
-    let conforms = bare && uri.len() + 2 + VERSION.len() == rest.len() && memchr(b' ', uri).is_none();
+    let conforms = bare
+        && uri.len() + 2 + VERSION.len() == rest.len()
+        && memchr(b'\t', rest).is_none()
+        && memchr(b' ', uri).is_none();
     let (token, uri) = (Span::between(message, token), Span::between(message, uri));
-    let method = Method::from_token(token.of(message));
     Some((StartLine::Request { method, token, uri }, conforms))
 }
 
@@ -71,7 +75,10 @@ fn response(message: &[u8], rest: &[u8]) -> Option<(StartLine, bool)> {
     let code = rest.trim_ascii_start();
     let blanks = rest.len() - code.len();
     let (digits, reason) = code.split_first_chunk::<3>()?;
-    if blanks == 0 || !digits.iter().all(u8::is_ascii_digit) || !matches!(reason.first(), None | Some(b' ')) {
+    if blanks == 0
+        || !digits.iter().all(u8::is_ascii_digit)
+        || !matches!(reason.first(), None | Some(b' ' | b'\t'))
+    {
         return None;
     }
     let status = digits.iter().fold(0, |sum: u16, digit| sum * 10 + u16::from(digit & 0x0f));
