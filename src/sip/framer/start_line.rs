@@ -242,11 +242,21 @@ pub(super) fn is_strict(line: &[u8]) -> bool {
         .any(|keyword| Reader::strict(keyword).read(line) == Progress::Complete(line.len()))
 }
 
-/// A byte of a token (RFC 3261 25.1).
+/// The bytes of a token (RFC 3261 25.1).
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"-.!%*_+`'~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [byte, more @ ..] = rest {
+        table[*byte as usize] = true;
+        rest = more;
+    }
+    table
+};
+
+/// A byte of a token.
 #[inline]
-pub(super) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+pub(super) fn is_token(byte: u8) -> bool {
+    TOKEN.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// Anything but a control character: reason phrases and broken URIs come in any encoding (RFC 4475 3.1.1.12).
