@@ -243,6 +243,7 @@ pub(super) fn is_strict(line: &[u8]) -> bool {
 }
 
 /// The bytes of a token (RFC 3261 25.1).
+#[allow(clippy::indexing_slicing, reason = "the compiler does it, and a byte is below 256")]
 static TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut rest: &[u8] = b"-.!%*_+`'~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
