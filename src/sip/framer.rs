@@ -280,8 +280,11 @@ pub fn probe(bytes: &[u8]) -> Probe {
 
 /// Whether a datagram begins with a SIP start line.
 #[must_use]
+#[inline]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
-    probe(payload) == Probe::Sip
+    // A start line and the line ends before it begin with ASCII; media, of which there is most, does not.
+    payload.first().is_some_and(|&first| matches!(first, b'\r' | b'\n' | b'!'..=b'~'))
+        && probe(payload) == Probe::Sip
 }
 
 #[cfg(test)]
