@@ -15,7 +15,7 @@ use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
 use crate::flow::Endpoint;
-use crate::media::{self, CallRef, Claim, Effects, Finding, FlowHint, MediaTable, Payload};
+use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload};
 use crate::pipeline::View;
 use crate::sip::sdp::{Media, MediaKind};
 use crate::sip::{Message, Messages, StartLine};
@@ -220,24 +220,27 @@ impl Tracker {
     ) -> (Payload, bool) {
         let finding = self.media.packet(hint, &packet.datagram);
         if self.wants.frames && self.settings.media_frames {
-            self.deliver_media(&finding, packet, view, listener);
+            self.deliver_media(finding.flow, (packet.packet, packet.reassembled), view, listener);
         }
-        (finding.payload, !finding.calls.is_empty())
+        (finding.payload, finding.is_owned)
     }
 
+    /// Gives a packet's frame, or those of its fragments, to the calls that its flow belongs to.
     #[inline(never)]
     fn deliver_media(
         &mut self,
-        finding: &Finding,
-        packet: &MediaPacket<'_>,
+        flow: Option<u32>,
+        carrier: (u32, Option<u32>),
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) {
-        for frame in frames(packet, view) {
-            for call in finding.calls.as_slice() {
+        let Some(flow) = flow else { return };
+        let owners = self.media.owners(flow);
+        for frame in frames(carrier, view) {
+            for call in owners.as_slice() {
                 listener.media(call.slot, &frame);
             }
-            if let (true, Some(flow)) = (finding.calls.is_empty(), finding.flow) {
+            if owners.is_empty() {
                 self.media.keep(flow, frame.packet, frame.frame);
             }
         }
@@ -549,8 +552,11 @@ fn is_claimable(media: &Media) -> bool {
 }
 
 /// The frame of a datagram, or the frames of its fragments.
-fn frames<'a>(packet: &MediaPacket<'_>, view: &View<'a>) -> impl Iterator<Item = MediaFrame<'a>> {
-    let whole = packet.reassembled.is_none().then(|| view.packet(packet.packet)).flatten();
-    let fragments = packet.reassembled.map(|datagram| view.fragments(datagram)).into_iter().flatten();
+fn frames<'a>(
+    (packet, reassembled): (u32, Option<u32>),
+    view: &View<'a>,
+) -> impl Iterator<Item = MediaFrame<'a>> {
+    let whole = reassembled.is_none().then(|| view.packet(packet)).flatten();
+    let fragments = reassembled.map(|datagram| view.fragments(datagram)).into_iter().flatten();
     whole.into_iter().chain(fragments).map(|(packet, frame)| MediaFrame { packet, frame })
 }

@@ -18,10 +18,6 @@ pub struct CallRef {
     pub generation: u32,
 }
 
-impl CallRef {
-    pub(crate) const NONE: Self = Self { slot: 0, generation: 0 };
-}
-
 /// Calls that may hold one endpoint at a time; two legs of a call whose media bypasses the B2BUA share theirs.
 const MAX_OWNERS: usize = 8;
 

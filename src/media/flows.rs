@@ -72,14 +72,13 @@ pub enum Payload {
 pub struct Finding {
     /// What it is.
     pub payload: Payload,
-    /// The calls that it belongs to.
-    pub calls: Owners,
-    /// Its flow, when it is followed: for [`MediaTable::keep`].
+    /// It belongs to a call.
+    pub is_owned: bool,
+    /// Its flow, when it is followed: for [`MediaTable::owners`] and [`MediaTable::keep`].
     pub flow: Option<u32>,
 }
 
-const NOT_FOLLOWED: Finding =
-    Finding { payload: Payload::Other, calls: Owners { calls: [CallRef::NONE; 2], count: 0 }, flow: None };
+const NOT_FOLLOWED: Finding = Finding { payload: Payload::Other, is_owned: false, flow: None };
 
 /// The calls that a flow belongs to: at most two, such as the legs of a call whose media bypasses the B2BUA.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,16 +161,16 @@ impl FlowHint {
     pub const NONE: Self = Self(u32::MAX);
 }
 
-/// One flow. What every packet needs comes first: three cache lines.
+/// One flow. What every packet needs comes first: two cache lines, the second of which is the stream's.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 struct Flow {
     source: Endpoint,
     destination: Endpoint,
+    owners: Owners,
     in_use: bool,
     /// The stream of the latest packet.
     stream: StreamStatistics,
-    owners: Owners,
     generation: u32,
     others: Vec<StreamStatistics>,
     /// RTP packets of streams that were more than can be followed.
@@ -255,11 +254,10 @@ impl MediaTable {
         };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
         let counters = &mut self.counters;
-        let calls = flow.owners;
-        let is_owned = u64::from(!calls.is_empty());
+        let is_owned = !flow.owners.is_empty();
         let payload = match look {
             Look::Rtp(header) => {
-                counters.rtp += is_owned;
+                counters.rtp += u64::from(is_owned);
                 if flow.is_next(&header) {
                     flow.stream.observe(&header, datagram.timestamp);
                 } else {
@@ -268,7 +266,7 @@ impl MediaTable {
                 Payload::Rtp
             }
             Look::Rtcp => {
-                counters.rtcp += is_owned;
+                counters.rtcp += u64::from(is_owned);
                 flow.rtcp += 1;
                 flow.last_other = datagram.timestamp;
                 Payload::Rtcp
@@ -281,7 +279,13 @@ impl MediaTable {
         if !datagram.whole {
             self.note_fragmented(slot, payload);
         }
-        Finding { payload, calls, flow: Some(slot) }
+        Finding { payload, is_owned, flow: Some(slot) }
+    }
+
+    /// The calls that a flow belongs to.
+    #[must_use]
+    pub fn owners(&self, flow: u32) -> Owners {
+        self.flows.get(flow as usize).map_or_else(Owners::default, |flow| flow.owners)
     }
 
     /// A packet of another SSRC or payload type than the one before it on its flow.

@@ -72,7 +72,7 @@ pub struct PayloadFormat {
 
 /// What one stream was like: counts, loss and jitter as RFC 3550 appendix A defines them.
 ///
-/// What every packet needs comes first, so that it lies in neighbouring cache lines.
+/// What every packet needs comes first: one cache line.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct StreamStatistics {
@@ -80,22 +80,22 @@ pub struct StreamStatistics {
     pub packets: u64,
     /// Time of the latest packet.
     pub last: Timestamp,
+    jitter: f64,
+    jitter_sum: f64,
+    jitter_max: f64,
     /// Synchronisation source.
     pub ssrc: u32,
     /// Clock rate in Hz; 0 when unknown.
     clock: u32,
-    base: u32,
     /// Highest sequence number, with wraps counted in the upper half.
     highest: u32,
     media_time: u32,
     jitter_samples: u32,
-    jitter: f64,
-    jitter_sum: f64,
-    jitter_max: f64,
     /// Payload type of the latest packet.
     pub payload_type: u8,
     /// Encoding name of that payload type; empty when unknown.
     pub codec: crate::sip::sdp::CodecName,
+    base: u32,
     /// Time of the first packet.
     pub first: Timestamp,
 }
@@ -166,11 +166,13 @@ impl StreamStatistics {
         if self.clock == 0 {
             return;
         }
-        let wall = arrival.0 as i64 - self.last.0 as i64;
+        let wall = arrival.0.wrapping_sub(self.last.0) as i64;
         let transit = wall as f64 - f64::from(media) * 1e9 / f64::from(self.clock);
         self.jitter += (transit.abs() - self.jitter) / 16.0;
         self.jitter_sum += self.jitter;
-        self.jitter_max = self.jitter_max.max(self.jitter);
+        if self.jitter > self.jitter_max {
+            self.jitter_max = self.jitter;
+        }
         self.jitter_samples = self.jitter_samples.saturating_add(1);
     }
 

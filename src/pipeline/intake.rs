@@ -168,7 +168,8 @@ impl Intake {
         self.filter.as_mut().is_none_or(|filter| filter.passes(packet.link, frame))
     }
 
-    #[inline]
+    /// Inlined, so that a plain packet's unit is never put together.
+    #[inline(always)]
     fn unit(&mut self, unit: &Unit, origin: &Origin<'_>, staged: &mut Staged) {
         if !self.passes(origin.packet, origin.frame) {
             self.counters.filtered += 1;

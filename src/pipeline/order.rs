@@ -68,7 +68,7 @@ impl Order {
         }
         self.tracker.touch(&self.hashes);
         self.flows.clear();
-        let pairs = media.iter().map(|work| (work.source(), work.destination()));
+        let pairs = media.iter().map(|work| (work.source, work.destination));
         self.tracker.look_up_flows(pairs, &mut self.flows);
     }
 
@@ -105,8 +105,8 @@ impl Order {
             let packet = MediaPacket {
                 datagram: Datagram {
                     timestamp: carrier.timestamp,
-                    source: work.source(),
-                    destination: work.destination(),
+                    source: work.source,
+                    destination: work.destination,
                     payload: view.resolve(work.payload(), &[]),
                     whole: reassembled.is_none(),
                 },

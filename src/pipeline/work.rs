@@ -3,7 +3,7 @@
 use super::{Bytes, FragmentFrames, Place, View};
 use crate::capture::PacketBatch;
 use crate::decode::{TcpHeader, Unit};
-use crate::flow::{Address, Endpoint};
+use crate::flow::Endpoint;
 use crate::sip::SipTransport;
 use crate::time::Timestamp;
 
@@ -68,10 +68,8 @@ impl Work {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MediaWork {
     pub(crate) sequence: u64,
-    source: Address,
-    destination: Address,
-    source_port: u16,
-    destination_port: u16,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
     /// Where the payload begins: in the batch's packets, or in its datagrams when it came in fragments.
     start: u32,
     length: u32,
@@ -89,25 +87,13 @@ impl MediaWork {
     pub(crate) fn new(sequence: u64, packet: u32, unit: &Unit, start: u32, reassembled: Option<u32>) -> Self {
         Self {
             sequence,
-            source: unit.source.address,
-            destination: unit.destination.address,
-            source_port: unit.source.port,
-            destination_port: unit.destination.port,
+            source: unit.source,
+            destination: unit.destination,
             start,
             length: unit.length,
             packet,
             datagram: reassembled.unwrap_or(WHOLE),
         }
-    }
-
-    #[inline]
-    pub(crate) const fn source(&self) -> Endpoint {
-        Endpoint::new(self.source, self.source_port)
-    }
-
-    #[inline]
-    pub(crate) const fn destination(&self) -> Endpoint {
-        Endpoint::new(self.destination, self.destination_port)
     }
 
     /// Index of the reassembled datagram that this is.
