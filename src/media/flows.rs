@@ -249,7 +249,8 @@ impl MediaTable {
         let slot = if is_there {
             hint.0
         } else {
-            let Some(slot) = self.find_or_follow(datagram, look) else { return NOT_FOLLOWED };
+            // A copy, so that the usual datagram can stay in registers.
+            let Some(slot) = self.find_or_follow(&{ *datagram }, look) else { return NOT_FOLLOWED };
             slot
         };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
@@ -261,7 +262,7 @@ impl MediaTable {
                 if flow.is_next(&header) {
                     flow.stream.observe(&header, datagram.timestamp);
                 } else {
-                    self.begin_stream(slot, &header, datagram.timestamp);
+                    self.begin_stream(slot, header, datagram.timestamp);
                 }
                 Payload::Rtp
             }
@@ -290,11 +291,11 @@ impl MediaTable {
 
     /// A packet of another SSRC or payload type than the one before it on its flow.
     #[cold]
-    fn begin_stream(&mut self, slot: u32, header: &RtpHeader, arrival: Timestamp) {
+    fn begin_stream(&mut self, slot: u32, header: RtpHeader, arrival: Timestamp) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         let format = self.format(flow, header.payload_type);
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
-        let is_new = flow.switch(header, arrival, format);
+        let is_new = flow.switch(&header, arrival, format);
         self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
     }
 

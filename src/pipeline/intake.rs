@@ -71,8 +71,8 @@ struct Origin<'a> {
 
 /// A transport payload and where it lies.
 #[derive(Clone, Copy)]
-struct Carried<'a> {
-    unit: &'a Unit,
+struct Carried {
+    unit: Unit,
     payload: Bytes,
     is_sip: bool,
     reassembled: Option<u32>,
@@ -116,19 +116,19 @@ impl Intake {
             self.sequence += 1;
             let origin = Origin { packet, frame: batch.frame(packet), index, sequence: self.sequence, now };
             match plain(packet.link, origin.frame) {
-                Some(unit) => self.unit(&unit, &origin, staged),
-                None => self.any(&origin, staged),
+                Some(unit) => self.unit(unit, origin, staged),
+                None => self.any(origin, staged),
             }
         }
     }
 
     /// A packet that is not a plain one.
     #[inline(never)]
-    fn any(&mut self, origin: &Origin<'_>, staged: &mut Staged) {
+    fn any(&mut self, origin: Origin<'_>, staged: &mut Staged) {
         match decode_any(origin.packet.link, origin.frame) {
-            Ok(Decoded::Unit(unit)) => self.unit(&unit, origin, staged),
-            Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, origin, staged),
-            Ok(Decoded::NonIp) => self.non_ip(origin),
+            Ok(Decoded::Unit(unit)) => self.unit(unit, origin, staged),
+            Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, staged),
+            Ok(Decoded::NonIp) => self.non_ip(&origin),
             Err(error) => *self.counters.errors.entry(error).or_default() += 1,
         }
     }
@@ -168,9 +168,9 @@ impl Intake {
         self.filter.as_mut().is_none_or(|filter| filter.passes(packet.link, frame))
     }
 
-    /// Inlined, so that a plain packet's unit is never put together.
+    /// Inlined and by value, so that a plain datagram's unit is never put together in memory.
     #[inline(always)]
-    fn unit(&mut self, unit: &Unit, origin: &Origin<'_>, staged: &mut Staged) {
+    fn unit(&mut self, unit: Unit, origin: Origin<'_>, staged: &mut Staged) {
         if !self.passes(origin.packet, origin.frame) {
             self.counters.filtered += 1;
             return;
@@ -178,11 +178,11 @@ impl Intake {
         let is_sip = is_sip_datagram(part(origin.frame, unit.start, unit.length));
         let start = origin.packet.offset + unit.start;
         if unit.transport == Transport::Udp && !is_sip {
-            staged.media.push(MediaWork::new(origin.sequence, origin.index, unit, start, None));
+            staged.media.push(MediaWork::new(origin.sequence, origin.index, &unit, start, None));
             return;
         }
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
-        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
+        self.dispatch(Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
     }
 
     /// A fragment waits for the others; the last to arrive brings the datagram.
@@ -212,8 +212,8 @@ impl Intake {
                 let payload =
                     Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
                 let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
-                let carried = Carried { unit: &unit, payload, is_sip, reassembled: Some(index) };
-                self.dispatch(&carried, origin, staged);
+                let carried = Carried { unit, payload, is_sip, reassembled: Some(index) };
+                self.dispatch(carried, *origin, staged);
             }
             Ok(_) | Err(_) => self.counters.undecoded_datagrams += 1,
         }
@@ -221,8 +221,8 @@ impl Intake {
 
     /// Gives a transport payload to whom it concerns.
     #[inline(never)]
-    fn dispatch(&mut self, carried: &Carried<'_>, origin: &Origin<'_>, staged: &mut Staged) {
-        let Carried { unit, payload, is_sip, reassembled } = *carried;
+    fn dispatch(&mut self, carried: Carried, origin: Origin<'_>, staged: &mut Staged) {
+        let Carried { unit, payload, is_sip, reassembled } = carried;
         let counts = u64::from(reassembled.is_none());
         let task = match unit.transport {
             Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp),
@@ -235,7 +235,7 @@ impl Intake {
             }),
             Transport::Udp | Transport::Hep { .. } => {
                 let Bytes { start, .. } = payload;
-                staged.media.push(MediaWork::new(origin.sequence, origin.index, unit, start, reassembled));
+                staged.media.push(MediaWork::new(origin.sequence, origin.index, &unit, start, reassembled));
                 return;
             }
             Transport::Icmp => {

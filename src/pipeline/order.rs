@@ -95,11 +95,12 @@ impl Order {
 
     fn media(&mut self, direct: &mut Direct<'_>, until: u64, listener: &mut dyn Listener) {
         let view = direct.view;
-        while let (Some((work, media)), Some((&flow, flows))) =
-            (direct.media.split_first(), direct.flows.split_first())
-            && work.sequence <= until
-        {
-            (direct.media, direct.flows) = (media, flows);
+        let mut done = 0;
+        for (work, &flow) in direct.media.iter().zip(direct.flows) {
+            if work.sequence > until {
+                break;
+            }
+            done += 1;
             let Some(carrier) = view.batch.packets.get(work.packet as usize) else { continue };
             let reassembled = work.reassembled();
             let packet = MediaPacket {
@@ -116,6 +117,8 @@ impl Order {
             self.counters.udp += u64::from(reassembled.is_none());
             self.tracker.media(flow, &packet, view, listener);
         }
+        direct.media = direct.media.get(done..).unwrap_or_default();
+        direct.flows = direct.flows.get(done..).unwrap_or_default();
     }
 }
 
