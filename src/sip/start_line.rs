@@ -58,7 +58,7 @@ fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
     let (before, version) = trimmed.split_at_checked(memrchr2(b' ', b'\t', trimmed)? + 1)?;
     let uri = before.trim_ascii();
     let bare = uri.first().is_some_and(u8::is_ascii_alphabetic);
-    if !version.eq_ignore_ascii_case(VERSION) || !(bare || uri.first() == Some(&b'<')) {
+    if !version.eq_ignore_ascii_case(VERSION) || uri.is_empty() {
         return None;
     }
     // One blank before the URI, one behind it, none in it, none at the end.
