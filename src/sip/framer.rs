@@ -13,10 +13,11 @@
 mod header_section;
 mod start_line;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 use self::start_line::{keyword_before, keyword_begun};
-use crate::sip::ContentLength;
+use crate::sip::header::is_token;
+use crate::sip::{ContentLength, StartLine};
 
 /// What the unconsumed bytes of a stream begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,10 +279,21 @@ pub fn probe(bytes: &[u8]) -> Probe {
     }
 }
 
-/// Whether a datagram begins with a SIP start line.
+/// Whether a datagram begins with a SIP start line, after any number of line ends: whether [`crate::sip::Head::parse`]
+/// takes it. A datagram ends its last line; media and most else is told apart by its first byte.
 #[must_use]
+#[inline]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
-    probe(payload) == Probe::Sip
+    first_line(payload).is_some_and(|line| StartLine::parse(payload, line).is_some())
+}
+
+/// The first line that is not empty, with its line end, if it begins as start lines do.
+#[inline]
+fn first_line(payload: &[u8]) -> Option<&[u8]> {
+    let begin = payload.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let rest = payload.get(begin..)?;
+    let is_text = rest.first().is_some_and(|&byte| is_token(byte));
+    is_text.then(|| rest.get(..memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))).flatten()
 }
 
 #[cfg(test)]

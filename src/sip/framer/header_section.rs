@@ -181,25 +181,9 @@ impl Reader {
     /// Takes the Content-Length whose value ended with the last line.
     fn close_length(&mut self, window: &[u8]) {
         let Some(start) = self.length_at.take() else { return };
-        let value = number(window.get(start..self.line).unwrap_or_default());
-        self.length = match (self.length, value) {
-            (ContentLength::Missing, Some(value)) => ContentLength::Given(value),
-            (ContentLength::Given(known), Some(value)) if known == value => self.length,
-            _ => ContentLength::Invalid,
-        };
+        let value = window.get(start..self.line).unwrap_or_default();
+        self.length = self.length.and(value.trim_ascii());
     }
-}
-
-/// Digits alone: a sign, a list or a unit would each be read otherwise by somebody else.
-fn number(value: &[u8]) -> Option<u64> {
-    let digits = value.trim_ascii();
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, &byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 #[cfg(test)]
