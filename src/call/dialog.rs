@@ -8,7 +8,7 @@ use super::deadlines::Armed;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
 use crate::flow::Endpoint;
-use crate::media::StreamReport;
+use crate::media::{EndpointId, StreamReport};
 use crate::sip::sdp::CodecName;
 use crate::sip::{Head, Message, Method, Span, StartLine};
 use crate::time::Timestamp;
@@ -88,12 +88,18 @@ pub(crate) struct Dialog {
     agents: SmallVec<[Span; 2]>,
     pub(crate) answer_tags: SmallVec<[u64; 2]>,
     pub(crate) codecs: SmallVec<[CodecName; 2]>,
-    /// RTP endpoints announced, in order, then used to report streams.
-    pub(crate) endpoints: SmallVec<[Endpoint; 4]>,
-    /// RTCP endpoints that are not RTP endpoints too.
-    pub(crate) rtcp_endpoints: SmallVec<[Endpoint; 4]>,
+    /// Endpoints announced, in order.
+    pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(crate) archived: Vec<StreamReport>,
     pub(crate) moved: (u64, u64),
+}
+
+/// An endpoint that a dialog announced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) id: EndpointId,
+    pub(crate) is_rtcp: bool,
 }
 
 /// What happened to a dialog, as far as others want to hear of it.
@@ -431,15 +437,16 @@ impl Dialog {
         }
     }
 
-    /// Remembers an announced endpoint; false when there are too many.
-    pub(crate) fn note_endpoint(&mut self, endpoint: Endpoint, is_rtcp: bool) -> bool {
-        let known = self.endpoints.contains(&endpoint) || self.rtcp_endpoints.contains(&endpoint);
-        let list = if is_rtcp { &mut self.rtcp_endpoints } else { &mut self.endpoints };
-        if !known && list.len() < MAX_ENDPOINTS {
-            list.push(endpoint);
-            return true;
+    /// Whether one more endpoint may be announced, or this one again.
+    pub(crate) fn may_announce(&self, endpoint: Endpoint) -> bool {
+        self.endpoints.len() < MAX_ENDPOINTS || self.endpoints.iter().any(|known| known.endpoint == endpoint)
+    }
+
+    /// Remembers an announced endpoint.
+    pub(crate) fn note_endpoint(&mut self, announced: Announced) {
+        if !self.endpoints.iter().any(|known| known.endpoint == announced.endpoint) {
+            self.endpoints.push(announced);
         }
-        known
     }
 
     /// Remembers an announced codec.

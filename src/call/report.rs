@@ -3,6 +3,7 @@
 use super::dialog::Dialog;
 use super::record::{CallEvent, CallKind, CallRecord, CallResult, MediaRecord};
 use super::tracker::Tracker;
+use crate::flow::Endpoint;
 use crate::media::{CallRef, StreamReport};
 use crate::sip::{SipTransport, uri};
 use crate::time::Timestamp;
@@ -16,8 +17,8 @@ impl Tracker {
         let call = CallRef { slot, generation: dialog.generation };
         let mut streams = dialog.archived.clone();
         let (mut rtp, mut rtcp) = dialog.moved;
-        for &endpoint in dialog.endpoints.iter().chain(&dialog.rtcp_endpoints) {
-            let packets = self.media.report(call, endpoint, &mut streams);
+        for announced in &dialog.endpoints {
+            let packets = self.media.report(call, announced.id, &mut streams);
             (rtp, rtcp) = (rtp + packets.0, rtcp + packets.1);
         }
         streams.sort_by_key(|stream| (stream.statistics.first, stream.statistics.ssrc));
@@ -70,7 +71,7 @@ impl Dialog {
             destination: self.destination,
             user_agents: self.agents().map(text).collect(),
             media: Vec::new(),
-            media_endpoints: self.endpoints.iter().map(ToString::to_string).collect(),
+            media_endpoints: self.media_endpoints().map(|endpoint| endpoint.to_string()).collect(),
             codecs: self.codecs.iter().map(|codec| codec.as_str().to_owned()).collect(),
             messages: self.messages,
             retransmissions: self.retransmissions,
@@ -109,6 +110,10 @@ impl Dialog {
             result: self.result.filter(|_| is_end),
             duration_seconds: self.answered.filter(|_| is_end).map(|answered| seconds(answered, timestamp)),
         }
+    }
+
+    fn media_endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        self.endpoints.iter().filter(|announced| !announced.is_rtcp).map(|announced| announced.endpoint)
     }
 
     fn first_ring(&self) -> Option<Timestamp> {

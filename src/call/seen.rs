@@ -22,42 +22,52 @@ pub(crate) enum Copy {
     Duplicate,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Message {
-    /// Hash of what makes a message itself: method or status, CSeq, branch, To-tag, sender and receiver.
-    identity: u64,
-    /// When its latest copy came.
-    at: Timestamp,
+/// The latest messages of one call: 32 bits of what makes each itself, and when its latest copy came, in units of
+/// 100 µs since the first. Apart, so that a search touches two cache lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    count: u32,
+    identities: [u32; REMEMBERED],
+    times: [u32; REMEMBERED],
+    first: Timestamp,
 }
 
-/// The latest messages of one call.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    messages: [Message; REMEMBERED],
-    count: u32,
+impl Default for Seen {
+    fn default() -> Self {
+        Self { count: 0, identities: [0; REMEMBERED], times: [0; REMEMBERED], first: Timestamp::default() }
+    }
 }
+
+/// Nanoseconds of the unit of [`Seen::times`].
+const UNIT: u64 = 100_000;
 
 impl Seen {
     /// Takes a message's identity and tells whether it came before.
     pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, datagram: bool) -> Copy {
-        let known = (self.count as usize).min(REMEMBERED);
-        let before = self.messages.iter_mut().take(known).find(|message| message.identity == identity);
-        if let Some(message) = before {
-            let again = at.since(message.at);
-            message.at = at;
-            return if datagram && again <= CAPTURED_TWICE { Copy::Duplicate } else { Copy::Retransmission };
+        if self.count == 0 {
+            self.first = at;
+        }
+        let at = u32::try_from(at.0.saturating_sub(self.first.0) / UNIT).unwrap_or(u32::MAX);
+        let identity = identity as u32;
+        let known = self.identities.iter().take(self.count as usize).position(|known| *known == identity);
+        if let Some(time) = known.and_then(|index| self.times.get_mut(index)) {
+            let again = u64::from(at.saturating_sub(*time)) * UNIT;
+            *time = at;
+            let soon = u128::from(again) <= CAPTURED_TWICE.as_nanos();
+            return if datagram && soon { Copy::Duplicate } else { Copy::Retransmission };
         }
         // Twice round the ring is as good as once: the count stays small and still says that the ring is full.
         self.count = if self.count as usize >= 2 * REMEMBERED { REMEMBERED as u32 } else { self.count };
-        if let Some(message) = self.messages.get_mut(self.count as usize % REMEMBERED) {
-            *message = Message { identity, at };
+        let index = self.count as usize % REMEMBERED;
+        if let (Some(place), Some(time)) = (self.identities.get_mut(index), self.times.get_mut(index)) {
+            (*place, *time) = (identity, at);
         }
         self.count += 1;
         Copy::First
     }
 
     /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
+    pub(crate) const fn clear(&mut self) {
         self.count = 0;
     }
 }

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
-use super::dialog::{Dialog, Look, Step};
+use super::dialog::{Announced, Dialog, Look, Step};
 use super::filter::Filter;
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
@@ -193,7 +193,7 @@ impl Tracker {
             listener.message(slot, delivery);
         }
         if copy == Copy::First {
-            self.claim(slot, descriptions(message, messages), delivery.view, listener);
+            self.claim(slot, descriptions(message, messages), listener);
         }
         self.after(slot, step, newly_wanted, listener);
     }
@@ -370,21 +370,23 @@ impl Tracker {
     }
 
     /// Registers the media endpoints that a message announces.
-    fn claim(&mut self, slot: u32, media: &[Media], view: &View<'_>, listener: &mut dyn Listener) {
+    fn claim(&mut self, slot: u32, media: &[Media], listener: &mut dyn Listener) {
+        if media.is_empty() {
+            return;
+        }
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
         for media in media.iter().filter(|media| is_claimable(media)) {
             media.formats.iter().for_each(|format| dialog.note_codec(format.name));
-            if dialog.note_endpoint(media.endpoint, false) {
-                let claim = Claim { endpoint: media.endpoint, formats: &media.formats };
-                self.media.claim(call, &claim, &mut self.effects);
-            }
-            if media.rtcp != media.endpoint && dialog.note_endpoint(media.rtcp, true) {
-                let claim = Claim { endpoint: media.rtcp, formats: &[] };
-                self.media.claim(call, &claim, &mut self.effects);
+            let announced = [(media.endpoint, media.formats.as_slice(), false), (media.rtcp, &[], true)];
+            let is_plain = media.rtcp == media.endpoint || Some(media.rtcp) == next_port(media.endpoint);
+            for (endpoint, formats, is_rtcp) in announced.into_iter().take(if is_plain { 1 } else { 2 }) {
+                if dialog.may_announce(endpoint) {
+                    let id = self.media.claim(call, &Claim { endpoint, formats }, &mut self.effects);
+                    dialog.note_endpoint(Announced { endpoint, id, is_rtcp });
+                }
             }
         }
-        let _ = view;
         self.settle(listener);
     }
 
@@ -429,8 +431,8 @@ impl Tracker {
     fn ended(&mut self, slot: u32, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
-        for &endpoint in dialog.endpoints.iter().chain(&dialog.rtcp_endpoints) {
-            self.media.end(call, endpoint, &mut self.effects);
+        for announced in &dialog.endpoints {
+            self.media.end(call, announced.id, &mut self.effects);
         }
         self.settle(listener);
         self.tell(slot, "end", listener);
@@ -463,7 +465,7 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         if dialog.state == Some(CallState::Confirmed) {
             let endpoints = dialog.endpoints.iter();
-            let media = endpoints.filter_map(|&endpoint| self.media.last_packet(endpoint)).max();
+            let media = endpoints.filter_map(|announced| self.media.last_packet(announced.id)).max();
             dialog.last = dialog.last.max(media.unwrap_or_default());
         }
         let due = dialog.due(idle_timeout);
@@ -513,10 +515,8 @@ impl Tracker {
 
     fn forget_media(&mut self, slot: u32, call: CallRef, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
-        let (media, rtcp) =
-            (std::mem::take(&mut dialog.endpoints), std::mem::take(&mut dialog.rtcp_endpoints));
-        for endpoint in media.into_iter().chain(rtcp) {
-            self.media.close(call, endpoint, &mut self.effects);
+        for announced in std::mem::take(&mut dialog.endpoints) {
+            self.media.close(call, announced.id, &mut self.effects);
         }
         self.settle(listener);
     }
@@ -542,6 +542,10 @@ fn is_claimable(media: &Media) -> bool {
     let has_packets =
         matches!(media.kind, MediaKind::Audio | MediaKind::Video | MediaKind::Image | MediaKind::Text);
     has_packets && media.endpoint.port != 0 && !media.endpoint.address.is_unspecified()
+}
+
+fn next_port(endpoint: Endpoint) -> Option<Endpoint> {
+    Some(Endpoint { port: endpoint.port.checked_add(1)?, ..endpoint })
 }
 
 /// The frame of a datagram, or the frames of its fragments.

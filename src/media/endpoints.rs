@@ -1,12 +1,10 @@
 //! Which calls announced which endpoint, and which flows touch it.
 
-use std::hash::BuildHasher;
-
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use crate::flow::Endpoint;
+use super::flows::Owners;
+use crate::flow::{Endpoint, PairHasher};
 use crate::sip::sdp::Format;
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
@@ -22,49 +20,61 @@ impl CallRef {
     pub(crate) const NONE: Self = Self { slot: 0, generation: 0 };
 }
 
+/// An announced endpoint in the table: valid until its call's claim is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndpointId(pub(super) u32);
+
 /// Calls that may hold one endpoint at a time; two legs of a call whose media bypasses the B2BUA share theirs.
 const MAX_OWNERS: usize = 8;
 
+/// RTP has 128 payload types; an attacker may name others in every offer.
+const MAX_FORMATS: usize = 128;
+
 /// A call's claim on an endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner {
     pub(crate) call: CallRef,
     pub(crate) ended: bool,
-    pub(crate) formats: SmallVec<[Format; 4]>,
 }
 
 /// One endpoint.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Entry {
-    endpoint: Endpoint,
-    pub(crate) owners: SmallVec<[Owner; 1]>,
-    pub(crate) flows: SmallVec<[u32; 2]>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) owners: SmallVec<[Owner; 2]>,
+    pub(crate) flows: SmallVec<[u32; 4]>,
+    /// The formats announced by those who own it.
+    pub(crate) formats: Vec<Format>,
 }
 
 impl Entry {
     /// The calls that a packet of this endpoint belongs to now: those that are up, else the latest to end.
-    pub(crate) fn calls(&self) -> SmallVec<[CallRef; 2]> {
-        let up: SmallVec<[CallRef; 2]> =
-            self.owners.iter().rev().filter(|owner| !owner.ended).map(|owner| owner.call).take(2).collect();
-        if up.is_empty() { self.owners.last().map(|owner| owner.call).into_iter().collect() } else { up }
+    pub(crate) fn calls(&self) -> Owners {
+        let up = Owners::new(self.owners.iter().rev().filter(|owner| !owner.ended).map(|owner| owner.call));
+        if up.is_empty() { Owners::new(self.owners.last().map(|owner| owner.call).into_iter()) } else { up }
     }
 
     /// Adds or renews a call's claim.
     pub(crate) fn claim(&mut self, call: CallRef, formats: &[Format]) {
+        if self.owners.iter().all(|owner| owner.ended && owner.call != call) {
+            self.formats.clear();
+        }
+        for format in formats {
+            let known = self.formats.iter().position(|known| known.payload_type == format.payload_type);
+            if let Some(known) = known.and_then(|index| self.formats.get_mut(index)) {
+                *known = *format;
+            } else if self.formats.len() < MAX_FORMATS {
+                self.formats.push(*format);
+            }
+        }
         if let Some(owner) = self.owners.iter_mut().find(|owner| owner.call == call) {
             owner.ended = false;
-            for format in formats {
-                owner.formats.retain(|known| known.payload_type != format.payload_type);
-                owner.formats.push(*format);
-            }
-            // An attacker may name other formats in every offer; RTP has 128 payload types.
-            owner.formats.truncate(128);
             return;
         }
         if self.owners.len() >= MAX_OWNERS {
             self.owners.remove(0);
         }
-        self.owners.push(Owner { call, ended: false, formats: formats.into() });
+        self.owners.push(Owner { call, ended: false });
     }
 }
 
@@ -74,12 +84,13 @@ pub(crate) struct Endpoints {
     index: HashTable<u32>,
     entries: Vec<Entry>,
     free: Vec<u32>,
-    hasher: RandomState,
+    hasher: PairHasher,
 }
 
 impl Endpoints {
+    #[inline]
     fn hash(&self, endpoint: Endpoint) -> u64 {
-        self.hasher.hash_one(endpoint)
+        self.hasher.hash(endpoint, Endpoint::default())
     }
 
     #[inline]
@@ -114,11 +125,13 @@ impl Endpoints {
         });
         if let Some(entry) = self.entries.get_mut(slot as usize) {
             entry.endpoint = endpoint;
+            entry.formats.clear();
         }
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of =
-            |&slot: &u32| entries.get(slot as usize).map_or(0, |entry| hasher.hash_one(entry.endpoint));
-        self.index.insert_unique(hasher.hash_one(endpoint), slot, hash_of);
+        let hash_of = |&slot: &u32| {
+            entries.get(slot as usize).map_or(0, |entry| hasher.hash(entry.endpoint, Endpoint::default()))
+        };
+        self.index.insert_unique(hasher.hash(endpoint, Endpoint::default()), slot, hash_of);
         slot
     }
 
@@ -134,4 +147,14 @@ impl Endpoints {
             self.free.push(slot);
         }
     }
+}
+
+/// Where RTCP goes when nothing else is said: the next port (RFC 3550 11).
+pub(crate) fn next_port(endpoint: Endpoint) -> Option<Endpoint> {
+    Some(Endpoint { port: endpoint.port.checked_add(1)?, ..endpoint })
+}
+
+/// The endpoint whose next port this is.
+pub(crate) fn port_before(endpoint: Endpoint) -> Option<Endpoint> {
+    Some(Endpoint { port: endpoint.port.checked_sub(1)?, ..endpoint })
 }

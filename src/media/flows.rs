@@ -6,7 +6,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::backlog::{Backlog, StoredPacket};
-use super::endpoints::{CallRef, Endpoints};
+use super::endpoints::{CallRef, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::rtp::{Look, PayloadFormat, RtpHeader, StreamStatistics, look};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
@@ -172,6 +172,8 @@ struct Flow {
     /// Time of the latest packet that was not RTP.
     last_other: Timestamp,
     in_use: bool,
+    /// It began with RTCP: it may go to the port next to the one announced.
+    is_rtcp: bool,
 }
 
 /// Every media flow, and every endpoint that SDP announced.
@@ -294,68 +296,89 @@ impl MediaTable {
         }
     }
 
-    /// A call announces an endpoint.
-    pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) {
+    /// A call announces an endpoint; RTCP is expected there and at the next port.
+    pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) -> EndpointId {
         let slot = self.endpoints.find_or_insert(claim.endpoint);
-        let Some(entry) = self.endpoints.get_mut(slot) else { return };
-        entry.claim(call, claim.formats);
-        self.settle_endpoint(slot, effects);
+        if let Some(entry) = self.endpoints.get_mut(slot) {
+            entry.claim(call, claim.formats);
+        }
+        self.settle_around(slot, effects);
+        EndpointId(slot)
     }
 
-    /// A call ended: another one may use its endpoints now, but late media still is its own.
-    pub fn end(&mut self, call: CallRef, endpoint: Endpoint, effects: &mut Effects) {
-        let Some(slot) = self.endpoints.find(endpoint) else { return };
-        let Some(entry) = self.endpoints.get_mut(slot) else { return };
+    /// A call ended: another one may use its endpoint now, but late media still is its own.
+    pub fn end(&mut self, call: CallRef, endpoint: EndpointId, effects: &mut Effects) {
+        let Some(entry) = self.endpoints.get_mut(endpoint.0) else { return };
         entry.owners.iter_mut().filter(|owner| owner.call == call).for_each(|owner| owner.ended = true);
-        self.settle_endpoint(slot, effects);
+        // With one owner nothing changes hands.
+        if entry.owners.len() > 1 {
+            self.settle_around(endpoint.0, effects);
+        }
     }
 
     /// A call is forgotten. Its streams were reported before.
-    pub fn close(&mut self, call: CallRef, endpoint: Endpoint, effects: &mut Effects) {
-        let Some(slot) = self.endpoints.find(endpoint) else { return };
-        let Some(entry) = self.endpoints.get_mut(slot) else { return };
+    pub fn close(&mut self, call: CallRef, endpoint: EndpointId, effects: &mut Effects) {
+        let Some(entry) = self.endpoints.get_mut(endpoint.0) else { return };
         entry.owners.retain(|owner| owner.call != call);
-        let flows = entry.flows.clone();
+        let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
+        for entry in [Some(endpoint.0), next].into_iter().flatten() {
+            self.disown(call, entry, effects);
+        }
+        self.endpoints.release(endpoint.0);
+    }
+
+    /// Takes the flows at an endpoint away from a call.
+    fn disown(&mut self, call: CallRef, entry: u32, effects: &mut Effects) {
+        let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
         for flow in flows {
             let Some(known) = self.flows.get_mut(flow as usize) else { continue };
-            let was_owned = !known.owners.is_empty();
+            if !known.owners.as_slice().contains(&call) {
+                continue;
+            }
             known.owners = known.owners.without(call);
-            if was_owned && known.owners.is_empty() {
+            if known.owners.is_empty() {
                 known.forget_streams();
                 self.unclaimed_count += 1;
                 self.settle(flow, effects);
                 self.drop_if_nobodys(flow);
             }
         }
-        self.endpoints.release(slot);
     }
 
     /// The streams of a call at one endpoint, and the RTP and RTCP packets of their flows. A flow between two
     /// endpoints of one call is reported at its receiver's.
-    pub fn report(&self, call: CallRef, endpoint: Endpoint, report: &mut Vec<StreamReport>) -> (u64, u64) {
-        let flows = self.endpoints.find(endpoint).and_then(|slot| self.endpoints.get(slot));
+    pub fn report(&self, call: CallRef, endpoint: EndpointId, report: &mut Vec<StreamReport>) -> (u64, u64) {
         let mut packets = (0, 0);
-        for &slot in flows.map(|entry| entry.flows.as_slice()).unwrap_or_default() {
-            let Some(flow) =
-                self.flows.get(slot as usize).filter(|flow| flow.owners.as_slice().contains(&call))
-            else {
-                continue;
-            };
-            let at_sender = flow.source == endpoint;
-            if at_sender && self.owns(call, flow.destination) && flow.source != flow.destination {
-                continue;
+        let Some(entry) = self.endpoints.get(endpoint.0) else { return packets };
+        let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
+        let next = next.and_then(|next| self.endpoints.get(next)).filter(|next| next.owners.is_empty());
+        for entry in [Some(entry), next].into_iter().flatten() {
+            for &slot in &entry.flows {
+                let Some(flow) = self.flows.get(slot as usize) else { continue };
+                if flow.owners.as_slice().contains(&call)
+                    && !self.is_told_elsewhere(call, flow, entry.endpoint)
+                {
+                    packets = (packets.0 + flow.rtp(), packets.1 + flow.rtcp);
+                    report.extend(flow.reports());
+                }
             }
-            packets = (packets.0 + flow.rtp(), packets.1 + flow.rtcp);
-            report.extend(flow.reports());
         }
         packets
     }
 
+    /// Whether a flow that begins at `endpoint` is reported where it ends.
+    fn is_told_elsewhere(&self, call: CallRef, flow: &Flow, endpoint: Endpoint) -> bool {
+        let owns = |entry: &Entry| entry.owners.iter().any(|owner| owner.call == call);
+        flow.source == endpoint
+            && flow.source != flow.destination
+            && self.owner_of(flow.destination, flow.is_rtcp).is_some_and(owns)
+    }
+
     /// When a call's endpoint last saw a packet.
     #[must_use]
-    pub fn last_packet(&self, endpoint: Endpoint) -> Option<Timestamp> {
-        let entry = self.endpoints.find(endpoint).and_then(|slot| self.endpoints.get(slot))?;
-        entry.flows.iter().filter_map(|&slot| self.flows.get(slot as usize)).map(Flow::last).max()
+    pub fn last_packet(&self, endpoint: EndpointId) -> Option<Timestamp> {
+        let flows = &self.endpoints.get(endpoint.0)?.flows;
+        flows.iter().filter_map(|&slot| self.flows.get(slot as usize)).map(Flow::last).max()
     }
 
     /// Forgets unclaimed flows that went silent.
@@ -379,12 +402,6 @@ impl MediaTable {
         }
     }
 
-    fn owns(&self, call: CallRef, endpoint: Endpoint) -> bool {
-        self.endpoints
-            .claimed(endpoint)
-            .is_some_and(|entry| entry.owners.iter().any(|owner| owner.call == call))
-    }
-
     #[inline]
     fn find(&self, hash: u64, source: Endpoint, destination: Endpoint) -> Option<u32> {
         let is_it = |&slot: &u32| {
@@ -398,8 +415,9 @@ impl MediaTable {
     /// Begins to follow a flow, when it is somebody's or looks as if it will be.
     #[cold]
     fn follow(&mut self, hash: u64, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
-        let claimed = self.endpoints.claimed(datagram.destination).is_some()
-            || self.endpoints.claimed(datagram.source).is_some();
+        let is_rtcp = look == Look::Rtcp;
+        let claimed = self.owner_of(datagram.destination, is_rtcp).is_some()
+            || self.owner_of(datagram.source, is_rtcp).is_some();
         if !claimed && (!is_plausible(datagram, look) || !self.make_room()) {
             return None;
         }
@@ -407,7 +425,7 @@ impl MediaTable {
             self.counters.flows_evicted += 1;
             return None;
         }
-        let slot = self.insert(hash, datagram);
+        let slot = self.insert(hash, datagram, is_rtcp);
         if claimed {
             self.own(slot);
         } else {
@@ -431,7 +449,7 @@ impl MediaTable {
         true
     }
 
-    fn insert(&mut self, hash: u64, datagram: &Datagram<'_>) -> u32 {
+    fn insert(&mut self, hash: u64, datagram: &Datagram<'_>, is_rtcp: bool) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
@@ -440,7 +458,8 @@ impl MediaTable {
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             let generation = flow.generation.wrapping_add(1);
             (flow.source, flow.destination) = key;
-            (flow.generation, flow.in_use, flow.last_other) = (generation, true, datagram.timestamp);
+            (flow.generation, flow.in_use, flow.is_rtcp) = (generation, true, is_rtcp);
+            flow.last_other = datagram.timestamp;
         }
         let (flows, hasher) = (&self.flows, &self.hasher);
         let hash_of = |&slot: &u32| {
@@ -480,17 +499,28 @@ impl MediaTable {
     }
 
     fn calls_of(&self, flow: &Flow) -> Owners {
-        self.endpoints
-            .claimed(flow.destination)
-            .or_else(|| self.endpoints.claimed(flow.source))
-            .map(|entry| Owners::new(entry.calls().into_iter()))
-            .unwrap_or_default()
+        let owner = self.owner_of(flow.destination, flow.is_rtcp);
+        owner.or_else(|| self.owner_of(flow.source, flow.is_rtcp)).map(Entry::calls).unwrap_or_default()
     }
 
-    fn settle_endpoint(&mut self, endpoint: u32, effects: &mut Effects) {
-        let flows = self.endpoints.get(endpoint).map(|entry| entry.flows.clone()).unwrap_or_default();
-        for flow in flows {
-            self.settle(flow, effects);
+    /// Who announced an endpoint; of RTCP also the port before it.
+    fn owner_of(&self, endpoint: Endpoint, is_rtcp: bool) -> Option<&Entry> {
+        let announced = self.endpoints.claimed(endpoint);
+        if announced.is_some() || !is_rtcp {
+            return announced;
+        }
+        port_before(endpoint).and_then(|before| self.endpoints.claimed(before))
+    }
+
+    /// Decides anew whose the flows at an endpoint and RTCP at its next port are.
+    fn settle_around(&mut self, endpoint: u32, effects: &mut Effects) {
+        let Some(entry) = self.endpoints.get(endpoint) else { return };
+        let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
+        for entry in [Some(endpoint), next].into_iter().flatten() {
+            let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
+            for flow in flows {
+                self.settle(flow, effects);
+            }
         }
     }
 
@@ -552,9 +582,8 @@ impl MediaTable {
     /// What a payload type means on a flow: as its receiver announced it, else its sender, else RFC 3551.
     fn format(&self, flow: &Flow, payload_type: u8) -> PayloadFormat {
         let announced = [flow.destination, flow.source].into_iter().find_map(|endpoint| {
-            let entry = self.endpoints.claimed(endpoint)?;
-            let formats = entry.owners.iter().rev().flat_map(|owner| &owner.formats);
-            formats.into_iter().find(|format| format.payload_type == payload_type)
+            let formats = &self.endpoints.claimed(endpoint)?.formats;
+            formats.iter().find(|format| format.payload_type == payload_type)
         });
         let format = announced.copied().or_else(|| static_format(payload_type));
         format.map(|format| PayloadFormat { clock: format.clock, name: format.name }).unwrap_or_default()

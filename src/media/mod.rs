@@ -10,7 +10,7 @@ mod flows;
 pub mod rtp;
 
 pub use backlog::StoredPacket;
-pub use endpoints::CallRef;
+pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
     Claim, Counters, Datagram, Effects, Finding, Limits, MediaTable, Owners, Payload, StreamReport,
 };
