@@ -418,9 +418,14 @@ mod tests {
         let oversize = Event::Oversize { at: 0, head: head.len(), body: 1001 };
         assert_eq!(whole(&stream, false), [oversize, message(head.len() + 1001, OK, 0)]);
 
-        let hostile = b"MESSAGE sip:a SIP/2.0\r\nl: 18446744073709551615\r\n\r\n";
+        let largest = b"MESSAGE sip:a SIP/2.0\r\nl: 4294967295\r\n\r\n";
         let mut framer = Framer::new(MAX);
-        assert_eq!(framer.next(hostile), Frame::Oversize { head: hostile.len(), body: u64::MAX });
+        let expected = Frame::Oversize { head: largest.len(), body: u64::from(u32::MAX) };
+        assert_eq!(framer.next(largest), expected);
+        // What no body measures must not make the rest of the stream unseen.
+        let hostile = b"MESSAGE sip:a SIP/2.0\r\nl: 18446744073709551615\r\n\r\n";
+        let (at, stream) = (hostile.len(), [hostile.as_slice(), OK].concat());
+        assert_eq!(whole(&stream, false), [message(0, hostile, 0), message(at, OK, 0)]);
     }
 
     #[test]

@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn reads_content_length_in_all_its_forms() {
-        let forms: [(&[u8], ContentLength); 16] = [
+        let forms: [(&[u8], ContentLength); 17] = [
             (b"Content-Length: 10\r\n\r\n", ContentLength::Given(10)),
             (b"content-LENGTH:10\n\n", ContentLength::Given(10)),
             (b"l: 10\r\n\n", ContentLength::Given(10)),
@@ -206,8 +206,9 @@ mod tests {
             (b"Content-Length:\r\n 10\r\n\r\n", ContentLength::Given(10)),
             (b"Content-Length:\r\n\t\r\n  0010\r\n \r\n\r\n", ContentLength::Given(10)),
             (b"l: 10\r\nVia: x\r\nContent-Length: 10\r\n\r\n", ContentLength::Given(10)),
-            (b"l: 18446744073709551615\r\n\r\n", ContentLength::Given(u64::MAX)),
-            (b"l: 18446744073709551616\r\n\r\n", ContentLength::Invalid),
+            (b"l: 4294967295\r\n\r\n", ContentLength::Given(u64::from(u32::MAX))),
+            (b"l: 4294967296\r\n\r\n", ContentLength::Invalid),
+            (b"l: 18446744073709551615\r\n\r\n", ContentLength::Invalid),
             (b"l: 10\r\nContent-Length: 11\r\nl: 10\r\n\r\n", ContentLength::Invalid),
             (b"l: -10\r\n\r\n", ContentLength::Invalid),
             (b"l: 1\r\n 0\r\n\r\n", ContentLength::Invalid),
