@@ -19,7 +19,8 @@ use crate::sip::Method;
 use memchr::memchr_iter;
 
 use self::start_line::{keyword_before, keyword_begun};
-use crate::sip::ContentLength;
+use crate::sip::header::is_token;
+use crate::sip::{ContentLength, StartLine};
 
 /// What the unconsumed bytes of a stream begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,7 +282,8 @@ pub fn probe(bytes: &[u8]) -> Probe {
     }
 }
 
-/// Whether a datagram begins with a SIP start line.
+/// Whether a datagram begins with a SIP start line, after any number of line ends: whether [`crate::sip::Head::parse`]
+/// takes it. A datagram ends its last line; media and most else is told apart by its first byte.
 #[must_use]
 #[inline]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
@@ -434,9 +436,14 @@ mod tests {
         let oversize = Event::Oversize { at: 0, head: head.len(), body: 1001 };
         assert_eq!(whole(&stream, false), [oversize, message(head.len() + 1001, OK, 0)]);
 
-        let hostile = b"MESSAGE sip:a SIP/2.0\r\nl: 18446744073709551615\r\n\r\n";
+        let largest = b"MESSAGE sip:a SIP/2.0\r\nl: 4294967295\r\n\r\n";
         let mut framer = Framer::new(MAX);
-        assert_eq!(framer.next(hostile), Frame::Oversize { head: hostile.len(), body: u64::MAX });
+        let expected = Frame::Oversize { head: largest.len(), body: u64::from(u32::MAX) };
+        assert_eq!(framer.next(largest), expected);
+        // What no body measures must not make the rest of the stream unseen.
+        let hostile = b"MESSAGE sip:a SIP/2.0\r\nl: 18446744073709551615\r\n\r\n";
+        let (at, stream) = (hostile.len(), [hostile.as_slice(), OK].concat());
+        assert_eq!(whole(&stream, false), [message(0, hostile, 0), message(at, OK, 0)]);
     }
 
     #[test]
