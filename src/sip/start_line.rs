@@ -5,7 +5,7 @@ use memchr::memrchr2;
 use super::head::Span;
 use super::header::is_token;
 use super::method::Method;
-use super::search::{memchr, memchr2};
+use super::search::memchr2;
 
 /// The only version there is, in any case (RFC 3261 7.1).
 const VERSION: &[u8] = b"SIP/2.0";
@@ -56,15 +56,16 @@ fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
     let trimmed = rest.trim_ascii_end();
     let (before, version) = trimmed.split_at_checked(memrchr2(b' ', b'\t', trimmed)? + 1)?;
     let uri = before.trim_ascii();
-    let bare = uri.first().is_some_and(u8::is_ascii_alphabetic);
-    if !version.eq_ignore_ascii_case(VERSION) || uri.is_empty() {
+    // Numbers and addresses without a scheme are sent by mistake; a path is HTTP.
+    let begins = uri.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"<+[".contains(byte));
+    if !version.eq_ignore_ascii_case(VERSION) || !begins {
         return None;
     }
-    // One blank before the URI, one behind it, none in it, none at the end.
-    let conforms = bare
-        && uri.len() + 2 + VERSION.len() == rest.len()
-        && memchr(b'\t', rest).is_none()
-        && memchr(b' ', uri).is_none();
+    // One space before the URI, one behind it, none in it, none at the end.
+    let single = rest.first() == Some(&b' ') && before.last() == Some(&b' ');
+    let exact = uri.len() + 2 + VERSION.len() == rest.len();
+    let bare = uri.first().is_some_and(u8::is_ascii_alphabetic);
+    let conforms = bare && single && exact && memchr2(b' ', b'\t', uri).is_none();
     let (token, uri) = (Span::between(message, token), Span::between(message, uri));
     Some((StartLine::Request { method, token, uri }, conforms))
 }

@@ -213,18 +213,6 @@ fn indifferent(bytes: &[u8]) -> Option<usize> {
     (!is_request).then_some(end + 1)
 }
 
-/// Digits alone: a sign, a list or a unit would each be read otherwise by somebody else.
-fn number(value: &[u8]) -> Option<u64> {
-    let digits = value.trim_ascii();
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, &byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
