@@ -95,6 +95,8 @@ impl PacketClock {
         } else if stamp < self.now {
             self.backward = self.backward.saturating_add(1);
         } else if stamp.since(self.now) <= WILD_JUMP || self.agrees(stamp) {
+            // The one that was doubted was right.
+            self.wild -= u64::from(self.agrees(stamp));
             self.now = stamp;
             self.doubted = None;
         } else {
@@ -144,7 +146,9 @@ mod tests {
         assert_eq!(clock.observe(Timestamp::new(9_000_000, 0)), Timestamp::new(100, 0));
         assert_eq!(clock.observe(Timestamp::new(101, 0)), Timestamp::new(101, 0));
         assert_eq!(clock.observe(Timestamp::new(9_000_001, 0)), Timestamp::new(101, 0));
+        assert_eq!(clock.wild, 2);
         assert_eq!(clock.observe(Timestamp::new(9_000_002, 0)), Timestamp::new(9_000_002, 0));
+        assert_eq!(clock.wild, 1, "the second of them was right");
     }
 
     #[test]

@@ -315,7 +315,9 @@ impl Dialog {
         if head.cseq_method != self.method || self.state == Some(CallState::Ended) {
             return None;
         }
-        if !head.to_tag.is_empty() && self.method == Method::Invite && self.answered.is_none() {
+        // A challenge comes from whom the call passes, not from whom it may reach.
+        let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407);
+        if is_answer && self.method == Method::Invite && self.answered.is_none() {
             self.note_answer_tag(look);
         }
         let now = look.message.timestamp;
@@ -427,8 +429,12 @@ impl Dialog {
         if self.state == Some(CallState::Ended) {
             return None;
         }
+        if self.answered.is_some() {
+            // It ended when it was last heard of, not when that was long enough ago.
+            return Some(self.finish(self.last, CallResult::Success, Some(EndedBy::Network)));
+        }
         let at = self.due(idle_timeout);
-        let result = if self.answered.is_some() { CallResult::Success } else { self.outcome() };
+        let result = self.outcome();
         Some(self.finish(at, result, Some(EndedBy::Network)))
     }
 

@@ -660,7 +660,12 @@ impl Flow {
             return true;
         }
         if self.stream.ssrc == header.ssrc {
-            self.stream.set_format(header.payload_type, format);
+            // Comfort noise and digits come in between; the stream is what it was.
+            let is_aside =
+                matches!(format.name.as_str(), "CN" | "telephone-event") && self.stream.has_clock();
+            if !is_aside {
+                self.stream.set_format(header.payload_type, format);
+            }
             self.stream.observe(header, arrival);
             return false;
         }

@@ -91,7 +91,7 @@ pub struct StreamStatistics {
     /// Highest sequence number, with wraps counted in the upper half.
     highest: u32,
     media_time: u32,
-    /// Payload type of the latest packet.
+    /// Its payload type: the latest, comfort noise and DTMF aside.
     pub payload_type: u8,
     /// Encoding name of that payload type; empty when unknown.
     pub codec: crate::sip::sdp::CodecName,

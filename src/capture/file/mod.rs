@@ -34,6 +34,7 @@ mod resolution;
 #[cfg(test)]
 mod samples;
 
+pub use descriptor::stop_flag;
 use merge::Merge;
 use open::{CaptureFile, Reading};
 
