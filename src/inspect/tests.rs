@@ -189,8 +189,7 @@ fn stream(
     let view = Batch { batch, datagrams: &[], fragments: &fragments };
     let datagram = Datagram { timestamp, source, destination, payload: &payload, whole: true };
     let media = crate::call::MediaPacket { datagram, packet: 0, reassembled: None };
-    let hash = tracker.flow_hash(media.datagram.source, media.datagram.destination);
-    tracker.media(hash, &media, &view, listener);
+    tracker.media(crate::media::FlowHint::NONE, &media, &view, listener);
 }
 
 const fn screen(width: usize) -> Screen {

@@ -73,7 +73,6 @@ impl StreamWorker {
                 Task::Datagram(transport) => self.datagram(work, transport, view, messages),
                 Task::Segment(_) => self.segment(work, view, messages),
                 Task::Chunks => self.chunks(work, view, messages),
-                Task::Media => {}
             }
         }
         self.streams.add(&messages.counters);

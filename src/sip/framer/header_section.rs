@@ -94,8 +94,16 @@ impl Reader {
     }
 
     /// None when there is more to read; so in all phases.
+    #[inline]
     fn line_start(&mut self, byte: u8, window: &[u8]) -> Option<Progress> {
         self.line = self.at;
+        if !self.strict
+            && let Some(length) = indifferent(window.get(self.at..).unwrap_or_default())
+        {
+            self.close_length(window);
+            self.at += length;
+            return None;
+        }
         // Without these there is no transaction (RFC 3261 8.1.1), and while searching, no message.
         if self.strict && matches!(byte, b'\r' | b'\n') && self.seen != VIA | CALL_ID | CSEQ {
             return Some(Progress::Never(self.line));
@@ -184,6 +192,25 @@ impl Reader {
         let value = window.get(start..self.line).unwrap_or_default();
         self.length = self.length.and(value.trim_ascii());
     }
+}
+
+/// The length, with its line end, of the line that `bytes` begin with, if it can be told at a glance that it has no say
+/// in where a message ends. Between messages that is any line but an empty or a folded one, Content-Length, and what
+/// looks like a start line; whether a name stands in it does not matter then.
+#[inline]
+fn indifferent(bytes: &[u8]) -> Option<usize> {
+    let concerns = match *bytes.first()? {
+        b'L' | b'l' => true,
+        b'C' | b'c' => bytes.get(8).is_some_and(|byte| byte.eq_ignore_ascii_case(&b'l')),
+        b'S' => bytes.get(3) == Some(&b'/'),
+        first => !is_token(first),
+    };
+    if concerns {
+        return None;
+    }
+    let end = memchr(b'\n', bytes)?;
+    let is_request = bytes.get(..end).is_some_and(|line| line.trim_ascii_end().ends_with(b"SIP/2.0"));
+    (!is_request).then_some(end + 1)
 }
 
 #[cfg(test)]
