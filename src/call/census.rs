@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use foldhash::HashSet;
 
 use super::record::CallResult;
-use crate::sip::{Faults, Message, Method, SipTransport, StartLine, sdp};
+use crate::sip::{Faults, Message, Method, SipTransport, StartLine};
 
 /// Call-IDs counted exactly; beyond, the number is estimated.
 const EXACT_CALL_IDS: usize = 1_000_000;
@@ -70,8 +70,7 @@ impl Census {
         self.malformed += u64::from(faults.0 & !harmless.0 != 0);
         self.truncated += u64::from(faults.has(Faults::TRUNCATED));
         self.extra_bytes += u64::from(faults.has(Faults::EXTRA_BYTES));
-        self.with_sdp +=
-            u64::from(message.media.0 != message.media.1 || sdp::is_described(bytes, &message.head));
+        self.with_sdp += u64::from(message.sdp);
         self.without_call_id += u64::from(message.head.call_id.is_empty());
     }
 

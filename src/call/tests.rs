@@ -96,6 +96,7 @@ impl Scene {
             bytes: Bytes { place: Place::Packets, start: 0, length: bytes.len() as u32 },
             head,
             media: (0, messages.media.len() as u32),
+            sdp: !messages.media.is_empty(),
             carriage: Carriage::Frame(0),
         };
         let fragments = FragmentFrames::default();

@@ -13,13 +13,12 @@
 mod header_section;
 mod start_line;
 
-use memchr::memchr;
-
-use crate::sip::Method;
 use memchr::memchr_iter;
 
 use self::start_line::{keyword_before, keyword_begun};
-use crate::sip::ContentLength;
+use crate::sip::header::is_token;
+use crate::sip::search::memchr;
+use crate::sip::{ContentLength, StartLine};
 
 /// What the unconsumed bytes of a stream begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,36 +280,22 @@ pub fn probe(bytes: &[u8]) -> Probe {
     }
 }
 
-/// Whether a datagram begins with a SIP start line.
+/// Whether a datagram begins with a SIP start line, after any number of line ends: whether [`crate::sip::Head::parse`]
+/// takes it. A datagram ends its last line; media and most else is told apart by its first byte.
 #[must_use]
 #[inline]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
-    match payload.first() {
-        // RTP, RTCP, TURN channels, QUIC, DNS and most of everything else: no token and no line end.
-        None | Some(0..=9 | 11 | 12 | 14..=32 | 127..) => false,
-        Some(_) => begins_plainly(payload) || probe(payload) == Probe::Sip,
-    }
+    first_line(payload).is_some_and(|line| StartLine::parse(payload, line).is_some())
 }
 
-/// Whether it is what nearly every message begins with: a registered method, a URI, the version and a line end, or
-/// the version and a status code. Decides with a comparison or two what [`probe`] decides byte by byte.
-fn begins_plainly(payload: &[u8]) -> bool {
-    if let Some(rest) = payload.strip_prefix(b"SIP/2.0 ") {
-        return rest
-            .first_chunk::<4>()
-            .is_some_and(|[a, b, c, d]| *d == b' ' && [a, b, c].into_iter().all(u8::is_ascii_digit));
-    }
-    let Some(blank) = payload.iter().take(10).position(|&byte| byte == b' ') else { return false };
-    let (token, rest) = payload.split_at(blank);
-    let Some(end) = memchr(b'\n', rest.get(..MAX_PLAIN_URI).unwrap_or(rest)) else { return false };
-    let line = rest.get(..end).unwrap_or_default();
-    Method::from_token(token) != Method::Other
-        && line.ends_with(b" SIP/2.0\r")
-        && (line.starts_with(b" sip:") || line.starts_with(b" sips:") || line.starts_with(b" tel:"))
+/// The first line that is not empty, with its line end, if it begins as start lines do.
+#[inline]
+fn first_line(payload: &[u8]) -> Option<&[u8]> {
+    let begin = payload.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let rest = payload.get(begin..)?;
+    let is_text = rest.first().is_some_and(|&byte| is_token(byte));
+    is_text.then(|| rest.get(..memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))).flatten()
 }
-
-/// How far [`begins_plainly`] looks for the end of the line.
-const MAX_PLAIN_URI: usize = 1024;
 
 #[cfg(test)]
 mod tests {

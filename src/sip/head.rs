@@ -178,14 +178,15 @@ impl Head {
     /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.
     #[must_use]
     pub fn parse(message: &[u8], datagram: bool) -> Option<Self> {
-        let line = message.get(message.iter().position(|&byte| !matches!(byte, b'\r' | b'\n'))?..)?;
-        let (start, conforms) = StartLine::parse(message, line)?;
+        let begin = message.iter().position(|&byte| !matches!(byte, b'\r' | b'\n'))?;
+        let rest = message.get(begin..)?;
+        let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let (start, conforms) = StartLine::parse(message, rest.get(..length)?)?;
         let mut head = Self::empty(start);
         if !conforms {
             head.faults.add(Faults::START_LINE);
         }
-        let after = memchr(b'\n', line).map_or(message.len(), |at| message.len() - line.len() + at + 1);
-        let mut lines = Lines::new(message, after);
+        let mut lines = Lines::new(message, begin + length);
         for line in lines.by_ref() {
             match field(line) {
                 Some((name, value)) => head.field(message, name, value),
@@ -295,8 +296,7 @@ impl Head {
     #[inline]
     fn topmost(&mut self, message: &[u8], value: &[u8]) {
         let via = first_value(value);
-        let parameters = via.get(memchr(b';', via).unwrap_or(via.len())..).unwrap_or_default();
-        let branch = parameter(parameters, b"branch").unwrap_or_default();
+        let branch = parameter(via, b"branch").unwrap_or_default();
         if via.ends_with(b";") {
             self.faults.add(Faults::HEADER);
         }

@@ -29,6 +29,22 @@ impl Name {
     #[must_use]
     #[inline]
     pub fn of(name: &[u8]) -> Self {
+        // As nearly everybody writes them: one comparison each, of a length known beforehand.
+        match name {
+            b"Via" => Self::Via,
+            b"From" => Self::From,
+            b"To" => Self::To,
+            b"Call-ID" => Self::CallId,
+            b"CSeq" => Self::CSeq,
+            b"Contact" => Self::Contact,
+            b"Content-Length" => Self::ContentLength,
+            b"Content-Type" => Self::ContentType,
+            b"User-Agent" => Self::UserAgent,
+            _ => Self::in_any_case(name),
+        }
+    }
+
+    fn in_any_case(name: &[u8]) -> Self {
         let Some(&first) = name.first() else { return Self::Other };
         let (long, found): (&[u8], Self) = match (first | 0x20, name.len()) {
             (_, 1) => return Self::compact(first),
@@ -174,9 +190,19 @@ impl<'a> Lines<'a> {
 #[must_use]
 #[inline]
 pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
-    let name = name.trim_ascii_end();
-    (!name.is_empty()).then(|| (name, value.get(1..).unwrap_or_default().trim_ascii()))
+    let (name, value) = cut(line)?;
+    Some((name, value.trim_ascii()))
+}
+
+/// Name and value of a header line, the value with the white space around it.
+#[inline]
+pub(super) fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Names are shorter than what memchr takes to begin.
+    let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b':')?)?;
+    // Blanks only (RFC 3261 25.1, HCOLON): a form feed is part of a name that means nothing, to the framer too.
+    let length = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+    let name = name.get(..length).unwrap_or_default();
+    (!name.is_empty()).then(|| (name, value.get(1..).unwrap_or_default()))
 }
 
 /// Field and value of a header line; of [`Name::Other`] the value may be left out. None without a colon or a name.
@@ -401,6 +427,14 @@ mod tests {
         assert_eq!(open.next(), Some(&b"a: 1"[..]));
         assert_eq!(open.next(), None);
         assert!(!open.is_closed());
+    }
+
+    #[test]
+    fn names_end_before_blanks_and_nothing_else() {
+        assert_eq!(split(b"L \t: \t10 \r\n"), Some((&b"L"[..], &b"10"[..])));
+        assert_eq!(split(b"l\x0c: 10\r\n"), Some((&b"l\x0c"[..], &b"10"[..])));
+        assert_eq!(split(b" : 10\r\n"), None);
+        assert_eq!(split(b"no colon\r\n"), None);
     }
 
     #[test]

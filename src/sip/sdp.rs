@@ -102,19 +102,12 @@ const MAX_FORMATS: usize = 32;
 
 /// Appends the media of a message's session description to `out`: nothing when there is none. The description is
 /// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
-/// is taken for one.
-pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) {
+/// is taken for one. True when there is a description, even one without media.
+pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) -> bool {
     let body = head.body.of(message);
-    if let Some(description) = session_description(head.content_type.of(message), body) {
-        parse_description(description, out);
-    }
-}
-
-/// Whether a message carries a session description, though it may announce no media.
-#[must_use]
-pub fn is_described(message: &[u8], head: &Head) -> bool {
-    session_description(head.content_type.of(message), head.body.of(message))
-        .is_some_and(|found| !found.is_empty())
+    let Some(description) = session_description(head.content_type.of(message), body) else { return false };
+    parse_description(description, out);
+    true
 }
 
 /// Appends the media of a session description to `out`. Lines that make no sense are passed over.
