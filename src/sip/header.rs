@@ -199,7 +199,9 @@ pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
     // Names are shorter than what memchr takes to begin.
     let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b':')?)?;
-    let name = name.trim_ascii_end();
+    // Blanks only (RFC 3261 25.1, HCOLON): a form feed is part of a name that means nothing, to the framer too.
+    let length = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+    let name = name.get(..length).unwrap_or_default();
     (!name.is_empty()).then(|| (name, value.get(1..).unwrap_or_default()))
 }
 
@@ -425,6 +427,14 @@ mod tests {
         assert_eq!(open.next(), Some(&b"a: 1"[..]));
         assert_eq!(open.next(), None);
         assert!(!open.is_closed());
+    }
+
+    #[test]
+    fn names_end_before_blanks_and_nothing_else() {
+        assert_eq!(split(b"L \t: \t10 \r\n"), Some((&b"L"[..], &b"10"[..])));
+        assert_eq!(split(b"l\x0c: 10\r\n"), Some((&b"l\x0c"[..], &b"10"[..])));
+        assert_eq!(split(b" : 10\r\n"), None);
+        assert_eq!(split(b"no colon\r\n"), None);
     }
 
     #[test]
