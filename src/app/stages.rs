@@ -1,6 +1,6 @@
 //! From the resolved configuration to what each stage is told.
 
-use regex::bytes::Regex;
+use regex::bytes::RegexBuilder;
 
 use crate::call::{self, Filter, Pattern};
 use crate::capture::{FilterError, PacketFilter};
@@ -85,7 +85,11 @@ fn filter(selection: &Selection) -> Filter {
         to: patterns(&selection.to),
         methods: selection.methods.clone(),
         // It was compiled for text before, and what is valid there is valid for bytes.
-        text: selection.pattern.as_ref().and_then(|pattern| Regex::new(pattern.as_str()).ok()),
+        // `^` and `$` are those of a line: nobody asks for the first line of a message otherwise.
+        text: selection
+            .pattern
+            .as_ref()
+            .and_then(|pattern| RegexBuilder::new(pattern.as_str()).multi_line(true).build().ok()),
         invert: selection.invert,
     }
 }

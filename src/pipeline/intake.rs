@@ -39,7 +39,7 @@ pub(crate) struct Counters {
 impl Counters {
     fn count(&mut self, packets: &[Packet]) {
         self.packets += packets.len() as u64;
-        self.bytes += packets.iter().map(|packet| u64::from(packet.original)).sum::<u64>();
+        self.bytes += packets.iter().map(|packet| u64::from(packet.captured)).sum::<u64>();
         let stamps = || packets.iter().map(|packet| packet.timestamp);
         self.first = self.first.into_iter().chain(stamps().min()).min();
         self.last = self.last.into_iter().chain(stamps().max()).max();
