@@ -204,7 +204,8 @@ impl Dialog {
             return false;
         }
         let other_tag = look.head.from_tag.of(look.bytes) != self.from_tag.of(&self.text);
-        other_tag || (look.head.cseq != self.cseq && look.branch != self.branch)
+        // A late copy of an earlier try, before the credentials, has a lower CSeq.
+        other_tag || (look.head.cseq > self.cseq && look.branch != self.branch)
     }
 
     /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself.
