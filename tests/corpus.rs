@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Run, assert_nothing_vanished, has_tshark, testdata, tshark};
+use crate::support::{Run, assert_nothing_vanished, testdata};
 
-struct Case {
-    name: String,
-    input: PathBuf,
-    expected: Value,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) input: PathBuf,
+    pub(crate) expected: Value,
 }
 
 /// Every case, with the values that its README argues tshark gets wrong laid over tshark's.
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = std::fs::read_dir(testdata("corpus"))
         .expect("the corpus")
         .flatten()
@@ -40,7 +40,7 @@ fn case(directory: &Path) -> Case {
     Case { name: directory.file_name().expect("a name").to_string_lossy().into_owned(), input, expected }
 }
 
-fn counts(value: &Value) -> BTreeMap<String, u64> {
+pub(crate) fn counts(value: &Value) -> BTreeMap<String, u64> {
     let entries = value.as_object().into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_u64().filter(|n| *n > 0)?))).collect()
 }
@@ -82,68 +82,13 @@ fn every_number_is_tshark_s() {
 }
 
 #[test]
-fn threads_and_batches_change_nothing() {
-    for Case { name, input, .. } in cases() {
-        let inline = Run::of(&input, &[]);
-        let variants: [&[&str]; 7] = [
-            &["--workers", "1"],
-            &["--workers", "2", "--batch-size", "3"],
-            &["--workers", "8", "--batch-size", "17"],
-            &["--batch-size", "1"],
-            &["-M", "memory", "--batch-size", "7"],
-            &["-M", "throughput", "--workers", "2"],
-            &["-M", "latency"],
-        ];
-        for variant in variants {
-            let run = Run::of(&input, variant);
-            assert_eq!(run.summary, inline.summary, "{name} {variant:?}");
-            assert_eq!(run.records_without_paths(), inline.records_without_paths(), "{name} {variant:?}");
-            assert!(run.files == inline.files, "{name} {variant:?}: other bytes in the PCAPs");
-        }
-    }
-}
-
-/// What tshark sees of SIP in a file: a count per Call-ID and start line.
-fn sip_messages(file: &Path) -> Option<BTreeMap<String, u64>> {
-    let rows = tshark(file, "sip && !icmp", &["sip.Call-ID", "sip.CSeq", "sip.Method", "sip.Status-Code"])?;
-    let mut messages = BTreeMap::new();
-    for row in rows {
-        let ids: Vec<&str> =
-            row.first().map_or("", String::as_str).split(';').filter(|id| !id.is_empty()).collect();
-        for id in ids {
-            *messages.entry(id.to_owned()).or_default() += 1;
-        }
-    }
-    Some(messages)
-}
-
-#[test]
-fn every_pcap_holds_its_call_and_nothing_else() {
-    if !has_tshark() {
-        return;
-    }
-    for Case { name, input, expected } in cases() {
-        let run = Run::of(&input, &[]);
-        let mut union: BTreeMap<String, u64> = BTreeMap::new();
-        let mut rtp = 0;
-        for path in run.paths() {
-            let what = format!("{name}: {}", path.display());
-            let messages = sip_messages(&path).expect("tshark");
-            assert!(messages.len() <= 1, "{what}: messages of several calls: {messages:?}");
-            for (call_id, count) in messages {
-                *union.entry(call_id).or_default() += count;
-            }
-            rtp += tshark(&path, "rtp", &["frame.number"]).expect("tshark").len() as u64;
-            let analysis = "tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment || tcp.analysis.retransmission \
-                            || tcp.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\"";
-            let flagged = tshark(&path, analysis, &["frame.number", "_ws.col.Info"]).expect("tshark");
-            assert!(flagged.is_empty(), "{what}: {flagged:?}");
-            if expected["malformed_frames"] == 0 {
-                let malformed = tshark(&path, "_ws.malformed", &["frame.number"]).expect("tshark");
-                assert!(malformed.is_empty(), "{what}: malformed {malformed:?}");
-            }
-        }
-        assert_eq!(json!(union), json!(counts(&expected["messages_per_call_id"])), "{name}");
-        assert_eq!(rtp, expected["rtp_packets_sdp"].as_u64().unwrap_or(0), "{name}: RTP");
-    }
+fn a_capture_that_mixes_byte_orders_is_one_clear_error() {
+    let input = testdata("corpus/mixed-byte-order/input.pcap");
+    let output = crate::support::lippycat().args(["sniff", "voip", "-r"]).arg(&input).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("error: ") && told.contains("input.pcap") && told.lines().count() == 1,
+        "{told}"
+    );
 }

@@ -11,7 +11,19 @@
     reason = "a test stops where its expectation is wrong"
 )]
 
+mod classic;
+mod clean_output;
 mod cli;
 mod corpus;
+mod determinism;
+mod ending;
+mod fuzz_seeds;
+mod ledger;
+mod mutation;
+mod recut;
+mod selection;
+mod sources;
 mod support;
+mod tidy;
 mod traffic;
+mod wire;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -28,23 +30,17 @@ pub(crate) struct Run {
 impl Run {
     /// Follows every dialog of `input` and writes everything that can be written.
     pub(crate) fn of(input: &Path, more: &[&str]) -> Self {
+        Self::over(&[input], &[&["--registrations", "--options"], more].concat())
+    }
+
+    /// Follows the calls of several inputs.
+    pub(crate) fn over(inputs: &[&Path], more: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let pcaps = directory.path().join("pcap");
         let records = directory.path().join("records.jsonl");
         let output = lippycat()
-            .args([
-                "sniff",
-                "voip",
-                "--format",
-                "none",
-                "--summary",
-                "json",
-                "-w",
-                "--registrations",
-                "--options",
-            ])
-            .arg("--read-file")
-            .arg(input)
+            .args(["sniff", "voip", "--format", "none", "--summary", "json", "-w", "--read-file"])
+            .args(inputs)
             .arg("--pcap-dir")
             .arg(&pcaps)
             .arg("--records")
@@ -53,7 +49,7 @@ impl Run {
             .output()
             .expect("the program starts");
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {}: {text}", input.display(), output.status);
+        assert!(output.status.success(), "{inputs:?}: {}: {text}", output.status);
         let summary = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)));
         let records = std::fs::read_to_string(&records).expect("records were written");
@@ -76,6 +72,11 @@ impl Run {
             }
         }
         records
+    }
+
+    /// The records of this kind of dialog.
+    pub(crate) fn records_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.records.iter().filter(move |record| record["kind"] == kind)
     }
 
     /// Paths of the PCAPs that were written.
@@ -147,4 +148,27 @@ pub(crate) fn has_tshark() -> bool {
 /// A directory of test data of this repository.
 pub(crate) fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
+}
+
+/// Does `work` with every item, on a few threads, and collects what it says is wrong.
+pub(crate) fn on_threads<T: Sync>(items: &[T], work: impl Fn(&T) -> Vec<String> + Sync) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut found = work(item);
+                    wrong.lock().unwrap().append(&mut found);
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap()
+}
+
+/// Whether this process may do what only root may.
+pub(crate) fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout == b"0\n")
 }

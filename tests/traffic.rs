@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 pub(crate) mod generator;
 
 /// A profile with some knobs turned.
-fn profile(knobs: &[(&str, &str)]) -> Profile {
+pub(crate) fn profile(knobs: &[(&str, &str)]) -> Profile {
     let mut profile = Profile::default();
     for (name, value) in knobs {
         profile.set(name, value).unwrap();
@@ -23,7 +23,7 @@ fn profile(knobs: &[(&str, &str)]) -> Profile {
 }
 
 /// The outcomes and shapes that dialogs can have, all in one capture.
-const VARIED: [(&str, &str); 19] = [
+pub(crate) const VARIED: [(&str, &str); 19] = [
     ("calls", "150"),
     ("registrations", "20"),
     ("options", "20"),
@@ -46,7 +46,7 @@ const VARIED: [(&str, &str); 19] = [
 ];
 
 /// Knobs on top of [`VARIED`], by what they are for.
-const CASES: [(&str, &[(&str, &str)]); 12] = [
+pub(crate) const CASES: [(&str, &[(&str, &str)]); 12] = [
     ("udp", &[("sip_retransmitted", "0.1"), ("no_content_length", "0.2"), ("compact", "0.2")]),
     ("lf only, raw ip", &[("lf_only", "0.3"), ("link", "raw")]),
     (
@@ -90,12 +90,12 @@ const CASES: [(&str, &[(&str, &str)]); 12] = [
     ("qinq in pcapng", &[("vlans", "2"), ("format", "pcapng"), ("big_endian", "true"), ("rtp", "0.3")]),
 ];
 
-fn varied(knobs: &[(&str, &str)]) -> Profile {
+pub(crate) fn varied(knobs: &[(&str, &str)]) -> Profile {
     profile(&[&VARIED, knobs].concat())
 }
 
 /// A capture in a file, and the truth about it.
-fn capture(profile: &Profile) -> (NamedTempFile, Ledger) {
+pub(crate) fn capture(profile: &Profile) -> (NamedTempFile, Ledger) {
     let mut file = NamedTempFile::new().unwrap();
     let ledger = generator::generate(profile, &mut file).unwrap();
     file.flush().unwrap();

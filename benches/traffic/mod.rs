@@ -38,7 +38,7 @@ mod simulation;
 mod step;
 mod websocket;
 
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Call, Ledger};
 pub(crate) use preset::PRESETS;
 pub(crate) use profile::{Format, Link, Profile};
 

@@ -1,0 +1,138 @@
+//! The same capture gives the same bytes, whatever threads, batches and segments do.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use crate::classic::Classic;
+use crate::corpus::cases;
+use crate::recut::one_byte_segments;
+use crate::support::{Run, assert_nothing_vanished, on_threads};
+use crate::traffic::{capture, varied};
+
+type Knobs = &'static [(&'static str, &'static str)];
+
+/// Traffic of which order could be lost between threads.
+const TRAFFIC: [Knobs; 7] = [
+    &[("sip_retransmitted", "0.2"), ("fragmented", "0.5"), ("fragments_shuffled", "0.5")],
+    &[("tcp", "1"), ("pipelined", "1"), ("cut", "0.5"), ("connections", "3")],
+    &[("tcp", "1"), ("out_of_order", "0.2"), ("retransmitted", "0.2"), ("overlapped", "0.5"), ("cut", "0.5")],
+    &[("tcp", "1"), ("midstream", "true"), ("connections", "20"), ("fin", "false")],
+    &[("tcp", "1"), ("websocket", "0.5"), ("keepalive", "2"), ("ipv6", "0.5")],
+    &[("tcp", "0.5"), ("rtp", "0.3"), ("rtp_reordered", "0.1"), ("calls", "40"), ("rate", "100")],
+    &[("tcp", "0.3"), ("noise", "0.7"), ("vlans", "1"), ("nanoseconds", "true"), ("calls", "60")],
+];
+
+/// Ways to run; each has to give what one thread gives.
+const WAYS: [&[&str]; 9] = [
+    &["--workers", "1"],
+    &["--workers", "2", "--batch-size", "3"],
+    &["--workers", "3", "--batch-size", "1"],
+    &["--workers", "8", "--batch-size", "17"],
+    &["--batch-size", "1"],
+    &["--batch-size", "4099"],
+    &["-M", "memory", "--batch-size", "7"],
+    &["-M", "throughput"],
+    &["-M", "latency"],
+];
+
+fn differences(case: &str, input: &Path) -> Vec<String> {
+    let inline = Run::of(input, &[]);
+    assert_nothing_vanished(&inline, case);
+    let mut wrong = Vec::new();
+    for way in WAYS {
+        let run = Run::of(input, way);
+        if run.summary != inline.summary {
+            wrong.push(format!("{case} {way:?}: summary\n{}\n{}", run.summary, inline.summary));
+        }
+        if run.records_without_paths() != inline.records_without_paths() {
+            wrong.push(format!("{case} {way:?}: records"));
+        }
+        if run.files != inline.files {
+            wrong.push(format!("{case} {way:?}: bytes of the PCAPs"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn threads_and_batches_change_nothing_in_generated_traffic() {
+    let wrong = on_threads(&TRAFFIC, |knobs| {
+        let (file, _) = capture(&varied(knobs));
+        differences(&format!("{knobs:?}"), file.path())
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn threads_and_batches_change_nothing_in_the_corpus() {
+    let wrong = on_threads(&cases(), |case| differences(&case.name, &case.input));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What may not depend on how TCP was cut: records, SIP and call counts.
+fn of_streams(run: &Run) -> Value {
+    json!({"records": run.records_without_paths(), "sip": run.summary["sip"], "calls": run.summary["calls"],
+           "registrations": run.summary["registrations"], "rtp": run.summary["rtp"], "rtcp": run.summary["rtcp"]})
+}
+
+/// A capture against itself in segments of one byte.
+fn recut_differences(case: &str, input: &Path, must_cut: bool) -> Vec<String> {
+    let Some(whole) = Classic::read(input) else {
+        return Vec::new();
+    };
+    let (recut, cut) = one_byte_segments(&whole);
+    if cut == 0 {
+        return if must_cut { vec![format!("{case}: no TCP to cut")] } else { Vec::new() };
+    }
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(&recut.bytes()).unwrap();
+    let (once, bytewise) = (Run::of(input, &[]), Run::of(file.path(), &[]));
+    assert_nothing_vanished(&bytewise, case);
+    let mut wrong = Vec::new();
+    if of_streams(&once) != of_streams(&bytewise) {
+        let (once, bytewise) = (of_streams(&once), of_streams(&bytewise));
+        wrong.extend(["sip", "calls", "registrations", "rtp", "rtcp"].iter().filter_map(|key| {
+            (once[key] != bytewise[key])
+                .then(|| format!("{case}: {key}: {} in 1-byte segments {}", once[key], bytewise[key]))
+        }));
+        let records = once["records"].as_array().unwrap().iter().zip(bytewise["records"].as_array().unwrap());
+        let first = records.into_iter().find(|(ours, theirs)| ours != theirs);
+        wrong
+            .extend(first.map(|(ours, theirs)| format!("{case}: record {ours} in 1-byte segments {theirs}")));
+    }
+    wrong
+}
+
+#[test]
+fn segmentation_changes_nothing_in_the_corpus() {
+    let wrong = on_threads(&cases(), |case| recut_differences(&case.name, &case.input, false));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn segmentation_changes_nothing_in_generated_traffic() {
+    let traffic: [Knobs; 6] = [
+        &[("tcp", "1"), ("pipelined", "1"), ("cut", "0.5")],
+        &[
+            ("tcp", "1"),
+            ("ipv6", "1"),
+            ("vlans", "1"),
+            ("keepalive", "1"),
+            ("lf_only", "0.2"),
+            ("compact", "0.5"),
+        ],
+        &[("tcp", "1"), ("retransmitted", "0.2"), ("out_of_order", "0.1"), ("link", "sll")],
+        &[("tcp", "1"), ("websocket", "1"), ("keepalive", "1"), ("cut", "0.5")],
+        &[("tcp", "1"), ("syn", "false"), ("link", "raw")],
+        &[("tcp", "0.5"), ("noise", "0.5"), ("link", "sll2")],
+    ];
+    const FEWER: Knobs = &[("calls", "40")];
+    let wrong = on_threads(&traffic, |knobs| {
+        let (file, _) = capture(&varied(&[knobs, FEWER].concat()));
+        recut_differences(&format!("{knobs:?}"), file.path(), true)
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

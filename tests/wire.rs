@@ -1,0 +1,56 @@
+//! Frames by hand: SIP over UDP between two fixed hosts.
+
+use crate::classic::{Classic, Packet};
+
+/// An INVITE and its 486 with this Call-ID, headers of the caller's choice, and a time.
+pub(crate) fn refused_call(call_id: &[u8], user: &str, seconds: u32) -> [Packet; 3] {
+    let message = |start: &str, method: &str, tag: &str| {
+        let mut text = format!(
+            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{seconds}\r\n\
+             From: <sip:{user}@192.0.2.1>;tag=a{seconds}\r\nTo: <sip:bob@192.0.2.2>{tag}\r\nCSeq: 1 {method}\r\nCall-ID: "
+        )
+        .into_bytes();
+        text.extend(call_id);
+        text.extend(b"\r\nContent-Length: 0\r\n\r\n");
+        text
+    };
+    let packet = |fraction: u32, frame: Vec<u8>| Packet {
+        seconds,
+        fraction,
+        original: u32::try_from(frame.len()).unwrap(),
+        frame,
+    };
+    [
+        packet(1, datagram(1, 2, &message("INVITE sip:bob@192.0.2.2 SIP/2.0", "INVITE", ""))),
+        packet(2, datagram(2, 1, &message("SIP/2.0 486 Busy Here", "INVITE", ";tag=b"))),
+        packet(3, datagram(1, 2, &message("ACK sip:bob@192.0.2.2 SIP/2.0", "ACK", ";tag=b"))),
+    ]
+}
+
+/// An Ethernet capture, microseconds.
+pub(crate) fn ethernet(packets: Vec<Packet>) -> Classic {
+    Classic { big_endian: false, nanoseconds: false, link: 1, packets }
+}
+
+/// Ethernet, IPv4, UDP from 192.0.2.`source` to 192.0.2.`destination`, both on port 5060.
+pub(crate) fn datagram(source: u8, destination: u8, payload: &[u8]) -> Vec<u8> {
+    let udp = u16::try_from(8 + payload.len()).unwrap();
+    let mut ip = vec![0x45, 0, 0, 0, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, source, 192, 0, 2, destination];
+    ip[2..4].copy_from_slice(&(20 + udp).to_be_bytes());
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut frame = vec![2, 0, 0, 0, 0, destination, 2, 0, 0, 0, 0, source, 8, 0];
+    frame.extend(ip);
+    [5060, 5060, udp, 0].into_iter().for_each(|half: u16| frame.extend(half.to_be_bytes()));
+    frame.extend(payload);
+    frame
+}
+
+/// The Internet checksum of an even number of bytes (RFC 1071).
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
+    let mut sum: u32 = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
