@@ -1,7 +1,5 @@
 //! From the resolved configuration to what each stage is told.
 
-use regex::bytes::Regex;
-
 use crate::call::{self, Filter, Pattern};
 use crate::capture::{FilterError, PacketFilter};
 use crate::config::limits;
@@ -84,8 +82,7 @@ fn filter(selection: &Selection) -> Filter {
         from: patterns(&selection.from),
         to: patterns(&selection.to),
         methods: selection.methods.clone(),
-        // It was compiled for text before, and what is valid there is valid for bytes.
-        text: selection.pattern.as_ref().and_then(|pattern| Regex::new(pattern.as_str()).ok()),
+        text: selection.pattern.clone(),
         invert: selection.invert,
     }
 }
