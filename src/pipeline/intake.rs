@@ -134,7 +134,7 @@ impl Intake {
     fn count(&mut self, packet: &Packet) {
         let counters = &mut self.counters;
         counters.packets += 1;
-        counters.bytes += u64::from(packet.original);
+        counters.bytes += u64::from(packet.captured);
         counters.first = Some(counters.first.map_or(packet.timestamp, |first| first.min(packet.timestamp)));
         counters.last = Some(counters.last.map_or(packet.timestamp, |last| last.max(packet.timestamp)));
     }
