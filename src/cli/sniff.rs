@@ -57,7 +57,7 @@ pub struct SniffVoip {
     #[arg(group = "selection", help_heading = "Which calls to keep")]
     pub to: Vec<String>,
 
-    /// Method of the first request, such as INVITE
+    /// Method of a request, such as INVITE
     #[arg(long = "method", value_name = "METHOD[,METHOD]", value_delimiter = ',', value_parser = method)]
     #[arg(group = "selection", help_heading = "Which calls to keep")]
     pub methods: Vec<String>,
