@@ -44,6 +44,8 @@ struct Frame {
     rtp: Option<String>,
     malformed: bool,
     flagged: bool,
+    /// When it was captured, if its IP checksum is wrong: cards fill that in behind the capture.
+    bad_checksum: Option<String>,
 }
 
 /// One pass of tshark over a file.
@@ -57,7 +59,8 @@ fn frames(file: &Path) -> Vec<Frame> {
             call_ids: row[2].split(';').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
             rtp: (!row[3].is_empty()).then(|| format!("{} {} {} {}", row[3], row[4], row[5], row[1])),
             malformed: !row[7].is_empty(),
-            flagged: row[8..12].iter().any(|flag| !flag.is_empty()) || row[12..].iter().any(bad),
+            flagged: row[8..12].iter().any(|flag| !flag.is_empty()) || bad(&row[12]),
+            bad_checksum: bad(&row[13]).then(|| row[1].clone()),
         }
     };
     rows.iter().map(frame).collect()
@@ -69,6 +72,8 @@ struct Union {
     messages: BTreeMap<String, u64>,
     /// RTP per Call-ID.
     rtp: BTreeMap<String, BTreeSet<String>>,
+    /// Times of frames with a wrong IP checksum.
+    bad_checksums: BTreeSet<String>,
     wrong: Vec<String>,
 }
 
@@ -83,6 +88,7 @@ impl Union {
                 calls.insert(call_id.clone());
             }
             rtp.extend(frame.rtp.clone());
+            self.bad_checksums.extend(frame.bad_checksum.clone());
             if frame.flagged || (check_malformed && frame.malformed) {
                 self.wrong.push(format!("{what}: frame {} is flagged", frame.number));
             }
@@ -151,8 +157,12 @@ fn every_pcap_of_the_corpus_holds_its_call_and_nothing_else() {
             wrong.push(format!("{name}: messages {}, tshark {}", json!(union.messages), json!(truth)));
         }
         let rtp = union.all_rtp();
-        let captured = frames(input);
-        let captured: BTreeSet<&String> = captured.iter().filter_map(|frame| frame.rtp.as_ref()).collect();
+        let capture = frames(input);
+        let captured: BTreeSet<&String> = capture.iter().filter_map(|frame| frame.rtp.as_ref()).collect();
+        let bad: BTreeSet<String> = capture.iter().filter_map(|frame| frame.bad_checksum.clone()).collect();
+        if !union.bad_checksums.is_subset(&bad) {
+            wrong.push(format!("{name}: wrong IP checksums that are not in the capture"));
+        }
         if json!(rtp.len()) != expected["rtp_packets_sdp"] || !rtp.is_subset(&captured) {
             let truth = &expected["rtp_packets_sdp"];
             wrong.push(format!("{name}: {} RTP packets, {truth} of {}", rtp.len(), captured.len()));
@@ -174,6 +184,9 @@ fn generated(knobs: Knobs, more: &[&str]) -> Vec<String> {
         && !more.contains(&"pcapng");
     let union = if merge { behind_each_other(&run) } else { one_by_one(&run, true) };
     let mut wrong: Vec<String> = union.wrong.iter().map(|it| format!("{knobs:?}: {it}")).collect();
+    if !union.bad_checksums.is_empty() {
+        wrong.push(format!("{knobs:?}: wrong IP checksums at {:?}", union.bad_checksums));
+    }
     let mut captured: BTreeMap<String, u64> = BTreeMap::new();
     for call_id in frames(input.path()).into_iter().flat_map(|frame| frame.call_ids) {
         *captured.entry(call_id).or_default() += 1;

@@ -1,1 +1,266 @@
-//! x
+//! How a run ends: by count and time, by a signal, a reader that went away, a disk that is full.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::classic::Classic;
+use crate::support::{Run, is_root, lippycat};
+use crate::traffic::{capture, profile};
+
+fn written(file: &Classic) -> NamedTempFile {
+    let mut out = NamedTempFile::new().unwrap();
+    out.write_all(&file.bytes()).unwrap();
+    out
+}
+
+/// A run that stopped early left what a run over the beginning of the capture leaves.
+fn same(stopped: &Run, short: &Run, what: &str) {
+    assert_eq!(stopped.summary, short.summary, "{what}");
+    assert_eq!(stopped.records_without_paths(), short.records_without_paths(), "{what}");
+    assert!(stopped.files == short.files, "{what}");
+}
+
+#[test]
+fn count_and_duration_cut_the_capture() {
+    let (file, ledger) = capture(&profile(&[("tcp", "0.5"), ("rtp", "0.3"), ("hold", "2")]));
+    let all = Classic::read(file.path()).unwrap();
+    for count in [1, 7, 300, ledger.packets + 5] {
+        let first = all.packets.iter().take(count as usize).cloned().collect();
+        let short = Run::of(written(&all.with(first)).path(), &[]);
+        for more in [&["--batch-size", "64"][..], &["--workers", "2"]] {
+            let stopped = Run::of(file.path(), &[&["--count", &count.to_string()], more].concat());
+            same(&stopped, &short, &format!("{count} {more:?}"));
+        }
+    }
+    let micros =
+        |packet: &crate::classic::Packet| u64::from(packet.seconds) * 1_000_000 + u64::from(packet.fraction);
+    for (text, length) in [("1ms", 1_000), ("1500ms", 1_500_000), ("1h", 3_600_000_000)] {
+        let end = micros(&all.packets[0]) + length;
+        let first = all.packets.iter().take_while(|it| micros(it) <= end).cloned().collect();
+        let short = Run::of(written(&all.with(first)).path(), &[]);
+        same(&Run::of(file.path(), &["--duration", text]), &short, text);
+    }
+}
+
+#[test]
+fn every_line_of_json_is_an_object() {
+    let (file, ledger) = capture(&profile(&[("busy", "0.3"), ("tcp", "0.5"), ("calls", "30")]));
+    let mut command = lippycat();
+    let output = command.args(["sniff", "voip", "--format", "json", "-r"]).arg(file.path()).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for (event, count) in
+        [("start", ledger.calls.total), ("end", ledger.calls.total), ("answered", ledger.calls.answered)]
+    {
+        let found = events.iter().filter(|it| it["event"] == event && it["kind"] == "call").count();
+        assert_eq!(found as u64, count, "{event}");
+    }
+    let times: Vec<&str> = events.iter().map(|event| event["timestamp"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "events come in packet time");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.to_lowercase().contains("calls"), "the summary is beside them: {told}");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let (file, _) =
+        capture(&profile(&[("calls", "3000"), ("rate", "200"), ("hold", "1"), ("list", "false")]));
+    for flags in [&["--format", "json"][..], &["--format", "text"], &["--records", "-", "--format", "none"]] {
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "-r"]).arg(file.path()).args(flags);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        // As `| head -1`: the pipe is closed when this statement is over.
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{flags:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("error"), "{flags:?}");
+    }
+}
+
+/// A run that reads standard input, of which it got the first half of a capture.
+fn half_fed(directory: &TempDir) -> (Child, std::process::ChildStdin, Classic) {
+    let (file, _) = capture(&profile(&[("calls", "40"), ("rtp", "0.3"), ("hold", "2")]));
+    let all = Classic::read(file.path()).unwrap();
+    let half = all.packets.iter().take(all.packets.len() / 2).cloned().collect();
+    let mut child = lippycat()
+        .args(["sniff", "voip", "-r", "-", "-w", "--format", "none", "--summary", "json", "--pcap-dir"])
+        .arg(directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&all.with(half).bytes()).unwrap();
+    (child, input, all)
+}
+
+fn interrupt(child: &Child, signal: &str) {
+    // It has to have read its input and its handlers have to stand; both take milliseconds.
+    std::thread::sleep(Duration::from_millis(1500));
+    let status = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
+    assert!(status.unwrap().success());
+}
+
+/// What a run says in the end; it is ended after 20 s if it does not end itself.
+fn outcome(mut child: Child) -> (Option<i32>, Value, String) {
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let code = (0..200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        child.try_wait().unwrap()
+    });
+    if code.is_none() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let (mut text, mut told) = (String::new(), String::new());
+    out.read_to_string(&mut text).unwrap();
+    err.read_to_string(&mut told).unwrap();
+    (code.and_then(|code| code.code()), serde_json::from_str(&text).unwrap_or_default(), told)
+}
+
+fn assert_finished(directory: &TempDir, (code, summary, told): (Option<i32>, Value, String), what: &str) {
+    assert_eq!(code, Some(0), "{what}: none means that it did not end: {told}");
+    assert!(summary["calls"]["total"].as_u64() > Some(0), "{what}: {summary}");
+    assert!(told.contains("stopped"), "{what}: {told}");
+    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(names.len() as u64, summary["files_written"].as_u64().unwrap(), "{what}");
+    assert!(names.iter().all(|name| name.to_string_lossy().ends_with(".pcap")), "{what}: {names:?}");
+}
+
+#[test]
+fn a_signal_finishes_a_run_that_gets_input() {
+    for signal in ["INT", "TERM"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (child, mut input, all) = half_fed(&directory);
+        let feeder = std::thread::spawn(move || {
+            let record = all.with(vec![all.packets[0].clone()]).bytes()[24..].to_vec();
+            // Slowly; that the program goes away ends it.
+            while input.write_all(&record).is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        interrupt(&child, signal);
+        assert_finished(&directory, outcome(child), signal);
+        feeder.join().unwrap();
+    }
+}
+
+#[test]
+fn a_signal_finishes_a_run_that_waits_for_input() {
+    for signal in ["INT", "TERM"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (child, input, _) = half_fed(&directory);
+        interrupt(&child, signal);
+        assert_finished(&directory, outcome(child), signal);
+        drop(input);
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_one_clear_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let (file, _) = capture(&profile(&[("calls", "2")]));
+    let directory = tempfile::tempdir().unwrap();
+    let run = |place: &Path| {
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "-w", "-r"]).arg(file.path()).arg("--pcap-dir").arg(place);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    fs::write(directory.path().join("file"), "").unwrap();
+    let (code, told) = run(&directory.path().join("file/pcaps"));
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.starts_with("error: ") && told.contains("file/pcaps") && told.lines().count() == 1,
+        "{told}"
+    );
+    if is_root() {
+        eprintln!("skipped: root may write everywhere");
+        return;
+    }
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let (code, told) = run(&directory.path().join("pcaps"));
+    assert_eq!(code, Some(4), "{told}");
+    assert!(told.starts_with("error: ") && told.contains("pcaps"), "{told}");
+}
+
+/// A file system of 64 KiB.
+struct Small(TempDir);
+
+impl Small {
+    fn mount() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(directory.path()).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(directory))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_only_what_does_not_fit() {
+    let Some(disk) = Small::mount() else {
+        eprintln!("skipped: cannot mount a small file system");
+        return;
+    };
+    let (file, ledger) =
+        capture(&profile(&[("calls", "40"), ("rtp", "0.5"), ("hold", "2"), ("rtp_rate", "50")]));
+    let whole = Run::over(&[file.path()], &[]);
+    let records = tempfile::tempdir().unwrap();
+    let output = lippycat()
+        .args(["sniff", "voip", "-w", "--format", "none", "--summary", "json", "--records"])
+        .arg(records.path().join("calls.jsonl"))
+        .arg("--pcap-dir")
+        .arg(disk.0.path())
+        .arg("-r")
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("error: ") && told.contains("No space left"), "{told}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["sip"], whole.summary["sip"], "the analysis goes on");
+    assert_eq!(summary["calls"], whole.summary["calls"]);
+    assert!(summary["dropped"]["files"]["write_errors"].as_u64() > Some(0), "{}", summary["dropped"]);
+    let lines = fs::read_to_string(records.path().join("calls.jsonl")).unwrap().lines().count();
+    assert_eq!(lines as u64, ledger.calls.total, "records lie on another disk");
+    let mut good = 0;
+    for entry in fs::read_dir(disk.0.path()).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let bytes = fs::read(entry.path()).unwrap();
+        // What was written whole is whole; what was cut is a beginning.
+        let truth = whole.files.get(name.trim_end_matches(".part")).unwrap_or_else(|| panic!("{name}"));
+        assert!(truth.starts_with(&bytes), "{name}");
+        good += usize::from(&bytes == truth);
+    }
+    assert!(good > 0, "what fits is there");
+}
+
+#[test]
+fn records_that_cannot_be_written_are_told() {
+    let (file, _) = capture(&profile(&[("calls", "5")]));
+    let mut command = lippycat();
+    command.args(["sniff", "voip", "--summary", "json", "--records", "/dev/full", "-r"]).arg(file.path());
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("No space left"), "{told}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["calls"]["total"], 5, "the summary comes all the same");
+}

@@ -264,14 +264,13 @@ fn pcapng(files: [&Classic; 2]) -> Vec<u8> {
 
 #[test]
 fn link_types_may_be_mixed() {
-    let make = |seed, link| {
-        let knobs =
-            [("seed", seed), ("link", link), ("calls", "8"), ("tcp", "0.5"), ("hold", "1"), ("rtp", "0.2")];
-        let (file, _) = capture(&profile(&knobs));
+    let make = |knobs: &[(&str, &str)]| {
+        let (file, _) = capture(&profile(&[&[("calls", "8"), ("hold", "1")], knobs].concat()));
         (Run::of(file.path(), &[]), Classic::read(file.path()).unwrap())
     };
-    let (ethernet, first) = make("11", "ethernet");
-    let (cooked, second) = make("12", "sll");
+    let (ethernet, first) = make(&[("seed", "11"), ("tcp", "0.5"), ("rtp", "0.3")]);
+    // The generator's hosts are the same: media and connections would meet the other capture's.
+    let (cooked, second) = make(&[("seed", "12"), ("link", "sll")]);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("mixed.pcapng");
     fs::write(&path, pcapng([&first, &second])).unwrap();
