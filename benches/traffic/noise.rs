@@ -11,7 +11,10 @@ use super::script::MILLISECOND;
 
 /// Connections at once.
 const FLOWS: usize = 256;
-const SEGMENT_SIZE: usize = 1_428;
+/// The bytes of a full segment.
+const FULL: usize = 1_428;
+/// The least bytes of a segment that begins a transfer: its headers fit.
+const BEGINNING: usize = 400;
 
 /// A dialog that an application might write to its log server.
 const QUOTED: &str = "INVITE sip:quoted@203.0.113.9 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.8:5060;branch=z9hG4bKquote\r\n\
@@ -36,9 +39,9 @@ struct Flow {
     tls: bool,
     uploads: bool,
     stage: Stage,
-    /// Data segments of its transfer, and how many are still to come.
-    total: u64,
-    left: u64,
+    /// The bytes of each data segment that is still to come, the next one last.
+    segments: Vec<usize>,
+    begins: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,15 +85,28 @@ impl Crowd {
     fn new_flow(&mut self) -> Flow {
         let tls = self.rng.share(0.65);
         let server = Endpoint { ip: self.address(203), port: if tls { 443 } else { 80 } };
-        let total = self.rng.between(1, 200);
+        let mut segments: Vec<usize> = (0..self.rng.between(1, 200)).map(|_| self.size()).collect();
+        if let Some(first) = segments.last_mut() {
+            *first = (*first).max(BEGINNING);
+        }
         Flow {
             ends: [self.host(), server],
             next: [self.rng.next() as u32, self.rng.next() as u32],
             tls,
             uploads: self.rng.share(0.2),
             stage: Stage::Syn,
-            total,
-            left: total,
+            segments,
+            begins: true,
+        }
+    }
+
+    /// Bytes of a payload. With the bare acknowledgements and DNS, which are small, frames of about 64, 576 and 1,500
+    /// bytes come as 7 : 4 : 1, the simple mix that Internet exchanges are imitated with.
+    fn size(&mut self) -> usize {
+        match self.rng.below(8) {
+            0..=2 => self.rng.between(1, 24) as usize,
+            3..=6 => self.rng.between(BEGINNING as u64, 620) as usize,
+            _ => FULL,
         }
     }
 
@@ -128,7 +144,7 @@ impl Crowd {
     fn unknown(&mut self, at: u64, network: &mut Network<'_>) -> io::Result<()> {
         network.ledger.noise.udp += 1;
         let (from, to) = (self.host(), self.host());
-        let length = self.rng.between(1, 1_200) as usize;
+        let length = self.size();
         let place = self.rng.index(self.bytes.len() - length);
         network.datagram(at, from, to, &self.bytes[place..place + length]).map(|_| ())
     }
@@ -149,7 +165,7 @@ impl Crowd {
             }
             Stage::Data => {
                 let data = self.data(index);
-                let stage = match self.flows[index].left {
+                let stage = match self.flows[index].segments.len() {
                     0 => Stage::Fin,
                     left if left % 3 == 0 => Stage::Acknowledge,
                     _ => Stage::Data,
@@ -188,7 +204,7 @@ impl Crowd {
         if flow.tls {
             return client_hello(&self.bytes[..32]);
         }
-        let length = flow.left as usize * SEGMENT_SIZE;
+        let length: usize = flow.segments.iter().sum();
         if !flow.uploads {
             return b"GET /page HTTP/1.1\r\nHost: www.example.org\r\nAccept: */*\r\n\r\n".to_vec();
         }
@@ -202,21 +218,22 @@ impl Crowd {
     /// The next segment of a transfer.
     fn data(&mut self, index: usize) -> Vec<u8> {
         let flow = &mut self.flows[index];
-        let begins = flow.left == flow.total;
-        flow.left -= 1;
-        let place = self.rng.index(self.bytes.len() - SEGMENT_SIZE);
-        let random = &self.bytes[place..place + SEGMENT_SIZE];
+        let total: usize = flow.segments.iter().sum();
+        let size = flow.segments.pop().unwrap_or(0);
+        let begins = std::mem::take(&mut flow.begins);
+        let place = self.rng.index(self.bytes.len() - size);
+        let random = &self.bytes[place..place + size];
         if flow.tls {
-            return tls_record(23, &random[..SEGMENT_SIZE - 5]);
+            return tls_record(23, random);
         }
-        let mut data = Vec::with_capacity(SEGMENT_SIZE);
+        let mut data = Vec::with_capacity(size);
         if begins && !flow.uploads {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: ";
-            let length = flow.total as usize * SEGMENT_SIZE - head.len() - 12;
+            let length = total - head.len() - 12;
             data.extend_from_slice(format!("{head}{length:08}\r\n\r\n").as_bytes());
         }
         if flow.uploads && self.quotes {
-            while data.len() + QUOTED.len() <= SEGMENT_SIZE {
+            while data.len() + QUOTED.len() <= size {
                 data.extend_from_slice(QUOTED.as_bytes());
             }
         }

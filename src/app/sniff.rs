@@ -48,8 +48,8 @@ pub(super) fn follow(
     listener: &mut (dyn Listener + Send),
 ) -> Result<(Outcome, ExitCode)> {
     let settings = stages::settings(config, calls, frames)?;
-    let (source, mut errors) = file::open(&config.run.inputs);
     let stop = stop_on_signals()?;
+    let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);
     let mut outcome = run(source, settings, listener, &stop, &bar);
     bar.finish_and_clear();
@@ -87,7 +87,7 @@ fn code_of(errors: &[SourceError]) -> ExitCode {
 
 /// The first SIGINT or SIGTERM finishes the run, the second ends the program at once.
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = file::stop_flag();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -142,6 +142,10 @@ fn named_files(config: &Config) -> Result<NamedFiles> {
 /// The summary goes where nobody parses something else: as JSON to stdout; as text there too, except beside JSON
 /// events.
 fn print_summary(config: &Config, outcome: &Outcome, files: Option<&CallFiles>) -> Result<()> {
+    if outcome.source.files == 0 && config.run.summary == SummaryFormat::Text {
+        // Nothing could be read, and that has been said.
+        return Ok(());
+    }
     let summary = outcome.summary(files.map(CallFiles::counters).as_ref());
     match (config.run.summary, config.run.format) {
         (SummaryFormat::Json, _) => summary.print_json(&mut io::stdout().lock())?,

@@ -70,7 +70,7 @@ impl Census {
         self.malformed += u64::from(faults.0 & !harmless.0 != 0);
         self.truncated += u64::from(faults.has(Faults::TRUNCATED));
         self.extra_bytes += u64::from(faults.has(Faults::EXTRA_BYTES));
-        self.with_sdp += u64::from(message.media.0 != message.media.1);
+        self.with_sdp += u64::from(message.sdp);
         self.without_call_id += u64::from(message.head.call_id.is_empty());
     }
 

@@ -23,6 +23,9 @@ const RINGING_TIMEOUT: Duration = Duration::from_secs(180);
 /// Text kept per dialog; a header longer than its share is cut.
 const MAX_TEXT: usize = 16 * 1024;
 
+/// Text of a usual dialog.
+const USUAL_TEXT: usize = 384;
+
 /// Longest text kept of one header field.
 const MAX_VALUE: usize = 1024;
 
@@ -33,51 +36,58 @@ const MAX_KINDS: usize = 8;
 const MAX_ENDPOINTS: usize = 32;
 
 /// A dialog as the tracker holds it. Slots are used again with their memory.
+///
+/// What every message needs comes first: with thousands of dialogs up, the cache lines that a message touches are
+/// what it costs.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Dialog {
     pub(crate) hash: u64,
     pub(crate) generation: u32,
-    /// Which dialog of the run it is.
-    pub(crate) number: u64,
-    pub(crate) in_use: bool,
-    /// The filter asks for it.
-    pub(crate) wanted: bool,
-    /// A message matched the filter.
-    pub(crate) matched: bool,
+    /// CSeq number of the latest initial request.
+    cseq: u32,
     pub(crate) armed: Armed,
+    pub(crate) messages: u64,
+    pub(crate) last: Timestamp,
+    /// When the attempt last got anywhere: sent, sent anew, challenged or ringing.
+    progress: Timestamp,
+    text: Vec<u8>,
+    call_id: Span,
+    pub(crate) in_use: bool,
     pub(crate) kind: Option<CallKind>,
     pub(crate) state: Option<CallState>,
     pub(crate) result: Option<CallResult>,
     pub(crate) ended_by: Option<EndedBy>,
     pub(crate) method: Method,
-    /// CSeq number of the latest initial request.
-    cseq: u32,
-    branch: u64,
-    pub(crate) status: u16,
+    pub(crate) transports: u8,
+    /// The filter asks for it.
+    pub(crate) wanted: bool,
+    /// A message matched the filter.
+    pub(crate) matched: bool,
     cancelled: bool,
     pub(crate) challenged: bool,
     pub(crate) authenticated: bool,
     request_seen: bool,
-    pub(crate) transports: u8,
+    pub(crate) status: u16,
+    seen: Seen,
+    /// User-Agent and Server values, and the low bits of their hashes.
+    agents: SmallVec<[(Span, u32); 2]>,
+    pub(crate) answer_tags: SmallVec<[u64; 2]>,
+    /// Which dialog of the run it is.
+    pub(crate) number: u64,
+    branch: u64,
     pub(crate) start: Timestamp,
-    pub(crate) last: Timestamp,
-    /// When the attempt last got anywhere: sent, sent anew, challenged or ringing.
-    progress: Timestamp,
     pub(crate) ringing: Option<Timestamp>,
     pub(crate) answered: Option<Timestamp>,
     pub(crate) end: Option<Timestamp>,
     pub(crate) source: Endpoint,
     pub(crate) destination: Endpoint,
-    pub(crate) messages: u64,
     pub(crate) retransmissions: u64,
     pub(crate) duplicates: u64,
     pub(crate) reinvites: u32,
     pub(crate) updates: u32,
     /// CSeq of the latest re-INVITE or UPDATE counted, so that its other hops do not count again.
     changed_at: u64,
-    seen: Seen,
-    text: Vec<u8>,
-    call_id: Span,
     from: Span,
     from_tag: Span,
     to: Span,
@@ -85,8 +95,6 @@ pub(crate) struct Dialog {
     token: Span,
     reason: Span,
     end_reason: Span,
-    agents: SmallVec<[Span; 2]>,
-    pub(crate) answer_tags: SmallVec<[u64; 2]>,
     pub(crate) codecs: SmallVec<[CodecName; 2]>,
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
@@ -120,6 +128,8 @@ pub(crate) struct Look<'a> {
     pub(crate) branch: u64,
     /// Hash of the To-tag.
     pub(crate) to_tag: u64,
+    /// Hash of User-Agent or Server; 0 without one.
+    pub(crate) agent: u32,
 }
 
 impl Look<'_> {
@@ -146,6 +156,8 @@ impl Dialog {
         let mut text = std::mem::take(&mut self.text);
         let mut archived = std::mem::take(&mut self.archived);
         text.clear();
+        // Call-ID, two URIs, a tag, a request URI and a User-Agent: one allocation instead of six.
+        text.reserve(USUAL_TEXT);
         archived.clear();
         self.seen.clear();
         let seen = std::mem::take(&mut self.seen);
@@ -303,7 +315,9 @@ impl Dialog {
         if head.cseq_method != self.method || self.state == Some(CallState::Ended) {
             return None;
         }
-        if !head.to_tag.is_empty() && self.method == Method::Invite && self.answered.is_none() {
+        // A challenge comes from whom the call passes, not from whom it may reach.
+        let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407);
+        if is_answer && self.method == Method::Invite && self.answered.is_none() {
             self.note_answer_tag(look);
         }
         let now = look.message.timestamp;
@@ -415,18 +429,20 @@ impl Dialog {
         if self.state == Some(CallState::Ended) {
             return None;
         }
+        if self.answered.is_some() {
+            // It ended when it was last heard of, not when that was long enough ago.
+            return Some(self.finish(self.last, CallResult::Success, Some(EndedBy::Network)));
+        }
         let at = self.due(idle_timeout);
-        let result = if self.answered.is_some() { CallResult::Success } else { self.outcome() };
+        let result = self.outcome();
         Some(self.finish(at, result, Some(EndedBy::Network)))
     }
 
     fn note_agent(&mut self, look: &Look<'_>) {
-        let agent = look.head.agent.of(look.bytes);
-        let known =
-            self.agents.iter().any(|span| span.of(&self.text) == agent.get(..MAX_VALUE).unwrap_or(agent));
-        if !agent.is_empty() && self.agents.len() < MAX_KINDS && !known {
-            let span = self.keep(agent);
-            self.agents.push(span);
+        let known = look.agent == 0 || self.agents.iter().any(|(_, hash)| *hash == look.agent);
+        if !known && self.agents.len() < MAX_KINDS {
+            let span = self.keep(look.head.agent.of(look.bytes));
+            self.agents.push((span, look.agent));
         }
     }
 
@@ -468,7 +484,7 @@ impl Dialog {
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
         let text = self.text.first().copied().unwrap_or_default();
-        self.hash ^ self.messages ^ self.armed.due.0 ^ u64::from(text)
+        self.hash ^ self.progress.0 ^ self.seen.touch() ^ u64::from(text)
     }
 
     pub(crate) fn call_id(&self) -> &[u8] {
@@ -500,7 +516,7 @@ impl Dialog {
     }
 
     pub(crate) fn agents(&self) -> impl Iterator<Item = &[u8]> {
-        self.agents.iter().map(|span| span.of(&self.text))
+        self.agents.iter().map(|(span, _)| span.of(&self.text))
     }
 }
 

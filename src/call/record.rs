@@ -185,7 +185,7 @@ pub struct MediaRecord {
     /// Receiver.
     #[serde(serialize_with = "display")]
     pub destination: Endpoint,
-    /// Payload type of most packets.
+    /// Its payload type: the latest, comfort noise and DTMF aside.
     pub payload_type: u8,
     /// Its encoding name from SDP or RFC 3551; null when unknown.
     pub codec: Option<String>,

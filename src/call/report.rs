@@ -23,11 +23,17 @@ impl Tracker {
         }
         streams.sort_by_key(|stream| (stream.statistics.first, stream.statistics.ssrc));
         streams.truncate(MAX_STREAMS);
+        let record = dialog.record();
+        // Of a call that is still up, media tells better than signalling how long it has been.
+        let heard = streams.iter().map(|stream| stream.statistics.last).max().unwrap_or_default();
+        let up = dialog.answered.filter(|_| dialog.end.is_none());
+        let duration = up.map(|answered| seconds(answered, heard.max(dialog.last)));
         CallRecord {
+            duration_seconds: duration.or(record.duration_seconds),
             media: streams.iter().map(media_record).collect(),
             rtp_packets: rtp,
             rtcp_packets: rtcp,
-            ..dialog.record()
+            ..record
         }
     }
 }
@@ -138,11 +144,16 @@ fn media_record(stream: &StreamReport) -> MediaRecord {
         codec: (!codec.is_empty()).then(|| codec.to_owned()),
         packets: statistics.packets,
         lost: statistics.lost(),
-        jitter_ms: statistics.mean_jitter_ms(),
-        max_jitter_ms: statistics.max_jitter_ms(),
+        jitter_ms: statistics.mean_jitter_ms().map(microseconds),
+        max_jitter_ms: statistics.max_jitter_ms().map(microseconds),
         start: statistics.first,
         end: statistics.last,
     }
+}
+
+/// Milliseconds to the microsecond: captures know no more.
+fn microseconds(milliseconds: f64) -> f64 {
+    (milliseconds * 1e3).round() / 1e3
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::capture::{LinkType, Packet, PacketBatch};
 use crate::flow::{Address, Endpoint};
-use crate::media::Datagram;
+use crate::media::{Datagram, FlowHint};
 use crate::pipeline::{Bytes, FragmentFrames, Place, View};
 use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
 use crate::time::Timestamp;
@@ -96,6 +96,7 @@ impl Scene {
             bytes: Bytes { place: Place::Packets, start: 0, length: bytes.len() as u32 },
             head,
             media: (0, messages.media.len() as u32),
+            sdp: !messages.media.is_empty(),
             carriage: Carriage::Frame(0),
         };
         let fragments = FragmentFrames::default();
@@ -131,8 +132,7 @@ impl Scene {
             whole: true,
         };
         let media = MediaPacket { datagram, packet: 0, reassembled: None };
-        let hash = self.tracker.flow_hash(datagram.source, datagram.destination);
-        let (_, owned) = self.tracker.media(hash, &media, &view, &mut self.heard);
+        let (_, owned) = self.tracker.media(FlowHint::NONE, &media, &view, &mut self.heard);
         self.wait(20);
         owned
     }

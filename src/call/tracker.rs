@@ -15,7 +15,7 @@ use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
 use crate::flow::Endpoint;
-use crate::media::{self, CallRef, Claim, Effects, Finding, MediaTable, Payload};
+use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload};
 use crate::pipeline::View;
 use crate::sip::sdp::{Media, MediaKind};
 use crate::sip::{Message, Messages, StartLine};
@@ -144,9 +144,9 @@ impl Tracker {
         self.hasher.hash_one(call_id)
     }
 
-    /// Looks at the dialogs and flows of what is about to come, all before the first is used: their cache misses
-    /// overlap then, where one after the other each would be waited for.
-    pub fn touch(&self, hashes: &[u64], flows: &[u64]) {
+    /// Looks at the dialogs of what is about to come, all before the first is used: their cache misses overlap then,
+    /// where one after the other each would be waited for.
+    pub fn touch(&self, hashes: &[u64]) {
         let slots = hashes.iter().filter_map(|&hash| {
             self.index
                 .find(spread(hash as u32), |indexed| indexed.hash == hash as u32)
@@ -154,7 +154,7 @@ impl Tracker {
         });
         let dialogs = slots.filter_map(|slot| self.dialogs.get(slot as usize));
         let touched = dialogs.fold(0, |sum: u64, dialog| sum.wrapping_add(dialog.touch()));
-        std::hint::black_box(touched ^ self.media.touch(flows));
+        std::hint::black_box(touched);
     }
 
     /// Takes the next message; `hash` is that of its Call-ID.
@@ -174,6 +174,7 @@ impl Tracker {
             bytes,
             branch: self.hasher.hash_one(branch),
             to_tag: self.hasher.hash_one(to_tag),
+            agent: self.agent(head.agent.of(bytes)),
         };
         let slot = self.slot(hash, call_id, &look, listener);
         let identity = self.identity(&look);
@@ -198,42 +199,49 @@ impl Tracker {
         self.after(slot, step, newly_wanted, listener);
     }
 
-    /// The hash under which the flow between two endpoints is kept.
-    #[must_use]
+    /// Looks up the flows of what is about to come, as [`Self::touch`] does dialogs.
     #[inline]
-    pub fn flow_hash(&self, source: Endpoint, destination: Endpoint) -> u64 {
-        self.media.hash(source, destination)
+    pub fn look_up_flows(
+        &self,
+        pairs: impl Iterator<Item = (Endpoint, Endpoint)>,
+        found: &mut Vec<FlowHint>,
+    ) {
+        self.media.look_up(pairs, found);
     }
 
-    /// Takes the next datagram that is not SIP; `hash` is that of its flow. Tells what it is and whether it belongs
-    /// to a call.
+    /// Takes the next datagram that is not SIP; `hint` is where its flow probably is. Tells what it is and whether it
+    /// belongs to a call.
     #[inline]
     pub fn media(
         &mut self,
-        hash: u64,
+        hint: FlowHint,
         packet: &MediaPacket<'_>,
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) -> (Payload, bool) {
-        let finding = self.media.packet(hash, &packet.datagram);
+        let finding = self.media.packet(hint, &packet.datagram);
         if self.wants.frames && self.settings.media_frames {
-            self.deliver_media(&finding, packet, view, listener);
+            self.deliver_media(finding.flow, (packet.packet, packet.reassembled), view, listener);
         }
-        (finding.payload, !finding.calls.is_empty())
+        (finding.payload, finding.is_owned)
     }
 
+    /// Gives a packet's frame, or those of its fragments, to the calls that its flow belongs to.
+    #[inline(never)]
     fn deliver_media(
         &mut self,
-        finding: &Finding,
-        packet: &MediaPacket<'_>,
+        flow: Option<u32>,
+        carrier: (u32, Option<u32>),
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) {
-        for frame in frames(packet, view) {
-            for call in finding.calls.as_slice() {
+        let Some(flow) = flow else { return };
+        let owners = self.media.owners(flow);
+        for frame in frames(carrier, view) {
+            for call in owners.as_slice() {
                 listener.media(call.slot, &frame);
             }
-            if let (true, Some(flow)) = (finding.calls.is_empty(), finding.flow) {
+            if owners.is_empty() {
                 self.media.keep(flow, frame.packet, frame.frame);
             }
         }
@@ -337,6 +345,11 @@ impl Tracker {
                 return;
             }
         }
+    }
+
+    /// Hash of a User-Agent or Server value; 0 stands for none.
+    fn agent(&self, agent: &[u8]) -> u32 {
+        if agent.is_empty() { 0 } else { self.hasher.hash_one(agent) as u32 | 1 }
     }
 
     /// What makes a message itself within its call: another copy has the same.
@@ -549,8 +562,11 @@ fn next_port(endpoint: Endpoint) -> Option<Endpoint> {
 }
 
 /// The frame of a datagram, or the frames of its fragments.
-fn frames<'a>(packet: &MediaPacket<'_>, view: &View<'a>) -> impl Iterator<Item = MediaFrame<'a>> {
-    let whole = packet.reassembled.is_none().then(|| view.packet(packet.packet)).flatten();
-    let fragments = packet.reassembled.map(|datagram| view.fragments(datagram)).into_iter().flatten();
+fn frames<'a>(
+    (packet, reassembled): (u32, Option<u32>),
+    view: &View<'a>,
+) -> impl Iterator<Item = MediaFrame<'a>> {
+    let whole = reassembled.is_none().then(|| view.packet(packet)).flatten();
+    let fragments = reassembled.map(|datagram| view.fragments(datagram)).into_iter().flatten();
     whole.into_iter().chain(fragments).map(|(packet, frame)| MediaFrame { packet, frame })
 }

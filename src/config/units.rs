@@ -135,9 +135,9 @@ pub fn batch(text: &str) -> Result<usize, String> {
 /// A length of file names in bytes: room for a hash and an extension, and what file systems take.
 ///
 /// # Errors
-/// Outside 16 to 255.
+/// Outside 16 to 240: room is left for `~N` and `.part`.
 pub fn file_name_length(text: &str) -> Result<usize, String> {
-    whole(text, 16..=255)
+    whole(text, 16..=240)
 }
 
 /// A number of packets, at least one.

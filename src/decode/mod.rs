@@ -40,6 +40,7 @@ mod vxlan;
 mod tests;
 
 pub use next::MAX_LAYERS;
+pub(crate) use plain::plain;
 pub use sctp::{DataChunk, data_chunks};
 pub use unit::{DecodeError, Decoded, Fault, Fragment, Layer, TcpFlags, TcpHeader, Transport, Unit};
 
@@ -53,7 +54,7 @@ use next::{Next, walk};
 /// Names the layer that is cut short, contradicts itself, is of an unknown version or lies too deep.
 #[inline]
 pub fn decode(link: LinkType, frame: &[u8]) -> Result<Decoded, DecodeError> {
-    match plain::plain(link, frame) {
+    match plain(link, frame) {
         Some(unit) => Ok(Decoded::Unit(unit)),
         None => decode_any(link, frame),
     }
@@ -79,8 +80,9 @@ pub fn decode_datagram(fragment: &Fragment, payload: &[u8]) -> Result<Decoded, D
 const RAW_BSD: LinkType = LinkType(12);
 const RAW_OPENBSD: LinkType = LinkType(14);
 
+/// [`decode`] where [`plain`] has found nothing.
 #[inline(never)]
-fn decode_any(link: LinkType, frame: &[u8]) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode_any(link: LinkType, frame: &[u8]) -> Result<Decoded, DecodeError> {
     let mut cursor = Cursor::new(frame);
     let next = match link {
         LinkType::ETHERNET => Next::Ethernet,

@@ -12,7 +12,7 @@ const IPV4: usize = 20;
 
 /// The unit of a plain packet; `None` for any other, valid or not.
 #[inline]
-pub(super) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
+pub(crate) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
     let network = network(link, frame)?;
     let packet = frame.get(network..)?;
     let header = packet.first_chunk::<{ IPV4 + udp::LENGTH }>()?;

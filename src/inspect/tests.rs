@@ -161,6 +161,7 @@ fn tell(
         bytes: Bytes { place: Place::Packets, start: 0, length: bytes.len() as u32 },
         head,
         media: (0, messages.media.len() as u32),
+        sdp: !messages.media.is_empty(),
         carriage: Carriage::Frame(0),
     };
     let fragments = FragmentFrames::default();
@@ -189,8 +190,7 @@ fn stream(
     let view = Batch { batch, datagrams: &[], fragments: &fragments };
     let datagram = Datagram { timestamp, source, destination, payload: &payload, whole: true };
     let media = crate::call::MediaPacket { datagram, packet: 0, reassembled: None };
-    let hash = tracker.flow_hash(media.datagram.source, media.datagram.destination);
-    tracker.media(hash, &media, &view, listener);
+    tracker.media(crate::media::FlowHint::NONE, &media, &view, listener);
 }
 
 const fn screen(width: usize) -> Screen {

@@ -16,10 +16,6 @@ pub struct CallRef {
     pub generation: u32,
 }
 
-impl CallRef {
-    pub(crate) const NONE: Self = Self { slot: 0, generation: 0 };
-}
-
 /// An announced endpoint in the table: valid until its call's claim is closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndpointId(pub(super) u32);

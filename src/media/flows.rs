@@ -72,14 +72,13 @@ pub enum Payload {
 pub struct Finding {
     /// What it is.
     pub payload: Payload,
-    /// The calls that it belongs to.
-    pub calls: Owners,
-    /// Its flow, when it is followed: for [`MediaTable::keep`].
+    /// It belongs to a call.
+    pub is_owned: bool,
+    /// Its flow, when it is followed: for [`MediaTable::owners`] and [`MediaTable::keep`].
     pub flow: Option<u32>,
 }
 
-const NOT_FOLLOWED: Finding =
-    Finding { payload: Payload::Other, calls: Owners { calls: [CallRef::NONE; 2], count: 0 }, flow: None };
+const NOT_FOLLOWED: Finding = Finding { payload: Payload::Other, is_owned: false, flow: None };
 
 /// The calls that a flow belongs to: at most two, such as the legs of a call whose media bypasses the B2BUA.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,16 +152,26 @@ const MAX_STREAMS: usize = 16;
 /// Flows followed at a time per endpoint: an attacker who sends to one port from everywhere gets no more.
 const MAX_FLOWS_PER_ENDPOINT: usize = 64;
 
-/// One flow. What every packet needs comes first.
+/// Where a flow was when it was looked for; it may be somewhere else by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowHint(u32);
+
+impl FlowHint {
+    /// It was not looked for, or there was none.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
+/// One flow. What every packet needs comes first: two cache lines, the second of which is the stream's.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 struct Flow {
     source: Endpoint,
     destination: Endpoint,
     owners: Owners,
-    generation: u32,
+    in_use: bool,
     /// The stream of the latest packet.
     stream: StreamStatistics,
+    generation: u32,
     others: Vec<StreamStatistics>,
     /// RTP packets of streams that were more than can be followed.
     unfollowed: u64,
@@ -171,7 +180,6 @@ struct Flow {
     fragmented: (u64, u64),
     /// Time of the latest packet that was not RTP.
     last_other: Timestamp,
-    in_use: bool,
     /// It began with RTCP: it may go to the port next to the one announced.
     is_rtcp: bool,
 }
@@ -215,44 +223,53 @@ impl MediaTable {
         &self.counters
     }
 
-    /// The hash under which the flow from `source` to `destination` is kept.
-    #[must_use]
+    /// Looks up the flows of some datagrams and reads a little of what they will need, so that the cache misses
+    /// overlap, where one after the other each would be waited for.
     #[inline]
-    pub fn hash(&self, source: Endpoint, destination: Endpoint) -> u64 {
-        self.hasher.hash(source, destination)
+    pub fn look_up(&self, pairs: impl Iterator<Item = (Endpoint, Endpoint)>, found: &mut Vec<FlowHint>) {
+        let mut touched = 0;
+        found.extend(pairs.map(|(source, destination)| {
+            // Whether it is this one and not another with nearly the same hash is seen when it is used.
+            let slot = self.index.find(self.hasher.hash(source, destination), |_| true);
+            let slot = slot.copied().unwrap_or(u32::MAX);
+            if let Some(flow) = self.flows.get(slot as usize) {
+                touched ^= u64::from(flow.in_use) ^ flow.stream.packets ^ u64::from(flow.stream.payload_type);
+            }
+            FlowHint(slot)
+        }));
+        std::hint::black_box(touched);
     }
 
-    /// Reads a little of what flows with these hashes will need; see [`crate::call::Tracker::touch`].
-    pub fn touch(&self, hashes: &[u64]) -> u64 {
-        let slots = hashes.iter().filter_map(|&hash| self.index.find(hash, |_| true));
-        let flows = slots.filter_map(|&slot| self.flows.get(slot as usize));
-        flows.fold(0, |sum, flow| {
-            sum ^ u64::from(flow.source.port) ^ flow.stream.packets ^ u64::from(flow.stream.payload_type)
-        })
-    }
-
-    /// Takes the next datagram; `hash` is that of its flow.
+    /// Takes the next datagram; `hint` is where its flow probably is.
     #[inline]
-    pub fn packet(&mut self, hash: u64, datagram: &Datagram<'_>) -> Finding {
+    pub fn packet(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Finding {
         let look = look(datagram.payload);
-        let found = self.find(hash, datagram.source, datagram.destination);
-        let Some(slot) = found.or_else(|| self.follow(hash, datagram, look)) else { return NOT_FOLLOWED };
+        let is_there = self
+            .flows
+            .get(hint.0 as usize)
+            .is_some_and(|flow| flow.in_use && flow.joins(datagram.source, datagram.destination));
+        let slot = if is_there {
+            hint.0
+        } else {
+            // A copy, so that the usual datagram can stay in registers.
+            let Some(slot) = self.find_or_follow(&{ *datagram }, look) else { return NOT_FOLLOWED };
+            slot
+        };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
         let counters = &mut self.counters;
-        let calls = flow.owners;
-        let is_owned = u64::from(!calls.is_empty());
+        let is_owned = !flow.owners.is_empty();
         let payload = match look {
             Look::Rtp(header) => {
-                counters.rtp += is_owned;
+                counters.rtp += u64::from(is_owned);
                 if flow.is_next(&header) {
                     flow.stream.observe(&header, datagram.timestamp);
                 } else {
-                    self.begin_stream(slot, &header, datagram.timestamp);
+                    self.begin_stream(slot, header, datagram.timestamp);
                 }
                 Payload::Rtp
             }
             Look::Rtcp => {
-                counters.rtcp += is_owned;
+                counters.rtcp += u64::from(is_owned);
                 flow.rtcp += 1;
                 flow.last_other = datagram.timestamp;
                 Payload::Rtcp
@@ -265,16 +282,22 @@ impl MediaTable {
         if !datagram.whole {
             self.note_fragmented(slot, payload);
         }
-        Finding { payload, calls, flow: Some(slot) }
+        Finding { payload, is_owned, flow: Some(slot) }
+    }
+
+    /// The calls that a flow belongs to.
+    #[must_use]
+    pub fn owners(&self, flow: u32) -> Owners {
+        self.flows.get(flow as usize).map_or_else(Owners::default, |flow| flow.owners)
     }
 
     /// A packet of another SSRC or payload type than the one before it on its flow.
     #[cold]
-    fn begin_stream(&mut self, slot: u32, header: &RtpHeader, arrival: Timestamp) {
+    fn begin_stream(&mut self, slot: u32, header: RtpHeader, arrival: Timestamp) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         let format = self.format(flow, header.payload_type);
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
-        let is_new = flow.switch(header, arrival, format);
+        let is_new = flow.switch(&header, arrival, format);
         self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
     }
 
@@ -402,18 +425,17 @@ impl MediaTable {
         }
     }
 
-    #[inline]
-    fn find(&self, hash: u64, source: Endpoint, destination: Endpoint) -> Option<u32> {
-        let is_it = |&slot: &u32| {
-            self.flows
-                .get(slot as usize)
-                .is_some_and(|flow| flow.source == source && flow.destination == destination)
-        };
-        self.index.find(hash, is_it).copied()
+    /// The flow of a datagram, which begins to be followed when it is somebody's or looks as if it will be.
+    #[inline(never)]
+    fn find_or_follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
+        let (source, destination) = (datagram.source, datagram.destination);
+        let hash = self.hasher.hash(source, destination);
+        let is_it =
+            |&slot: &u32| self.flows.get(slot as usize).is_some_and(|flow| flow.joins(source, destination));
+        let found = self.index.find(hash, is_it).copied();
+        found.or_else(|| self.follow(hash, datagram, look))
     }
 
-    /// Begins to follow a flow, when it is somebody's or looks as if it will be.
-    #[cold]
     fn follow(&mut self, hash: u64, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
         let is_rtcp = look == Look::Rtcp;
         let claimed = self.owner_of(datagram.destination, is_rtcp).is_some()
@@ -617,6 +639,11 @@ impl MediaTable {
 }
 
 impl Flow {
+    #[inline]
+    fn joins(&self, source: Endpoint, destination: Endpoint) -> bool {
+        self.source == source && self.destination == destination
+    }
+
     /// Whether a packet goes on with the stream of the one before it.
     #[inline]
     const fn is_next(&self, header: &RtpHeader) -> bool {
@@ -633,7 +660,12 @@ impl Flow {
             return true;
         }
         if self.stream.ssrc == header.ssrc {
-            self.stream.set_format(header.payload_type, format);
+            // Comfort noise and digits come in between; the stream is what it was.
+            let is_aside =
+                matches!(format.name.as_str(), "CN" | "telephone-event") && self.stream.has_clock();
+            if !is_aside {
+                self.stream.set_format(header.payload_type, format);
+            }
             self.stream.observe(header, arrival);
             return false;
         }

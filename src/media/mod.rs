@@ -12,5 +12,5 @@ pub mod rtp;
 pub use backlog::StoredPacket;
 pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
-    Claim, Counters, Datagram, Effects, Finding, Limits, MediaTable, Owners, Payload, StreamReport,
+    Claim, Counters, Datagram, Effects, Finding, FlowHint, Limits, MediaTable, Owners, Payload, StreamReport,
 };

@@ -72,7 +72,7 @@ pub struct PayloadFormat {
 
 /// What one stream was like: counts, loss and jitter as RFC 3550 appendix A defines them.
 ///
-/// What every packet needs comes first, so that it lies in neighbouring cache lines.
+/// What every packet needs comes first: one cache line.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct StreamStatistics {
@@ -80,22 +80,24 @@ pub struct StreamStatistics {
     pub packets: u64,
     /// Time of the latest packet.
     pub last: Timestamp,
+    /// The estimator, its sum and its maximum, in [`FINE`] parts of a nanosecond.
+    jitter: i64,
+    jitter_sum: u64,
+    jitter_max: i64,
+    /// Nanoseconds in a unit of the clock, in 65,536ths; 0 when unknown.
+    unit: u64,
     /// Synchronisation source.
     pub ssrc: u32,
-    /// Clock rate in Hz; 0 when unknown.
-    clock: u32,
-    base: u32,
     /// Highest sequence number, with wraps counted in the upper half.
     highest: u32,
     media_time: u32,
-    jitter_samples: u32,
-    jitter: f64,
-    jitter_sum: f64,
-    jitter_max: f64,
-    /// Payload type of the latest packet.
+    /// Its payload type: the latest, comfort noise and DTMF aside.
     pub payload_type: u8,
     /// Encoding name of that payload type; empty when unknown.
     pub codec: crate::sip::sdp::CodecName,
+    base: u32,
+    /// Packets that gave no sample of jitter: the first, and those whose clock rate was not known.
+    unmeasured: u64,
     /// Time of the first packet.
     pub first: Timestamp,
 }
@@ -103,6 +105,24 @@ pub struct StreamStatistics {
 /// A jump of the sequence number by more than this, forward or back, is a new start, not loss (RFC 3550 A.1
 /// MAX_DROPOUT).
 const MAX_DROPOUT: u16 = 3000;
+
+/// Parts of a nanosecond in which jitter is counted. Integers: conversions to floating point and a division would
+/// cost as much as all else that a packet needs here.
+const FINE: i64 = 64;
+
+/// As many in a millisecond.
+const FINE_MS: f64 = 64e6;
+
+/// A packet later or earlier than that, nine hours, counts as that much, and keeps the sums from overflowing.
+const LONGEST_TRANSIT: u64 = 1 << 45;
+
+/// See [`StreamStatistics::unit`].
+const fn unit(format: PayloadFormat) -> u64 {
+    match (1_000_000_000u64 << 16).checked_div(format.clock as u64) {
+        Some(unit) => unit,
+        None => 0,
+    }
+}
 
 impl StreamStatistics {
     /// A stream that begins with this packet.
@@ -113,9 +133,10 @@ impl StreamStatistics {
         Self {
             ssrc: header.ssrc,
             payload_type: header.payload_type,
-            clock: format.clock,
+            unit: unit(format),
             codec: format.name,
             packets: 1,
+            unmeasured: 1,
             first: arrival,
             last: arrival,
             base,
@@ -128,13 +149,13 @@ impl StreamStatistics {
     /// Whether the clock rate is known.
     #[must_use]
     pub const fn has_clock(&self) -> bool {
-        self.clock != 0
+        self.unit != 0
     }
 
     /// The payload type means this from now on.
     pub const fn set_format(&mut self, payload_type: u8, format: PayloadFormat) {
         self.payload_type = payload_type;
-        self.clock = format.clock;
+        self.unit = unit(format);
         self.codec = format.name;
     }
 
@@ -163,15 +184,17 @@ impl StreamStatistics {
     fn measure_jitter(&mut self, header: &RtpHeader, arrival: Timestamp) {
         let media = header.timestamp.wrapping_sub(self.media_time) as i32;
         self.media_time = header.timestamp;
-        if self.clock == 0 {
+        if self.unit == 0 {
+            self.unmeasured += 1;
             return;
         }
-        let wall = arrival.0 as i64 - self.last.0 as i64;
-        let transit = wall as f64 - f64::from(media) * 1e9 / f64::from(self.clock);
-        self.jitter += (transit.abs() - self.jitter) / 16.0;
-        self.jitter_sum += self.jitter;
+        let wall = arrival.0.wrapping_sub(self.last.0) as i64;
+        let sent = (i128::from(media) * i128::from(self.unit)) >> 16;
+        let transit = wall.wrapping_sub(sent as i64).unsigned_abs().min(LONGEST_TRANSIT) as i64;
+        // Rounded, and not cut, so that the estimator has no drift towards 0.
+        self.jitter += (transit * FINE - self.jitter + 8) >> 4;
+        self.jitter_sum = self.jitter_sum.saturating_add(self.jitter as u64);
         self.jitter_max = self.jitter_max.max(self.jitter);
-        self.jitter_samples = self.jitter_samples.saturating_add(1);
     }
 
     /// Packets expected minus packets received; negative when some came twice.
@@ -183,13 +206,14 @@ impl StreamStatistics {
     /// Mean of the jitter estimator in milliseconds; none when the clock rate is unknown or one packet came.
     #[must_use]
     pub fn mean_jitter_ms(&self) -> Option<f64> {
-        (self.jitter_samples > 0).then(|| self.jitter_sum / f64::from(self.jitter_samples) / 1e6)
+        let samples = self.packets.saturating_sub(self.unmeasured);
+        (samples > 0).then(|| self.jitter_sum as f64 / samples as f64 / FINE_MS)
     }
 
     /// Maximum of the jitter estimator in milliseconds.
     #[must_use]
     pub fn max_jitter_ms(&self) -> Option<f64> {
-        (self.jitter_samples > 0).then_some(self.jitter_max / 1e6)
+        (self.packets > self.unmeasured).then_some(self.jitter_max as f64 / FINE_MS)
     }
 }
 

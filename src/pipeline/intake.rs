@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::work::{Staged, Task, Work};
+use super::work::{MediaWork, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{Packet, PacketBatch, PacketFilter};
-use crate::decode::{DecodeError, Decoded, Fragment, Transport, Unit, decode, decode_datagram};
+use crate::decode::{DecodeError, Decoded, Fragment, Transport, Unit, decode_any, decode_datagram, plain};
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, flow_hash};
 use crate::sip::{SipTransport, is_sip_datagram};
-use crate::time::{PacketClock, Timestamp, grid};
+use crate::time::{PacketClock, TICK, Timestamp, grid};
 
 /// IP protocol numbers of what HEP carried.
 const TCP: u8 = 6;
@@ -36,11 +36,23 @@ pub(crate) struct Counters {
     pub(crate) errors: BTreeMap<DecodeError, u64>,
 }
 
+impl Counters {
+    fn count(&mut self, packets: &[Packet]) {
+        self.packets += packets.len() as u64;
+        self.bytes += packets.iter().map(|packet| u64::from(packet.captured)).sum::<u64>();
+        let stamps = || packets.iter().map(|packet| packet.timestamp);
+        self.first = self.first.into_iter().chain(stamps().min()).min();
+        self.last = self.last.into_iter().chain(stamps().max()).max();
+    }
+}
+
 /// Decoding, defragmentation and dispatch.
 pub(crate) struct Intake {
     clock: PacketClock,
     sequence: u64,
     last_tick: Option<Timestamp>,
+    /// No tick before that time.
+    next_tick: Timestamp,
     defragmenter: Defragmenter,
     filter: Option<PacketFilter>,
     lanes: usize,
@@ -59,8 +71,8 @@ struct Origin<'a> {
 
 /// A transport payload and where it lies.
 #[derive(Clone, Copy)]
-struct Carried<'a> {
-    unit: &'a Unit,
+struct Carried {
+    unit: Unit,
     payload: Bytes,
     is_sip: bool,
     reassembled: Option<u32>,
@@ -72,6 +84,7 @@ impl Intake {
             clock: PacketClock::default(),
             sequence: 0,
             last_tick: None,
+            next_tick: Timestamp::default(),
             defragmenter: Defragmenter::new(limits),
             filter,
             lanes: lanes.max(1),
@@ -94,19 +107,29 @@ impl Intake {
     /// Takes the next batch.
     pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
         staged.clear();
+        self.counters.count(batch.packets);
         for (packet, index) in batch.packets.iter().zip(0u32..) {
             let now = self.clock.observe(packet.timestamp);
-            self.tick(now, staged);
-            self.sequence += 1;
-            let frame = batch.frame(packet);
-            self.count(packet);
-            let origin = Origin { packet, frame, index, sequence: self.sequence, now };
-            match decode(packet.link, frame) {
-                Ok(Decoded::Unit(unit)) => self.unit(&unit, &origin, staged),
-                Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, staged),
-                Ok(Decoded::NonIp) => self.non_ip(&origin),
-                Err(error) => *self.counters.errors.entry(error).or_default() += 1,
+            if now >= self.next_tick {
+                self.tick(now, staged);
             }
+            self.sequence += 1;
+            let origin = Origin { packet, frame: batch.frame(packet), index, sequence: self.sequence, now };
+            match plain(packet.link, origin.frame) {
+                Some(unit) => self.unit(unit, origin, staged),
+                None => self.any(origin, staged),
+            }
+        }
+    }
+
+    /// A packet that is not a plain one.
+    #[inline(never)]
+    fn any(&mut self, origin: Origin<'_>, staged: &mut Staged) {
+        match decode_any(origin.packet.link, origin.frame) {
+            Ok(Decoded::Unit(unit)) => self.unit(unit, origin, staged),
+            Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, staged),
+            Ok(Decoded::NonIp) => self.non_ip(&origin),
+            Err(error) => *self.counters.errors.entry(error).or_default() += 1,
         }
     }
 
@@ -118,6 +141,7 @@ impl Intake {
         staged.push_everywhere(Work::tick(self.sequence, self.clock.now(), Task::Finish));
     }
 
+    #[inline(never)]
     fn tick(&mut self, now: Timestamp, staged: &mut Staged) {
         let line = grid(now);
         if self.last_tick.is_some_and(|last| line <= last) {
@@ -129,14 +153,7 @@ impl Intake {
             staged.push_everywhere(Work::tick(self.sequence, line, Task::Tick));
         }
         self.last_tick = Some(line);
-    }
-
-    fn count(&mut self, packet: &Packet) {
-        let counters = &mut self.counters;
-        counters.packets += 1;
-        counters.bytes += u64::from(packet.captured);
-        counters.first = Some(counters.first.map_or(packet.timestamp, |first| first.min(packet.timestamp)));
-        counters.last = Some(counters.last.map_or(packet.timestamp, |last| last.max(packet.timestamp)));
+        self.next_tick = line.after(TICK);
     }
 
     fn non_ip(&mut self, origin: &Origin<'_>) {
@@ -151,15 +168,21 @@ impl Intake {
         self.filter.as_mut().is_none_or(|filter| filter.passes(packet.link, frame))
     }
 
-    fn unit(&mut self, unit: &Unit, origin: &Origin<'_>, staged: &mut Staged) {
+    /// Inlined and by value, so that a plain datagram's unit is never put together in memory.
+    #[inline(always)]
+    fn unit(&mut self, unit: Unit, origin: Origin<'_>, staged: &mut Staged) {
         if !self.passes(origin.packet, origin.frame) {
             self.counters.filtered += 1;
             return;
         }
-        let payload =
-            Bytes { place: Place::Packets, start: origin.packet.offset + unit.start, length: unit.length };
         let is_sip = is_sip_datagram(part(origin.frame, unit.start, unit.length));
-        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
+        let start = origin.packet.offset + unit.start;
+        if unit.transport == Transport::Udp && !is_sip {
+            staged.media.push(MediaWork::new(origin.sequence, origin.index, &unit, start, None));
+            return;
+        }
+        let payload = Bytes { place: Place::Packets, start, length: unit.length };
+        self.dispatch(Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
     }
 
     /// A fragment waits for the others; the last to arrive brings the datagram.
@@ -189,20 +212,20 @@ impl Intake {
                 let payload =
                     Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
                 let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
-                let carried = Carried { unit: &unit, payload, is_sip, reassembled: Some(index) };
-                self.dispatch(&carried, origin, staged);
+                let carried = Carried { unit, payload, is_sip, reassembled: Some(index) };
+                self.dispatch(carried, *origin, staged);
             }
             Ok(_) | Err(_) => self.counters.undecoded_datagrams += 1,
         }
     }
 
     /// Gives a transport payload to whom it concerns.
-    fn dispatch(&mut self, carried: &Carried<'_>, origin: &Origin<'_>, staged: &mut Staged) {
-        let Carried { unit, payload, is_sip, reassembled } = *carried;
+    #[inline(never)]
+    fn dispatch(&mut self, carried: Carried, origin: Origin<'_>, staged: &mut Staged) {
+        let Carried { unit, payload, is_sip, reassembled } = carried;
         let counts = u64::from(reassembled.is_none());
         let task = match unit.transport {
             Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp),
-            Transport::Udp => Task::Media,
             Transport::Tcp(header) => Task::Segment(header),
             Transport::Sctp => Task::Chunks,
             Transport::Hep { protocol } if is_sip => Task::Datagram(match protocol {
@@ -210,7 +233,11 @@ impl Intake {
                 SCTP => SipTransport::Sctp,
                 _ => SipTransport::Udp,
             }),
-            Transport::Hep { .. } => Task::Media,
+            Transport::Udp | Transport::Hep { .. } => {
+                let Bytes { start, .. } = payload;
+                staged.media.push(MediaWork::new(origin.sequence, origin.index, &unit, start, reassembled));
+                return;
+            }
             Transport::Icmp => {
                 self.counters.icmp += counts;
                 self.counters.quoted_in_icmp += u64::from(is_sip);
@@ -234,15 +261,10 @@ impl Intake {
             reassembled,
             link_header: if unit.tunnelled { 0 } else { unit.network },
         };
-        match task {
-            Task::Media => staged.direct.push(work),
-            _ => {
-                if matches!(task, Task::Datagram(_)) {
-                    self.counters.sip_datagrams += counts;
-                }
-                staged.push_lane(self.lane(unit.source, unit.destination), work);
-            }
+        if matches!(task, Task::Datagram(_)) {
+            self.counters.sip_datagrams += counts;
         }
+        staged.push_lane(self.lane(unit.source, unit.destination), work);
     }
 
     fn lane(&self, source: Endpoint, destination: Endpoint) -> usize {

@@ -1,9 +1,9 @@
 //! Puts what the workers found and what came directly back into capture order, and feeds the tracker.
 
 use super::View;
-use super::work::{Task, Work};
+use super::work::{MediaWork, Staged, Task, Work};
 use crate::call::{Delivery, Listener, MediaPacket, Tracker};
-use crate::media::Datagram;
+use crate::media::{Datagram, FlowHint};
 use crate::sip::Messages;
 
 /// Packets by what the tracker found them to be.
@@ -17,7 +17,7 @@ pub(crate) struct Counters {
 pub(crate) struct Order {
     tracker: Tracker,
     hashes: Vec<u64>,
-    flows: Vec<u64>,
+    flows: Vec<FlowHint>,
     counters: Counters,
 }
 
@@ -37,41 +37,39 @@ impl Order {
     /// Applies one batch: `outputs` has one value per worker.
     pub(crate) fn apply(
         &mut self,
-        direct: &[Work],
+        staged: &Staged,
         outputs: &[Messages],
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) {
-        self.look_ahead(direct, outputs, view);
+        self.look_ahead(&staged.media, outputs, view);
         let flows = std::mem::take(&mut self.flows);
-        let mut direct = direct.iter().zip(&flows).peekable();
+        let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, view };
         let mut merge = Merge::new(outputs);
         while let Some((worker, index)) = merge.next() {
             let Some(messages) = outputs.get(worker) else { break };
             let Some(message) = messages.list.get(index) else { break };
-            while let Some((work, &flow)) = direct.next_if(|(work, _)| work.sequence <= message.sequence) {
-                self.work(work, flow, view, listener);
-            }
+            self.direct(&mut direct, message.sequence, listener);
             let bytes = view.resolve(message.bytes, &messages.arena);
             let hash = self.hashes.get(merge.taken() - 1).copied();
             let hash = hash.unwrap_or_else(|| self.tracker.hash(message.head.call_id.of(bytes)));
             self.tracker.message(hash, &Delivery { message, bytes, messages, view }, listener);
         }
-        direct.for_each(|(work, &flow)| self.work(work, flow, view, listener));
+        self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
     }
 
     /// Hashes every Call-ID and flow of the batch and touches what is known of it, so that the tables' cache misses
     /// overlap instead of adding up.
-    fn look_ahead(&mut self, direct: &[Work], outputs: &[Messages], view: &View<'_>) {
-        self.flows.clear();
-        let tracker = &self.tracker;
-        self.flows.extend(direct.iter().map(|work| tracker.flow_hash(work.source, work.destination)));
+    fn look_ahead(&mut self, media: &[MediaWork], outputs: &[Messages], view: &View<'_>) {
         self.hashes.clear();
         for messages in outputs.iter().filter(|_| outputs.len() == 1) {
             self.hash(messages, view);
         }
-        self.tracker.touch(&self.hashes, &self.flows);
+        self.tracker.touch(&self.hashes);
+        self.flows.clear();
+        let pairs = media.iter().map(|work| (work.source, work.destination));
+        self.tracker.look_up_flows(pairs, &mut self.flows);
     }
 
     fn hash(&mut self, messages: &Messages, view: &View<'_>) {
@@ -81,28 +79,56 @@ impl Order {
         }
     }
 
-    fn work(&mut self, work: &Work, flow: u64, view: &View<'_>, listener: &mut dyn Listener) {
-        match work.task {
-            Task::Tick => self.tracker.tick(work.now, listener),
-            Task::Finish => self.tracker.finish(work.now, listener),
-            Task::Media => {
-                let packet = MediaPacket {
-                    datagram: Datagram {
-                        timestamp: work.timestamp,
-                        source: work.source,
-                        destination: work.destination,
-                        payload: view.resolve(work.payload, &[]),
-                        whole: work.reassembled.is_none(),
-                    },
-                    packet: work.packet,
-                    reassembled: work.reassembled,
-                };
-                self.counters.udp += u64::from(work.reassembled.is_none());
-                self.tracker.media(flow, &packet, view, listener);
+    /// Gives the tracker what came directly, up to that sequence number.
+    fn direct(&mut self, direct: &mut Direct<'_>, until: u64, listener: &mut dyn Listener) {
+        while let Some((tick, later)) = direct.ticks.split_first().filter(|(tick, _)| tick.sequence <= until)
+        {
+            direct.ticks = later;
+            self.media(direct, tick.sequence, listener);
+            match tick.task {
+                Task::Finish => self.tracker.finish(tick.now, listener),
+                _ => self.tracker.tick(tick.now, listener),
             }
-            Task::Datagram(_) | Task::Segment(_) | Task::Chunks => {}
         }
+        self.media(direct, until, listener);
     }
+
+    fn media(&mut self, direct: &mut Direct<'_>, until: u64, listener: &mut dyn Listener) {
+        let view = direct.view;
+        let mut done = 0;
+        for (work, &flow) in direct.media.iter().zip(direct.flows) {
+            if work.sequence > until {
+                break;
+            }
+            done += 1;
+            let Some(carrier) = view.batch.packets.get(work.packet as usize) else { continue };
+            let reassembled = work.reassembled();
+            let packet = MediaPacket {
+                datagram: Datagram {
+                    timestamp: carrier.timestamp,
+                    source: work.source,
+                    destination: work.destination,
+                    payload: view.resolve(work.payload(), &[]),
+                    whole: reassembled.is_none(),
+                },
+                packet: work.packet,
+                reassembled,
+            };
+            self.counters.udp += u64::from(reassembled.is_none());
+            self.tracker.media(flow, &packet, view, listener);
+        }
+        direct.media = direct.media.get(done..).unwrap_or_default();
+        direct.flows = direct.flows.get(done..).unwrap_or_default();
+    }
+}
+
+/// What of a batch no worker saw and is still to be done.
+struct Direct<'a> {
+    ticks: &'a [Work],
+    media: &'a [MediaWork],
+    /// Where the flow of each of `media` was found when the batch began.
+    flows: &'a [FlowHint],
+    view: &'a View<'a>,
 }
 
 /// Walks the messages of several workers in the order of their sequence numbers.

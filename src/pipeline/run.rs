@@ -151,7 +151,7 @@ fn step(
     for ((worker, lane), output) in stages.workers.iter_mut().zip(&staged.lanes).zip(outputs.iter_mut()) {
         worker.process(lane, &view, output);
     }
-    stages.order.apply(&staged.direct, outputs, &view, listener);
+    stages.order.apply(staged, outputs, &view, listener);
 }
 
 /// Reads batches until the source, the count or the duration is at its end.

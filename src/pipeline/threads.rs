@@ -143,7 +143,7 @@ fn track(
         if outputs.len() < answers.len() {
             break;
         }
-        order.apply(&shared.staged.direct, &outputs, &shared.staged.view(shared.batch()), listener);
+        order.apply(&shared.staged, &outputs, &shared.staged.view(shared.batch()), listener);
         for (messages, answer) in outputs.drain(..).zip(answers) {
             let _ = answer.spare.try_send(messages);
         }

@@ -1,8 +1,8 @@
 //! What the intake hands to the stream workers and to the tracker.
 
-use super::{Bytes, FragmentFrames, View};
+use super::{Bytes, FragmentFrames, Place, View};
 use crate::capture::PacketBatch;
-use crate::decode::TcpHeader;
+use crate::decode::{TcpHeader, Unit};
 use crate::flow::Endpoint;
 use crate::sip::SipTransport;
 use crate::time::Timestamp;
@@ -43,8 +43,6 @@ pub(crate) enum Task {
     Segment(TcpHeader),
     /// An SCTP packet's chunks.
     Chunks,
-    /// A UDP datagram that is not SIP.
-    Media,
 }
 
 impl Work {
@@ -65,13 +63,62 @@ impl Work {
     }
 }
 
+/// A UDP datagram that is not SIP, for the tracker. Most packets of a call are such, so this is one cache line and
+/// has nothing that the batch's packet says too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MediaWork {
+    pub(crate) sequence: u64,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+    /// Where the payload begins: in the batch's packets, or in its datagrams when it came in fragments.
+    start: u32,
+    length: u32,
+    /// Index of the packet in its batch.
+    pub(crate) packet: u32,
+    /// Index of the reassembled datagram that this is.
+    datagram: u32,
+}
+
+/// In place of the index of a reassembled datagram.
+const WHOLE: u32 = u32::MAX;
+
+impl MediaWork {
+    #[inline]
+    pub(crate) fn new(sequence: u64, packet: u32, unit: &Unit, start: u32, reassembled: Option<u32>) -> Self {
+        Self {
+            sequence,
+            source: unit.source,
+            destination: unit.destination,
+            start,
+            length: unit.length,
+            packet,
+            datagram: reassembled.unwrap_or(WHOLE),
+        }
+    }
+
+    /// Index of the reassembled datagram that this is.
+    #[inline]
+    pub(crate) fn reassembled(&self) -> Option<u32> {
+        (self.datagram != WHOLE).then_some(self.datagram)
+    }
+
+    /// Its payload.
+    #[inline]
+    pub(crate) const fn payload(&self) -> Bytes {
+        let place = if self.datagram == WHOLE { Place::Packets } else { Place::Datagrams };
+        Bytes { place, start: self.start, length: self.length }
+    }
+}
+
 /// What the intake makes of one batch. Cleared and used again.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     /// Work for each stream worker.
     pub(crate) lanes: Vec<Vec<Work>>,
-    /// Work for the tracker.
-    pub(crate) direct: Vec<Work>,
+    /// Datagrams for the tracker.
+    pub(crate) media: Vec<MediaWork>,
+    /// Ticks for the tracker; the lanes have them too.
+    pub(crate) ticks: Vec<Work>,
     /// Bytes of datagrams that became whole.
     pub(crate) datagrams: Vec<u8>,
     /// The frames they came in.
@@ -85,7 +132,8 @@ impl Staged {
 
     pub(crate) fn clear(&mut self) {
         self.lanes.iter_mut().for_each(Vec::clear);
-        self.direct.clear();
+        self.media.clear();
+        self.ticks.clear();
         self.datagrams.clear();
         self.fragments.clear();
     }
@@ -97,7 +145,7 @@ impl Staged {
     /// Gives every stage the same tick.
     pub(crate) fn push_everywhere(&mut self, work: Work) {
         self.lanes.iter_mut().for_each(|lane| lane.push(work));
-        self.direct.push(work);
+        self.ticks.push(work);
     }
 
     pub(crate) fn push_lane(&mut self, lane: usize, work: Work) {

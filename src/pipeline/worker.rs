@@ -73,7 +73,6 @@ impl StreamWorker {
                 Task::Datagram(transport) => self.datagram(work, transport, view, messages),
                 Task::Segment(_) => self.segment(work, view, messages),
                 Task::Chunks => self.chunks(work, view, messages),
-                Task::Media => {}
             }
         }
         self.streams.add(&messages.counters);
@@ -100,9 +99,7 @@ impl StreamWorker {
         };
         self.counters.sip_datagrams += is_whole;
         let first = messages.media.len() as u32;
-        if !head.body.is_empty() {
-            sdp::parse(bytes, &head, &mut messages.media);
-        }
+        let sdp = !head.body.is_empty() && sdp::parse(bytes, &head, &mut messages.media);
         messages.list.push(Message {
             sequence: work.sequence,
             timestamp: work.timestamp,
@@ -112,6 +109,7 @@ impl StreamWorker {
             bytes: work.payload,
             head,
             media: (first, messages.media.len() as u32),
+            sdp,
             carriage: work.carriage(),
         });
     }

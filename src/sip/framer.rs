@@ -16,7 +16,9 @@ mod start_line;
 use memchr::memchr_iter;
 
 use self::start_line::{keyword_before, keyword_begun};
-use crate::sip::ContentLength;
+use crate::sip::header::is_token;
+use crate::sip::search::memchr;
+use crate::sip::{ContentLength, StartLine};
 
 /// What the unconsumed bytes of a stream begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,10 +280,21 @@ pub fn probe(bytes: &[u8]) -> Probe {
     }
 }
 
-/// Whether a datagram begins with a SIP start line.
+/// Whether a datagram begins with a SIP start line, after any number of line ends: whether [`crate::sip::Head::parse`]
+/// takes it. A datagram ends its last line; media and most else is told apart by its first byte.
 #[must_use]
+#[inline]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
-    probe(payload) == Probe::Sip
+    first_line(payload).is_some_and(|line| StartLine::parse(payload, line).is_some())
+}
+
+/// The first line that is not empty, with its line end, if it begins as start lines do.
+#[inline]
+fn first_line(payload: &[u8]) -> Option<&[u8]> {
+    let begin = payload.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let rest = payload.get(begin..)?;
+    let is_text = rest.first().is_some_and(|&byte| is_token(byte));
+    is_text.then(|| rest.get(..memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))).flatten()
 }
 
 #[cfg(test)]
@@ -406,9 +419,14 @@ mod tests {
         let oversize = Event::Oversize { at: 0, head: head.len(), body: 1001 };
         assert_eq!(whole(&stream, false), [oversize, message(head.len() + 1001, OK, 0)]);
 
-        let hostile = b"MESSAGE sip:a SIP/2.0\r\nl: 18446744073709551615\r\n\r\n";
+        let largest = b"MESSAGE sip:a SIP/2.0\r\nl: 4294967295\r\n\r\n";
         let mut framer = Framer::new(MAX);
-        assert_eq!(framer.next(hostile), Frame::Oversize { head: hostile.len(), body: u64::MAX });
+        let expected = Frame::Oversize { head: largest.len(), body: u64::from(u32::MAX) };
+        assert_eq!(framer.next(largest), expected);
+        // What no body measures must not make the rest of the stream unseen.
+        let hostile = b"MESSAGE sip:a SIP/2.0\r\nl: 18446744073709551615\r\n\r\n";
+        let (at, stream) = (hostile.len(), [hostile.as_slice(), OK].concat());
+        assert_eq!(whole(&stream, false), [message(0, hostile, 0), message(at, OK, 0)]);
     }
 
     #[test]

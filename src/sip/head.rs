@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use memchr::memchr;
+use super::search::memchr;
 
 use super::header::{
-    Lines, Name, NameAddress, content_length, first_value, is_token, number, parameter, split,
+    Lines, Name, NameAddress, content_length, field, first_value, is_token, number, parameter,
 };
 use super::method::Method;
 use super::start_line::StartLine;
@@ -178,17 +178,18 @@ impl Head {
     /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.
     #[must_use]
     pub fn parse(message: &[u8], datagram: bool) -> Option<Self> {
-        let line = message.get(message.iter().position(|&byte| !matches!(byte, b'\r' | b'\n'))?..)?;
-        let (start, conforms) = StartLine::parse(message, line)?;
+        let begin = message.iter().position(|&byte| !matches!(byte, b'\r' | b'\n'))?;
+        let rest = message.get(begin..)?;
+        let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let (start, conforms) = StartLine::parse(message, rest.get(..length)?)?;
         let mut head = Self::empty(start);
         if !conforms {
             head.faults.add(Faults::START_LINE);
         }
-        let after = memchr(b'\n', line).map_or(message.len(), |at| message.len() - line.len() + at + 1);
-        let mut lines = Lines::new(message, after);
+        let mut lines = Lines::new(message, begin + length);
         for line in lines.by_ref() {
-            match split(line) {
-                Some((name, value)) => head.field(message, Name::of(name), value),
+            match field(line) {
+                Some((name, value)) => head.field(message, name, value),
                 None => head.faults.add(Faults::HEADER),
             }
         }
@@ -295,8 +296,7 @@ impl Head {
     #[inline]
     fn topmost(&mut self, message: &[u8], value: &[u8]) {
         let via = first_value(value);
-        let parameters = via.get(memchr(b';', via).unwrap_or(via.len())..).unwrap_or_default();
-        let branch = parameter(parameters, b"branch").unwrap_or_default();
+        let branch = parameter(via, b"branch").unwrap_or_default();
         if via.ends_with(b";") {
             self.faults.add(Faults::HEADER);
         }
@@ -307,7 +307,7 @@ impl Head {
     /// CSeq: a number below 2^31, white space, a method (RFC 3261 8.1.1.5, 20.16).
     #[inline]
     fn sequence(&mut self, message: &[u8], value: &[u8]) {
-        let blank = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+        let blank = value.iter().position(|&byte| !byte.is_ascii_digit()).unwrap_or(value.len());
         let (digits, method) = value.split_at(blank);
         let method = method.trim_ascii_start();
         self.cseq_token = Span::between(message, method);
@@ -315,7 +315,8 @@ impl Head {
         let number =
             number(digits).and_then(|number| u32::try_from(number).ok()).filter(|&number| number < 1 << 31);
         self.cseq = number.unwrap_or_default();
-        if number.is_none() || !method.iter().all(|&byte| is_token(byte)) {
+        let is_sound = self.cseq_method != Method::Other || method.iter().all(|&byte| is_token(byte));
+        if number.is_none() || !is_sound {
             self.faults.add(Faults::CSEQ);
         }
     }

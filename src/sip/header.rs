@@ -1,6 +1,6 @@
 //! Header fields: lines, names, lists and parameters (RFC 3261 7.3.1, 20, 25.1).
 
-use memchr::{memchr, memchr2, memchr3};
+use super::search::{memchr, memchr2, memchr3};
 
 /// The header fields that a [`crate::sip::Head`] takes something from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,22 @@ impl Name {
     #[must_use]
     #[inline]
     pub fn of(name: &[u8]) -> Self {
+        // As nearly everybody writes them: one comparison each, of a length known beforehand.
+        match name {
+            b"Via" => Self::Via,
+            b"From" => Self::From,
+            b"To" => Self::To,
+            b"Call-ID" => Self::CallId,
+            b"CSeq" => Self::CSeq,
+            b"Contact" => Self::Contact,
+            b"Content-Length" => Self::ContentLength,
+            b"Content-Type" => Self::ContentType,
+            b"User-Agent" => Self::UserAgent,
+            _ => Self::in_any_case(name),
+        }
+    }
+
+    fn in_any_case(name: &[u8]) -> Self {
         let Some(&first) = name.first() else { return Self::Other };
         let (long, found): (&[u8], Self) = match (first | 0x20, name.len()) {
             (_, 1) => return Self::compact(first),
@@ -142,21 +158,31 @@ impl<'a> Iterator for Lines<'a> {
         if self.closed || rest.is_empty() {
             return None;
         }
-        let mut end = 0;
-        loop {
+        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at_checked(end)?;
+        if end <= 2 && matches!(line, b"\n" | b"\r\n") {
+            self.closed = true;
+            self.position += end;
+            return None;
+        }
+        if let Some(b' ' | b'\t') = after.first() {
+            return self.folded(rest, end);
+        }
+        self.position += end;
+        Some(line)
+    }
+}
+
+impl<'a> Lines<'a> {
+    /// A line that goes on in the next ones. An empty line is none of them, whatever follows it.
+    #[cold]
+    fn folded(&mut self, rest: &'a [u8], mut end: usize) -> Option<&'a [u8]> {
+        while let Some(b' ' | b'\t') = rest.get(end) {
             let tail = rest.get(end..).unwrap_or_default();
             end += memchr(b'\n', tail).map_or(tail.len(), |at| at + 1);
-            let line = rest.get(..end).unwrap_or_default();
-            if matches!(line, b"\n" | b"\r\n") {
-                self.closed = true;
-                self.position += end;
-                return None;
-            }
-            if !matches!(rest.get(end), Some(b' ' | b'\t')) {
-                self.position += end;
-                return Some(line);
-            }
         }
+        self.position += end;
+        rest.get(..end)
     }
 }
 
@@ -164,9 +190,57 @@ impl<'a> Iterator for Lines<'a> {
 #[must_use]
 #[inline]
 pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
-    let name = name.trim_ascii_end();
-    (!name.is_empty()).then(|| (name, value.get(1..).unwrap_or_default().trim_ascii()))
+    let (name, value) = cut(line)?;
+    Some((name, value.trim_ascii()))
+}
+
+/// Name and value of a header line, the value with the white space around it.
+#[inline]
+pub(super) fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Names are shorter than what memchr takes to begin.
+    let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b':')?)?;
+    // Blanks only (RFC 3261 25.1, HCOLON): a form feed is part of a name that means nothing, to the framer too.
+    let length = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+    let name = name.get(..length).unwrap_or_default();
+    (!name.is_empty()).then(|| (name, value.get(1..).unwrap_or_default()))
+}
+
+/// Field and value of a header line; of [`Name::Other`] the value may be left out. None without a colon or a name.
+#[must_use]
+#[inline]
+pub fn field(line: &[u8]) -> Option<(Name, &[u8])> {
+    match usual(line) {
+        Some((Name::Other, _)) => return Some((Name::Other, &[])),
+        Some((name, value)) => return Some((name, value.trim_ascii())),
+        None => {}
+    }
+    split(line).map(|(name, value)| (Name::of(name), value))
+}
+
+/// The fields of every message as nearly everybody spells them: one comparison, where [`split`] searches the colon
+/// and [`Name::of`] looks at every letter twice. What is spelt otherwise is theirs.
+#[inline]
+fn usual(line: &[u8]) -> Option<(Name, &[u8])> {
+    let is = |spelling: &[u8], name| line.strip_prefix(spelling).map(|value| (name, value));
+    match line.first()? {
+        b'V' => is(b"Via:", Name::Via),
+        b'F' => is(b"From:", Name::From),
+        b'T' => is(b"To:", Name::To),
+        b'U' => is(b"User-Agent:", Name::UserAgent),
+        b'C' => match line.get(1)? {
+            b'a' => is(b"Call-ID:", Name::CallId),
+            b'S' => is(b"CSeq:", Name::CSeq),
+            _ => is(b"Contact:", Name::Contact)
+                .or_else(|| is(b"Content-Length:", Name::ContentLength))
+                .or_else(|| is(b"Content-Type:", Name::ContentType)),
+        },
+        // Fields that nearly every message has and nothing here reads: not worth the search for the colon.
+        b'M' => is(b"Max-Forwards:", Name::Other),
+        b'A' => is(b"Allow:", Name::Other),
+        b'S' => is(b"Supported:", Name::Other),
+        b'R' => is(b"Record-Route:", Name::Other).or_else(|| is(b"Route:", Name::Other)),
+        _ => None,
+    }
 }
 
 /// A character of a token (RFC 3261 25.1).
@@ -236,7 +310,15 @@ pub fn first_value(list: &[u8]) -> &[u8] {
 pub fn parameter<'a>(parameters: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = parameters;
     loop {
-        rest = rest.get(memchr(b';', rest)? + 1..)?.trim_ascii_start();
+        let semicolon = if rest.first() == Some(&b';') { 0 } else { memchr(b';', rest)? };
+        rest = rest.get(semicolon + 1..)?.trim_ascii_start();
+        // What is asked for is there more often than not: then its name need not be searched for its end.
+        if let Some((found, tail)) = rest.split_at_checked(name.len())
+            && (found == name || found.eq_ignore_ascii_case(name))
+            && let Some((b'=', value)) = tail.split_first()
+        {
+            return Some(parameter_value(value.trim_ascii_start()).0);
+        }
         let length = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
         let (found, tail) = rest.split_at_checked(length)?;
         let tail = tail.trim_ascii_start();
@@ -345,6 +427,14 @@ mod tests {
         assert_eq!(open.next(), Some(&b"a: 1"[..]));
         assert_eq!(open.next(), None);
         assert!(!open.is_closed());
+    }
+
+    #[test]
+    fn names_end_before_blanks_and_nothing_else() {
+        assert_eq!(split(b"L \t: \t10 \r\n"), Some((&b"L"[..], &b"10"[..])));
+        assert_eq!(split(b"l\x0c: 10\r\n"), Some((&b"l\x0c"[..], &b"10"[..])));
+        assert_eq!(split(b" : 10\r\n"), None);
+        assert_eq!(split(b"no colon\r\n"), None);
     }
 
     #[test]

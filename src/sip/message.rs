@@ -59,6 +59,8 @@ pub struct Message {
     pub head: Head,
     /// Its media descriptions: from the first to before the second index of [`Messages::media`].
     pub media: (u32, u32),
+    /// It has a session description.
+    pub sdp: bool,
     /// How it travelled, for those who write it down again.
     pub carriage: Carriage,
 }

@@ -17,6 +17,7 @@ mod method;
 mod multipart;
 mod payload;
 pub mod sdp;
+mod search;
 mod start_line;
 pub mod status;
 mod stream;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use memchr::memchr;
+use super::search::memchr;
 use smallvec::SmallVec;
 
 use super::Head;
@@ -102,12 +102,12 @@ const MAX_FORMATS: usize = 32;
 
 /// Appends the media of a message's session description to `out`: nothing when there is none. The description is
 /// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
-/// is taken for one.
-pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) {
+/// is taken for one. True when there is a description, even one without media.
+pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) -> bool {
     let body = head.body.of(message);
-    if let Some(description) = session_description(head.content_type.of(message), body) {
-        parse_description(description, out);
-    }
+    let Some(description) = session_description(head.content_type.of(message), body) else { return false };
+    parse_description(description, out);
+    true
 }
 
 /// Appends the media of a session description to `out`. Lines that make no sense are passed over.
@@ -145,15 +145,21 @@ struct Level {
 impl Level {
     #[inline]
     fn take(&mut self, line: &[u8]) {
-        match line.split_first_chunk() {
+        if let Some(value) = line.strip_prefix(b"c=") {
             // The first of several: the others are more multicast groups (RFC 4566 5.7).
-            Some((b"c=", value)) if self.address.is_none() => self.address = connection_address(value),
-            Some((b"a=", b"sendrecv")) => self.flow = Some(MediaFlow::SendRecv),
-            Some((b"a=", b"sendonly")) => self.flow = Some(MediaFlow::SendOnly),
-            Some((b"a=", b"recvonly")) => self.flow = Some(MediaFlow::RecvOnly),
-            Some((b"a=", b"inactive")) => self.flow = Some(MediaFlow::Inactive),
-            _ => {}
+            if self.address.is_none() {
+                self.address = connection_address(value);
+            }
+            return;
         }
+        let flow = match line {
+            b"a=sendrecv" => MediaFlow::SendRecv,
+            b"a=sendonly" => MediaFlow::SendOnly,
+            b"a=recvonly" => MediaFlow::RecvOnly,
+            b"a=inactive" => MediaFlow::Inactive,
+            _ => return,
+        };
+        self.flow = Some(flow);
     }
 }
 
@@ -175,12 +181,15 @@ impl Section {
         let port = words.next()?;
         let port = port.split(|&byte| byte == b'/').next().and_then(number_of)?;
         let protocol = words.next()?;
-        let mut parts = protocol.split(|&byte| byte == b'/');
-        let secure = parts
-            .clone()
-            .any(|part| part.eq_ignore_ascii_case(b"SAVP") || part.eq_ignore_ascii_case(b"SAVPF"));
-        let is_rtp = parts.clone().any(|part| part.eq_ignore_ascii_case(b"RTP"));
-        let is_udptl = parts.any(|part| part.eq_ignore_ascii_case(b"UDPTL"));
+        let parts = protocol.split(|&byte| byte == b'/');
+        let has = |names: &[&[u8]]| {
+            parts.clone().any(|part| names.iter().any(|name| part.eq_ignore_ascii_case(name)))
+        };
+        // What nearly every section says needs no taking apart.
+        let is_plain = protocol == b"RTP/AVP";
+        let secure = !is_plain && has(&[b"SAVP", b"SAVPF"]);
+        let is_rtp = is_plain || has(&[b"RTP"]);
+        let is_udptl = !is_plain && has(&[b"UDPTL"]);
         let formats = words.filter(|_| is_rtp).filter_map(Format::of).take(MAX_FORMATS).collect();
         let (endpoint, flow) = (Endpoint::new(Address::default(), port), MediaFlow::SendRecv);
         let media =
@@ -279,6 +288,10 @@ fn rtcp_attribute(value: &[u8]) -> Option<(u16, Option<Address>)> {
 /// `<network type> <address type> <address>[/<ttl>][/<count>]` (RFC 4566 5.7). A name in place of an address is
 /// the unspecified address: who it is cannot be told without asking the DNS. None when the line is not that.
 fn connection_address(value: &[u8]) -> Option<Address> {
+    // What nearly everybody writes.
+    if let Some(address) = value.strip_prefix(b"IN IP4 ").and_then(dotted_quad) {
+        return Some(address);
+    }
     let mut words = words(value);
     let _network = words.next()?;
     let family = words.next()?;
@@ -287,6 +300,29 @@ fn connection_address(value: &[u8]) -> Option<Address> {
     let nobody =
         || if family.eq_ignore_ascii_case(b"IP6") { Address::default() } else { Address::v4([0; 4]) };
     Some(literal.map_or_else(nobody, Address::from))
+}
+
+/// An IPv4 address and nothing else; none for what has to be looked at more closely.
+fn dotted_quad(text: &[u8]) -> Option<Address> {
+    let mut bytes = [0u8; 4];
+    let mut place = 0;
+    let mut digits = 0;
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                let slot = bytes.get_mut(place)?;
+                // Leading zeros are octal to some; std refuses them, and so the slow path decides.
+                if digits > 0 && *slot == 0 {
+                    return None;
+                }
+                *slot = slot.checked_mul(10)?.checked_add(byte - b'0')?;
+                digits += 1;
+            }
+            b'.' if digits > 0 => (place, digits) = (place + 1, 0),
+            _ => return None,
+        }
+    }
+    (place == 3 && digits > 0).then(|| Address::v4(bytes))
 }
 
 /// The lines of a description without their ends, CRLF or LF (RFC 4566 5).
@@ -324,6 +360,24 @@ mod tests {
 
     fn endpoints(media: &Media) -> (String, String) {
         (media.endpoint.to_string(), media.rtcp.to_string())
+    }
+
+    #[test]
+    fn quads_are_read_as_the_standard_library_reads_them() {
+        for text in [
+            "192.0.2.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "256.1.1.1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "01.2.3.4",
+            "1..2.3",
+            "",
+        ] {
+            let expected = text.parse::<std::net::Ipv4Addr>().ok().map(|quad| Address::v4(quad.octets()));
+            assert_eq!(dotted_quad(text.as_bytes()), expected, "{text}");
+        }
     }
 
     /// The example of RFC 4566 5, with the attributes of RFC 3551 and an own connection for the video.

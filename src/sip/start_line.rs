@@ -1,10 +1,11 @@
 //! The first line of a message (RFC 3261 7.1, 7.2).
 
-use memchr::{memchr, memrchr};
+use memchr::memrchr2;
 
 use super::head::Span;
 use super::header::is_token;
 use super::method::Method;
+use super::search::memchr2;
 
 /// The only version there is, in any case (RFC 3261 7.1).
 const VERSION: &[u8] = b"SIP/2.0";
@@ -31,13 +32,12 @@ pub enum StartLine {
 }
 
 impl StartLine {
-    /// Reads the start line at the beginning of `line`, which may go on behind it, and tells whether it keeps to the
-    /// grammar. Spans are relative to `message`, of which `line` is a part. Blanks too many, blanks in the URI
+    /// Reads a start line, with or without its line end, and tells whether it keeps to the grammar. Spans are relative to `message`, of which `line` is a part. Blanks too many, blanks in the URI
     /// and brackets around it are taken (RFC 4475 3.1.2.7 to 3.1.2.10 leave that open). None when it is no
     /// start line.
     #[must_use]
     pub fn parse(message: &[u8], line: &[u8]) -> Option<(Self, bool)> {
-        let line = line.get(..memchr(b'\n', line).unwrap_or(line.len()))?;
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match line.split_at_checked(VERSION.len()) {
             Some((version, rest)) if version.eq_ignore_ascii_case(VERSION) => response(message, rest),
@@ -48,21 +48,25 @@ impl StartLine {
 
 #[inline]
 fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
-    let (token, rest) = line.split_at_checked(memchr(b' ', line)?)?;
-    if token.is_empty() || !token.iter().all(|&byte| is_token(byte)) {
+    let (token, rest) = line.split_at_checked(memchr2(b' ', b'\t', line)?)?;
+    let method = Method::from_token(token);
+    if token.is_empty() || (method == Method::Other && !token.iter().all(|&byte| is_token(byte))) {
         return None;
     }
     let trimmed = rest.trim_ascii_end();
-    let (before, version) = trimmed.split_at_checked(memrchr(b' ', trimmed)? + 1)?;
+    let (before, version) = trimmed.split_at_checked(memrchr2(b' ', b'\t', trimmed)? + 1)?;
     let uri = before.trim_ascii();
-    let bare = uri.first().is_some_and(u8::is_ascii_alphabetic);
-    if !version.eq_ignore_ascii_case(VERSION) || !(bare || uri.first() == Some(&b'<')) {
+    // Numbers and addresses without a scheme are sent by mistake; a path is HTTP.
+    let begins = uri.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"<+[".contains(byte));
+    if !version.eq_ignore_ascii_case(VERSION) || !begins {
         return None;
     }
-    // One blank before the URI, one behind it, none in it, none at the end.
-    let conforms = bare && uri.len() + 2 + VERSION.len() == rest.len() && memchr(b' ', uri).is_none();
+    // One space before the URI, one behind it, none in it, none at the end.
+    let single = rest.first() == Some(&b' ') && before.last() == Some(&b' ');
+    let exact = uri.len() + 2 + VERSION.len() == rest.len();
+    let bare = uri.first().is_some_and(u8::is_ascii_alphabetic);
+    let conforms = bare && single && exact && memchr2(b' ', b'\t', uri).is_none();
     let (token, uri) = (Span::between(message, token), Span::between(message, uri));
-    let method = Method::from_token(token.of(message));
     Some((StartLine::Request { method, token, uri }, conforms))
 }
 
@@ -70,14 +74,18 @@ fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
 fn response(message: &[u8], rest: &[u8]) -> Option<(StartLine, bool)> {
     let code = rest.trim_ascii_start();
     let blanks = rest.len() - code.len();
+    let single = blanks == 1 && rest.first() == Some(&b' ');
     let (digits, reason) = code.split_first_chunk::<3>()?;
-    if blanks == 0 || !digits.iter().all(u8::is_ascii_digit) || !matches!(reason.first(), None | Some(b' ')) {
+    if blanks == 0
+        || !digits.iter().all(u8::is_ascii_digit)
+        || !matches!(reason.first(), None | Some(b' ' | b'\t'))
+    {
         return None;
     }
     let status = digits.iter().fold(0, |sum: u16, digit| sum * 10 + u16::from(digit & 0x0f));
     let reason = Span::between(message, reason.trim_ascii());
     // Many leave out the blank that has to stand before an empty reason phrase; that is not worth a fault.
-    Some((StartLine::Response { status, reason }, blanks == 1 && (100..700).contains(&status)))
+    Some((StartLine::Response { status, reason }, single && (100..700).contains(&status)))
 }
 
 #[cfg(test)]
@@ -101,11 +109,12 @@ mod tests {
     fn requests() {
         assert_eq!(request("INVITE sip:a@b SIP/2.0\r\n"), Some(("INVITE", "sip:a@b", true)));
         assert_eq!(request("INVITE sip:a@b SIP/2.0"), Some(("INVITE", "sip:a@b", true)));
-        assert_eq!(request("ACK tel:+1 sip/2.0\nVia: x SIP/2.0\n"), Some(("ACK", "tel:+1", true)));
+        assert_eq!(request("ACK tel:+1 sip/2.0\n"), Some(("ACK", "tel:+1", true)));
         // RFC 4475 3.1.2.9, 3.1.2.10, 3.1.2.8 and 3.1.2.7.
         assert_eq!(request("INVITE  sip:a@b  SIP/2.0\r\n"), Some(("INVITE", "sip:a@b", false)));
         assert_eq!(request("INVITE sip:a@b SIP/2.0  \r\n"), Some(("INVITE", "sip:a@b", false)));
         assert_eq!(request("INVITE sip:a@b; lr SIP/2.0\r\n"), Some(("INVITE", "sip:a@b; lr", false)));
+        assert_eq!(request("INVITE\tsip:a@b\tSIP/2.0\r\n"), Some(("INVITE", "sip:a@b", false)));
         assert_eq!(request("INVITE <sip:a@b> SIP/2.0\r\n"), Some(("INVITE", "<sip:a@b>", false)));
         for no in [
             "",

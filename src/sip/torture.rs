@@ -303,6 +303,11 @@ mod mutations {
         )
     }
 
+    const PIECES: &[&[u8]] = &[
+        b"INVITE", b"x", b"sip:a", b"<sip:a>", b"tel:1", b"SIP/2.0", b"sip/2.0", b"SIP/", b"2.0", b"200",
+        b" ", b" ", b" ", b"\t", b"\r", b"\n", b"\x0b", b"\0", b"\xff", b":", b"/", b"1", b"+", b"[",
+    ];
+
     fn spans(head: &Head) -> [Span; 18] {
         let (one, other) = match head.start {
             StartLine::Request { token, uri, .. } => (token, uri),
@@ -335,7 +340,8 @@ mod mutations {
         #[test]
         fn any_message_is_survived(bytes in mutated(), datagram: bool) {
             let head = Head::parse(&bytes, datagram);
-            prop_assert!(head.is_some() || !is_sip_datagram(&bytes));
+            prop_assert_eq!(head.is_some(), is_sip_datagram(&bytes));
+            prop_assert!(head.is_some() || probe(&bytes) != Probe::Sip);
             if let Some(head) = head {
                 for span in spans(&head) {
                     prop_assert_eq!(span.of(&bytes).len(), span.length as usize);
@@ -353,6 +359,13 @@ mod mutations {
             message.extend(&bytes);
             let head = Head::parse(&message, true);
             prop_assert!(head.is_some() || !start);
+        }
+
+        /// The byte-by-byte reader of streams and the reader of whole lines know the same start lines.
+        #[test]
+        fn start_lines_are_the_same_to_both(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..9)) {
+            let bytes = [pieces.concat(), b"\r\n".to_vec()].concat();
+            prop_assert!(probe(&bytes) != Probe::Sip || Head::parse(&bytes, false).is_some());
         }
 
         /// What the framer cuts out of a stream, the parser reads, and both see the same body.

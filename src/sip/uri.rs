@@ -1,6 +1,6 @@
 //! URIs: whom they name (RFC 3261 19.1, RFC 3966). Escapes stay as they are.
 
-use memchr::memchr;
+use super::search::memchr;
 
 use super::header::{NameAddress, number};
 

@@ -5,6 +5,10 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::SourceError;
 
@@ -103,7 +107,8 @@ impl Descriptor {
             Some(file) => file,
             None => self.reopen()?,
         };
-        let result = file.read(buffer);
+        // A regular file never lets anybody wait; a pipe may be idle for hours, and Ctrl-C has to end that.
+        let result = if self.length.is_some() || wait(&file)? { file.read(buffer) } else { Ok(0) };
         if !self.parked {
             self.file = Some(file);
         }
@@ -121,6 +126,30 @@ impl Descriptor {
         file.seek(SeekFrom::Start(self.position))?;
         Ok(file)
     }
+}
+
+/// Set by whoever wants reading to end: pipes then end as if their writer had gone.
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// The flag that ends reading. Files are read on until their reader stops asking; a pipe that is idle ends.
+#[must_use]
+pub fn stop_flag() -> Arc<AtomicBool> {
+    Arc::clone(&STOP)
+}
+
+/// How long an idle pipe is waited for before the flag is looked at again.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Waits until there is something to read; false when reading is to end.
+fn wait(file: &File) -> io::Result<bool> {
+    while !STOP.load(Ordering::Relaxed) {
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&PATIENCE)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 impl Read for Descriptor {

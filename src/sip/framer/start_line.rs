@@ -1,6 +1,9 @@
 //! Reading a start line byte by byte (RFC 3261 7.1, 7.2).
 //!
-//! The answer to a prefix is exact: `More` only while some continuation would complete the line.
+//! The answer to a prefix is exact: `More` only while some continuation would complete the line. A whole line that is
+//! as nearly all are is taken at a glance.
+
+use memchr::memchr;
 
 /// What a start line may measure, with its line end. RFC 3261 names no limit; HTTP servers use 8 KiB.
 const MAX_LINE: usize = 8 * 1024;
@@ -90,6 +93,13 @@ impl Reader {
     /// Reads on in `bytes`, which begin where the line begins.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Progress {
         let window = bytes.get(..MAX_LINE).unwrap_or(bytes);
+        if self.at == 0
+            && !self.strict
+            && let Some(length) = ordinary(window)
+        {
+            (self.state, self.at) = (State::Complete, length);
+            return Progress::Complete(length);
+        }
         while let Some(&byte) = window.get(self.at) {
             self.state = self.step(byte, window.get(..self.at).unwrap_or_default());
             self.at += 1;
@@ -163,6 +173,32 @@ impl Reader {
     }
 }
 
+/// The length, with its line end, of the start line that `bytes` begin with, if it is written as nearly everybody
+/// writes it. What is not, is left to be read byte by byte.
+#[inline]
+fn ordinary(bytes: &[u8]) -> Option<usize> {
+    let is_status = matches!(
+        bytes.split_first_chunk(),
+        Some((b"SIP/2.0 ", [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', ..]))
+    );
+    if !is_status && !begins_request(bytes) {
+        return None;
+    }
+    let end = memchr(b'\n', bytes)?;
+    let line = bytes.get(..end)?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // Without a way out, that many bytes are compared at once.
+    let is_text = line.iter().fold(true, |so_far, &byte| so_far & (byte >= b' '));
+    (is_text && (is_status || line.ends_with(b" SIP/2.0"))).then_some(end + 1)
+}
+
+/// Whether there is a method, one blank and the beginning of a scheme.
+#[inline]
+fn begins_request(bytes: &[u8]) -> bool {
+    let method = bytes.iter().take(MAX_METHOD).take_while(|&&byte| is_token(byte)).count();
+    method > 0 && matches!(bytes.get(method..), Some([b' ', b'a'..=b'z', ..]))
+}
+
 /// What stands before the version at the end of a request line.
 fn before_version(line: &[u8]) -> Option<&[u8]> {
     let line = line.trim_ascii_end();
@@ -206,10 +242,22 @@ pub(super) fn is_strict(line: &[u8]) -> bool {
         .any(|keyword| Reader::strict(keyword).read(line) == Progress::Complete(line.len()))
 }
 
-/// A byte of a token (RFC 3261 25.1).
-pub(super) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+/// The bytes of a token (RFC 3261 25.1).
+#[allow(clippy::indexing_slicing, reason = "the compiler does it, and a byte is below 256")]
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"-.!%*_+`'~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [byte, more @ ..] = rest {
+        table[*byte as usize] = true;
+        rest = more;
+    }
+    table
+};
+
+/// A byte of a token.
+#[inline]
+pub(super) fn is_token(byte: u8) -> bool {
+    TOKEN.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// Anything but a control character: reason phrases and broken URIs come in any encoding (RFC 4475 3.1.1.12).

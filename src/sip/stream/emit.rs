@@ -76,9 +76,7 @@ impl Emitter<'_> {
         let Some(head) = Head::parse(message, datagram) else { return false };
         let Some(bytes) = found.place.or_else(|| self.copy(message)) else { return false };
         let first = index(self.output.media.len());
-        if !head.body.is_empty() {
-            sdp::parse(message, &head, &mut self.output.media);
-        }
+        let sdp = !head.body.is_empty() && sdp::parse(message, &head, &mut self.output.media);
         let counters = &mut self.output.counters;
         counters.messages = counters.messages.saturating_add(1);
         counters.faults = counters.faults.saturating_add(u64::from(!head.faults.is_empty()));
@@ -92,6 +90,7 @@ impl Emitter<'_> {
             bytes,
             head,
             media: (first, index(self.output.media.len())),
+            sdp,
             carriage,
         });
         true
