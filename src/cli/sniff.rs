@@ -57,11 +57,7 @@ pub struct SniffVoip {
     #[arg(group = "selection", help_heading = "Which calls to keep")]
     pub to: Vec<String>,
 
-<<<<<<< HEAD
-    /// Method of a request, such as INVITE
-=======
     /// A request of the call has this method, such as INVITE
->>>>>>> main
     #[arg(long = "method", value_name = "METHOD[,METHOD]", value_delimiter = ',', value_parser = method)]
     #[arg(group = "selection", help_heading = "Which calls to keep")]
     pub methods: Vec<String>,
