@@ -207,8 +207,8 @@ fn flags(command: &[&str]) -> BTreeSet<String> {
     assert!(output.status.success(), "{command:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
-    let words =
-        lines.flat_map(|line| line.split([' ', ',', '=', '[']).take_while(|word| !word.starts_with('<')));
+    let columns = lines.filter_map(|line| line.split("  ").next());
+    let words = columns.flat_map(|column| column.split([' ', ',', '=', '[', '<']));
     words.filter(|word| word.starts_with("--")).map(str::to_owned).collect()
 }
 
