@@ -94,10 +94,12 @@ fn recut_differences(case: &str, input: &Path, must_cut: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     if of_streams(&once) != of_streams(&bytewise) {
         let (once, bytewise) = (of_streams(&once), of_streams(&bytewise));
-        wrong.extend(["sip", "calls", "registrations", "rtp", "rtcp"].iter().filter_map(|key| {
-            (once[key] != bytewise[key])
-                .then(|| format!("{case}: {key}: {} in 1-byte segments {}", once[key], bytewise[key]))
-        }));
+        wrong.extend(
+            ["sip", "calls", "registrations", "rtp", "rtcp"]
+                .iter()
+                .filter(|key| once[**key] != bytewise[**key])
+                .map(|key| format!("{case}: {key}: {} in 1-byte segments {}", once[key], bytewise[key])),
+        );
         let records = once["records"].as_array().unwrap().iter().zip(bytewise["records"].as_array().unwrap());
         let first = records.into_iter().find(|(ours, theirs)| ours != theirs);
         wrong

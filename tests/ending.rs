@@ -156,7 +156,6 @@ fn a_signal_finishes_a_run_that_gets_input() {
 }
 
 #[test]
-#[ignore = "a read that waits for a pipe is not interrupted yet"]
 fn a_signal_finishes_a_run_that_waits_for_input() {
     for signal in ["INT", "TERM"] {
         let directory = tempfile::tempdir().unwrap();

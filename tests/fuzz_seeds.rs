@@ -38,11 +38,10 @@ fn every_seed_keeps_every_promise() {
         assert!(seeds.len() >= 4, "{name} has {} seeds", seeds.len());
         for (seed, bytes) in seeds {
             assert!(bytes.len() < 64 << 10, "{name}/{seed} is large");
-            // Told only when one of them panics.
-            println!("{name}/{seed}");
+            eprintln!("{name}/{seed}");
             target(&bytes);
-            let step = (bytes.len() / 64).max(1);
             // Cut everywhere: what was captured may end anywhere.
+            let step = (bytes.len() / 64).max(1);
             (0..bytes.len()).step_by(step).for_each(|end| target(&bytes[..end]));
         }
     }

@@ -8,7 +8,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
-    clippy::print_stdout,
     reason = "a test stops where its expectation is wrong"
 )]
 

@@ -200,7 +200,7 @@ fn a_capture_that_may_not_be_read_is_not_permitted() {
     use std::os::unix::fs::PermissionsExt;
     let sample = Sample::new();
     let secret = sample.write("secret.pcap", &sample.capture.bytes());
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(sample.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let output = if is_root() {
         // Root may read everything, so somebody else has to try, with a program that he can reach.

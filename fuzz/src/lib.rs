@@ -2,12 +2,12 @@
 //!
 //! The tests of the program use the same functions on the inputs below `testdata/fuzz`.
 
-#![allow(unreachable_pub, reason = "the tests include this file as a module")]
 #![allow(
+    unreachable_pub,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a broken promise has to stop the fuzzer"
+    reason = "a broken promise has to stop the fuzzer; the tests include this file as a module"
 )]
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! From the resolved configuration to what each stage is told.
 
+use regex::bytes::RegexBuilder;
+
 use crate::call::{self, Filter, Pattern};
 use crate::capture::{FilterError, PacketFilter};
 use crate::config::limits;
@@ -82,7 +84,12 @@ fn filter(selection: &Selection) -> Filter {
         from: patterns(&selection.from),
         to: patterns(&selection.to),
         methods: selection.methods.clone(),
-        text: selection.pattern.clone(),
+        // It was compiled for text before, and what is valid there is valid for bytes.
+        // `^` and `$` are those of a line: nobody asks for the first line of a message otherwise.
+        text: selection
+            .pattern
+            .as_ref()
+            .and_then(|pattern| RegexBuilder::new(pattern.as_str()).multi_line(true).build().ok()),
         invert: selection.invert,
     }
 }

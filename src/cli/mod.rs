@@ -1,7 +1,7 @@
 //! The command line: what can be asked for, and how a refusal is worded.
 //!
 //! In: arguments. Out: [`Cli`], or an exit code after help, version or an error was shown. What exists in `--help`
-//! works; what is planned is refused by name ([`refuse`]) and shown nowhere.
+//! works; what is planned is refused by name (`refuse`) and shown nowhere.
 
 mod config;
 mod documents;

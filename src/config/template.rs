@@ -33,6 +33,8 @@ impl NameTemplate {
             check(field)?;
             rest = after;
         }
+        // Whoever makes the names has the last word.
+        crate::sink::NameTemplate::parse(text).map_err(|error| error.to_string())?;
         Ok(Self(text.to_owned()))
     }
 

@@ -1,3 +1,5 @@
+//! Fragments in any order against a map of bytes.
+
 use proptest::prelude::*;
 
 use super::*;
