@@ -17,9 +17,10 @@ type Knobs = &'static [(&'static str, &'static str)];
 /// What nobody wants to see in a file that was written for one call.
 const GAPS: &str = "tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment || tcp.analysis.retransmission \
                     || tcp.analysis.out_of_order";
-const CHECKSUMS: &str = "tcp.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\"";
+const CHECKSUMS: &str = "tcp.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\" \
+                         || udp.checksum.status == \"Bad\"";
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "frame.number",
     "frame.time_epoch",
     "sip.Call-ID",
@@ -34,6 +35,7 @@ const FIELDS: [&str; 14] = [
     "tcp.analysis.out_of_order",
     "tcp.checksum.status",
     "ip.checksum.status",
+    "udp.checksum.status",
 ];
 
 /// A frame with SIP or media, or with something wrong.
@@ -44,7 +46,7 @@ struct Frame {
     rtp: Option<String>,
     malformed: bool,
     flagged: bool,
-    /// When it was captured, if its IP checksum is wrong: cards fill that in behind the capture.
+    /// When it was captured, if its IP or UDP checksum is wrong: cards fill that in behind the capture.
     bad_checksum: Option<String>,
 }
 
@@ -60,7 +62,7 @@ fn frames(file: &Path) -> Vec<Frame> {
             rtp: (!row[3].is_empty()).then(|| format!("{} {} {} {}", row[3], row[4], row[5], row[1])),
             malformed: !row[7].is_empty(),
             flagged: row[8..12].iter().any(|flag| !flag.is_empty()) || bad(&row[12]),
-            bad_checksum: bad(&row[13]).then(|| row[1].clone()),
+            bad_checksum: (bad(&row[13]) || bad(&row[14])).then(|| row[1].clone()),
         }
     };
     rows.iter().map(frame).collect()
@@ -72,7 +74,7 @@ struct Union {
     messages: BTreeMap<String, u64>,
     /// RTP per Call-ID.
     rtp: BTreeMap<String, BTreeSet<String>>,
-    /// Times of frames with a wrong IP checksum.
+    /// Times of frames with a wrong IP or UDP checksum.
     bad_checksums: BTreeSet<String>,
     wrong: Vec<String>,
 }
@@ -161,7 +163,7 @@ fn every_pcap_of_the_corpus_holds_its_call_and_nothing_else() {
         let captured: BTreeSet<&String> = capture.iter().filter_map(|frame| frame.rtp.as_ref()).collect();
         let bad: BTreeSet<String> = capture.iter().filter_map(|frame| frame.bad_checksum.clone()).collect();
         if !union.bad_checksums.is_subset(&bad) {
-            wrong.push(format!("{name}: wrong IP checksums that are not in the capture"));
+            wrong.push(format!("{name}: wrong IP or UDP checksums that are not in the capture"));
         }
         if json!(rtp.len()) != expected["rtp_packets_sdp"] || !rtp.is_subset(&captured) {
             let truth = &expected["rtp_packets_sdp"];
@@ -185,7 +187,7 @@ fn generated(knobs: Knobs, more: &[&str]) -> Vec<String> {
     let union = if merge { behind_each_other(&run) } else { one_by_one(&run, true) };
     let mut wrong: Vec<String> = union.wrong.iter().map(|it| format!("{knobs:?}: {it}")).collect();
     if !union.bad_checksums.is_empty() {
-        wrong.push(format!("{knobs:?}: wrong IP checksums at {:?}", union.bad_checksums));
+        wrong.push(format!("{knobs:?}: wrong IP or UDP checksums at {:?}", union.bad_checksums));
     }
     let mut captured: BTreeMap<String, u64> = BTreeMap::new();
     for call_id in frames(input.path()).into_iter().flat_map(|frame| frame.call_ids) {

@@ -69,7 +69,7 @@ pub struct Selection {
     pub from: Vec<String>,
     /// User part of To is one of these, as above.
     pub to: Vec<String>,
-    /// Method of the first request is one of these, in capital letters.
+    /// Method of some request is one of these, in capital letters.
     pub methods: Vec<String>,
     /// Some message matches.
     pub pattern: Option<Regex>,
