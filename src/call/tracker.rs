@@ -15,7 +15,7 @@ use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
 use crate::flow::Endpoint;
-use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload};
+use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, next_port};
 use crate::pipeline::View;
 use crate::sip::sdp::{Media, MediaKind};
 use crate::sip::{Message, Messages, StartLine};
@@ -555,10 +555,6 @@ fn is_claimable(media: &Media) -> bool {
     let has_packets =
         matches!(media.kind, MediaKind::Audio | MediaKind::Video | MediaKind::Image | MediaKind::Text);
     has_packets && media.endpoint.port != 0 && !media.endpoint.address.is_unspecified()
-}
-
-fn next_port(endpoint: Endpoint) -> Option<Endpoint> {
-    Some(Endpoint { port: endpoint.port.checked_add(1)?, ..endpoint })
 }
 
 /// The frame of a datagram, or the frames of its fragments.

@@ -10,6 +10,7 @@ mod flows;
 pub mod rtp;
 
 pub use backlog::StoredPacket;
+pub(crate) use endpoints::next_port;
 pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
     Claim, Counters, Datagram, Effects, Finding, FlowHint, Limits, MediaTable, Owners, Payload, StreamReport,
