@@ -32,7 +32,9 @@ test: deps ## everything that CI checks
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --quiet
 	$(CARGO) build --release --locked
+	packaging/lint $(TARGET)
 	packaging/test-install $(BINARY)
+	packaging/deb/build $(BINARY) $(TARGET)
 	$(CARGO) test --locked --no-fail-fast </dev/null
 
 .PHONY: bench
@@ -40,8 +42,16 @@ bench: build ## CPU seconds as a ratio to tcpdump's (benches/README.md)
 	benches/ratio.sh $(BINARY)
 
 .PHONY: install
-install: build ## into $(PREFIX): binary, man pages, completions
+install: build ## into $(PREFIX): binary, man pages, completions, documents
 	packaging/install $(BINARY) "$(DESTDIR)$(PREFIX)"
+
+.PHONY: install-service
+install-service: install ## and what makes a systemd service of it
+	packaging/install-service "$(PREFIX)" "$(DESTDIR)"
+
+.PHONY: deb
+deb: build ## a Debian package, in $(TARGET)/debian
+	packaging/deb/build $(BINARY) $(TARGET)
 
 .PHONY: clean
 clean: ## what was built
