@@ -1,5 +1,6 @@
 //! From a command line to an exit code.
 
+mod live;
 mod sniff;
 mod stages;
 
@@ -10,6 +11,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Result;
 
+use crate::capture::live::LiveError;
 use crate::cli::{
     self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
     SniffVoip,
@@ -63,10 +65,6 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
         validate(global.config.as_deref(), environment, &mut io::stdout().lock())?;
         return Ok(ExitCode::Good);
     }
-    if flags.read_file.is_empty() {
-        tell("error: live capture is not in this version: give capture files with -r FILE")?;
-        return Ok(ExitCode::Usage);
-    }
     let mut loaded = load(global, environment)?;
     flags.apply(&mut loaded.settings);
     if let Some(idle) = flags.idle_flags(&loaded.settings) {
@@ -74,7 +72,7 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     }
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(config.log);
-    sniff::sniff_voip(&config)
+    if config.run.live { live::sniff_live(&config) } else { sniff::sniff_voip(&config) }
 }
 
 fn start_inspecting(
@@ -160,7 +158,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         }),
         _ => tell(&format!("error: {error:#}")),
     };
-    let denied = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_permission);
+    let denied = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_permission)
+        || error.downcast_ref::<LiveError>().is_some_and(LiveError::is_permission_denied);
     if denied || kind == Some(io::ErrorKind::PermissionDenied) {
         ExitCode::NotPermitted
     } else {

@@ -35,7 +35,7 @@ fn help_and_version_are_good_and_go_to_stdout() {
 #[test]
 fn what_cannot_be_understood_is_a_usage_error() {
     let home = directory(&[]);
-    let rows: [(&[&str], &str); 7] = [
+    let rows: [(&[&str], &str); 6] = [
         (&[], "Usage:"),
         (&["sniff"], "Usage:"),
         (&["sniff", "voip", "--wirte-file"], "a similar argument exists: '--write-file'"),
@@ -44,7 +44,6 @@ fn what_cannot_be_understood_is_a_usage_error() {
             &["sniff", "voip", "--hep-listen", "udp://0.0.0.0:9060"],
             "error: --hep-listen is not in this version",
         ),
-        (&["sniff", "voip", "-i", "any"], "error: -i is not in this version: there is no live capture"),
         (&["debug", "health"], "error: debug is not in this version"),
     ];
     for (arguments, text) in rows {
@@ -53,13 +52,24 @@ fn what_cannot_be_understood_is_a_usage_error() {
 }
 
 #[test]
-fn a_run_without_files_says_that_there_is_no_live_capture() {
+fn a_run_on_an_interface_that_is_not_there_names_those_that_are() {
     let home = directory(&[]);
     lippycat(home.path())
-        .args(["sniff", "voip", "--tcp-performance-mode", "memory", "--max-goroutines", "100"])
+        .args([
+            "sniff",
+            "voip",
+            "-i",
+            "nosuch0",
+            "--tcp-performance-mode",
+            "memory",
+            "--max-goroutines",
+            "100",
+        ])
         .assert()
-        .code(2)
-        .stderr(diff("error: live capture is not in this version: give capture files with -r FILE\n"));
+        .code(1)
+        .stdout(is_empty())
+        .stderr(starts_with("error: nosuch0: no such interface; there are "))
+        .stderr(contains("lo"));
 }
 
 #[test]

@@ -27,14 +27,23 @@ use crate::sink::{
 pub(super) fn sniff_voip(config: &Config) -> Result<ExitCode> {
     let mut recorder = recorder(config)?;
     let (outcome, code) = follow(config, stages::calls(config), config.pcap.write, &mut recorder)?;
+    let result = finish(config, &outcome, recorder)?;
+    Ok(if result == ExitCode::Good { code } else { result })
+}
+
+/// Brings all outputs to their place and prints the summary.
+///
+/// # Errors
+/// When an output could not be written to.
+pub(super) fn finish(config: &Config, outcome: &Outcome, recorder: Recorder) -> Result<ExitCode> {
     let (files, written) = recorder.finish();
-    print_summary(config, &outcome, files.as_ref())?;
+    print_summary(config, outcome, files.as_ref())?;
     if let Some(error) = files.as_ref().and_then(CallFiles::first_error) {
         tell(&format!("error: {error}"))?;
         return Ok(ExitCode::No);
     }
     written.context("the results could not be written")?;
-    Ok(code)
+    Ok(ExitCode::Good)
 }
 
 /// Reads the inputs to their end and tells what could not be read.
@@ -86,7 +95,7 @@ fn code_of(errors: &[SourceError]) -> ExitCode {
 }
 
 /// The first SIGINT or SIGTERM finishes the run, the second ends the program at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = file::stop_flag();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
@@ -95,7 +104,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn recorder(config: &Config) -> Result<Recorder> {
+pub(super) fn recorder(config: &Config) -> Result<Recorder> {
     let files = config.pcap.write.then(|| named_files(config)).transpose()?;
     let records = match &config.records {
         Some(path) => Some(
@@ -142,7 +151,7 @@ fn named_files(config: &Config) -> Result<NamedFiles> {
 /// The summary goes where nobody parses something else: as JSON to stdout; as text there too, except beside JSON
 /// events.
 fn print_summary(config: &Config, outcome: &Outcome, files: Option<&CallFiles>) -> Result<()> {
-    if outcome.source.files == 0 && config.run.summary == SummaryFormat::Text {
+    if !config.run.live && outcome.source.files == 0 && config.run.summary == SummaryFormat::Text {
         // Nothing could be read, and that has been said.
         return Ok(());
     }

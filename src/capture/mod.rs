@@ -1,4 +1,4 @@
-//! Sources of packets: what comes in from files.
+//! Sources of packets: what comes in from files and from interfaces.
 //!
 //! Out: batches of packets in capture order, each packet with a timestamp, a link type and its bytes in the
 //! batch's arena. Several inputs are one source, in packet time.
@@ -8,11 +8,14 @@
 //!
 //! Nothing here looks inside a packet.
 
+mod batch;
 mod bpf;
 mod error;
 pub mod file;
+pub mod live;
 mod packet;
 
+pub use batch::Batch;
 pub use bpf::{FilterError, PacketFilter};
 pub use error::SourceError;
 pub use packet::{LinkType, Packet, PacketBatch};

@@ -26,6 +26,7 @@ use crate::config::{Color, LogFormat, LogLevel, Settings};
 
 const EXAMPLES: &str = "\
 Examples:
+  lippycat sniff voip -i eth0                           who calls whom, as it happens
   lippycat sniff voip -r trunk.pcap                     who called whom, and how it ended
   lippycat sniff voip -r trunk.pcap -w --pcap-dir out   one capture file per call
   lippycat sniff voip -r trunk.pcap -u '+4930*'         only calls of these numbers

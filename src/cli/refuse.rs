@@ -4,17 +4,11 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-const NO_LIVE: &str = "there is no live capture; read files with -r";
+const NO_LIVE: &str = "it is not there yet";
 const BY_CONTENT: &str = "SIP and RTP are found by content on any port; narrow the input with -f";
 
 /// Flags of `sniff voip` that later versions have.
-const FLAGS: [(&str, &str); 29] = [
-    ("-i", NO_LIVE),
-    ("--interface", NO_LIVE),
-    ("-p", NO_LIVE),
-    ("--promiscuous", NO_LIVE),
-    ("--snaplen", NO_LIVE),
-    ("--buffer-size", NO_LIVE),
+const FLAGS: [(&str, &str); 23] = [
     ("--ports-only", NO_LIVE),
     ("--isolation", NO_LIVE),
     ("--user", NO_LIVE),
@@ -136,11 +130,13 @@ mod tests {
             "l sniff voip -r a --write-file out",
             "unexpected 'out': --write-file takes its prefix after =, as in --write-file=out",
         ),
-        ("l sniff voip -i any", "-i is not in this version: there is no live capture; read files with -r"),
-        ("l sniff voip -ieth0", "-i is not in this version: there is no live capture; read files with -r"),
         (
-            "l sniff voip --interface=any",
-            "--interface is not in this version: there is no live capture; read files with -r",
+            "l sniff voip -i eth0 -r a",
+            "error: the argument '--interface <IF[,IF]>' cannot be used with '--read-file <FILE>...'",
+        ),
+        (
+            "l sniff voip -i eth0,,",
+            "error: invalid value '' for '--interface <IF[,IF]>': want an interface such as eth0, or several: eth0,eth1",
         ),
         ("l sniff voip --hep-listen udp://[::]:9060", "--hep-listen is not in this version: there is no HEP"),
         (

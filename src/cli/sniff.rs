@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::builder::ArgPredicate;
 use clap::{ArgAction, ArgGroup, Args};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::Global;
-use crate::config::units;
+use crate::config::units::{self, Names};
 use crate::config::{
     EventFormat, NameTemplate, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat,
 };
@@ -16,7 +17,8 @@ use crate::config::{
 const EXAMPLES: &str = "\
 Examples:
   lippycat sniff voip -r monday.pcap tuesday.pcap.gz      several files, merged by packet time
-  tcpdump -i eth0 -w - | lippycat sniff voip -r -         what another program captures
+  lippycat sniff voip -i eth0 -w --pcap-dir calls         what is on the wire, one capture file per call
+  ssh sbc tcpdump -i eth0 -U -w - | lippycat sniff voip -r -
   lippycat sniff voip -r big.pcap -w=acme- --from 'acme*' files named acme-CALL-ID.pcap
   lippycat sniff voip -r big.pcap --records calls.jsonl --format none --summary json | jq .calls
   lippycat sniff voip -c lippycat.yaml --validate-config";
@@ -29,6 +31,29 @@ pub struct SniffVoip {
     /// Capture files, directories or globs, merged by packet time; - is stdin. pcap, pcapng, .gz, .zst
     #[arg(short, long, value_name = "FILE", num_args = 1.., help_heading = "Input")]
     pub read_file: Vec<PathBuf>,
+
+    /// Capture on these interfaces; any is all of them (any, when no file is given)
+    #[arg(
+        short,
+        long = "interface",
+        value_name = "IF[,IF]",
+        value_delimiter = ',',
+        conflicts_with = "read_file"
+    )]
+    #[arg(value_parser = interface, help_heading = "Input")]
+    pub interfaces: Vec<String>,
+
+    /// Capture what is for other stations too
+    #[arg(short, long, conflicts_with = "read_file", help_heading = "Input")]
+    pub promiscuous: bool,
+
+    /// Keep N bytes of each packet (262144)
+    #[arg(long, value_name = "N", value_parser = units::snaplen, conflicts_with = "read_file", help_heading = "Input")]
+    pub snaplen: Option<usize>,
+
+    /// The kernel's buffer for each interface (32MiB; memory mode 4MiB, throughput 256MiB)
+    #[arg(long, value_name = "SIZE", value_parser = units::ring, conflicts_with = "read_file", help_heading = "Input")]
+    pub buffer_size: Option<ByteSize>,
 
     /// Only packets that match this BPF expression, such as 'net 192.0.2.0/24'
     #[arg(short, long, value_name = "BPF", help_heading = "Input")]
@@ -169,6 +194,11 @@ impl SniffVoip {
     /// Lays the flags over `settings`.
     pub fn apply(&self, settings: &mut Settings) {
         self.streams.apply(settings);
+        let names = (!self.interfaces.is_empty()).then(|| Names(self.interfaces.clone()));
+        settings.interfaces.names.flag(names);
+        settings.interfaces.promiscuous.flag(self.promiscuous.then_some(true));
+        settings.interfaces.snaplen.flag(self.snaplen);
+        settings.interfaces.buffer_size.flag(self.buffer_size);
         let pcap = &mut settings.pcap;
         pcap.write.flag(self.write_file.as_ref().map(|_| true));
         pcap.directory.flag(self.pcap_dir.clone());
@@ -185,6 +215,7 @@ impl SniffVoip {
     pub fn run(&self, global: &Global) -> Run {
         let flags = self.clone();
         Run {
+            live: flags.read_file.is_empty(),
             inputs: flags.read_file,
             filter: flags.filter,
             selection: Selection {
@@ -230,6 +261,11 @@ impl StreamFlags {
         voip.workers.flag(self.workers);
         voip.tcp_batch_size.flag(self.batch_size);
     }
+}
+
+/// One interface.
+fn interface(text: &str) -> Result<String, String> {
+    units::interfaces(text).map(|names| names.0.concat())
 }
 
 /// A user, with `*` for any text.

@@ -22,9 +22,11 @@ pub mod units;
 
 pub use env::{Environment, variable};
 pub use file::{apply, read};
-pub use modes::{ModeSettings, PerformanceMode};
+pub use modes::{ModeSettings, PerformanceMode, Threads};
 pub use problem::{ConfigError, Problem, Visible, is_unsafe};
-pub use resolve::{Color, Config, EventFormat, Log, Pcap, Run, Selection, Streams, SummaryFormat, resolve};
+pub use resolve::{
+    Color, Config, EventFormat, Live, Log, Pcap, Run, Selection, Streams, SummaryFormat, resolve,
+};
 pub use search::{Loaded, load, places, subject};
 pub use settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings, Visitor};
 pub use template::NameTemplate;

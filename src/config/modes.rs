@@ -1,5 +1,7 @@
 //! Performance modes: what one word sets. Any key overrides it.
 
+use std::time::Duration;
+
 use bytesize::ByteSize;
 use clap::ValueEnum;
 
@@ -29,6 +31,17 @@ impl Value for PerformanceMode {
     }
 }
 
+/// On which threads a live run works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// All on one.
+    Inline,
+    /// One captures, one does the rest.
+    Pair,
+    /// One captures, one is for calls, and so many are for TCP and SIP.
+    Workers(usize),
+}
+
 /// The settings that a mode stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModeSettings {
@@ -40,6 +53,12 @@ pub struct ModeSettings {
     pub max_goroutines: usize,
     /// Out-of-order segments held at once. Live capture only, as above.
     pub max_tcp_buffers: usize,
+    /// Bytes of the kernel's ring, for each interface.
+    pub kernel_buffer: ByteSize,
+    /// How long the kernel may gather packets before it hands them over.
+    pub delay: Duration,
+    /// The kernel hands over each packet at once.
+    pub immediate: bool,
     /// Memory for partial messages and out-of-order segments of all streams.
     pub memory_limit: ByteSize,
 }
@@ -54,8 +73,36 @@ impl PerformanceMode {
             Self::Throughput => (cores.clamp(1, 256), 1_024, 10_000, 50_000, 500),
             Self::Latency => (0, 1, 1_000, 5_000, 100),
         };
-        let memory_limit = ByteSize::mib(mebibytes);
-        ModeSettings { workers, batch, max_goroutines, max_tcp_buffers, memory_limit }
+        let (ring, milliseconds, immediate) = match self {
+            Self::Memory => (4, 1, false),
+            Self::Balanced => (32, 1, false),
+            Self::Throughput => (256, 5, false),
+            Self::Latency => (32, 1, true),
+        };
+        ModeSettings {
+            workers,
+            batch,
+            max_goroutines,
+            max_tcp_buffers,
+            kernel_buffer: ByteSize::mib(ring),
+            delay: Duration::from_millis(milliseconds),
+            immediate,
+            memory_limit: ByteSize::mib(mebibytes),
+        }
+    }
+
+    /// On which threads a live run works: capturing has one of its own except where memory matters most, and
+    /// beyond two cores half of the others are for TCP and SIP.
+    #[must_use]
+    pub fn threads(self, cores: usize) -> Threads {
+        match self {
+            Self::Memory => Threads::Inline,
+            Self::Throughput => Threads::Workers(cores.clamp(1, 256)),
+            Self::Balanced | Self::Latency => match cores.saturating_sub(2) / 2 {
+                0 => Threads::Pair,
+                workers => Threads::Workers(workers.min(256)),
+            },
+        }
     }
 }
 

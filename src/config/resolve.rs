@@ -7,15 +7,18 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use regex::bytes::Regex;
 
-use super::modes::PerformanceMode;
-use super::settings::{LogFormat, LogLevel, Origin, PcapFormat, Settings};
+use super::modes::{ModeSettings, PerformanceMode, Threads};
+use super::settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings};
 use super::template::NameTemplate;
+use super::units::Names;
 
 /// All that a run needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What only a command line says: input, selection, output.
     pub run: Run,
+    /// Interfaces.
+    pub live: Live,
     /// TCP streams.
     pub streams: Streams,
     /// Per-call capture files.
@@ -34,11 +37,32 @@ pub struct Config {
     pub log: Log,
 }
 
+/// What is captured on, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The interfaces.
+    pub interfaces: Vec<String>,
+    /// Frames for other stations too.
+    pub promiscuous: bool,
+    /// Bytes kept of a packet.
+    pub snaplen: usize,
+    /// Bytes of the kernel's ring, for each interface.
+    pub buffer: ByteSize,
+    /// How long the kernel may gather packets.
+    pub delay: Duration,
+    /// The kernel hands over each packet at once.
+    pub immediate: bool,
+    /// The threads.
+    pub threads: Threads,
+}
+
 /// Options of one run, which no file sets.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
     /// Capture files, directories, globs, `-` for stdin.
     pub inputs: Vec<PathBuf>,
+    /// Packets come from interfaces, not from `inputs`.
+    pub live: bool,
     /// BPF filter, not yet compiled: that takes a link type.
     pub filter: Option<String>,
     /// Which calls are kept.
@@ -176,13 +200,20 @@ pub enum Color {
 pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
     let mode = settings.voip.tcp_performance_mode.settle(PerformanceMode::default(), Origin::Default);
     let of_mode = mode.settings(cores);
+    let live = live(settings, mode, cores);
+    let workers = match live.threads {
+        Threads::Workers(workers) if run.live => workers,
+        _ if run.live => 0,
+        _ => of_mode.workers,
+    };
     let level = settings.log_level.settle(LogLevel::default(), Origin::Default);
     Config {
-        streams: streams(settings, of_mode.memory_limit),
+        streams: streams(settings, of_mode, run.live),
+        live,
         pcap: pcap(settings),
         records: settings.records_file.get(),
         call_expiration: settings.voip.call_expiration_time.settle(hours(4), Origin::Default),
-        workers: settings.voip.workers.settle(of_mode.workers, Origin::Mode),
+        workers: settings.voip.workers.settle(workers, Origin::Mode),
         batch: settings.voip.tcp_batch_size.settle(of_mode.batch, Origin::Mode),
         mode,
         log: Log {
@@ -193,13 +224,37 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
     }
 }
 
+fn live(settings: &mut Settings, mode: PerformanceMode, cores: usize) -> Live {
+    let of_mode = mode.settings(cores);
+    let interfaces = &mut settings.interfaces;
+    let any = || Names(vec!["any".to_owned()]);
+    Live {
+        interfaces: interfaces.names.settle(any(), Origin::Default).0,
+        promiscuous: interfaces.promiscuous.settle(false, Origin::Default),
+        snaplen: interfaces.snaplen.settle(262_144, Origin::Default),
+        buffer: interfaces.buffer_size.settle(of_mode.kernel_buffer, Origin::Mode),
+        delay: of_mode.delay,
+        immediate: of_mode.immediate,
+        // Who asks for workers gets them, and who asks for none gets everything on one thread.
+        threads: match settings.voip.workers.get() {
+            None => mode.threads(cores),
+            Some(0) => Threads::Inline,
+            Some(workers) => Threads::Workers(workers),
+        },
+    }
+}
+
 /// The mode's `max_goroutines` and `max_tcp_buffers` are for live capture; a file waits.
-fn streams(settings: &mut Settings, memory_limit: ByteSize) -> Streams {
+fn streams(settings: &mut Settings, of_mode: ModeSettings, live: bool) -> Streams {
     let voip = &mut settings.voip;
+    let cap = |setting: &mut Setting<usize>, of_mode| match live {
+        true => Some(setting.settle(of_mode, Origin::Mode)),
+        false => setting.get(),
+    };
     Streams {
-        max_holding: voip.max_goroutines.get(),
-        max_buffers: voip.max_tcp_buffers.get(),
-        memory_limit: voip.tcp_memory_limit.settle(memory_limit, Origin::Mode),
+        max_holding: cap(&mut voip.max_goroutines, of_mode.max_goroutines),
+        max_buffers: cap(&mut voip.max_tcp_buffers, of_mode.max_tcp_buffers),
+        memory_limit: voip.tcp_memory_limit.settle(of_mode.memory_limit, Origin::Mode),
         queue: voip.stream_queue_buffer.settle(500, Origin::Default),
         max_queue_time: voip.tcp_stream_max_queue_time.settle(seconds(120), Origin::Default),
         backpressure: voip.enable_backpressure.settle(true, Origin::Default),

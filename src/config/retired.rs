@@ -10,8 +10,9 @@ pub(super) enum Fate {
 }
 
 /// Keys of other versions, with what does their work now.
-const REPLACED: [(&str, &str); 16] = [
+const REPLACED: [(&str, &str); 17] = [
     ("packet_buffer_size", "use voip.tcp_batch_size"),
+    ("promiscuous", "use interfaces.promiscuous"),
     ("writeVoip", "use pcap.write"),
     ("voip.packet_buffer_size", "use voip.tcp_batch_size"),
     ("voip.tcp_buffer_pool_size", "buffers recycle themselves; voip.tcp_memory_limit limits them"),
@@ -33,9 +34,7 @@ const REPLACED: [(&str, &str); 16] = [
 ];
 
 /// Sections and keys of what is not built yet.
-const ABSENT: [(&str, &str); 16] = [
-    ("interfaces", "there is no live capture"),
-    ("promiscuous", "there is no live capture"),
+const ABSENT: [(&str, &str); 14] = [
     ("control", "there is no control socket"),
     ("metrics", "there is no metrics endpoint"),
     ("alerts", "there are no alerts"),

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use super::modes::PerformanceMode;
 use super::template::NameTemplate;
-use super::units::{self, Parse, Value, name_of};
+use super::units::{self, Names, Parse, Value, name_of};
 
 /// Who set a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub trait Visitor {
 /// All keys, by section.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
+    /// `interfaces`: what is captured on, and how.
+    pub interfaces: Interfaces,
     /// `voip`: streams and calls.
     pub voip: Voip,
     /// `pcap`: one capture file per call.
@@ -99,6 +101,16 @@ pub struct Settings {
     pub log_level: Setting<LogLevel>,
     /// `log.format`.
     pub log_format: Setting<LogFormat>,
+}
+
+/// The `interfaces` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described once, in lippycat.yaml.example")]
+pub struct Interfaces {
+    pub names: Setting<Names>,
+    pub promiscuous: Setting<bool>,
+    pub snaplen: Setting<usize>,
+    pub buffer_size: Setting<ByteSize>,
 }
 
 /// The `voip` section.
@@ -136,6 +148,7 @@ pub struct Pcap {
 impl Settings {
     /// Shows every key to `visitor`, in the order of the example file.
     pub fn visit(&mut self, visitor: &mut impl Visitor) {
+        self.interfaces.visit(visitor);
         self.voip.visit(visitor);
         self.pcap.visit(visitor);
         visitor.setting("records.file", units::path, &mut self.records_file);
@@ -155,6 +168,15 @@ impl Settings {
         let mut names = Names(Vec::new());
         Self::default().visit(&mut names);
         names.0
+    }
+}
+
+impl Interfaces {
+    fn visit(&mut self, visitor: &mut impl Visitor) {
+        visitor.setting("interfaces.names", units::interfaces, &mut self.names);
+        visitor.setting("interfaces.promiscuous", units::switch, &mut self.promiscuous);
+        visitor.setting("interfaces.snaplen", units::snaplen, &mut self.snaplen);
+        visitor.setting("interfaces.buffer_size", units::ring, &mut self.buffer_size);
     }
 }
 

@@ -49,6 +49,20 @@ impl Value for Duration {
     }
 }
 
+/// Names of interfaces, in the order given, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Value for Names {
+    fn text(&self) -> String {
+        self.0.join(",")
+    }
+
+    fn json(&self) -> serde_json::Value {
+        self.0.clone().into()
+    }
+}
+
 impl Value for PathBuf {
     fn text(&self) -> String {
         self.display().to_string()
@@ -171,6 +185,45 @@ pub fn memory(text: &str) -> Result<ByteSize, String> {
         Ok(size) if (ByteSize::mib(1)..=ByteSize::tib(1)).contains(&size) => Ok(size),
         Ok(_) => Err("want 1MiB to 1TiB".to_owned()),
         Err(_) => Err("want a size such as 50MiB, or bytes".to_owned()),
+    }
+}
+
+/// Names of interfaces, with commas between them.
+///
+/// # Errors
+/// When there is none, or something that no interface is called.
+pub fn interfaces(text: &str) -> Result<Names, String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let is_name =
+            !name.is_empty() && name.len() < 128 && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_name || name.contains('/') || name.starts_with('-') {
+            return Err("want an interface such as eth0, or several: eth0,eth1".to_owned());
+        }
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(Names(names))
+}
+
+/// Bytes that are kept of a packet.
+///
+/// # Errors
+/// Outside 64 to 262,144: less holds no headers, more is no packet.
+pub fn snaplen(text: &str) -> Result<usize, String> {
+    whole(text, 64..=262_144)
+}
+
+/// A ring of the kernel: 1 MiB to 2047 MiB, which is what libpcap can ask for.
+///
+/// # Errors
+/// When it is not a size or outside that range.
+pub fn ring(text: &str) -> Result<ByteSize, String> {
+    match text.trim().parse::<ByteSize>() {
+        Ok(size) if (ByteSize::mib(1)..=ByteSize::mib(2047)).contains(&size) => Ok(size),
+        Ok(_) => Err("want 1MiB to 2047MiB".to_owned()),
+        Err(_) => Err("want a size such as 32MiB, or bytes".to_owned()),
     }
 }
 

@@ -122,6 +122,15 @@ impl Intake {
         }
     }
 
+    /// No packet came, and none captured before `now` will.
+    pub(crate) fn idle(&mut self, now: Timestamp, staged: &mut Staged) {
+        staged.clear();
+        let now = self.clock.advance(now);
+        if now >= self.next_tick {
+            self.tick(now, staged);
+        }
+    }
+
     /// A packet that is not a plain one.
     #[inline(never)]
     fn any(&mut self, origin: Origin<'_>, staged: &mut Staged) {

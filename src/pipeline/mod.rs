@@ -11,6 +11,7 @@
 
 mod bytes;
 mod intake;
+mod live;
 mod order;
 mod run;
 mod summary;
@@ -19,4 +20,5 @@ mod work;
 mod worker;
 
 pub use bytes::{Bytes, FragmentFrames, Place, View};
+pub use live::{Threads, run_live};
 pub use run::{Continue, Outcome, Settings, run};

@@ -9,6 +9,7 @@ use super::threads;
 use super::work::Staged;
 use super::worker::{self, StreamWorker};
 use crate::call::{self, Census, Listener, Tracker};
+use crate::capture::live::InterfaceCounters;
 use crate::capture::{PacketBatch, PacketFilter, PacketSource, Progress, SourceCounters, SourceError};
 use crate::reassembly::Budget;
 use crate::sip::Messages;
@@ -56,6 +57,8 @@ pub struct Outcome {
     pub source: SourceCounters,
     /// Inputs that could not be read, or not to their end.
     pub errors: Vec<SourceError>,
+    /// What was counted on each interface.
+    pub interfaces: Vec<(String, InterfaceCounters)>,
     pub(crate) intake: intake::Counters,
     pub(crate) backward: u64,
     pub(crate) wild: u64,
@@ -102,7 +105,7 @@ pub fn run(
     outcome(stages, source.counters(), errors)
 }
 
-fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
+pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
     let budget = Arc::new(Budget::default());
     let worker = |_| StreamWorker::new(settings.reassembly.clone(), Arc::clone(&budget), settings.streams);
     Stages {
@@ -140,7 +143,7 @@ fn inline(
     stages
 }
 
-fn step(
+pub(super) fn step(
     stages: &mut Stages,
     staged: &Staged,
     batch: PacketBatch<'_>,
@@ -183,7 +186,7 @@ impl Reader<'_> {
     }
 }
 
-fn outcome(stages: Stages, source: SourceCounters, errors: Vec<SourceError>) -> Outcome {
+pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<SourceError>) -> Outcome {
     let Stages { intake, workers, order } = stages;
     let mut outcome = Outcome {
         source,

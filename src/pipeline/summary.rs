@@ -96,6 +96,10 @@ impl Outcome {
     /// Everything that a stage took in and did not give out, by its reason.
     fn drops(&self, summary: &mut Summary) {
         let (defrag, tcp, streams) = (&self.defrag, &self.reassembly, &self.streams);
+        for (_, interface) in &self.interfaces {
+            summary.dropped("capture", "kernel", interface.kernel_drops);
+            summary.dropped("capture", "interface", interface.interface_drops);
+        }
         for (error, count) in &self.intake.errors {
             summary.dropped("decode", error.name(), *count);
         }

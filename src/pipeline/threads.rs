@@ -5,6 +5,7 @@
 //! result is that of the inline run. Queues are bounded and a file waits: nothing is dropped.
 
 use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -13,33 +14,29 @@ use super::run::{Continue, Reader, Stages};
 use super::work::Staged;
 use super::worker::StreamWorker;
 use crate::call::Listener;
-use crate::capture::{Packet, PacketBatch, Progress, SourceError};
+use crate::capture::{Batch, PacketBatch, Progress, SourceError};
 use crate::sip::Messages;
 
 /// Batches that may wait between two stages.
-const QUEUE: usize = 8;
+pub(super) const QUEUE: usize = 8;
 
 /// A batch with its bytes, shared by every stage.
 #[derive(Default)]
-struct Shared {
-    arena: Vec<u8>,
-    packets: Vec<Packet>,
-    staged: Staged,
+pub(super) struct Shared {
+    pub(super) batch: Batch,
+    pub(super) staged: Staged,
 }
 
 impl Shared {
-    fn fill(&mut self, batch: PacketBatch<'_>) {
-        self.arena.clear();
-        self.packets.clear();
-        for packet in batch.packets {
-            let offset = self.arena.len() as u32;
-            self.arena.extend_from_slice(batch.frame(packet));
-            self.packets.push(Packet { offset, ..*packet });
-        }
+    pub(super) fn new(lanes: usize) -> Self {
+        Self { batch: Batch::default(), staged: Staged::new(lanes) }
     }
 
-    fn batch(&self) -> PacketBatch<'_> {
-        PacketBatch { arena: &self.arena, packets: &self.packets }
+    fn fill(&mut self, batch: PacketBatch<'_>) {
+        self.batch.clear();
+        for packet in batch.packets {
+            self.batch.push(*packet, batch.frame(packet));
+        }
     }
 }
 
@@ -49,17 +46,23 @@ struct Answers {
     spare: Sender<Messages>,
 }
 
-pub(super) fn run(
-    reader: &mut Reader<'_>,
-    stages: Stages,
-    listener: &mut (dyn Listener + Send),
-    watch: &mut dyn FnMut(&Progress) -> Continue,
-    errors: &mut Vec<SourceError>,
-) -> Stages {
-    let Stages { mut intake, workers, order } = stages;
-    let lanes = workers.len();
-    std::thread::scope(|scope| {
-        let (recycle, recycled) = bounded::<Shared>(2 * QUEUE);
+/// The stages behind the intake, each on its thread.
+pub(super) struct Running<'scope> {
+    inputs: Vec<Sender<Arc<Shared>>>,
+    workers: Vec<ScopedJoinHandle<'scope, StreamWorker>>,
+    tracker: ScopedJoinHandle<'scope, (Vec<StreamWorker>, Order)>,
+}
+
+impl<'scope> Running<'scope> {
+    /// One thread for each worker and one for the tracker. Batches that are through go to `recycle`.
+    pub(super) fn pool(
+        scope: &'scope Scope<'scope, '_>,
+        workers: Vec<StreamWorker>,
+        order: Order,
+        recycle: Sender<Shared>,
+        listener: &'scope mut (dyn Listener + Send),
+    ) -> Self {
+        let lanes = workers.len();
         let mut inputs: Vec<Sender<Arc<Shared>>> = Vec::with_capacity(lanes + 1);
         let mut answers = Vec::with_capacity(lanes);
         let mut handles = Vec::with_capacity(lanes);
@@ -73,23 +76,61 @@ pub(super) fn run(
         }
         let (input, batches) = bounded(QUEUE);
         inputs.push(input);
-        let tracker = scope.spawn(move || track(order, &batches, &answers, &recycle, listener));
+        let tracker = move || (Vec::new(), track(order, &batches, &answers, &recycle, listener));
+        Self { inputs, workers: handles, tracker: scope.spawn(tracker) }
+    }
 
-        let send = |shared: Shared| {
-            let shared = Arc::new(shared);
-            inputs.iter().all(|input| input.send(Arc::clone(&shared)).is_ok())
-        };
+    /// One thread for the workers and the tracker together.
+    pub(super) fn pair(
+        scope: &'scope Scope<'scope, '_>,
+        workers: Vec<StreamWorker>,
+        order: Order,
+        recycle: Sender<Shared>,
+        listener: &'scope mut (dyn Listener + Send),
+    ) -> Self {
+        let (input, batches) = bounded(QUEUE);
+        let tracker = move || follow(workers, order, &batches, &recycle, listener);
+        Self { inputs: vec![input], workers: Vec::new(), tracker: scope.spawn(tracker) }
+    }
+
+    /// Gives every stage the next batch; false when one is gone.
+    pub(super) fn send(&self, shared: Shared) -> bool {
+        let shared = Arc::new(shared);
+        self.inputs.iter().all(|input| input.send(Arc::clone(&shared)).is_ok())
+    }
+
+    /// Waits until all that was sent is done. A panic of a stage goes on here.
+    pub(super) fn join(self) -> (Vec<StreamWorker>, Order) {
+        drop(self.inputs);
+        let mut workers: Vec<StreamWorker> =
+            self.workers.into_iter().map(|handle| rethrow(handle.join())).collect();
+        let (more, order) = rethrow(self.tracker.join());
+        workers.extend(more);
+        (workers, order)
+    }
+}
+
+pub(super) fn run(
+    reader: &mut Reader<'_>,
+    stages: Stages,
+    listener: &mut (dyn Listener + Send),
+    watch: &mut dyn FnMut(&Progress) -> Continue,
+    errors: &mut Vec<SourceError>,
+) -> Stages {
+    let Stages { mut intake, workers, order } = stages;
+    let lanes = workers.len();
+    std::thread::scope(|scope| {
+        let (recycle, recycled) = bounded::<Shared>(2 * QUEUE);
+        let running = Running::pool(scope, workers, order, recycle, listener);
         loop {
-            let mut shared = recycled
-                .try_recv()
-                .unwrap_or_else(|_| Shared { staged: Staged::new(lanes), ..Shared::default() });
+            let mut shared = recycled.try_recv().unwrap_or_else(|_| Shared::new(lanes));
             match reader.next() {
                 Ok(Some(batch)) => {
                     shared.fill(batch);
-                    let Shared { arena, packets, staged } = &mut shared;
-                    intake.take(PacketBatch { arena, packets }, staged);
+                    let Shared { batch, staged } = &mut shared;
+                    intake.take(batch.view(), staged);
                     // A stage that is gone has panicked; joining it below says so.
-                    if !send(shared) {
+                    if !running.send(shared) {
                         break;
                     }
                 }
@@ -100,12 +141,11 @@ pub(super) fn run(
                 break;
             }
         }
-        let mut last = Shared { staged: Staged::new(lanes), ..Shared::default() };
+        let mut last = Shared::new(lanes);
         intake.finish(&mut last.staged);
-        send(last);
-        drop(inputs);
-        let workers = handles.into_iter().map(|handle| rethrow(handle.join())).collect();
-        Stages { intake, workers, order: rethrow(tracker.join()) }
+        running.send(last);
+        let (workers, order) = running.join();
+        Stages { intake, workers, order }
     })
 }
 
@@ -120,7 +160,7 @@ fn work(
     for shared in batches {
         let mut messages = spares.try_recv().unwrap_or_default();
         let work = shared.staged.lanes.get(lane).map(Vec::as_slice).unwrap_or_default();
-        worker.process(work, &shared.staged.view(shared.batch()), &mut messages);
+        worker.process(work, &shared.staged.view(shared.batch.view()), &mut messages);
         drop(shared);
         if results.send(messages).is_err() {
             break;
@@ -143,7 +183,7 @@ fn track(
         if outputs.len() < answers.len() {
             break;
         }
-        order.apply(&shared.staged, &outputs, &shared.staged.view(shared.batch()), listener);
+        order.apply(&shared.staged, &outputs, &shared.staged.view(shared.batch.view()), listener);
         for (messages, answer) in outputs.drain(..).zip(answers) {
             let _ = answer.spare.try_send(messages);
         }
@@ -153,6 +193,28 @@ fn track(
         }
     }
     order
+}
+
+/// The workers and the tracker on one thread.
+fn follow(
+    mut workers: Vec<StreamWorker>,
+    mut order: Order,
+    batches: &Receiver<Arc<Shared>>,
+    recycle: &Sender<Shared>,
+    listener: &mut dyn Listener,
+) -> (Vec<StreamWorker>, Order) {
+    let mut outputs: Vec<Messages> = workers.iter().map(|_| Messages::default()).collect();
+    for shared in batches {
+        let view = shared.staged.view(shared.batch.view());
+        for ((worker, lane), output) in workers.iter_mut().zip(&shared.staged.lanes).zip(&mut outputs) {
+            worker.process(lane, &view, output);
+        }
+        order.apply(&shared.staged, &outputs, &view, listener);
+        if let Some(shared) = Arc::into_inner(shared) {
+            let _ = recycle.try_send(shared);
+        }
+    }
+    (workers, order)
 }
 
 fn rethrow<T>(joined: std::thread::Result<T>) -> T {

@@ -138,6 +138,11 @@ impl Staged {
         self.fragments.clear();
     }
 
+    /// Whether nothing came of the batch.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ticks.is_empty() && self.media.is_empty() && self.lanes.iter().all(Vec::is_empty)
+    }
+
     pub(crate) fn view<'a>(&'a self, batch: PacketBatch<'a>) -> View<'a> {
         View { batch, datagrams: &self.datagrams, fragments: &self.fragments }
     }

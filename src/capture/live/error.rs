@@ -1,0 +1,53 @@
+//! Why an interface cannot be captured on.
+
+use std::path::PathBuf;
+
+/// Live capture cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// There is no such interface.
+    #[error("{name}: no such interface; there are {}", existing.join(", "))]
+    Missing {
+        /// As the user named it.
+        name: String,
+        /// Those that exist.
+        existing: Vec<String>,
+    },
+    /// The user may not capture.
+    #[error(
+        "{name}: no permission to capture; run as root, or once: setcap cap_net_raw,cap_net_admin=eip {}",
+        program.display()
+    )]
+    NotPermitted {
+        /// The interface.
+        name: String,
+        /// The program that needs the right.
+        program: PathBuf,
+    },
+    /// The filter is not valid on this interface.
+    #[error("{name}: the filter `{expression}` is not valid here: {reason}; see pcap-filter(7)")]
+    Filter {
+        /// The interface.
+        name: String,
+        /// The filter.
+        expression: String,
+        /// What libpcap says.
+        reason: String,
+    },
+    /// libpcap or the system refuses.
+    #[error("{name}: cannot be captured on: {reason}")]
+    Refused {
+        /// The interface.
+        name: String,
+        /// What they say.
+        reason: String,
+    },
+}
+
+impl LiveError {
+    /// A right is missing: another exit code than any other failure.
+    #[must_use]
+    pub const fn is_permission_denied(&self) -> bool {
+        matches!(self, Self::NotPermitted { .. })
+    }
+}
