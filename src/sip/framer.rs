@@ -16,9 +16,8 @@ mod start_line;
 use memchr::memchr_iter;
 
 use self::start_line::{keyword_before, keyword_begun};
-use crate::sip::header::is_token;
-use crate::sip::search::memchr;
-use crate::sip::{ContentLength, StartLine};
+use crate::sip::start_line::first_line;
+use crate::sip::{ContentLength, Head, StartLine};
 
 /// What the unconsumed bytes of a stream begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +117,14 @@ impl Framer {
     /// Looks at the unconsumed bytes of the stream, from the first. The caller consumes what the answer says and
     /// asks again, with everything not consumed still in front.
     pub fn next(&mut self, buffer: &[u8]) -> Frame {
+        self.next_with_head(buffer, &mut None)
+    }
+
+    /// As [`Framer::next`]. Of a [`Frame::Message`] or [`Frame::Oversize`], `parsed` is the head if it was read on the way.
+    pub(super) fn next_with_head(&mut self, buffer: &[u8], parsed: &mut Option<Head>) -> Frame {
         let mut skip = 0;
         loop {
-            match self.step(buffer.get(skip..).unwrap_or_default()) {
+            match self.step(buffer.get(skip..).unwrap_or_default(), parsed) {
                 Step::Skip(more) => skip += more,
                 Step::Again => {}
                 // What is known of the bytes behind those to be skipped is kept for the next call.
@@ -139,23 +143,31 @@ impl Framer {
         frame
     }
 
-    fn step(&mut self, bytes: &[u8]) -> Step {
+    fn step(&mut self, bytes: &[u8], parsed: &mut Option<Head>) -> Step {
         match self.stage {
             Stage::Between if self.searching => self.search(bytes),
-            Stage::Between => self.between(bytes),
+            Stage::Between => self.between(bytes, parsed),
             Stage::StartLine(reader) => self.start_line(reader, bytes),
             Stage::HeaderSection(reader) => self.header_section(reader, bytes),
             Stage::Body { head, length } => self.body(head, length, bytes),
         }
     }
 
-    fn between(&mut self, bytes: &[u8]) -> Step {
+    fn between(&mut self, bytes: &[u8], parsed: &mut Option<Head>) -> Step {
         match bytes {
             [] | [b'\r'] => Step::Wait(1),
             [b'\n', ..] => Step::Found(Frame::KeepAlive { length: 1 }),
             [b'\r', b'\n', ..] => Step::Found(Frame::KeepAlive { length: 2 }),
             _ => {
-                self.stage = Stage::StartLine(start_line::Reader::lenient());
+                let window = bytes.get(..header_section::MAX_HEAD).unwrap_or(bytes);
+                *parsed = start_line::ordinary(window).and_then(|length| Head::at_a_glance(window, length));
+                self.stage = match parsed {
+                    Some(head) => {
+                        self.count(head.body.start as usize);
+                        Stage::Body { head: head.body.start as usize, length: head.content_length }
+                    }
+                    None => Stage::StartLine(start_line::Reader::lenient()),
+                };
                 Step::Again
             }
         }
@@ -285,16 +297,13 @@ pub fn probe(bytes: &[u8]) -> Probe {
 #[must_use]
 #[inline]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
-    first_line(payload).is_some_and(|line| StartLine::parse(payload, line).is_some())
-}
-
-/// The first line that is not empty, with its line end, if it begins as start lines do.
-#[inline]
-fn first_line(payload: &[u8]) -> Option<&[u8]> {
-    let begin = payload.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
-    let rest = payload.get(begin..)?;
-    let is_text = rest.first().is_some_and(|&byte| is_token(byte));
-    is_text.then(|| rest.get(..memchr(b'\n', rest).map_or(rest.len(), |end| end + 1))).flatten()
+    // Half of all messages are told by their first bytes.
+    if let [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ', ..] =
+        payload
+    {
+        return true;
+    }
+    first_line(payload).is_some_and(|(line, _)| StartLine::parse(payload, line).is_some())
 }
 
 #[cfg(test)]

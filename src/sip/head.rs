@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use super::search::memchr;
-
 use super::header::{
-    Lines, Name, NameAddress, content_length, field, first_value, is_token, number, parameter,
+    Lines, Name, NameAddress, content_length, field, first_value, is_token, number, parameter, plain_party,
+    sound_field,
 };
 use super::method::Method;
-use super::start_line::StartLine;
+use super::start_line::{StartLine, first_line};
 
 /// A range of bytes of a message: offset and length. Empty when the thing is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -178,15 +177,13 @@ impl Head {
     /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.
     #[must_use]
     pub fn parse(message: &[u8], datagram: bool) -> Option<Self> {
-        let begin = message.iter().position(|&byte| !matches!(byte, b'\r' | b'\n'))?;
-        let rest = message.get(begin..)?;
-        let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let (start, conforms) = StartLine::parse(message, rest.get(..length)?)?;
+        let (line, end) = first_line(message)?;
+        let (start, conforms) = StartLine::parse(message, line)?;
         let mut head = Self::empty(start);
         if !conforms {
             head.faults.add(Faults::START_LINE);
         }
-        let mut lines = Lines::new(message, begin + length);
+        let mut lines = Lines::new(message, end);
         for line in lines.by_ref() {
             match field(line) {
                 Some((name, value)) => head.field(message, name, value),
@@ -196,9 +193,34 @@ impl Head {
         if !lines.is_closed() {
             head.faults.add(Faults::UNTERMINATED);
         }
-        head.take_body(message, lines.position(), datagram);
-        head.check(message);
+        head.body.start = narrow(lines.position());
+        head.close(message, datagram);
         Some(head)
+    }
+
+    /// Reads the head that a stream goes on with, behind a start line of that length, if all of it is there and it is
+    /// made of header fields and nothing else: then there is no doubt where it ends. It is not closed yet; its body
+    /// begins where it ends. What is looked at for nothing is no more than whoever decides instead has to look at.
+    #[must_use]
+    pub(super) fn at_a_glance(stream: &[u8], start_line: usize) -> Option<Self> {
+        let (start, conforms) = StartLine::parse(stream, stream.get(..start_line)?)?;
+        let mut head = Self::empty(start);
+        if !conforms {
+            head.faults.add(Faults::START_LINE);
+        }
+        let mut lines = Lines::new(stream, start_line);
+        for line in lines.by_ref() {
+            let (name, value) = sound_field(line)?;
+            head.field(stream, name, value);
+        }
+        head.body.start = narrow(lines.position());
+        lines.is_closed().then_some(head)
+    }
+
+    /// What can be told only when the whole message is there.
+    pub(super) fn close(&mut self, message: &[u8], datagram: bool) {
+        self.take_body(message, datagram);
+        self.check(message);
     }
 
     /// A head that says nothing yet.
@@ -284,6 +306,9 @@ impl Head {
     /// URI and tag of From or To.
     #[inline]
     fn party(&mut self, message: &[u8], value: &[u8]) -> (Span, Span) {
+        if let Some((uri, tag)) = plain_party(value) {
+            return (Span::between(message, uri), Span::between(message, tag));
+        }
         let address = NameAddress::parse(value);
         if !address.sound {
             self.faults.add(Faults::HEADER);
@@ -323,8 +348,8 @@ impl Head {
 
     /// The body is what follows the empty line, as far as Content-Length says. Without a Content-Length that can be
     /// believed it is the rest of a datagram (RFC 3261 18.3), and nothing of a stream.
-    fn take_body(&mut self, message: &[u8], start: usize, datagram: bool) {
-        let there = message.len().saturating_sub(start);
+    fn take_body(&mut self, message: &[u8], datagram: bool) {
+        let there = message.len().saturating_sub(self.body.start as usize);
         let announced = match self.content_length {
             ContentLength::Given(length) => usize::try_from(length).unwrap_or(usize::MAX),
             _ if datagram => there,
@@ -339,7 +364,7 @@ impl Head {
         if self.content_length == ContentLength::Invalid || (!believed && !datagram) {
             self.faults.add(Faults::CONTENT_LENGTH);
         }
-        self.body = Span { start: narrow(start), length: narrow(announced.min(there)) };
+        self.body.length = narrow(announced.min(there));
     }
 
     /// What can be told only when all fields have been seen.
@@ -349,8 +374,9 @@ impl Head {
         }
         if self.cseq_token.is_empty() {
             self.faults.add(Faults::CSEQ);
-        } else if let StartLine::Request { token, .. } = self.start
-            && token.of(message) != self.cseq_token.of(message)
+        } else if let StartLine::Request { method, token, .. } = self.start
+            && (method != self.cseq_method
+                || method == Method::Other && token.of(message) != self.cseq_token.of(message))
         {
             self.faults.add(Faults::CSEQ_METHOD);
         }

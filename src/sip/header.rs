@@ -1,6 +1,6 @@
 //! Header fields: lines, names, lists and parameters (RFC 3261 7.3.1, 20, 25.1).
 
-use super::search::{memchr, memchr2, memchr3};
+use super::search::{LineFeeds, memchr, memchr2, memchr3};
 
 /// The header fields that a [`crate::sip::Head`] takes something from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,7 @@ pub fn same_name(name: &[u8], long: &[u8]) -> bool {
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
     bytes: &'a [u8],
+    feeds: LineFeeds<'a>,
     position: usize,
     closed: bool,
 }
@@ -133,7 +134,7 @@ impl<'a> Lines<'a> {
     #[must_use]
     #[inline]
     pub const fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position, closed: false }
+        Self { bytes, feeds: LineFeeds::new(bytes, position), position, closed: false }
     }
 
     /// Where the next line begins; behind the empty line once [`Lines::is_closed`].
@@ -152,37 +153,31 @@ impl<'a> Lines<'a> {
 impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.bytes.get(self.position..)?;
-        if self.closed || rest.is_empty() {
-            return None;
-        }
-        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-        let (line, after) = rest.split_at_checked(end)?;
-        if end <= 2 && matches!(line, b"\n" | b"\r\n") {
+        let start = self.position;
+        let rest = self.bytes.get(start..).filter(|rest| !rest.is_empty() && !self.closed)?;
+        let end = self.feeds.next().unwrap_or(self.bytes.len());
+        self.position = end;
+        if let [b'\n', ..] | [b'\r', b'\n', ..] = rest {
             self.closed = true;
-            self.position += end;
             return None;
         }
-        if let Some(b' ' | b'\t') = after.first() {
-            return self.folded(rest, end);
+        if let Some(b' ' | b'\t') = self.bytes.get(end) {
+            self.fold();
+            return self.bytes.get(start..self.position);
         }
-        self.position += end;
-        Some(line)
+        self.bytes.get(start..end)
     }
 }
 
-impl<'a> Lines<'a> {
-    /// A line that goes on in the next ones. An empty line is none of them, whatever follows it.
+impl Lines<'_> {
+    /// Takes in the lines that the last one goes on in. An empty line is none of them, whatever follows it.
     #[cold]
-    fn folded(&mut self, rest: &'a [u8], mut end: usize) -> Option<&'a [u8]> {
-        while let Some(b' ' | b'\t') = rest.get(end) {
-            let tail = rest.get(end..).unwrap_or_default();
-            end += memchr(b'\n', tail).map_or(tail.len(), |at| at + 1);
+    fn fold(&mut self) {
+        while let Some(b' ' | b'\t') = self.bytes.get(self.position) {
+            self.position = self.feeds.next().unwrap_or(self.bytes.len());
         }
-        self.position += end;
-        rest.get(..end)
     }
 }
 
@@ -191,14 +186,24 @@ impl<'a> Lines<'a> {
 #[inline]
 pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = cut(line)?;
-    Some((name, value.trim_ascii()))
+    Some((name, trim(value)))
+}
+
+/// A value without the white space around it: most have one blank before them and their line's end behind.
+#[inline(always)]
+fn trim(value: &[u8]) -> &[u8] {
+    if let [b' ', value @ .., b'\r', b'\n'] = value
+        && let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = value
+    {
+        return value;
+    }
+    value.trim_ascii()
 }
 
 /// Name and value of a header line, the value with the white space around it.
 #[inline]
 pub(super) fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    // Names are shorter than what memchr takes to begin.
-    let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b':')?)?;
+    let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
     // Blanks only (RFC 3261 25.1, HCOLON): a form feed is part of a name that means nothing, to the framer too.
     let length = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
     let name = name.get(..length).unwrap_or_default();
@@ -211,10 +216,21 @@ pub(super) fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
 pub fn field(line: &[u8]) -> Option<(Name, &[u8])> {
     match usual(line) {
         Some((Name::Other, _)) => return Some((Name::Other, &[])),
-        Some((name, value)) => return Some((name, value.trim_ascii())),
+        Some((name, value)) => return Some((name, trim(value))),
         None => {}
     }
     split(line).map(|(name, value)| (Name::of(name), value))
+}
+
+/// As [`field`], and none as well when the name is no token.
+#[inline]
+pub(super) fn sound_field(line: &[u8]) -> Option<(Name, &[u8])> {
+    match usual(line) {
+        Some((name, value)) => Some((name, if name == Name::Other { &[] } else { trim(value) })),
+        None => split(line)
+            .filter(|(name, _)| name.iter().all(|&byte| is_token(byte)))
+            .map(|(name, value)| (Name::of(name), value)),
+    }
 }
 
 /// The fields of every message as nearly everybody spells them: one comparison, where [`split`] searches the colon
@@ -234,10 +250,14 @@ fn usual(line: &[u8]) -> Option<(Name, &[u8])> {
                 .or_else(|| is(b"Content-Length:", Name::ContentLength))
                 .or_else(|| is(b"Content-Type:", Name::ContentType)),
         },
-        // Fields that nearly every message has and nothing here reads: not worth the search for the colon.
+        b'P' => is(b"P-Asserted-Identity:", Name::AssertedIdentity),
+        b'E' => is(b"Expires:", Name::Expires),
+        // Fields that many messages have and nothing here reads: not worth the search for the colon.
         b'M' => is(b"Max-Forwards:", Name::Other),
         b'A' => is(b"Allow:", Name::Other),
-        b'S' => is(b"Supported:", Name::Other),
+        b'S' => is(b"Supported:", Name::Other)
+            .or_else(|| is(b"Session-Expires:", Name::Other))
+            .or_else(|| is(b"Server:", Name::Server)),
         b'R' => is(b"Record-Route:", Name::Other).or_else(|| is(b"Route:", Name::Other)),
         _ => None,
     }
@@ -307,30 +327,37 @@ pub fn first_value(list: &[u8]) -> &[u8] {
 /// The value of parameter `name` (in lower case) among `parameters`, which begin at or before a semicolon. A quoted
 /// value comes with its quotes, a parameter without value is empty.
 #[must_use]
-pub fn parameter<'a>(parameters: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+#[inline]
+pub fn parameter<'a, const N: usize>(parameters: &'a [u8], name: &[u8; N]) -> Option<&'a [u8]> {
     let mut rest = parameters;
     loop {
         let semicolon = if rest.first() == Some(&b';') { 0 } else { memchr(b';', rest)? };
-        rest = rest.get(semicolon + 1..)?.trim_ascii_start();
-        // What is asked for is there more often than not: then its name need not be searched for its end.
-        if let Some((found, tail)) = rest.split_at_checked(name.len())
-            && (found == name || found.eq_ignore_ascii_case(name))
-            && let Some((b'=', value)) = tail.split_first()
+        rest = rest.get(semicolon + 1..)?;
+        // What is asked for stands here more often than not: then its name need not be searched for its end.
+        if let Some((found, [b'=', value @ ..])) = rest.split_first_chunk()
+            && found == name
         {
             return Some(parameter_value(value.trim_ascii_start()).0);
         }
-        let length = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
-        let (found, tail) = rest.split_at_checked(length)?;
-        let tail = tail.trim_ascii_start();
-        let (value, tail) = match tail.split_first() {
-            Some((b'=', value)) => parameter_value(value.trim_ascii_start()),
-            _ => (&[][..], tail),
-        };
+        let (found, value, tail) = any_parameter(rest)?;
         if found.eq_ignore_ascii_case(name) {
             return Some(value);
         }
         rest = tail;
     }
+}
+
+/// The name and the value of a parameter, and what follows it.
+fn any_parameter(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let bytes = bytes.trim_ascii_start();
+    let length = bytes.iter().position(|&byte| !is_token(byte)).unwrap_or(bytes.len());
+    let (name, tail) = bytes.split_at_checked(length)?;
+    let tail = tail.trim_ascii_start();
+    let (value, tail) = match tail.split_first() {
+        Some((b'=', value)) => parameter_value(value.trim_ascii_start()),
+        _ => (&[][..], tail),
+    };
+    Some((name, value, tail))
 }
 
 /// A parameter's value and what follows it.
@@ -339,6 +366,30 @@ fn parameter_value(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = quotes.or_else(|| memchr2(b';', b',', bytes)).unwrap_or(bytes.len());
     let (value, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
     (value.trim_ascii_end(), rest)
+}
+
+/// URI and tag of a From or To that is written as nearly all are: `<uri>` or `"name" <uri>`, and behind it nothing or
+/// `;tag=` with nothing more. What is written otherwise is for [`NameAddress::parse`] and [`parameter`].
+#[inline]
+pub(super) fn plain_party(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let bracketed = match value {
+        [b'<', bracketed @ ..] => bracketed,
+        [b'"', name @ ..] => match name.get(memchr2(b'"', b'\\', name)?..)? {
+            [b'"', b' ', b'<', bracketed @ ..] => bracketed,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let (uri, behind) = bracketed.split_at_checked(memchr(b'>', bracketed)?)?;
+    let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = uri else { return None };
+    match behind {
+        [_] => Some((uri, &[])),
+        [_, b';', b't', b'a', b'g', b'=', tag @ ..] => {
+            let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = tag else { return None };
+            memchr3(b';', b',', b'"', tag).is_none().then_some((uri, tag))
+        }
+        _ => None,
+    }
 }
 
 /// A URI with its display name and parameters: the value of From, To, Contact and others (RFC 3261 20.10).
@@ -465,6 +516,36 @@ mod tests {
         assert_eq!(parameter(value, b"x"), Some(&b"\";tag=no\""[..]));
         assert_eq!(parameter(value, b"none"), None);
         assert_eq!(parameter(b";;,;,,", b"branch"), None);
+    }
+
+    /// What is read at a glance is what is read with care.
+    #[test]
+    fn plain_parties_are_as_all_others() {
+        let plain = ["<sip:a@b>", "\"A\" <sip:a@b>", "<sip:a@b>;tag=12", "\"A, <x>\" <sip:a@b;x>;tag=1-2"];
+        let others = [
+            "",
+            "<",
+            "sip:a@b;tag=1",
+            "<sip:a@b> ;tag=1",
+            "<sip:a@b>;tag=1;x",
+            "<sip:a@b>;tag=\"1\"",
+            "<sip:a@b>;tag=12, <sip:c>",
+            "< sip:a@b>",
+            "<sip:a@b",
+            "\"A\"<sip:a@b>",
+            "\"A\\\" <x>\" <sip:a@b>",
+            "\"A <sip:a@b>",
+            "A <sip:a@b>",
+            "<sip:a@b>;TAG=1",
+        ];
+        for value in plain.into_iter().chain(others) {
+            let address = NameAddress::parse(value.as_bytes());
+            let expected = (address.uri, parameter(address.parameters, b"tag").unwrap_or_default());
+            match plain_party(value.as_bytes()) {
+                Some(found) => assert_eq!((found, true), (expected, address.sound), "{value}"),
+                None => assert!(!plain.contains(&value), "{value}"),
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::search::memchr;
+use super::search::{LineFeeds, memchr, memchr2};
 use smallvec::SmallVec;
 
 use super::Head;
@@ -75,9 +75,22 @@ impl CodecName {
     #[must_use]
     pub fn new(name: &[u8]) -> Self {
         let mut bytes = [0; 16];
+        if let Some(slots) = bytes.get_mut(..name.len())
+            && name.iter().all(u8::is_ascii_graphic)
+        {
+            slots.copy_from_slice(name);
+            return Self(bytes);
+        }
         let printable = name.iter().copied().filter(u8::is_ascii_graphic);
         bytes.iter_mut().zip(printable).for_each(|(slot, byte)| *slot = byte);
         Self(bytes)
+    }
+
+    /// Whether it is unknown.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let [first, ..] = self.0;
+        first == 0
     }
 
     /// The name; empty when unknown.
@@ -116,7 +129,12 @@ pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
     let mut section: Option<Section> = None;
     let mut count = 0;
     let mut in_session = true;
-    for line in lines(description) {
+    let mut feeds = LineFeeds::new(description, 0);
+    let mut start = 0;
+    while start < description.len() {
+        let end = feeds.next().unwrap_or(description.len());
+        let line = trim_end(description.get(start..end).unwrap_or_default());
+        start = end;
         if let Some(value) = line.strip_prefix(b"m=") {
             out.extend(section.take().map(|section| section.finish(&session)));
             if count == MAX_MEDIA {
@@ -125,10 +143,12 @@ pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
             count += 1;
             in_session = false;
             section = Section::begin(value);
-        } else if let Some(section) = &mut section {
-            section.take(line);
-        } else if in_session {
-            session.take(line);
+        } else if let [b'a' | b'c', ..] = line {
+            match &mut section {
+                Some(section) => section.take(line),
+                None if in_session => session.take(line),
+                None => {}
+            }
         }
     }
     out.extend(section.map(|section| section.finish(&session)));
@@ -176,10 +196,10 @@ struct Section {
 impl Section {
     /// Reads `<media> <port>[/<count>] <protocol> <format>…` (RFC 4566 5.14).
     fn begin(value: &[u8]) -> Option<Self> {
-        let mut words = words(value);
+        let mut words = Words(value);
         let kind = MediaKind::of(words.next()?);
         let port = words.next()?;
-        let port = port.split(|&byte| byte == b'/').next().and_then(number_of)?;
+        let port = number_of(cut(port).0)?;
         let protocol = words.next()?;
         let parts = protocol.split(|&byte| byte == b'/');
         let has = |names: &[&[u8]]| {
@@ -212,13 +232,12 @@ impl Section {
 
     /// `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
     fn map(&mut self, value: &[u8]) -> Option<()> {
-        let mut words = words(value);
+        let mut words = Words(value);
         let payload_type = words.next().and_then(number_of::<u8>)?;
-        let mut encoding = words.next()?.split(|&byte| byte == b'/');
-        let name = CodecName::new(encoding.next()?);
-        let clock = encoding.next().and_then(number_of).unwrap_or_default();
+        let (name, rest) = cut(words.next()?);
         let format = self.media.formats.iter_mut().find(|format| format.payload_type == payload_type)?;
-        (format.name, format.clock) = (name, clock);
+        format.name = CodecName::new(name);
+        format.clock = rest.and_then(|rest| number_of(cut(rest).0)).unwrap_or_default();
         Some(())
     }
 
@@ -292,7 +311,7 @@ fn connection_address(value: &[u8]) -> Option<Address> {
     if let Some(address) = value.strip_prefix(b"IN IP4 ").and_then(dotted_quad) {
         return Some(address);
     }
-    let mut words = words(value);
+    let mut words = Words(value);
     let _network = words.next()?;
     let family = words.next()?;
     let text = words.next()?.split(|&byte| matches!(byte, b'/' | b'%')).next()?;
@@ -325,18 +344,40 @@ fn dotted_quad(text: &[u8]) -> Option<Address> {
     (place == 3 && digits > 0).then(|| Address::v4(bytes))
 }
 
-/// The lines of a description without their ends, CRLF or LF (RFC 4566 5).
-fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (line, after) = rest.split_at_checked(memchr(b'\n', rest).map_or(rest.len(), |at| at + 1))?;
-        rest = after;
-        (!line.is_empty()).then(|| line.trim_ascii_end())
-    })
+/// A line without its end, CRLF or LF (RFC 4566 5), and other white space there.
+#[inline]
+fn trim_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+    match line {
+        [.., b'!'..=b'\xff'] => line,
+        _ => line.trim_ascii_end(),
+    }
 }
 
 /// The words of a line.
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while let [b' ' | b'\t', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        let end = memchr2(b' ', b'\t', self.0).unwrap_or(self.0.len());
+        let (word, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest;
+        (!word.is_empty()).then_some(word)
+    }
+}
+
+/// What stands before the first slash, and behind it if there is one.
+#[inline]
+fn cut(word: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let place = memchr(b'/', word).unwrap_or(word.len());
+    let (before, rest) = word.split_at_checked(place).unwrap_or((word, &[]));
+    (before, rest.get(1..))
 }
 
 /// A decimal number that fits; none for anything else.

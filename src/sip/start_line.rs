@@ -5,7 +5,7 @@ use memchr::memrchr2;
 use super::head::Span;
 use super::header::is_token;
 use super::method::Method;
-use super::search::memchr2;
+use super::search::{memchr, memchr2};
 
 /// The only version there is, in any case (RFC 3261 7.1).
 const VERSION: &[u8] = b"SIP/2.0";
@@ -39,6 +39,9 @@ impl StartLine {
     pub fn parse(message: &[u8], line: &[u8]) -> Option<(Self, bool)> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let Some(plain) = plain(message, line) {
+            return Some((plain, true));
+        }
         match line.split_at_checked(VERSION.len()) {
             Some((version, rest)) if version.eq_ignore_ascii_case(VERSION) => response(message, rest),
             _ => request(message, line),
@@ -46,7 +49,46 @@ impl StartLine {
     }
 }
 
+/// The first line that is not empty, with its line end, if it begins as start lines do, and where it ends. Line ends
+/// before it are passed over (RFC 3261 7.5).
 #[inline]
+pub(super) fn first_line(message: &[u8]) -> Option<(&[u8], usize)> {
+    let mut rest = message;
+    while let [b'\r' | b'\n', behind @ ..] = rest {
+        rest = behind;
+    }
+    if !is_token(*rest.first()?) {
+        return None;
+    }
+    let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+    Some((rest.get(..length)?, message.len() - rest.len() + length))
+}
+
+/// A line that keeps to the grammar, with a registered method, as nearly all do.
+#[inline]
+fn plain(message: &[u8], line: &[u8]) -> Option<StartLine> {
+    if let Some((b"SIP/2.0 ", rest)) = line.split_first_chunk() {
+        let (&[hundreds @ b'1'..=b'6', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' '], reason) =
+            rest.split_first_chunk()?
+        else {
+            return None;
+        };
+        let digit = |byte: u8| u16::from(byte & 0x0f);
+        let status = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
+        return Some(StartLine::Response { status, reason: Span::between(message, reason.trim_ascii()) });
+    }
+    let rest = line.strip_suffix(b" SIP/2.0")?;
+    let (token, uri) = rest.split_at_checked(memchr(b' ', rest)?)?;
+    let method = Method::from_token(token);
+    let uri = uri.get(1..)?;
+    let [b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'\xff'] = uri else { return None };
+    if method == Method::Other || memchr2(b' ', b'\t', uri).is_some() {
+        return None;
+    }
+    let (token, uri) = (Span::between(message, token), Span::between(message, uri));
+    Some(StartLine::Request { method, token, uri })
+}
+
 fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
     let (token, rest) = line.split_at_checked(memchr2(b' ', b'\t', line)?)?;
     let method = Method::from_token(token);
@@ -70,7 +112,6 @@ fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
     Some((StartLine::Request { method, token, uri }, conforms))
 }
 
-#[inline]
 fn response(message: &[u8], rest: &[u8]) -> Option<(StartLine, bool)> {
     let code = rest.trim_ascii_start();
     let blanks = rest.len() - code.len();

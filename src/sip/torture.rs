@@ -371,10 +371,15 @@ mod mutations {
         /// What the framer cuts out of a stream, the parser reads, and both see the same body.
         #[test]
         fn frames_are_messages(bytes in mutated()) {
-            if let Frame::Message { head, length } = Framer::new(1 << 20).next(&bytes) {
+            let mut on_the_way = None;
+            if let Frame::Message { head, length } = Framer::new(1 << 20).next_with_head(&bytes, &mut on_the_way) {
                 let message = &bytes[..length];
                 let parsed = Head::parse(message, false);
                 prop_assert!(parsed.is_some());
+                if let Some(mut on_the_way) = on_the_way {
+                    on_the_way.close(message, false);
+                    prop_assert_eq!(Some(on_the_way), parsed);
+                }
                 let body = parsed.unwrap().body;
                 prop_assert_eq!((body.start as usize, body.length as usize), (head, length - head));
             }

@@ -1,9 +1,8 @@
 //! Finding the end of a header section and its Content-Length on the way (RFC 3261 7.3, 18.3).
 
-use memchr::memchr;
-
 use super::start_line::{is_strict, is_token};
 use crate::sip::ContentLength;
+use crate::sip::search::memchr;
 
 /// What a start line and header fields may measure together. Nothing legitimate comes near; without a limit, one
 /// header line without an end would be buffered for ever.

@@ -3,7 +3,7 @@
 //! The answer to a prefix is exact: `More` only while some continuation would complete the line. A whole line that is
 //! as nearly all are is taken at a glance.
 
-use memchr::memchr;
+use crate::sip::search::memchr;
 
 /// What a start line may measure, with its line end. RFC 3261 names no limit; HTTP servers use 8 KiB.
 const MAX_LINE: usize = 8 * 1024;
@@ -176,7 +176,7 @@ impl Reader {
 /// The length, with its line end, of the start line that `bytes` begin with, if it is written as nearly everybody
 /// writes it. What is not, is left to be read byte by byte.
 #[inline]
-fn ordinary(bytes: &[u8]) -> Option<usize> {
+pub(super) fn ordinary(bytes: &[u8]) -> Option<usize> {
     let is_status = matches!(
         bytes.split_first_chunk(),
         Some((b"SIP/2.0 ", [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', ..]))
@@ -185,7 +185,7 @@ fn ordinary(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     let end = memchr(b'\n', bytes)?;
-    let line = bytes.get(..end)?;
+    let line = bytes.get(..end).filter(|line| line.len() < MAX_LINE)?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // Without a way out, that many bytes are compared at once.
     let is_text = line.iter().fold(true, |so_far, &byte| so_far & (byte >= b' '));

@@ -30,6 +30,8 @@ pub(super) enum Origin<'a> {
 /// A message to be written down.
 pub(super) struct Found<'a> {
     pub(super) message: &'a [u8],
+    /// Its head, not closed yet, if it was read already.
+    pub(super) head: Option<Head>,
     /// Where it lies, if it need not be copied.
     pub(super) place: Option<Bytes>,
     /// The shares that were noted for it.
@@ -73,7 +75,16 @@ impl Emitter<'_> {
     pub(super) fn emit(&mut self, found: &Found<'_>, remembered: Option<&FrameHeader>) -> bool {
         let message = found.message;
         let datagram = matches!(found.transport, SipTransport::Ws | SipTransport::Wss);
-        let Some(head) = Head::parse(message, datagram) else { return false };
+        let head = match found.head {
+            Some(mut head) => {
+                head.close(message, datagram);
+                head
+            }
+            None => match Head::parse(message, datagram) {
+                Some(head) => head,
+                None => return false,
+            },
+        };
         let Some(bytes) = found.place.or_else(|| self.copy(message)) else { return false };
         let first = index(self.output.media.len());
         let sdp = !head.body.is_empty() && sdp::parse(message, &head, &mut self.output.media);

@@ -67,7 +67,7 @@ impl Side {
             emitter.output.shares.push(Share { timestamp: emitter.context.timestamp, length });
         }
         let shares = (first, emitter.output.shares.len() as u32);
-        let found = Found { message, place: None, shares, transport: SipTransport::Ws };
+        let found = Found { message, head: None, place: None, shares, transport: SipTransport::Ws };
         self.found |= emitter.emit(&found, self.frame.as_deref());
     }
 }

@@ -6,7 +6,7 @@ use crate::sip::stream::detect::{self, Guess};
 use crate::sip::stream::emit::{Emitter, Found, Origin};
 use crate::sip::stream::partial::Partial;
 use crate::sip::websocket::WebSocket;
-use crate::sip::{Frame, FrameHeader, Framer, Messages, SipTransport};
+use crate::sip::{Frame, FrameHeader, Framer, Head, Messages, SipTransport};
 
 /// The most that is held to find out what a stream carries: the longest HTTP head that is read, and something.
 const MAX_DETECT: usize = 32 << 10;
@@ -202,20 +202,21 @@ impl Side {
     ) -> Step {
         let Mode::Sip { framer, searched } = &mut self.mode else { return Step::Consume(0) };
         let synchronised = framer.is_synchronised();
-        let frame = framer.next(rest);
+        let mut parsed = None;
+        let frame = framer.next_with_head(rest, &mut parsed);
         let lost_track = synchronised && !framer.is_synchronised();
         count(&mut emitter.output.counters.resynchronisations, u64::from(lost_track));
         match frame {
             Frame::Message { length, .. } => {
                 *searched = 0;
-                self.emit(rest, at, length, origin, emitter);
+                self.emit((rest.get(..length).unwrap_or(rest), parsed), at, origin, emitter);
                 Step::Consume(length)
             }
             Frame::Oversize { head, body } => {
                 *searched = 0;
                 count(&mut emitter.output.counters.oversize, 1);
                 self.skip = body;
-                self.emit(rest, at, head, origin, emitter);
+                self.emit((rest.get(..head).unwrap_or(rest), parsed), at, origin, emitter);
                 Step::Consume(head)
             }
             Frame::Incomplete { need } => Step::Wait(need.max(1)),
@@ -237,16 +238,14 @@ impl Side {
 
     fn emit(
         &mut self,
-        rest: &[u8],
+        (message, head): (&[u8], Option<Head>),
         at: usize,
-        length: usize,
         origin: &mut Origin<'_>,
         emitter: &mut Emitter<'_>,
     ) {
-        let message = rest.get(..length).unwrap_or(rest);
         let place = origin.place(at, message.len());
         let shares = origin.note(message.len(), emitter.output);
-        let found = Found { message, place, shares, transport: SipTransport::Tcp };
+        let found = Found { message, head, place, shares, transport: SipTransport::Tcp };
         if emitter.emit(&found, self.frame.as_deref()) {
             (self.confirmed, self.found) = (true, true);
         } else {
