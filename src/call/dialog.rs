@@ -40,7 +40,7 @@ const MAX_ENDPOINTS: usize = 32;
 /// What every message needs comes first: with thousands of dialogs up, the cache lines that a message touches are
 /// what it costs.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Dialog {
     pub(crate) hash: u64,
     pub(crate) generation: u32,
@@ -468,7 +468,7 @@ impl Dialog {
 
     /// Remembers an announced codec.
     pub(crate) fn note_codec(&mut self, codec: CodecName) {
-        if !codec.as_str().is_empty() && self.codecs.len() < MAX_KINDS && !self.codecs.contains(&codec) {
+        if !codec.is_empty() && self.codecs.len() < MAX_KINDS && !self.codecs.contains(&codec) {
             self.codecs.push(codec);
         }
     }
@@ -481,11 +481,17 @@ impl Dialog {
         span
     }
 
-    /// Reads a little of what a message will need, wherever it lies.
+    /// Reads a little of every cache line that a message will need.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        let text = self.text.first().copied().unwrap_or_default();
-        self.hash ^ self.progress.0 ^ self.seen.touch() ^ u64::from(text)
+        let parts = u64::from(self.seen.touch()) ^ self.agents.len() as u64;
+        self.hash ^ u64::from(self.status) ^ self.branch ^ parts
+    }
+
+    /// Reads a little of the text.
+    #[inline]
+    pub(crate) fn touch_text(&self) -> u8 {
+        self.text.first().copied().unwrap_or_default()
     }
 
     pub(crate) fn call_id(&self) -> &[u8] {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wide::u32x4;
+
 use crate::time::Timestamp;
 
 /// Messages remembered per call. A plain call through a proxy has 13, with authentication 16.
@@ -50,7 +52,7 @@ impl Seen {
         }
         let at = u32::try_from(at.0.saturating_sub(self.first.0) / UNIT).unwrap_or(u32::MAX);
         let identity = identity as u32;
-        let known = self.identities.iter().take(self.count as usize).position(|known| *known == identity);
+        let known = self.position(identity);
         if let Some(time) = known.and_then(|index| self.times.get_mut(index)) {
             let again = u64::from(at.saturating_sub(*time)) * UNIT;
             *time = at;
@@ -67,12 +69,26 @@ impl Seen {
         Copy::First
     }
 
+    /// Where an identity is remembered, four looked at together.
+    #[inline]
+    fn position(&self, identity: u32) -> Option<usize> {
+        let wanted = u32x4::splat(identity);
+        let (fours, _) = self.identities.as_chunks::<4>();
+        let used = fours.iter().take((self.count as usize).div_ceil(4));
+        let found = used.zip(0..).find_map(|(four, index)| {
+            let marks = u32x4::new(*four).simd_eq(wanted).to_bitmask();
+            (marks != 0).then(|| index * 4 + marks.trailing_zeros() as usize)
+        });
+        found.filter(|&index| index < self.count as usize)
+    }
+
     /// Reads a little of each part.
     #[inline]
-    pub(crate) fn touch(&self) -> u64 {
-        let [first, ..] = self.identities;
-        let [time, ..] = self.times;
-        u64::from(first ^ time ^ self.count)
+    pub(crate) fn touch(&self) -> u32 {
+        let ([identity, ..], [time, ..]) = (self.identities, self.times);
+        let later =
+            self.identities.get(REMEMBERED * 2 / 3).into_iter().chain(self.times.get(REMEMBERED * 2 / 3));
+        later.fold(identity ^ time ^ self.count, |sum, next| sum ^ next)
     }
 
     /// Forgets everything.

@@ -69,6 +69,9 @@ const fn spread(hash: u32) -> u64 {
     (hash as u64) << 32 | hash as u64
 }
 
+/// Entries of dialogs that are over, in the list of ages, that are not worth a walk.
+const MAX_LEFT_OVER: usize = 1024;
+
 /// Every dialog and every media flow.
 #[derive(Debug)]
 pub struct Tracker {
@@ -87,6 +90,8 @@ pub struct Tracker {
     pub(super) media: MediaTable,
     effects: Effects,
     fired: Vec<Entry>,
+    /// Where [`Tracker::touch`] keeps what it found.
+    slots: Vec<u32>,
     census: Census,
 }
 
@@ -109,6 +114,7 @@ impl Tracker {
             number: 0,
             effects: Effects::default(),
             fired: Vec::new(),
+            slots: Vec::new(),
             census: Census::default(),
         }
     }
@@ -145,16 +151,24 @@ impl Tracker {
     }
 
     /// Looks at the dialogs of what is about to come, all before the first is used: their cache misses overlap then,
-    /// where one after the other each would be waited for.
-    pub fn touch(&self, hashes: &[u64]) {
-        let slots = hashes.iter().filter_map(|&hash| {
-            self.index
-                .find(spread(hash as u32), |indexed| indexed.hash == hash as u32)
-                .map(|indexed| indexed.slot)
-        });
+    /// where one after the other each would be waited for. For the same reason nothing here waits for what was found
+    /// the moment before.
+    pub fn touch(&mut self, hashes: &[u64]) {
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        slots.extend(hashes.iter().filter_map(|&hash| {
+            let is_likely = |indexed: &Indexed| indexed.hash == hash as u32;
+            self.index.find(spread(hash as u32), is_likely).map(|indexed| indexed.slot)
+        }));
+        self.touch_slots(slots.iter().copied());
+        let dialogs = slots.iter().filter_map(|&slot| self.dialogs.get(slot as usize));
+        std::hint::black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch_text()));
+        self.slots = slots;
+    }
+
+    fn touch_slots(&self, slots: impl Iterator<Item = u32>) {
         let dialogs = slots.filter_map(|slot| self.dialogs.get(slot as usize));
-        let touched = dialogs.fold(0, |sum: u64, dialog| sum.wrapping_add(dialog.touch()));
-        std::hint::black_box(touched);
+        std::hint::black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch()));
     }
 
     /// Takes the next message; `hash` is that of its Call-ID.
@@ -253,6 +267,7 @@ impl Tracker {
         self.media.expire(now);
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
+        self.touch_slots(fired.iter().map(|entry| entry.slot));
         for entry in fired.drain(..) {
             let Some(dialog) = self.dialogs.get_mut(entry.slot as usize) else { continue };
             if !dialog.in_use || dialog.generation != entry.generation {
@@ -516,13 +531,17 @@ impl Tracker {
             dialog.in_use = false;
             self.free.push(slot);
         }
-        // Left-over entries would make this grow for ever; the oldest dialog is at its front.
-        while let Some(&(slot, generation)) = self.age.front() {
-            let lives = |dialog: &&Dialog| dialog.in_use && dialog.generation == generation;
-            if self.dialogs.get(slot as usize).filter(lives).is_some() {
-                break;
-            }
-            self.age.pop_front();
+        self.age_left_over();
+    }
+
+    /// Entries of dialogs that are over would make the list of ages grow for ever, behind one dialog that is not.
+    fn age_left_over(&mut self) {
+        if self.age.len() > 2 * self.len() + MAX_LEFT_OVER {
+            let dialogs = &self.dialogs;
+            let lives = |dialog: &Dialog, generation| dialog.in_use && dialog.generation == generation;
+            self.age.retain(|&(slot, generation)| {
+                dialogs.get(slot as usize).is_some_and(|dialog| lives(dialog, generation))
+            });
         }
     }
 
