@@ -254,7 +254,7 @@ impl Head {
     }
 
     /// Takes what one header field says.
-    #[inline]
+    #[inline(always)]
     fn field(&mut self, message: &[u8], name: Name, value: &[u8]) {
         match name {
             Name::CallId => {

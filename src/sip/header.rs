@@ -235,7 +235,7 @@ pub(super) fn sound_field(line: &[u8]) -> Option<(Name, &[u8])> {
 
 /// The fields of every message as nearly everybody spells them: one comparison, where [`split`] searches the colon
 /// and [`Name::of`] looks at every letter twice. What is spelt otherwise is theirs.
-#[inline]
+#[inline(always)]
 fn usual(line: &[u8]) -> Option<(Name, &[u8])> {
     let is = |spelling: &[u8], name| line.strip_prefix(spelling).map(|value| (name, value));
     match line.first()? {
