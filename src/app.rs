@@ -53,6 +53,11 @@ fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
             let loaded = load(global, environment)?;
             cli::show(loaded, *json, cores(), &mut out)?;
         }
+        Command::Interfaces { json } => {
+            let code = live::interfaces(*json, &mut out)?;
+            out.flush()?;
+            return Ok(code);
+        }
         Command::Completions { shell } => cli::completions(*shell, &mut out)?,
         Command::Man { dir } => cli::man(dir.as_deref(), &mut out)?,
     }

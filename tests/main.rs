@@ -19,6 +19,7 @@ mod determinism;
 mod ending;
 mod fuzz_seeds;
 mod ledger;
+mod live;
 mod mutation;
 mod recut;
 mod selection;

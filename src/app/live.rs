@@ -1,11 +1,13 @@
 //! `lippycat sniff voip` on interfaces: from the first socket to the summary.
 
+use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
 use super::{sniff, stages, tell};
-use crate::capture::live::{self, Interfaces};
+use crate::capture::live::{self, Interfaces, KernelFilter};
+use crate::cli;
 use crate::config::{self, Config};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Threads};
@@ -16,7 +18,7 @@ use crate::pipeline::{self, Threads};
 /// When an interface, a filter or an output cannot be had.
 pub(super) fn sniff_live(config: &Config) -> Result<ExitCode> {
     let settings = stages::settings(config, stages::calls(config), config.pcap.write)?;
-    let mut sources = Interfaces::open(&sources(config))?;
+    let mut sources = open_sources(config)?;
     let mut outputs = sniff::recorder(config)?;
     let stop = sniff::stop_on_signals()?;
     ready(config)?;
@@ -26,18 +28,22 @@ pub(super) fn sniff_live(config: &Config) -> Result<ExitCode> {
     sniff::finish(config, &outcome, outputs)
 }
 
-/// What to open.
-fn sources(config: &Config) -> live::Settings {
+fn open_sources(config: &Config) -> Result<Interfaces> {
     let live = &config.live;
-    live::Settings {
+    let filter = KernelFilter::new(config.run.filter.as_deref(), live.ports.as_ref());
+    for note in filter.notes.iter().filter(|_| !config.run.quiet) {
+        tell(&format!("note: {note}"))?;
+    }
+    let settings = live::Settings {
         interfaces: live.interfaces.clone(),
         promiscuous: live.promiscuous,
         snaplen: i32::try_from(live.snaplen).unwrap_or(i32::MAX),
         buffer: i32::try_from(live.buffer.as_u64()).unwrap_or(i32::MAX),
         delay: live.delay,
         immediate: live.immediate,
-        filter: None,
-    }
+        filter: filter.expression,
+    };
+    Ok(Interfaces::open(settings)?)
 }
 
 fn ready(config: &Config) -> Result<()> {
@@ -53,4 +59,26 @@ const fn threads(threads: config::Threads) -> Threads {
         config::Threads::Pair => Threads::Pair,
         config::Threads::Workers(workers) => Threads::Workers(workers),
     }
+}
+
+/// Tells what can be captured on, and whether this user may.
+///
+/// # Errors
+/// When the system does not tell, or stdout is gone.
+pub(super) fn interfaces(json: bool, out: &mut impl Write) -> Result<ExitCode> {
+    let (devices, permission) = (live::list()?, live::permission());
+    if json {
+        cli::interfaces_json(&devices, &permission, out)?;
+    } else {
+        cli::interfaces_text(&devices, out)?;
+    }
+    if permission.may_capture {
+        return Ok(ExitCode::Good);
+    }
+    let missing = permission.missing.join(" and ");
+    let command = permission.command.as_deref().unwrap_or_default();
+    tell(&format!(
+        "error: this user may not capture: {missing} missing; run as root, or as root once: {command}"
+    ))?;
+    Ok(ExitCode::NotPermitted)
 }

@@ -6,6 +6,7 @@
 mod config;
 mod documents;
 mod inspect;
+mod interfaces;
 pub mod logging;
 mod refuse;
 mod sniff;
@@ -13,6 +14,7 @@ mod sniff;
 pub use config::{ConfigCommand, generate, show, validate};
 pub use documents::{completions, man};
 pub use inspect::{InspectCall, InspectCalls, InspectCommand, View};
+pub use interfaces::{interfaces_json, interfaces_text};
 pub use refuse::explain;
 pub use sniff::SniffVoip;
 
@@ -97,6 +99,13 @@ pub enum Command {
     /// Write, check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+
+    /// Show what can be captured on, and whether this user may
+    Interfaces {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Print shell completions
     Completions {

@@ -5,19 +5,13 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 const NO_LIVE: &str = "it is not there yet";
-const BY_CONTENT: &str = "SIP and RTP are found by content on any port; narrow the input with -f";
 
 /// Flags of `sniff voip` that later versions have.
-const FLAGS: [(&str, &str); 23] = [
-    ("--ports-only", NO_LIVE),
+const FLAGS: [(&str, &str); 18] = [
     ("--isolation", NO_LIVE),
     ("--user", NO_LIVE),
     ("--follow", "a directory is read once; give it with -r"),
     ("--autostop", "--count and --duration stop a run"),
-    ("-S", BY_CONTENT),
-    ("--sip-port", BY_CONTENT),
-    ("-R", BY_CONTENT),
-    ("--rtp-port-range", BY_CONTENT),
     ("--hep-listen", "there is no HEP"),
     ("--hep-send", "there is no HEP"),
     ("--metrics-listen", "there is no metrics endpoint; see --summary json"),
@@ -38,10 +32,9 @@ const FLAGS: [(&str, &str); 23] = [
 ];
 
 /// Commands that later versions have.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 4] = [
     ("debug", "there is no running sniffer to ask; see lippycat config show and sniff voip --summary json"),
     ("report", "see lippycat sniff voip --records and --summary json"),
-    ("interfaces", NO_LIVE),
     ("parsers", "there is no store of signalling"),
     ("flush", "there is no store of signalling"),
 ];

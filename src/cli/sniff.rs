@@ -9,7 +9,7 @@ use clap::{ArgAction, ArgGroup, Args};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::Global;
-use crate::config::units::{self, Names};
+use crate::config::units::{self, Names, PortRange, PortRanges};
 use crate::config::{
     EventFormat, NameTemplate, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat,
 };
@@ -54,6 +54,20 @@ pub struct SniffVoip {
     /// The kernel's buffer for each interface (32MiB; memory mode 4MiB, throughput 256MiB)
     #[arg(long, value_name = "SIZE", value_parser = units::ring, conflicts_with = "read_file", help_heading = "Input")]
     pub buffer_size: Option<ByteSize>,
+
+    /// Let the kernel pass only the ports of -S and -R, and tell what that blinds
+    #[arg(long, conflicts_with = "read_file", help_heading = "Input")]
+    pub ports_only: bool,
+
+    /// Ports of SIP for --ports-only: 5060 or 5060-5090 (5060,5061)
+    #[arg(short = 'S', long = "sip-port", value_name = "PORT[,PORT|A-B]", value_delimiter = ',')]
+    #[arg(value_parser = units::port_range, help_heading = "Input")]
+    pub sip_ports: Vec<PortRange>,
+
+    /// UDP ports of media for --ports-only (10000-32768)
+    #[arg(short = 'R', long = "rtp-port-range", value_name = "A-B[,A-B]", value_delimiter = ',')]
+    #[arg(value_parser = units::port_range, help_heading = "Input")]
+    pub media_ports: Vec<PortRange>,
 
     /// Only packets that match this BPF expression, such as 'net 192.0.2.0/24'
     #[arg(short, long, value_name = "BPF", help_heading = "Input")]
@@ -199,6 +213,10 @@ impl SniffVoip {
         settings.interfaces.promiscuous.flag(self.promiscuous.then_some(true));
         settings.interfaces.snaplen.flag(self.snaplen);
         settings.interfaces.buffer_size.flag(self.buffer_size);
+        settings.interfaces.ports_only.flag(self.ports_only.then_some(true));
+        let ranges = |given: &[PortRange]| (!given.is_empty()).then(|| PortRanges(given.to_vec()));
+        settings.interfaces.sip_ports.flag(ranges(&self.sip_ports));
+        settings.interfaces.rtp_ports.flag(ranges(&self.media_ports));
         let pcap = &mut settings.pcap;
         pcap.write.flag(self.write_file.as_ref().map(|_| true));
         pcap.directory.flag(self.pcap_dir.clone());
@@ -240,6 +258,13 @@ impl SniffVoip {
     #[must_use]
     pub fn idle_flags(&self, settings: &Settings) -> Option<&'static str> {
         let given = |origin| origin == Origin::Flag;
+        let interfaces = &settings.interfaces;
+        let about_ports = given(interfaces.sip_ports.origin()) || given(interfaces.rtp_ports.origin());
+        if about_ports && interfaces.ports_only.get() != Some(true) {
+            return Some(
+                "SIP and media are found on any port; -S and -R have a meaning only with --ports-only",
+            );
+        }
         let pcap = &settings.pcap;
         let about_files =
             given(pcap.directory.origin()) || given(pcap.name.origin()) || given(pcap.format.origin());

@@ -10,7 +10,8 @@ use regex::bytes::Regex;
 use super::modes::{ModeSettings, PerformanceMode, Threads};
 use super::settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings};
 use super::template::NameTemplate;
-use super::units::Names;
+use super::units::{Names, PortRange, PortRanges};
+use crate::capture::live::Ports;
 
 /// All that a run needs to know.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Live {
     pub snaplen: usize,
     /// Bytes of the kernel's ring, for each interface.
     pub buffer: ByteSize,
+    /// What the kernel lets through, when it is narrowed to ports.
+    pub ports: Option<Ports>,
     /// How long the kernel may gather packets.
     pub delay: Duration,
     /// The kernel hands over each packet at once.
@@ -228,11 +231,18 @@ fn live(settings: &mut Settings, mode: PerformanceMode, cores: usize) -> Live {
     let of_mode = mode.settings(cores);
     let interfaces = &mut settings.interfaces;
     let any = || Names(vec!["any".to_owned()]);
+    let range = |first, last| PortRange { first, last };
+    let sip = interfaces.sip_ports.settle(PortRanges(vec![range(5060, 5061)]), Origin::Default);
+    let media = interfaces.rtp_ports.settle(PortRanges(vec![range(10_000, 32_768)]), Origin::Default);
     Live {
         interfaces: interfaces.names.settle(any(), Origin::Default).0,
         promiscuous: interfaces.promiscuous.settle(false, Origin::Default),
         snaplen: interfaces.snaplen.settle(262_144, Origin::Default),
         buffer: interfaces.buffer_size.settle(of_mode.kernel_buffer, Origin::Mode),
+        ports: interfaces.ports_only.settle(false, Origin::Default).then(|| Ports {
+            sip: sip.0.iter().map(ToString::to_string).collect(),
+            media: media.0.iter().map(ToString::to_string).collect(),
+        }),
         delay: of_mode.delay,
         immediate: of_mode.immediate,
         // Who asks for workers gets them, and who asks for none gets everything on one thread.

@@ -29,8 +29,11 @@ const REPLACED: [(&str, &str); 17] = [
     ("voip.memory_optimization", "use voip.tcp_performance_mode: memory"),
     ("voip.tcp_latency_optimization", "use voip.tcp_performance_mode: latency"),
     ("voip.tcp_io_threads", "use voip.workers"),
-    ("voip.sip_ports", "SIP is found by content on any port; --filter narrows the input"),
-    ("voip.rtp_port_ranges", "media is found through SDP on any port; --filter narrows the input"),
+    ("voip.sip_ports", "SIP is found by content on any port; interfaces.ports_only narrows the input"),
+    (
+        "voip.rtp_port_ranges",
+        "media is found through SDP on any port; interfaces.ports_only narrows the input",
+    ),
 ];
 
 /// Sections and keys of what is not built yet.

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use super::modes::PerformanceMode;
 use super::template::NameTemplate;
-use super::units::{self, Names, Parse, Value, name_of};
+use super::units::{self, Names, Parse, PortRanges, Value, name_of};
 
 /// Who set a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +111,9 @@ pub struct Interfaces {
     pub promiscuous: Setting<bool>,
     pub snaplen: Setting<usize>,
     pub buffer_size: Setting<ByteSize>,
+    pub ports_only: Setting<bool>,
+    pub sip_ports: Setting<PortRanges>,
+    pub rtp_ports: Setting<PortRanges>,
 }
 
 /// The `voip` section.
@@ -177,6 +180,9 @@ impl Interfaces {
         visitor.setting("interfaces.promiscuous", units::switch, &mut self.promiscuous);
         visitor.setting("interfaces.snaplen", units::snaplen, &mut self.snaplen);
         visitor.setting("interfaces.buffer_size", units::ring, &mut self.buffer_size);
+        visitor.setting("interfaces.ports_only", units::switch, &mut self.ports_only);
+        visitor.setting("interfaces.sip_ports", units::port_ranges, &mut self.sip_ports);
+        visitor.setting("interfaces.rtp_ports", units::port_ranges, &mut self.rtp_ports);
     }
 }
 

@@ -63,6 +63,35 @@ impl Value for Names {
     }
 }
 
+/// A port, or a range of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
+impl std::fmt::Display for PortRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "{}", self.first),
+            false => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
+/// Ports and ranges of ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRanges(pub Vec<PortRange>);
+
+impl Value for PortRanges {
+    fn text(&self) -> String {
+        let ranges: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        ranges.join(",")
+    }
+}
+
 impl Value for PathBuf {
     fn text(&self) -> String {
         self.display().to_string()
@@ -205,6 +234,27 @@ pub fn interfaces(text: &str) -> Result<Names, String> {
         }
     }
     Ok(Names(names))
+}
+
+/// A port or a range of ports.
+///
+/// # Errors
+/// When it is neither, or a range runs backwards.
+pub fn port_range(text: &str) -> Result<PortRange, String> {
+    let (first, last) = text.trim().split_once('-').unwrap_or((text, text));
+    match (whole(first, 1..=65_535), whole(last, 1..=65_535)) {
+        (Ok(first), Ok(last)) if first <= last => Ok(PortRange { first, last }),
+        _ => Err("want a port such as 5060, or a range such as 10000-32768".to_owned()),
+    }
+}
+
+/// Ports and ranges, with commas between them; at most 32, for the kernel looks at each of them.
+///
+/// # Errors
+/// When one is not a port.
+pub fn port_ranges(text: &str) -> Result<PortRanges, String> {
+    let ranges: Vec<PortRange> = text.split(',').map(port_range).collect::<Result<_, _>>()?;
+    if ranges.len() > 32 { Err("want at most 32 ports".to_owned()) } else { Ok(PortRanges(ranges)) }
 }
 
 /// Bytes that are kept of a packet.

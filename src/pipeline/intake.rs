@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::work::{MediaWork, Staged, Task, Work};
 use super::{Bytes, Place};
-use crate::capture::{Packet, PacketBatch, PacketFilter};
+use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{DecodeError, Decoded, Fragment, Transport, Unit, decode_any, decode_datagram, plain};
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, flow_hash};
@@ -177,10 +177,20 @@ impl Intake {
         self.filter.as_mut().is_none_or(|filter| filter.passes(packet.link, frame))
     }
 
+    /// Whether the filter asks for the packet: as it was captured, or, behind tags and in tunnels, as it would be
+    /// without them. Who asks for a port means it there too, and does not know what the network wraps around it.
+    #[inline(never)]
+    fn asked_for(&mut self, unit: &Unit, origin: &Origin<'_>) -> bool {
+        let Some(filter) = &mut self.filter else { return true };
+        filter.passes(origin.packet.link, origin.frame)
+            || is_wrapped(origin.packet.link, unit)
+                && filter.passes(LinkType::RAW, origin.frame.get(unit.network as usize..).unwrap_or_default())
+    }
+
     /// Inlined and by value, so that a plain datagram's unit is never put together in memory.
     #[inline(always)]
     fn unit(&mut self, unit: Unit, origin: Origin<'_>, staged: &mut Staged) {
-        if !self.passes(origin.packet, origin.frame) {
+        if self.filter.is_some() && !self.asked_for(&unit, &origin) {
             self.counters.filtered += 1;
             return;
         }
@@ -200,10 +210,12 @@ impl Intake {
         let Some(datagram) = self.defragmenter.push(fragment, origin.packet, origin.frame, origin.now) else {
             return;
         };
-        if let Some(filter) = &mut self.filter
-            && !filter.passes(origin.packet.link, &whole(&datagram))
-        {
-            return;
+        if let Some(filter) = &mut self.filter {
+            let whole = whole(&datagram);
+            let packet = whole.get(datagram.first.network as usize..).unwrap_or_default();
+            if !filter.passes(origin.packet.link, &whole) && !filter.passes(LinkType::RAW, packet) {
+                return;
+            }
         }
         let start = staged.datagrams.len() as u32;
         staged.datagrams.extend_from_slice(datagram.payload);
@@ -287,6 +299,18 @@ impl Intake {
 fn part(bytes: &[u8], start: u32, length: u32) -> &[u8] {
     let start = start as usize;
     bytes.get(start..start.saturating_add(length as usize)).unwrap_or_default()
+}
+
+/// Whether more than a link header is in front of the packet.
+fn is_wrapped(link: LinkType, unit: &Unit) -> bool {
+    let alone = match link {
+        LinkType::ETHERNET => 14,
+        LinkType::LINUX_SLL => 16,
+        LinkType::LINUX_SLL2 => 20,
+        LinkType::NULL | LinkType::LOOP => 4,
+        _ => 0,
+    };
+    unit.tunnelled || unit.network != alone
 }
 
 /// A datagram as one frame, as if it had never been cut: what a filter with ports has to see.

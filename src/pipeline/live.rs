@@ -1,24 +1,44 @@
 //! A run over interfaces: it ends when it is told to, and time goes on while the wire is silent.
 //!
-//! The capturing thread never waits for the stages behind it. There are as many batches as queues have places, so
-//! that sending one never blocks; when all are on their way, packets stay where they are, in the kernel's ring,
-//! which is larger than any queue here and counts what it has no room for.
+//! The capturing thread never waits for long. There are as many batches as queues have places, so that sending one
+//! never blocks. When all are on their way, packets stay where they are for a moment: the kernel's ring is larger
+//! than any queue here and counts what it has no room for. When the stages have not moved for longer, packets are
+//! taken off the ring and dropped, counted as `queue_full`, so that what comes after the jam is of now.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::run::{Outcome, Settings, Stages, outcome, stages, step};
 use super::threads::{QUEUE, Running, Shared};
 use super::work::Staged;
 use crate::call::Listener;
 use crate::capture::live::{Arrival, LiveSource};
-use crate::capture::{Batch, PacketBatch};
+use crate::capture::{Batch, PacketBatch, SourceCounters};
 use crate::sip::Messages;
 use crate::time::Timestamp;
 
-/// How long a read waits for a packet: time-outs of a silent wire are kept to this.
+/// How long a read waits for a packet: time-outs on a silent wire, and signals, are kept to this.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// How long the capturing thread waits for a batch to come back before it looks around.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long packets are left in the kernel's ring when the stages do not move. A ring of 32 MiB holds more than
+/// this of a gigabit.
+const JAM: Duration = Duration::from_millis(200);
+
+/// How long a run that was told to stop works on what was captured before.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// How long a read waits then.
+const DRAIN_WAIT: Duration = Duration::from_millis(5);
+
+/// Batches dropped in one go before the stages are looked at again.
+const SCRAP: usize = 64;
+
+/// Packets read at once when the stages lag behind, whatever a batch holds otherwise.
+const CATCH_UP: usize = 256;
 
 /// On which threads a live run works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +49,15 @@ pub enum Threads {
     Pair,
     /// One captures, one is for calls, and so many are for TCP and SIP.
     Workers(usize),
+}
+
+/// Packets that were captured and not looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// The stages did not keep up.
+    pub(crate) queue_full: u64,
+    /// Captured before the end of the run and still unread when its time was up.
+    pub(crate) unread: u64,
 }
 
 /// Captures until `stop` says so, or the settings' count or duration is reached.
@@ -44,23 +73,15 @@ pub fn run_live(
         Threads::Workers(count) => count.max(1),
     };
     let settings = Settings { workers, ..settings };
-    let mut feed = Feed {
-        limit: settings.batch.max(1),
-        left: settings.count.unwrap_or(u64::MAX),
-        duration: settings.duration,
-        end: None,
-        last: false,
-        source,
-        stop,
-    };
+    let mut feed = Feed::new(source, &settings, stop);
     let stages = stages(settings, listener);
     let stages = match threads {
         Threads::Inline => inline(&mut feed, stages, listener),
         Threads::Pair | Threads::Workers(_) => threaded(&mut feed, stages, workers, listener),
     };
-    let mut outcome = outcome(stages, crate::capture::SourceCounters::default(), Vec::new());
-    outcome.interfaces = source.counters();
-    outcome
+    let live = feed.counters;
+    let interfaces = source.counters();
+    Outcome { live, interfaces, ..outcome(stages, SourceCounters::default(), Vec::new()) }
 }
 
 /// What comes next.
@@ -73,43 +94,78 @@ enum Next {
 /// Reads until told to stop, and then what was captured until then.
 struct Feed<'a> {
     source: &'a mut dyn LiveSource,
+    stop: &'a dyn Fn() -> bool,
     limit: usize,
     left: u64,
     duration: Option<Duration>,
     /// No packet after that time.
     end: Option<Timestamp>,
+    /// Since when it drains.
+    draining: Option<Instant>,
     /// What was read was the last.
     last: bool,
-    stop: &'a dyn Fn() -> bool,
+    /// What is read to be dropped.
+    scrap: Batch,
+    counters: Counters,
 }
 
-impl Feed<'_> {
-    fn next(&mut self, batch: &mut Batch) -> Next {
+impl<'a> Feed<'a> {
+    fn new(source: &'a mut dyn LiveSource, settings: &Settings, stop: &'a dyn Fn() -> bool) -> Self {
+        Self {
+            source,
+            stop,
+            limit: settings.batch.max(1),
+            left: settings.count.unwrap_or(u64::MAX),
+            duration: settings.duration,
+            end: None,
+            draining: None,
+            last: false,
+            scrap: Batch::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Reads the next batch; a larger one when the stages `lag`.
+    fn next(&mut self, batch: &mut Batch, lag: bool) -> Next {
         if self.last || self.left == 0 {
             return Next::End;
         }
-        let stopping = (self.stop)();
-        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.limit);
-        let wait = if stopping { Duration::ZERO } else { WAIT };
+        self.look_for_the_end();
+        if self.draining.is_some_and(|since| elapsed(since) > DRAIN) {
+            self.counters.unread += self.scrap(usize::MAX);
+            return Next::End;
+        }
+        let limit = if lag { self.limit.max(CATCH_UP) } else { self.limit };
+        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(limit);
+        let wait = if self.draining.is_some() { DRAIN_WAIT } else { WAIT };
         match self.source.read(batch, limit, wait) {
             Arrival::Packets => {
-                let first = batch.packets().first().map(|packet| packet.timestamp).unwrap_or_default();
-                self.begin(first);
+                self.begin(batch.packets().first().map(|packet| packet.timestamp).unwrap_or_default());
                 self.cut(batch);
                 Next::Batch
             }
-            Arrival::Idle(_) if stopping => Next::End,
             Arrival::Idle(now) => {
                 self.begin(now);
+                // Only then is the ring empty of what was captured before: the kernel may still hold some back.
                 self.last = self.end.is_some_and(|end| now > end);
                 Next::Idle(now)
             }
         }
     }
 
+    /// Told to stop: what is captured from now on is not of this run.
+    fn look_for_the_end(&mut self) {
+        if self.draining.is_none() && (self.stop)() {
+            self.draining = Some(clock());
+            let now = self.source.now();
+            self.end = Some(self.end.map_or(now, |end| end.min(now)));
+        }
+    }
+
     fn begin(&mut self, now: Timestamp) {
-        if self.end.is_none() {
-            self.end = self.duration.map(|duration| now.after(duration));
+        if let Some(duration) = self.duration.take() {
+            let end = now.after(duration);
+            self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
         }
     }
 
@@ -122,6 +178,23 @@ impl Feed<'_> {
         }
         self.left -= batch.packets().len() as u64;
     }
+
+    /// Reads what is there, at most so many batches, and keeps none of it; counts what was captured before the end.
+    fn scrap(&mut self, batches: usize) -> u64 {
+        let mut count = 0;
+        for _ in 0..batches {
+            if self.source.read(&mut self.scrap, CATCH_UP, Duration::ZERO) != Arrival::Packets {
+                break;
+            }
+            let packets = self.scrap.packets();
+            let late = |end: Timestamp| packets.iter().position(|packet| packet.timestamp > end);
+            match self.end.and_then(late) {
+                Some(before) => return count + before as u64,
+                None => count += packets.len() as u64,
+            }
+        }
+        count
+    }
 }
 
 fn inline(feed: &mut Feed<'_>, mut stages: Stages, listener: &mut dyn Listener) -> Stages {
@@ -129,7 +202,7 @@ fn inline(feed: &mut Feed<'_>, mut stages: Stages, listener: &mut dyn Listener) 
     let mut outputs = vec![Messages::default()];
     let mut batch = Batch::default();
     loop {
-        match feed.next(&mut batch) {
+        match feed.next(&mut batch, false) {
             Next::Batch => stages.intake.take(batch.view(), &mut staged),
             Next::Idle(now) => stages.intake.idle(now, &mut staged),
             Next::End => break,
@@ -161,20 +234,20 @@ fn threaded(
         } else {
             Running::pool(scope, stages.workers, stages.order, recycle, listener)
         };
-        'capture: while let Ok(mut shared) = recycled.recv() {
-            loop {
-                let Shared { batch, staged } = &mut shared;
-                match feed.next(batch) {
+        // A stage that is gone has panicked; joining it below says so.
+        while let Some((mut shared, lag)) = spare(feed, &recycled) {
+            let Shared { batch, staged } = &mut shared;
+            let more = loop {
+                match feed.next(batch, lag) {
                     Next::Batch => intake.take(batch.view(), staged),
                     Next::Idle(now) => intake.idle(now, staged),
-                    Next::End => break 'capture,
+                    Next::End => break false,
                 }
                 if !staged.is_empty() {
-                    break;
+                    break true;
                 }
-            }
-            // A stage that is gone has panicked; joining it below says so.
-            if !running.send(shared) {
+            };
+            if !more || !running.send(shared) {
                 break;
             }
         }
@@ -184,4 +257,219 @@ fn threaded(
         let (workers, order) = running.join();
         Stages { intake, workers, order }
     })
+}
+
+/// A batch that is free, and whether it had to be waited for; none when a stage is gone.
+fn spare(feed: &mut Feed<'_>, recycled: &Receiver<Shared>) -> Option<(Shared, bool)> {
+    if let Ok(shared) = recycled.try_recv() {
+        return Some((shared, false));
+    }
+    let since = clock();
+    loop {
+        match recycled.recv_timeout(PATIENCE) {
+            Ok(shared) => return Some((shared, true)),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if elapsed(since) >= JAM => {
+                feed.counters.queue_full += feed.scrap(SCRAP);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long a thread has waited is no packet time")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+fn elapsed(since: Instant) -> Duration {
+    clock().duration_since(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::call::{self, About, CallEvent, CallRecord, CallResult, Delivery, MediaFrame, Wants};
+    use crate::capture::live::InterfaceCounters;
+    use crate::capture::{LinkType, Packet};
+    use crate::{defrag, media, reassembly, sip};
+
+    /// A wire on which packets come at these seconds; when all came, each read takes a second more.
+    struct Script {
+        packets: VecDeque<u64>,
+        clock: u64,
+        frame: Vec<u8>,
+    }
+
+    impl Script {
+        fn new(seconds: impl IntoIterator<Item = u64>) -> Self {
+            let text = "INVITE sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+                From: <sip:alice@example.org>;tag=1\r\nTo: <sip:bob@example.org>\r\nCall-ID: script\r\n\
+                CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n";
+            // RFC 791 and RFC 768; nobody looks at the checksums.
+            let (ip, udp) = (28 + text.len() as u16, 8 + text.len() as u16);
+            let mut frame = vec![0x45, 0, (ip >> 8) as u8, ip as u8, 0, 1, 0, 0, 64, 17, 0, 0];
+            frame.extend([
+                192,
+                0,
+                2,
+                1,
+                192,
+                0,
+                2,
+                2,
+                0x13,
+                0xc4,
+                0x13,
+                0xc4,
+                (udp >> 8) as u8,
+                udp as u8,
+                0,
+                0,
+            ]);
+            frame.extend(text.as_bytes());
+            Self { packets: seconds.into_iter().collect(), clock: 0, frame }
+        }
+    }
+
+    impl LiveSource for Script {
+        fn read(&mut self, batch: &mut Batch, limit: usize, _: Duration) -> Arrival {
+            batch.clear();
+            for seconds in self.packets.drain(..limit.min(self.packets.len())) {
+                self.clock = seconds;
+                let timestamp = Timestamp::new(seconds, 0);
+                let packet = Packet { timestamp, link: LinkType::RAW, ..Packet::default() };
+                batch.push(packet, &self.frame);
+            }
+            if batch.packets().is_empty() {
+                self.clock += 1;
+                return Arrival::Idle(Timestamp::new(self.clock, 0));
+            }
+            Arrival::Packets
+        }
+
+        fn counters(&mut self) -> Vec<(String, InterfaceCounters)> {
+            Vec::new()
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::new(self.clock, 0)
+        }
+    }
+
+    /// Keeps records, and is slow once.
+    #[derive(Default)]
+    struct Slow {
+        first: Duration,
+        records: Vec<CallRecord>,
+    }
+
+    impl Listener for Slow {
+        fn wants(&self) -> Wants {
+            Wants { frames: true, events: false, records: true }
+        }
+        fn opened(&mut self, _: u32, _: &About<'_>) {}
+        fn message(&mut self, _: u32, _: &Delivery<'_>) {
+            std::thread::sleep(std::mem::take(&mut self.first));
+        }
+        fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
+        fn event(&mut self, _: u32, _: &CallEvent) {}
+        fn closed(&mut self, _: u32, _: bool, record: Option<CallRecord>) {
+            self.records.extend(record);
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            defrag: defrag::Limits {
+                max_datagrams: 10,
+                max_bytes: 1 << 20,
+                timeout: Duration::from_secs(30),
+                keep_frames: false,
+            },
+            reassembly: reassembly::Limits::default(),
+            streams: sip::StreamSettings::default(),
+            call_limits: call::Limits {
+                max_dialogs: 10,
+                idle_timeout: Duration::from_secs(14_400),
+                media: media::Limits {
+                    max_flows: 10,
+                    max_unclaimed: 10,
+                    unclaimed_timeout: Duration::from_secs(10),
+                    backlog_bytes: 1 << 20,
+                },
+            },
+            calls: call::Settings::default(),
+            filter: None,
+            batch: 256,
+            workers: 0,
+            count: None,
+            duration: None,
+        }
+    }
+
+    const EVERY: [Threads; 3] = [Threads::Inline, Threads::Pair, Threads::Workers(2)];
+
+    /// A run that is told to stop when it asked so often.
+    fn run(script: &mut Script, settings: Settings, threads: Threads, asks: u32) -> (Outcome, Slow) {
+        let (mut listener, left) = (Slow::default(), Cell::new(asks));
+        let stop = || left.replace(left.get().saturating_sub(1)) == 0;
+        let outcome = run_live(script, settings, threads, &mut listener, &stop);
+        (outcome, listener)
+    }
+
+    /// RFC 3261 17.1.1.2: an INVITE without any answer is given up after 64*T1, 32 s.
+    #[test]
+    fn time_goes_on_while_nothing_comes() {
+        for threads in EVERY {
+            let (outcome, listener) = run(&mut Script::new([1000]), settings(), threads, 60);
+            let results: Vec<CallResult> = listener.records.iter().map(|record| record.result).collect();
+            assert_eq!(results, [CallResult::Timeout], "{threads:?}");
+            assert_eq!(outcome.intake.packets, 1);
+        }
+    }
+
+    #[test]
+    fn the_end_is_a_time() {
+        for threads in EVERY {
+            // Told to stop after the first batch of 256, when its clock says 1: all of that second still counts.
+            let stamps = std::iter::repeat_n(1, 700).chain(std::iter::repeat_n(2, 700));
+            let (outcome, _) = run(&mut Script::new(stamps), settings(), threads, 1);
+            assert_eq!(outcome.intake.packets, 700, "{threads:?}");
+        }
+    }
+
+    #[test]
+    fn count_and_duration_end_it() {
+        for threads in EVERY {
+            let stamps = || Script::new((0..100).map(|packet| 1000 + packet));
+            let counted = Settings { count: Some(7), ..settings() };
+            assert_eq!(run(&mut stamps(), counted, threads, u32::MAX).0.intake.packets, 7, "{threads:?}");
+            let timed = |seconds| Settings { duration: Some(Duration::from_secs(seconds)), ..settings() };
+            assert_eq!(run(&mut stamps(), timed(9), threads, u32::MAX).0.intake.packets, 10, "{threads:?}");
+            assert_eq!(
+                run(&mut stamps(), timed(500), threads, u32::MAX).0.intake.packets,
+                100,
+                "{threads:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_jam_is_counted_and_passes() {
+        const PACKETS: u64 = 200_000;
+        for threads in [Threads::Pair, Threads::Workers(2)] {
+            let mut script = Script::new((0..PACKETS).map(|_| 1000));
+            let mut listener = Slow { first: JAM * 3, ..Slow::default() };
+            let left = Cell::new(10_000u32);
+            let stop = || left.replace(left.get().saturating_sub(1)) == 0;
+            let outcome = run_live(&mut script, settings(), threads, &mut listener, &stop);
+            let (packets, dropped) = (outcome.intake.packets, outcome.live.queue_full);
+            assert_eq!(packets + dropped + outcome.live.unread, PACKETS, "{threads:?}");
+            assert!(dropped > 0 && packets > 1_000, "{threads:?}: {packets} {dropped}");
+        }
+    }
 }

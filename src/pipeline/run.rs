@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::intake::{self, Intake};
+use super::live;
 use super::order::{self, Order};
 use super::threads;
 use super::work::Staged;
@@ -59,6 +60,7 @@ pub struct Outcome {
     pub errors: Vec<SourceError>,
     /// What was counted on each interface.
     pub interfaces: Vec<(String, InterfaceCounters)>,
+    pub(crate) live: live::Counters,
     pub(crate) intake: intake::Counters,
     pub(crate) backward: u64,
     pub(crate) wild: u64,

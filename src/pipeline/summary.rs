@@ -96,6 +96,8 @@ impl Outcome {
     /// Everything that a stage took in and did not give out, by its reason.
     fn drops(&self, summary: &mut Summary) {
         let (defrag, tcp, streams) = (&self.defrag, &self.reassembly, &self.streams);
+        summary.dropped("capture", "queue_full", self.live.queue_full);
+        summary.dropped("capture", "unread_at_end", self.live.unread);
         for (_, interface) in &self.interfaces {
             summary.dropped("capture", "kernel", interface.kernel_drops);
             summary.dropped("capture", "interface", interface.interface_drops);

@@ -1,7 +1,5 @@
 //! Why an interface cannot be captured on.
 
-use std::path::PathBuf;
-
 /// Live capture cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
@@ -14,15 +12,12 @@ pub enum LiveError {
         existing: Vec<String>,
     },
     /// The user may not capture.
-    #[error(
-        "{name}: no permission to capture; run as root, or once: setcap cap_net_raw,cap_net_admin=eip {}",
-        program.display()
-    )]
+    #[error("{name}: no permission to capture; run as root, or as root once: {command}")]
     NotPermitted {
         /// The interface.
         name: String,
-        /// The program that needs the right.
-        program: PathBuf,
+        /// What gives the right to this program.
+        command: String,
     },
     /// The filter is not valid on this interface.
     #[error("{name}: the filter `{expression}` is not valid here: {reason}; see pcap-filter(7)")]
@@ -32,6 +27,12 @@ pub enum LiveError {
         /// The filter.
         expression: String,
         /// What libpcap says.
+        reason: String,
+    },
+    /// The system does not tell of its interfaces.
+    #[error("interfaces cannot be listed: {reason}")]
+    System {
+        /// What it says.
         reason: String,
     },
     /// libpcap or the system refuses.

@@ -1,22 +1,38 @@
 //! Interfaces as sources of packets.
 //!
-//! In: names of interfaces. Out: batches of their packets, or, when nothing comes, the time up to which everything
-//! that was captured has been handed out. One loop waits for all interfaces; the queue in front of it is the
-//! kernel's ring, which counts what it has no room for.
+//! In: names of interfaces. Out: batches of their packets in the order of time, or, when nothing comes, the time up
+//! to which everything that was captured has been handed out.
+//!
+//! - One loop waits for all interfaces. The queue in front of it is the kernel's ring, which counts what it has no
+//!   room for; nothing is lost here.
+//! - Several interfaces are one source: the two cards of a tap each have one direction of a call. A packet is handed
+//!   out when no other interface can still have an earlier one.
+//! - An interface that goes down or disappears is waited for; the others go on.
 
 mod devices;
 mod error;
 mod interface;
+mod kernel_filter;
+mod lanes;
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketType, socket};
 
 use super::Batch;
 use crate::time::Timestamp;
+pub use devices::{Device, DeviceState, Permission, list, permission};
 pub use error::LiveError;
 use interface::Interface;
 pub use interface::InterfaceCounters;
+pub use kernel_filter::{KernelFilter, Ports};
+use lanes::{Lanes, Turn};
+
+/// How often interfaces are looked at that give no packet.
+const CHECK: Duration = Duration::from_millis(250);
 
 /// How interfaces are captured on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +49,8 @@ pub struct Settings {
     pub delay: Duration,
     /// Hand out each packet at once.
     pub immediate: bool,
-    /// What the kernel is to let through.
-    pub filter: Option<String>,
+    /// What the kernel is to let through: a [`KernelFilter`].
+    pub filter: String,
 }
 
 /// What reading brought.
@@ -53,12 +69,23 @@ pub trait LiveSource {
 
     /// What was counted, by interface.
     fn counters(&mut self) -> Vec<(String, InterfaceCounters)>;
+
+    /// The clock that stamps packets.
+    fn now(&self) -> Timestamp {
+        now()
+    }
 }
 
 /// All interfaces of a run.
 pub struct Interfaces {
     interfaces: Vec<Interface>,
+    lanes: Lanes,
+    settings: Settings,
+    /// How long after its capture a packet may still come.
     delay: Duration,
+    /// A socket to ask about interfaces.
+    probe: OwnedFd,
+    checked: Timestamp,
 }
 
 impl Interfaces {
@@ -66,54 +93,104 @@ impl Interfaces {
     ///
     /// # Errors
     /// When one does not exist or may not be captured on.
-    pub fn open(settings: &Settings) -> Result<Self, LiveError> {
-        let interfaces = settings
-            .interfaces
-            .iter()
-            .map(|name| Interface::open(name, settings))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { interfaces, delay: settings.delay })
+    pub fn open(settings: Settings) -> Result<Self, LiveError> {
+        let probe = socket(AddressFamily::INET, SocketType::DGRAM, None)
+            .map_err(|error| LiveError::System { reason: io::Error::from(error).to_string() })?;
+        let open = |name: &String| Interface::open(name, &settings, &probe);
+        let interfaces: Vec<Interface> = settings.interfaces.iter().map(open).collect::<Result<_, _>>()?;
+        let delay = if settings.immediate { AT_ONCE } else { 2 * settings.delay };
+        Ok(Self {
+            lanes: Lanes::new(interfaces.len(), delay),
+            interfaces,
+            settings,
+            delay,
+            probe,
+            checked: now(),
+        })
     }
 
     /// Waits for any interface to have something.
-    fn wait(&self, wait: Duration) {
-        let mut fds: Vec<PollFd<'_>> = self
-            .interfaces
-            .iter()
-            .map(|interface| PollFd::from_borrowed_fd(interface.descriptor(), PollFlags::IN))
-            .collect();
+    fn wait(&mut self, wait: Duration) {
         let timeout = Timespec::try_from(wait).ok();
-        // A signal that interrupts it is looked at by who called.
-        let _ = poll(&mut fds, timeout.as_ref());
-    }
-
-    fn gather(&mut self, batch: &mut Batch, limit: usize) -> usize {
-        let mut count = 0;
-        for interface in &mut self.interfaces {
-            match interface.read(batch, limit - count) {
-                Ok(read) => count += read,
-                Err(error) => tracing::error!("{}: error: {}", interface.name(), devices::reason(&error)),
-            }
-            if count >= limit {
-                break;
+        let mut fds = Vec::with_capacity(self.interfaces.len());
+        let mut places = Vec::with_capacity(self.interfaces.len());
+        for (place, interface) in self.interfaces.iter().enumerate() {
+            // What is held back already has nothing to wait for.
+            if let Some(descriptor) = interface.descriptor().filter(|_| self.lanes.is_empty(place)) {
+                fds.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+                places.push(place);
             }
         }
-        count
+        // A signal that interrupts it is looked at by who called.
+        let _ = poll(&mut fds, timeout.as_ref());
+        let failed: Vec<usize> = fds
+            .iter()
+            .zip(places)
+            .filter(|(fd, _)| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+            .map(|(_, place)| place)
+            .collect();
+        for place in failed {
+            if let Some(interface) = self.interfaces.get_mut(place) {
+                interface.look_into();
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let now = now();
+        // The clock may have been set back.
+        if now.since(self.checked) >= CHECK || now < self.checked {
+            self.checked = now;
+            self.interfaces.iter_mut().for_each(|interface| interface.check(&self.settings, &self.probe));
+        }
+    }
+
+    /// What is there now.
+    fn gather(&mut self, batch: &mut Batch, limit: usize) -> Option<Duration> {
+        if let [interface] = self.interfaces.as_mut_slice() {
+            interface.read(batch, limit);
+            return None;
+        }
+        self.lanes.begin();
+        while batch.packets().len() < limit {
+            for (place, interface) in self.interfaces.iter_mut().enumerate() {
+                if self.lanes.is_due(place) {
+                    self.lanes.refill(place, now(), |batch| {
+                        interface.read(batch, limit);
+                        interface.is_up()
+                    });
+                }
+            }
+            match self.lanes.turn() {
+                Turn::Take(place) => self.lanes.hand_out(place, batch),
+                Turn::Hold(time) => return Some(time),
+                Turn::Nothing => return None,
+            }
+        }
+        None
     }
 }
+
+/// How far apart in time two interfaces may hand over their packets when each is handed over at once.
+const AT_ONCE: Duration = Duration::from_micros(500);
 
 impl LiveSource for Interfaces {
     fn read(&mut self, batch: &mut Batch, limit: usize, wait: Duration) -> Arrival {
         batch.clear();
-        if self.gather(batch, limit) == 0 && !wait.is_zero() {
-            self.wait(wait);
-            self.gather(batch, limit);
+        self.check();
+        let mut held = self.gather(batch, limit);
+        if batch.packets().is_empty() && !wait.is_zero() {
+            self.wait(held.map_or(wait, |held| held.min(wait)));
         }
-        if batch.packets().is_empty() {
-            Arrival::Idle(before(now(), 2 * self.delay))
-        } else {
-            Arrival::Packets
+        // What is held back comes within twice the delay, whatever the caller wants to wait.
+        let mut from = now();
+        while batch.packets().is_empty() {
+            from = now();
+            held = self.gather(batch, limit);
+            let Some(held) = held.filter(|_| batch.packets().is_empty()) else { break };
+            self.wait(held);
         }
+        if batch.packets().is_empty() { Arrival::Idle(before(from, self.delay)) } else { Arrival::Packets }
     }
 
     fn counters(&mut self) -> Vec<(String, InterfaceCounters)> {
