@@ -47,7 +47,7 @@ pub struct SniffVoip {
     #[arg(short, long, conflicts_with = "read_file", help_heading = "Input")]
     pub promiscuous: bool,
 
-    /// Keep N bytes of each packet (262144)
+    /// Keep N bytes of each packet (262144; latency mode 65535)
     #[arg(long, value_name = "N", value_parser = units::snaplen, conflicts_with = "read_file", help_heading = "Input")]
     pub snaplen: Option<usize>,
 

@@ -53,6 +53,8 @@ pub struct ModeSettings {
     pub max_goroutines: usize,
     /// Out-of-order segments held at once. Live capture only, as above.
     pub max_tcp_buffers: usize,
+    /// Bytes kept of a packet. In immediate mode the ring has a place of that size for each packet, however small.
+    pub snaplen: usize,
     /// Bytes of the kernel's ring, for each interface.
     pub kernel_buffer: ByteSize,
     /// How long the kernel may gather packets before it hands them over.
@@ -84,6 +86,7 @@ impl PerformanceMode {
             batch,
             max_goroutines,
             max_tcp_buffers,
+            snaplen: if immediate { 65_535 } else { 262_144 },
             kernel_buffer: ByteSize::mib(ring),
             delay: Duration::from_millis(milliseconds),
             immediate,

@@ -237,7 +237,7 @@ fn live(settings: &mut Settings, mode: PerformanceMode, cores: usize) -> Live {
     Live {
         interfaces: interfaces.names.settle(any(), Origin::Default).0,
         promiscuous: interfaces.promiscuous.settle(false, Origin::Default),
-        snaplen: interfaces.snaplen.settle(262_144, Origin::Default),
+        snaplen: interfaces.snaplen.settle(of_mode.snaplen, Origin::Mode),
         buffer: interfaces.buffer_size.settle(of_mode.kernel_buffer, Origin::Mode),
         ports: interfaces.ports_only.settle(false, Origin::Default).then(|| Ports {
             sip: sip.0.iter().map(ToString::to_string).collect(),
