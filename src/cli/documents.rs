@@ -58,7 +58,8 @@ mod tests {
         names.sort();
         let commands =
             ["", "-completions", "-config", "-config-generate", "-config-show", "-config-validate"];
-        let more = ["-inspect", "-inspect-call", "-inspect-calls", "-man", "-sniff", "-sniff-voip"];
+        let more =
+            ["-inspect", "-inspect-call", "-inspect-calls", "-interfaces", "-man", "-sniff", "-sniff-voip"];
         let mut wanted: Vec<String> =
             commands.iter().chain(&more).map(|command| format!("lippycat{command}.1")).collect();
         wanted.sort();

@@ -203,7 +203,7 @@ pub enum Color {
 pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
     let mode = settings.voip.tcp_performance_mode.settle(PerformanceMode::default(), Origin::Default);
     let of_mode = mode.settings(cores);
-    let live = live(settings, mode, cores);
+    let live = live(settings, mode, cores, run.live);
     let workers = match live.threads {
         Threads::Workers(workers) if run.live => workers,
         _ if run.live => 0,
@@ -227,7 +227,7 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
     }
 }
 
-fn live(settings: &mut Settings, mode: PerformanceMode, cores: usize) -> Live {
+fn live(settings: &mut Settings, mode: PerformanceMode, cores: usize, is_live: bool) -> Live {
     let of_mode = mode.settings(cores);
     let interfaces = &mut settings.interfaces;
     let any = || Names(vec!["any".to_owned()]);
@@ -247,7 +247,11 @@ fn live(settings: &mut Settings, mode: PerformanceMode, cores: usize) -> Live {
         immediate: of_mode.immediate,
         // Who asks for workers gets them, and who asks for none gets everything on one thread.
         threads: match settings.voip.workers.get() {
-            None => mode.threads(cores),
+            None if is_live => mode.threads(cores),
+            None => match of_mode.workers {
+                0 => Threads::Inline,
+                workers => Threads::Workers(workers),
+            },
             Some(0) => Threads::Inline,
             Some(workers) => Threads::Workers(workers),
         },

@@ -460,11 +460,11 @@ mod tests {
 
     #[test]
     fn a_jam_is_counted_and_passes() {
-        const PACKETS: u64 = 200_000;
+        const PACKETS: u64 = 100_000;
         for threads in [Threads::Pair, Threads::Workers(2)] {
             let mut script = Script::new((0..PACKETS).map(|_| 1000));
             let mut listener = Slow { first: JAM * 3, ..Slow::default() };
-            let left = Cell::new(10_000u32);
+            let left = Cell::new(2_000u32);
             let stop = || left.replace(left.get().saturating_sub(1)) == 0;
             let outcome = run_live(&mut script, settings(), threads, &mut listener, &stop);
             let (packets, dropped) = (outcome.intake.packets, outcome.live.queue_full);
