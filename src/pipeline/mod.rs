@@ -10,6 +10,7 @@
 //! packet is missing. A run does not depend on where batches end or on how many workers there are.
 
 mod bytes;
+mod foreign;
 mod intake;
 mod live;
 mod order;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::foreign::ForeignConnections;
 use super::intake::{self, Intake};
 use super::order::{self, Order};
 use super::threads;
@@ -107,9 +108,13 @@ pub fn run(
 
 pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
     let budget = Arc::new(Budget::default());
-    let worker = |_| StreamWorker::new(settings.reassembly.clone(), Arc::clone(&budget), settings.streams);
+    let (foreign, verdicts) = ForeignConnections::new();
+    let worker = |_| {
+        let budget = Arc::clone(&budget);
+        StreamWorker::new(settings.reassembly.clone(), budget, settings.streams, verdicts.clone())
+    };
     Stages {
-        intake: Intake::new(settings.defrag, settings.filter, settings.workers),
+        intake: Intake::new(settings.defrag, settings.filter, settings.workers, foreign),
         workers: (0..settings.workers.max(1)).map(worker).collect(),
         order: Order::new(Tracker::new(settings.call_limits, settings.calls, listener.wants())),
     }
@@ -200,6 +205,11 @@ pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<Source
         media: *order.tracker().media_counters(),
         ..Outcome::default()
     };
+    let passed_over = intake.passed_over();
+    outcome.worker.other_segments += passed_over.segments;
+    outcome.reassembly.segments += passed_over.segments;
+    outcome.reassembly.payload_bytes += passed_over.payload_bytes;
+    outcome.reassembly.rejected_bytes += passed_over.payload_bytes;
     for worker in &workers {
         outcome.worker.add(worker.counters());
         outcome.reassembly.add(worker.reassembler().counters());
