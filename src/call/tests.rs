@@ -126,8 +126,8 @@ impl Scene {
         let view = View { batch, datagrams: &[], fragments: &fragments };
         let datagram = Datagram {
             timestamp: self.now,
-            source: Endpoint::new(host(from.0), from.1),
-            destination: Endpoint::new(host(to.0), to.1),
+            source: &Endpoint::new(host(from.0), from.1),
+            destination: &Endpoint::new(host(to.0), to.1),
             payload: &payload,
             whole: true,
         };

@@ -40,7 +40,8 @@ mod vxlan;
 mod tests;
 
 pub use next::MAX_LAYERS;
-pub(crate) use plain::plain;
+use plain::plain;
+pub(crate) use plain::{Plain, TCP, UDP};
 pub use sctp::{DataChunk, data_chunks};
 pub use unit::{DecodeError, Decoded, Fault, Fragment, Layer, TcpFlags, TcpHeader, Transport, Unit};
 

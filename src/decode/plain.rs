@@ -10,48 +10,123 @@ use crate::flow::{Address, Endpoint};
 /// Bytes of an IPv4 header without options.
 const IPV4: usize = 20;
 
+/// IP protocol numbers.
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+
+/// A packet that is plain as far as its IPv4 header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain<'a> {
+    /// Offset of the IPv4 header in the frame.
+    network: usize,
+    /// From there to the end of what was captured.
+    packet: &'a [u8],
+    header: &'a [u8; IPV4 + udp::LENGTH],
+}
+
+/// The payload of a plain packet's transport.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    /// Its offset in the frame.
+    pub(crate) start: u32,
+    /// As far as it was captured.
+    pub(crate) bytes: &'a [u8],
+    /// Bytes that were not.
+    missing: u32,
+}
+
+impl<'a> Plain<'a> {
+    /// `None` for any other packet, valid or not.
+    #[inline]
+    pub(crate) fn new(link: LinkType, frame: &'a [u8]) -> Option<Self> {
+        let network = network(link, frame)?;
+        let packet = frame.get(network..)?;
+        let header = packet.first_chunk()?;
+        // Version 4, five words of header; neither more fragments nor an offset.
+        let is_plain = header[0] == 0x45 && (header[6] & 0x3f) | header[7] == 0;
+        is_plain.then_some(Self { network, packet, header })
+    }
+
+    /// Number of the protocol that IPv4 carries.
+    #[inline]
+    pub(crate) const fn protocol(&self) -> u8 {
+        self.header[9]
+    }
+
+    /// The sender, where the protocol has ports as UDP and TCP have them.
+    #[inline]
+    pub(crate) const fn source(&self) -> Endpoint {
+        let header = self.header;
+        let address = Address::v4([header[12], header[13], header[14], header[15]]);
+        Endpoint::new(address, be16(header[20], header[21]))
+    }
+
+    /// The receiver.
+    #[inline]
+    pub(crate) const fn destination(&self) -> Endpoint {
+        let header = self.header;
+        let address = Address::v4([header[16], header[17], header[18], header[19]]);
+        Endpoint::new(address, be16(header[22], header[23]))
+    }
+
+    /// The payload of UDP; `None` when its length is wrong, or when it may be a tunnel.
+    #[inline]
+    pub(crate) fn datagram(&self) -> Option<Part<'a>> {
+        let header = self.header;
+        let end = IPV4 + usize::from(be16(header[24], header[25]));
+        let part = self.part(IPV4 + udp::LENGTH, end)?;
+        (!udp::may_wrap(be16(header[22], header[23]), part.bytes)).then_some(part)
+    }
+
+    /// The header and the payload of TCP; `None` when a length is wrong.
+    #[inline]
+    pub(crate) fn segment(&self) -> Option<(TcpHeader, Part<'a>)> {
+        let header = self.packet.get(IPV4..)?.first_chunk()?;
+        let length = tcp::length(header);
+        let part = self.part(IPV4 + length, self.total())?;
+        (length >= tcp::LEAST).then(|| (tcp::fields(header), part))
+    }
+
+    /// The packet's unit of that transport.
+    #[inline]
+    pub(crate) const fn unit(&self, transport: Transport, part: &Part<'_>) -> Unit {
+        Unit {
+            source: self.source(),
+            destination: self.destination(),
+            transport,
+            start: part.start,
+            length: part.bytes.len() as u32,
+            missing: part.missing,
+            network: self.network as u32,
+            tunnelled: false,
+        }
+    }
+
+    #[inline]
+    fn total(&self) -> usize {
+        usize::from(be16(self.header[2], self.header[3]))
+    }
+
+    /// What lies between two offsets from the IPv4 header.
+    #[inline]
+    fn part(&self, start: usize, end: usize) -> Option<Part<'a>> {
+        let there = end.min(self.packet.len());
+        if end > self.total() {
+            return None;
+        }
+        let bytes = self.packet.get(start..there)?;
+        Some(Part { start: (self.network + start) as u32, bytes, missing: (end - there) as u32 })
+    }
+}
+
 /// The unit of a plain packet; `None` for any other, valid or not.
-#[inline]
-pub(crate) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
-    let network = network(link, frame)?;
-    let packet = frame.get(network..)?;
-    let header = packet.first_chunk::<{ IPV4 + udp::LENGTH }>()?;
-    // Version 4, five words of header; neither more fragments nor an offset.
-    if header[0] != 0x45 || (header[6] & 0x3f) | header[7] != 0 {
-        return None;
+pub(super) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
+    let plain = Plain::new(link, frame)?;
+    match plain.protocol() {
+        UDP => plain.datagram().map(|part| plain.unit(Transport::Udp, &part)),
+        TCP => plain.segment().map(|(header, part)| plain.unit(Transport::Tcp(header), &part)),
+        _ => None,
     }
-    let total = usize::from(be16(header[2], header[3]));
-    let (start, end, transport) = match header[9] {
-        17 => {
-            let end = IPV4 + usize::from(be16(header[24], header[25]));
-            (IPV4 + udp::LENGTH, end, Transport::Udp)
-        }
-        6 => {
-            let (start, fields) = tcp_header(packet)?;
-            (start, total, Transport::Tcp(fields))
-        }
-        _ => return None,
-    };
-    let there = end.min(packet.len());
-    if end > total || start > there {
-        return None;
-    }
-    let destination_port = be16(header[22], header[23]);
-    if header[9] == 17 && udp::may_wrap(destination_port, packet.get(start..there)?) {
-        return None;
-    }
-    let source = Address::v4([header[12], header[13], header[14], header[15]]);
-    let destination = Address::v4([header[16], header[17], header[18], header[19]]);
-    Some(Unit {
-        source: Endpoint::new(source, be16(header[20], header[21])),
-        destination: Endpoint::new(destination, destination_port),
-        transport,
-        start: (network + start) as u32,
-        length: (there - start) as u32,
-        missing: (end - there) as u32,
-        network: network as u32,
-        tunnelled: false,
-    })
 }
 
 /// Offset of the IPv4 header.
@@ -73,12 +148,4 @@ fn network(link: LinkType, frame: &[u8]) -> Option<usize> {
         LinkType::LINUX_SLL => matches!(frame.first_chunk::<16>()?, [.., 0x08, 0x00]).then_some(16),
         _ => None,
     }
-}
-
-/// Offset of the TCP payload from the IPv4 header, and the fields of the TCP header.
-#[inline]
-fn tcp_header(packet: &[u8]) -> Option<(usize, TcpHeader)> {
-    let header = packet.get(IPV4..)?.first_chunk()?;
-    let length = tcp::length(header);
-    (length >= tcp::LEAST).then(|| (IPV4 + length, tcp::fields(header)))
 }

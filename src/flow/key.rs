@@ -105,6 +105,25 @@ impl PairHasher {
         };
         fold(low ^ ports, high ^ first)
     }
+
+    /// The hash of both ways between two endpoints.
+    #[must_use]
+    #[inline]
+    pub const fn hash_either_way(&self, a: Endpoint, b: Endpoint) -> u64 {
+        let [first, second, _] = self.secret;
+        fold(fold(self.one(a) ^ first, self.one(b) ^ first), second)
+    }
+
+    /// A number for an endpoint: one to one for IPv4, keyed for IPv6.
+    #[inline]
+    const fn one(&self, endpoint: Endpoint) -> u64 {
+        let [first, second, third] = self.secret;
+        let ((high, low), port) = (endpoint.address.halves(), endpoint.port as u64);
+        // Of an IPv4 address the upper 16 bits are 0.
+        let mixed =
+            if endpoint.address.is_v4() { low } else { fold(fold(high ^ second, low ^ third), first) };
+        mixed ^ port << 48
+    }
 }
 
 /// Both halves of the 128-bit product, folded into one another.
@@ -158,6 +177,30 @@ mod tests {
         hashes.dedup();
         assert_eq!(hashes.len(), 64 * 64);
         assert_ne!(hasher.hash(endpoint(1, 5), endpoint(2, 5)), hasher.hash(endpoint(2, 5), endpoint(1, 5)));
+    }
+
+    #[test]
+    fn connections_have_one_hash_and_differ_from_each_other() {
+        let hasher = PairHasher::default();
+        let v6 = |last: u8, port| {
+            let mut bytes = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            bytes[15] = last;
+            Endpoint::new(Address::v6(bytes), port)
+        };
+        let ends: Vec<Endpoint> = (0..8)
+            .flat_map(|last| (0..8).flat_map(move |port| [endpoint(last, port), v6(last, port)]))
+            .collect();
+        let mut hashes = Vec::new();
+        for (index, &a) in ends.iter().enumerate() {
+            for &b in &ends[index + 1..] {
+                assert_eq!(hasher.hash_either_way(a, b), hasher.hash_either_way(b, a));
+                hashes.push(hasher.hash_either_way(a, b));
+            }
+        }
+        let all = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), all);
     }
 
     #[test]

@@ -188,7 +188,8 @@ fn stream(
     let fragments = FragmentFrames::default();
     let batch = PacketBatch { arena: &payload, packets: &[packet] };
     let view = Batch { batch, datagrams: &[], fragments: &fragments };
-    let datagram = Datagram { timestamp, source, destination, payload: &payload, whole: true };
+    let datagram =
+        Datagram { timestamp, source: &source, destination: &destination, payload: &payload, whole: true };
     let media = crate::call::MediaPacket { datagram, packet: 0, reassembled: None };
     tracker.media(crate::media::FlowHint::NONE, &media, &view, listener);
 }

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, EndpointId, Endpoints, Entry, next_port, port_before};
-use super::rtp::{Look, PayloadFormat, RtpHeader, StreamStatistics, look};
+use super::rtp::{Look, PayloadFormat, RtpHeader, StreamStatistics, look, rtcp_packet, rtp_header};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
 use crate::sip::sdp::{Format, static_format};
@@ -49,9 +49,9 @@ pub struct Datagram<'a> {
     /// When it was captured.
     pub timestamp: Timestamp,
     /// The sender.
-    pub source: Endpoint,
+    pub source: &'a Endpoint,
     /// The receiver.
-    pub destination: Endpoint,
+    pub destination: &'a Endpoint,
     /// Its payload.
     pub payload: &'a [u8],
     /// It came in one captured packet, not in fragments.
@@ -446,18 +446,29 @@ impl MediaTable {
     /// The flow of a datagram, which begins to be followed when it is somebody's or looks as if it will be.
     #[inline(never)]
     fn find_or_follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
-        let (source, destination) = (datagram.source, datagram.destination);
+        let (source, destination) = (*datagram.source, *datagram.destination);
+        let is_rtcp = look == Look::Rtcp;
+        // Both ends of every flow are in the table of endpoints, and so is what SDP announces.
+        let ends = (self.endpoints.find(source), self.endpoints.find(destination));
+        if ends == (None, None) && !is_rtcp && !is_plausible(datagram, look) {
+            return None;
+        }
         let hash = self.hasher.hash(source, destination);
-        let is_it =
-            |&slot: &u32| self.flows.get(slot as usize).is_some_and(|flow| flow.joins(source, destination));
-        let found = self.index.find(hash, is_it).copied();
-        found.or_else(|| self.follow(hash, datagram, look))
+        if ends.0.is_some() && ends.1.is_some() {
+            let is_it = |&slot: &u32| {
+                self.flows.get(slot as usize).is_some_and(|flow| flow.joins(&source, &destination))
+            };
+            if let Some(&slot) = self.index.find(hash, is_it) {
+                return Some(slot);
+            }
+        }
+        self.follow(hash, datagram, look)
     }
 
     fn follow(&mut self, hash: u64, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
         let is_rtcp = look == Look::Rtcp;
-        let claimed = self.owner_of(datagram.destination, is_rtcp).is_some()
-            || self.owner_of(datagram.source, is_rtcp).is_some();
+        let claimed = self.owner_of(*datagram.destination, is_rtcp).is_some()
+            || self.owner_of(*datagram.source, is_rtcp).is_some();
         if !claimed && (!is_plausible(datagram, look) || !self.make_room()) {
             return None;
         }
@@ -494,7 +505,7 @@ impl MediaTable {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
         });
-        let key = (datagram.source, datagram.destination);
+        let key = (*datagram.source, *datagram.destination);
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             let generation = flow.generation.wrapping_add(1);
             (flow.source, flow.destination) = key;
@@ -658,8 +669,8 @@ impl MediaTable {
 
 impl Flow {
     #[inline]
-    fn joins(&self, source: Endpoint, destination: Endpoint) -> bool {
-        self.source == source && self.destination == destination
+    fn joins(&self, source: &Endpoint, destination: &Endpoint) -> bool {
+        self.source == *source && self.destination == *destination
     }
 
     /// Whether a packet goes on with the stream of the one before it.
@@ -728,12 +739,13 @@ impl Flow {
     }
 }
 
-/// Whether an unannounced datagram is worth following: an RTP header, unprivileged ports, room for a payload.
+/// Whether an unannounced datagram is worth following: an RTP or RTCP header whose lengths are those of the datagram,
+/// unprivileged ports, room for a payload.
 fn is_plausible(datagram: &Datagram<'_>, look: Look) -> bool {
-    let is_port = |endpoint: Endpoint| endpoint.port >= 1024;
+    let is_port = |endpoint: &Endpoint| endpoint.port >= 1024;
     let is_media = match look {
-        Look::Rtp(_) => datagram.payload.len() > 12,
-        Look::Rtcp => true,
+        Look::Rtp(_) => rtp_header(datagram.payload).is_some_and(|length| length < datagram.payload.len()),
+        Look::Rtcp => rtcp_packet(datagram.payload).is_some_and(|length| length <= datagram.payload.len()),
         Look::Neither => false,
     };
     is_media && is_port(datagram.source) && is_port(datagram.destination)

@@ -61,6 +61,24 @@ fn short_rtcp(payload: &[u8]) -> Look {
     }
 }
 
+/// Bytes of an RTP header with its contributing sources and its extension (RFC 3550 5.3.1), as far as it says; `None`
+/// when it is cut before that.
+pub(super) fn rtp_header(payload: &[u8]) -> Option<usize> {
+    let first = *payload.first()?;
+    let fixed = 12 + 4 * usize::from(first & 0x0f);
+    if first & 0x10 == 0 {
+        return Some(fixed);
+    }
+    let [_, _, high, low] = *payload.get(fixed..)?.first_chunk()?;
+    Some(fixed + 4 + 4 * usize::from(u16::from_be_bytes([high, low])))
+}
+
+/// Bytes of the first packet of a compound RTCP packet (RFC 3550 6.4.1).
+pub(super) fn rtcp_packet(payload: &[u8]) -> Option<usize> {
+    let [_, _, high, low] = *payload.first_chunk()?;
+    Some(4 + 4 * usize::from(u16::from_be_bytes([high, low])))
+}
+
 /// Clock rate and name of a payload type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PayloadFormat {
@@ -266,6 +284,21 @@ mod tests {
             stream.observe(&packet(sequence, 0), Timestamp(0));
         }
         assert_eq!(stream.lost(), -1);
+    }
+
+    #[test]
+    fn headers_tell_their_length() {
+        // Two contributing sources; an extension of one word behind them (RFC 3550 5.1, 5.3.1).
+        let mut packet = [0; 32];
+        packet[0] = 0x80 | 2;
+        assert_eq!(rtp_header(&packet), Some(20));
+        packet[0] |= 0x10;
+        packet[23] = 1;
+        assert_eq!(rtp_header(&packet), Some(28));
+        assert_eq!(rtp_header(&packet[..23]), None);
+        // A receiver report without blocks has one word behind its first (RFC 3550 6.4.2).
+        assert_eq!(rtcp_packet(&[0x80, 201, 0, 1, 0, 0, 0, 0]), Some(8));
+        assert_eq!(rtcp_packet(&[0x80, 201, 0]), None);
     }
 
     #[test]

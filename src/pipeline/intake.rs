@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::board::{Board, SourceTold};
+use super::foreign::{self, ForeignConnections};
 use super::work::{MediaWork, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
-use crate::decode::{DecodeError, Decoded, Fragment, Transport, Unit, decode_any, decode_datagram, plain};
+use crate::decode::{
+    self, DecodeError, Decoded, Fragment, Plain, Transport, Unit, decode_any, decode_datagram,
+};
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, flow_hash};
 use crate::sip::{SipTransport, is_sip_datagram};
 use crate::time::{PacketClock, TICK, Timestamp, grid};
 
-/// IP protocol numbers of what HEP carried.
-const TCP: u8 = 6;
+/// IP protocol number of SCTP, which HEP may have carried.
 const SCTP: u8 = 132;
 
 /// Packets by what they turned out to be. Each packet is counted once; those given to a worker or to the tracker
@@ -40,11 +42,17 @@ pub(crate) struct Counters {
 
 impl Counters {
     fn count(&mut self, packets: &[Packet]) {
+        let Some(some) = packets.first() else { return };
+        let (mut bytes, mut first, mut last) = (0, some.timestamp, some.timestamp);
+        for packet in packets {
+            bytes += u64::from(packet.captured);
+            first = first.min(packet.timestamp);
+            last = last.max(packet.timestamp);
+        }
         self.packets += packets.len() as u64;
-        self.bytes += packets.iter().map(|packet| u64::from(packet.captured)).sum::<u64>();
-        let stamps = || packets.iter().map(|packet| packet.timestamp);
-        self.first = self.first.into_iter().chain(stamps().min()).min();
-        self.last = self.last.into_iter().chain(stamps().max()).max();
+        self.bytes += bytes;
+        self.first = Some(self.first.map_or(first, |known| known.min(first)));
+        self.last = self.last.max(Some(last));
     }
 }
 
@@ -58,6 +66,7 @@ pub(crate) struct Intake {
     defragmenter: Defragmenter,
     filter: Option<PacketFilter>,
     lanes: usize,
+    foreign: ForeignConnections,
     counters: Counters,
     board: Option<Arc<Board>>,
 }
@@ -86,6 +95,7 @@ impl Intake {
         limits: defrag::Limits,
         filter: Option<PacketFilter>,
         lanes: usize,
+        foreign: ForeignConnections,
         board: Option<Arc<Board>>,
     ) -> Self {
         Self {
@@ -96,6 +106,7 @@ impl Intake {
             defragmenter: Defragmenter::new(limits),
             filter,
             lanes: lanes.max(1),
+            foreign,
             counters: Counters::default(),
             board,
         }
@@ -113,21 +124,30 @@ impl Intake {
         &self.defragmenter
     }
 
+    /// TCP segments that went no further.
+    pub(crate) const fn passed_over(&self) -> &foreign::Counters {
+        self.foreign.counters()
+    }
+
     /// Takes the next batch.
     pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
         staged.clear();
         self.sent();
         self.counters.count(batch.packets);
+        self.foreign.learn(self.sequence, self.clock.now());
+        let is_filtered = self.filter.is_some();
         for (packet, index) in batch.packets.iter().zip(0u32..) {
             let now = self.clock.observe(packet.timestamp);
             if now >= self.next_tick {
                 self.tick(now, staged);
             }
             self.sequence += 1;
-            let origin = Origin { packet, frame: batch.frame(packet), index, sequence: self.sequence, now };
-            match plain(packet.link, origin.frame) {
-                Some(unit) => self.unit(unit, origin, staged),
-                None => self.any(origin, staged),
+            let (frame, sequence) = (batch.frame(packet), self.sequence);
+            // Put together where it is needed, which is not for most packets.
+            let origin = || Origin { packet, frame, index, sequence, now };
+            match Plain::new(packet.link, frame) {
+                Some(plain) if !is_filtered && self.plain(&plain, origin, staged) => {}
+                _ => self.any(origin(), staged),
             }
         }
     }
@@ -154,6 +174,33 @@ impl Intake {
         if let Some(board) = &self.board {
             board.front(self, source);
         }
+    }
+
+    /// Takes a plain packet, unless something is wrong with it. Most packets go no further than here.
+    #[inline(always)]
+    fn plain<'a>(&mut self, plain: &Plain<'_>, origin: impl Fn() -> Origin<'a>, staged: &mut Staged) -> bool {
+        match plain.protocol() {
+            decode::TCP => {
+                let Some((header, part)) = plain.segment() else { return false };
+                let ends = (plain.source(), plain.destination());
+                if !self.foreign.pass_over(ends, header.flags, part.bytes.len() as u32, origin().now) {
+                    self.dispatch_whole(plain.unit(Transport::Tcp(header), &part), false, origin(), staged);
+                }
+            }
+            decode::UDP => {
+                let Some(part) = plain.datagram() else { return false };
+                if is_sip_datagram(part.bytes) {
+                    self.dispatch_whole(plain.unit(Transport::Udp, &part), true, origin(), staged);
+                } else {
+                    let Origin { packet, index, sequence, .. } = origin();
+                    let payload = (packet.offset + part.start, part.bytes.len() as u32);
+                    let ends = (plain.source(), plain.destination());
+                    staged.media.push(MediaWork::new(sequence, index, ends, payload, None));
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// A packet that is not a plain one.
@@ -213,21 +260,27 @@ impl Intake {
                 && filter.passes(LinkType::RAW, origin.frame.get(unit.network as usize..).unwrap_or_default())
     }
 
-    /// Inlined and by value, so that a plain datagram's unit is never put together in memory.
-    #[inline(always)]
     fn unit(&mut self, unit: Unit, origin: Origin<'_>, staged: &mut Staged) {
         if self.filter.is_some() && !self.asked_for(&unit, &origin) {
             self.counters.filtered += 1;
             return;
         }
-        let is_sip = is_sip_datagram(part(origin.frame, unit.start, unit.length));
-        let start = origin.packet.offset + unit.start;
-        if unit.transport == Transport::Udp && !is_sip {
-            staged.media.push(MediaWork::new(origin.sequence, origin.index, &unit, start, None));
+        let ends = (unit.source, unit.destination);
+        if let Transport::Tcp(header) = unit.transport
+            && self.foreign.pass_over(ends, header.flags, unit.length, origin.now)
+        {
             return;
         }
+        let is_sip = is_sip_datagram(part(origin.frame, unit.start, unit.length));
+        self.dispatch_whole(unit, is_sip, origin, staged);
+    }
+
+    /// Dispatches what came in one packet.
+    #[inline(never)]
+    fn dispatch_whole(&mut self, unit: Unit, is_sip: bool, origin: Origin<'_>, staged: &mut Staged) {
+        let start = origin.packet.offset + unit.start;
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
-        self.dispatch(Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
+        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, &origin, staged);
     }
 
     /// A fragment waits for the others; the last to arrive brings the datagram.
@@ -260,29 +313,34 @@ impl Intake {
                     Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
                 let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
                 let carried = Carried { unit, payload, is_sip, reassembled: Some(index) };
-                self.dispatch(carried, *origin, staged);
+                self.dispatch(&carried, origin, staged);
             }
             Ok(_) | Err(_) => self.counters.undecoded_datagrams += 1,
         }
     }
 
     /// Gives a transport payload to whom it concerns.
-    #[inline(never)]
-    fn dispatch(&mut self, carried: Carried, origin: Origin<'_>, staged: &mut Staged) {
-        let Carried { unit, payload, is_sip, reassembled } = carried;
+    fn dispatch(&mut self, carried: &Carried, origin: &Origin<'_>, staged: &mut Staged) {
+        let Carried { unit, payload, is_sip, reassembled } = *carried;
         let counts = u64::from(reassembled.is_none());
         let task = match unit.transport {
             Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp),
-            Transport::Tcp(header) => Task::Segment(header),
+            Transport::Tcp(header) => {
+                if header.flags.syn() {
+                    self.foreign.open(unit.source, unit.destination, origin.sequence);
+                }
+                Task::Segment(header)
+            }
             Transport::Sctp => Task::Chunks,
             Transport::Hep { protocol } if is_sip => Task::Datagram(match protocol {
-                TCP => SipTransport::Tcp,
+                decode::TCP => SipTransport::Tcp,
                 SCTP => SipTransport::Sctp,
                 _ => SipTransport::Udp,
             }),
             Transport::Udp | Transport::Hep { .. } => {
-                let Bytes { start, .. } = payload;
-                staged.media.push(MediaWork::new(origin.sequence, origin.index, &unit, start, reassembled));
+                let ends = (unit.source, unit.destination);
+                let payload = (payload.start, payload.length);
+                staged.media.push(MediaWork::new(origin.sequence, origin.index, ends, payload, reassembled));
                 return;
             }
             Transport::Icmp => {

@@ -11,6 +11,7 @@
 
 mod board;
 mod bytes;
+mod foreign;
 mod intake;
 mod live;
 mod mailbox;

@@ -113,8 +113,8 @@ impl Order {
             let packet = MediaPacket {
                 datagram: Datagram {
                     timestamp: carrier.timestamp,
-                    source: work.source,
-                    destination: work.destination,
+                    source: &work.source,
+                    destination: &work.destination,
                     payload: view.resolve(work.payload(), &[]),
                     whole: reassembled.is_none(),
                 },

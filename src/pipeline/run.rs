@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Board;
+use super::foreign::ForeignConnections;
 use super::intake::{self, Intake};
 use super::live;
 use super::order::{self, Order};
@@ -114,12 +115,14 @@ pub fn run(
 pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
     let board = settings.board;
     let budget = board.as_ref().map_or_else(|| Arc::new(Budget::default()), |board| board.budget());
+    let (foreign, verdicts) = ForeignConnections::new();
     let worker = |lane| {
         let told = board.clone().map(|board| (board, lane));
-        StreamWorker::new(settings.reassembly.clone(), Arc::clone(&budget), settings.streams, told)
+        let budget = Arc::clone(&budget);
+        StreamWorker::new(settings.reassembly.clone(), budget, settings.streams, verdicts.clone(), told)
     };
     Stages {
-        intake: Intake::new(settings.defrag, settings.filter, settings.workers, board.clone()),
+        intake: Intake::new(settings.defrag, settings.filter, settings.workers, foreign, board.clone()),
         workers: (0..settings.workers.max(1)).map(worker).collect(),
         order: Order::new(Tracker::new(settings.call_limits, settings.calls, listener.wants()), board),
     }
@@ -213,6 +216,11 @@ pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<Source
         media: *order.tracker().media_counters(),
         ..Outcome::default()
     };
+    let passed_over = intake.passed_over();
+    outcome.worker.other_segments += passed_over.segments;
+    outcome.reassembly.segments += passed_over.segments;
+    outcome.reassembly.payload_bytes += passed_over.payload_bytes;
+    outcome.reassembly.rejected_bytes += passed_over.payload_bytes;
     for worker in &workers {
         outcome.worker.add(worker.counters());
         outcome.reassembly.add(worker.reassembler().counters());

@@ -2,7 +2,7 @@
 
 use super::{Bytes, FragmentFrames, Place, View};
 use crate::capture::PacketBatch;
-use crate::decode::{TcpHeader, Unit};
+use crate::decode::TcpHeader;
 use crate::flow::Endpoint;
 use crate::sip::SipTransport;
 use crate::time::Timestamp;
@@ -83,17 +83,16 @@ pub(crate) struct MediaWork {
 const WHOLE: u32 = u32::MAX;
 
 impl MediaWork {
+    /// Of packet `packet` of its batch, with the offset and the length of the payload.
     #[inline]
-    pub(crate) fn new(sequence: u64, packet: u32, unit: &Unit, start: u32, reassembled: Option<u32>) -> Self {
-        Self {
-            sequence,
-            source: unit.source,
-            destination: unit.destination,
-            start,
-            length: unit.length,
-            packet,
-            datagram: reassembled.unwrap_or(WHOLE),
-        }
+    pub(crate) fn new(
+        sequence: u64,
+        packet: u32,
+        (source, destination): (Endpoint, Endpoint),
+        (start, length): (u32, u32),
+        reassembled: Option<u32>,
+    ) -> Self {
+        Self { sequence, source, destination, start, length, packet, datagram: reassembled.unwrap_or(WHOLE) }
     }
 
     /// Index of the reassembled datagram that this is.

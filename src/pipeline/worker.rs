@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::View;
 use super::board::Board;
+use super::foreign::{Foreign, Verdicts};
 use super::work::{Task, Work};
 use crate::counters::counters;
 use crate::decode::data_chunks;
@@ -40,6 +41,7 @@ pub(crate) struct StreamWorker {
     settings: StreamSettings,
     counters: Counters,
     streams: StreamCounters,
+    verdicts: Verdicts,
     /// Where it says how it goes, and which of the workers it is.
     board: Option<(Arc<Board>, usize)>,
 }
@@ -49,6 +51,7 @@ impl StreamWorker {
         limits: reassembly::Limits,
         budget: Arc<Budget>,
         settings: StreamSettings,
+        verdicts: Verdicts,
         board: Option<(Arc<Board>, usize)>,
     ) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl StreamWorker {
             settings,
             counters: Counters::default(),
             streams: StreamCounters::default(),
+            verdicts,
             board,
         }
     }
@@ -144,11 +148,23 @@ impl StreamWorker {
         let rejected = self.reassembler.counters().rejected_bytes;
         let packet = work.reassembled.is_none().then_some(work.packet);
         self.reassembler.segment(work.sequence, packet, work.now, &segment, messages);
-        let is_foreign = segment.payload.is_empty() || self.reassembler.counters().rejected_bytes != rejected;
+        let has_rejected = self.reassembler.counters().rejected_bytes != rejected;
+        if has_rejected {
+            self.note_foreign(work);
+        }
+        let is_foreign = segment.payload.is_empty() || has_rejected;
         let is_sip = messages.list.len() > before || !is_foreign;
         if work.reassembled.is_none() {
             self.counters.sip_segments += u64::from(is_sip);
             self.counters.other_segments += u64::from(!is_sip);
+        }
+    }
+
+    /// Tells the intake of a rejected connection. Bytes were rejected, but perhaps another connection's.
+    fn note_foreign(&mut self, work: &Work) {
+        let Work { source, destination, sequence, .. } = *work;
+        if let Some(until) = self.reassembler.rejected_until(source, destination) {
+            self.verdicts.say(Foreign { source, destination, sequence, until });
         }
     }
 

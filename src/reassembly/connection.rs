@@ -238,6 +238,11 @@ impl<A: Application> Connection<A> {
         self.application.is_some()
     }
 
+    /// Whether the application declined it.
+    pub(super) const fn is_rejected(&self) -> bool {
+        self.rejected
+    }
+
     /// Whether it is time, once, to let it age among those that are closing.
     pub(super) fn retires(&mut self) -> bool {
         let first = self.closing && !self.retired;

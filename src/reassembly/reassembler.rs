@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use crate::flow::{Age, Direction, EntryId, FlowKey, Table};
+use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, GRAIN, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
 use crate::reassembly::holders::{Line, Name};
 use crate::reassembly::{Application, Budget, Counters, Limits, Segment};
@@ -174,6 +174,15 @@ impl<A: Application> Reassembler<A> {
         let all = ids.into_iter().filter_map(|id| self.table.remove(id)).collect();
         self.bury_all(all, cause, output, |_, _| {});
         self.deadlines.clear();
+    }
+
+    /// Until when no plain segment between these endpoints, one without SYN, FIN or RST, has to be given: their
+    /// connection was rejected, and not even its age in the table would change. None when it was not rejected.
+    #[must_use]
+    pub fn rejected_until(&self, source: Endpoint, destination: Endpoint) -> Option<Timestamp> {
+        let id = self.table.find(&FlowKey::new(source, destination).0)?;
+        self.table.get(id).filter(|connection| connection.is_rejected())?;
+        Some(self.table.used(id)?.after(GRAIN))
     }
 
     /// What it has counted.

@@ -16,6 +16,7 @@ mod start_line;
 use memchr::memchr_iter;
 
 use self::start_line::{keyword_before, keyword_begun};
+use crate::sip::header::is_token;
 use crate::sip::start_line::first_line;
 use crate::sip::{ContentLength, Head, StartLine};
 
@@ -295,8 +296,13 @@ pub fn probe(bytes: &[u8]) -> Probe {
 /// Whether a datagram begins with a SIP start line, after any number of line ends: whether [`crate::sip::Head::parse`]
 /// takes it. A datagram ends its last line; media and most else is told apart by its first byte.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
+    may_begin_sip(payload) && has_start_line(payload)
+}
+
+#[inline(never)]
+fn has_start_line(payload: &[u8]) -> bool {
     // Half of all messages are told by their first bytes.
     if let [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ', ..] =
         payload
@@ -304,6 +310,22 @@ pub fn is_sip_datagram(payload: &[u8]) -> bool {
         return true;
     }
     first_line(payload).is_some_and(|(line, _)| StartLine::parse(payload, line).is_some())
+}
+
+/// Whether the first three bytes can begin a start line, or stand before one: most of what is binary needs no further
+/// look. The shortest start line there can be is `A b SIP/2.0`.
+#[inline(always)]
+fn may_begin_sip(payload: &[u8]) -> bool {
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
+    match *payload {
+        [b'\r' | b'\n', ..] => true,
+        [first, second, third, ..] => {
+            is_token(first)
+                && (is_token(second) || is_blank(second))
+                && (is_token(third) || is_blank(third) || matches!(third, b'<' | b'['))
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -501,6 +523,17 @@ mod tests {
         assert!(is_sip_datagram(OK));
         assert!(!is_sip_datagram(b"\x80\x00\x00\x01"));
         assert!(!is_sip_datagram(b"\0\0\0\0"));
+    }
+
+    proptest! {
+        /// The first three bytes never rule out what the whole line would let in.
+        #[test]
+        fn the_quick_look_loses_nothing(begin in "[ -~\\t\\r\\n\u{80}]{0,4}", rest in prop::sample::select(vec![
+            "", "a SIP/2.0\r\n", " a SIP/2.0", "sip:a@b SIP/2.0\n", " <sip:a> sip/2.0", " [::1] SIP/2.0", "/2.0 200 OK",
+        ])) {
+            let payload = [begin.as_bytes(), rest.as_bytes()].concat();
+            prop_assert_eq!(is_sip_datagram(&payload), has_start_line(&payload));
+        }
     }
 
     /// Looked at by the start line and the header section readers, and passed over by the search.

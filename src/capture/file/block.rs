@@ -5,6 +5,13 @@
 //! end cuts is moved to the front before the next read.
 
 use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
+
+/// What the operating system keeps files in.
+const PAGE: usize = 4 << 10;
+
+/// Windows of this many bytes or more begin where whole pages can be copied to.
+const LARGE: usize = 16 * PAGE;
 
 /// A window over an input that only moves forward.
 #[derive(Debug)]
@@ -14,16 +21,21 @@ pub(super) struct Block<R> {
     start: usize,
     end: usize,
     skip: u64,
+    /// Bytes read of the input.
+    position: u64,
 }
 
 impl<R: Read> Block<R> {
     /// A window of `size` bytes; it grows where a record is longer.
     pub(super) fn new(input: R, size: usize) -> Self {
-        Self { input, buffer: vec![0; size.max(1)], start: 0, end: 0, skip: 0 }
+        let mut block = Self { input, buffer: Vec::new(), start: 0, end: 0, skip: 0, position: 0 };
+        block.widen(size.max(1));
+        block
     }
 
     /// Makes the window at least `size` bytes.
     pub(super) fn widen(&mut self, size: usize) {
+        let size = if size < LARGE { size } else { size + PAGE };
         if self.buffer.len() < size {
             self.buffer.resize(size, 0);
         }
@@ -73,10 +85,8 @@ impl<R: Read> Block<R> {
         if self.end - self.start >= need {
             return Ok(true);
         }
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
         self.widen(need);
+        self.move_to_front();
         while self.end - self.start < need {
             if self.read()? == 0 {
                 return Ok(false);
@@ -85,19 +95,43 @@ impl<R: Read> Block<R> {
         Ok(true)
     }
 
-    fn read(&mut self) -> io::Result<usize> {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
+    /// Moves what is left to the front. In a large window, what is read next then lies in its page of memory as it
+    /// does in its page of the file, so that the system copies whole pages; otherwise, where memory lies up to 31
+    /// bytes further, some processors copy at a third of the speed.
+    fn move_to_front(&mut self) {
+        let left = self.end - self.start;
+        let front = if self.buffer.len() < LARGE {
+            0
+        } else {
+            let memory = self.buffer.as_ptr().addr().wrapping_add(left);
+            (self.position as usize).wrapping_sub(memory) % PAGE
+        };
+        if front.saturating_add(left) <= self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, front);
+            (self.start, self.end) = (front, front + left);
         }
+    }
+
+    /// The room behind what is here; in a large window up to the last page that is whole.
+    fn room(&self) -> Range<usize> {
+        let length = self.buffer.len();
+        let whole = length.saturating_sub(self.buffer.as_ptr_range().end.addr() % PAGE);
+        self.end..if length >= LARGE && whole > self.end { whole } else { length }
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        if self.start == self.end || self.end == self.buffer.len() {
+            self.move_to_front();
+        }
+        let room = self.room();
         let count = loop {
-            match self.input.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
+            match self.input.read(self.buffer.get_mut(room.clone()).unwrap_or_default()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => break other?,
             }
         };
         self.end += count;
+        self.position += count as u64;
         if self.skip > 0 {
             self.take(self.skip);
         }
@@ -136,6 +170,36 @@ mod tests {
         assert!(!block.is_clean());
         block.take(1);
         assert!(block.is_clean());
+    }
+
+    /// Notes where in memory it is read to, against how much was read before.
+    struct Pages<'a>(&'a [u8], usize, Vec<usize>);
+
+    impl Read for Pages<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.2.push(buffer.as_ptr().addr().wrapping_sub(self.1) % PAGE);
+            let count = self.0.read(buffer)?;
+            self.1 += count;
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_large_window_takes_whole_pages() {
+        let bytes: Vec<u8> = (0..1_000_000u32).map(|number| (number / 7) as u8).collect();
+        let mut block = Block::new(Pages(&bytes, 0, Vec::new()), LARGE);
+        let mut seen = Vec::new();
+        for step in (1..).map(|number| number * 97 % 3_001) {
+            if !block.fill(step).unwrap() {
+                break;
+            }
+            seen.extend_from_slice(&block.unread()[..step]);
+            block.take(step as u64);
+        }
+        seen.extend_from_slice(block.unread());
+        assert!(seen == bytes);
+        let offsets = &block.input().2;
+        assert!(offsets.len() < 30 && offsets.iter().all(|offset| *offset == 0), "{offsets:?}");
     }
 
     #[test]
