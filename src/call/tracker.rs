@@ -263,6 +263,7 @@ impl Tracker {
             }
         }
         self.fired = fired;
+        listener.tick(now);
     }
 
     /// The input is over: every dialog is closed, those that were not over as open.

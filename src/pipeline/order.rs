@@ -57,6 +57,7 @@ impl Order {
         }
         self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
+        listener.batch_end();
     }
 
     /// Hashes every Call-ID and flow of the batch and touches what is known of it, so that the tables' cache misses
