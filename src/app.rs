@@ -1,6 +1,7 @@
 //! From a command line to an exit code.
 
 mod live;
+mod outputs;
 mod sniff;
 mod stages;
 

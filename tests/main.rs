@@ -16,6 +16,7 @@ mod clean_output;
 mod cli;
 mod corpus;
 mod determinism;
+mod disk;
 mod ending;
 mod fuzz_seeds;
 mod ledger;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
+use super::outputs::{Outputs, Pace};
 use super::{sniff, stages, tell};
 use crate::capture::live::{self, Interfaces};
 use crate::config::{self, Config};
@@ -17,12 +18,12 @@ use crate::pipeline::{self, Threads};
 pub(super) fn sniff_live(config: &Config) -> Result<ExitCode> {
     let settings = stages::settings(config, stages::calls(config), config.pcap.write)?;
     let mut sources = Interfaces::open(&sources(config))?;
-    let mut outputs = sniff::recorder(config)?;
+    let mut outputs = Outputs::open(config, Pace::Wire)?;
     let stop = sniff::stop_on_signals()?;
     ready(config)?;
     let threads = threads(config.live.threads);
     let asked = || stop.load(Ordering::Relaxed);
-    let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs, &asked);
+    let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs.recorder, &asked);
     sniff::finish(config, &outcome, outputs)
 }
 

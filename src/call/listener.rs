@@ -14,6 +14,8 @@ pub struct Wants {
     pub frames: bool,
     /// [`Listener::event`].
     pub events: bool,
+    /// Events of every call and registration that the filter leaves, whether or not they are kept.
+    pub audit: bool,
     /// Records with [`Listener::closed`].
     pub records: bool,
 }
@@ -31,6 +33,10 @@ pub struct About<'a> {
     pub kind: CallKind,
     /// Time of its first message.
     pub start: Timestamp,
+    /// Its first message.
+    pub message: &'a [u8],
+    /// It is one to keep, as far as is known yet.
+    pub kept: bool,
 }
 
 /// A message on its way to its call.
@@ -62,6 +68,9 @@ pub trait Listener {
 
     /// A dialog begins.
     fn opened(&mut self, call: u32, about: &About<'_>);
+
+    /// A dialog that was none to keep when it began is one now.
+    fn kept(&mut self, _call: u32) {}
 
     /// A message of a call, in capture order.
     fn message(&mut self, call: u32, delivery: &Delivery<'_>);

@@ -113,7 +113,7 @@ impl Reader<'_> {
                         }
                     }
                 }
-                Node::Scalar(_) | Node::List => {
+                Node::Scalar(_) | Node::List(_) => {
                     let example = self.first_key(&section.key);
                     let message = format!("want keys below it, such as {example}");
                     self.report(Some(section.value_at), &section.key, message);
@@ -192,7 +192,13 @@ impl Visitor for Reader<'_> {
                 Ok(value) => return slot.set(value, Origin::File { line }),
                 Err(wanted) => format!("'{text}': {wanted}"),
             },
-            Node::List => "want a single value, not a list".to_owned(),
+            Node::List(Some(text)) if text.is_empty() => return,
+            Node::List(Some(text)) if T::LIST => match parse(text) {
+                Ok(value) => return slot.set(value, Origin::File { line }),
+                Err(wanted) => format!("'{text}': {wanted}"),
+            },
+            Node::List(_) if T::LIST => "want a list of single values".to_owned(),
+            Node::List(_) => "want a single value, not a list".to_owned(),
             Node::Map(_) => "want a single value, not keys".to_owned(),
         };
         self.report(Some(value_at), key, wrong);

@@ -11,8 +11,9 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 
 use super::modes::PerformanceMode;
-use super::template::NameTemplate;
+use super::template::name_template;
 use super::units::{self, Names, Parse, Value, name_of};
+use crate::sink::NameTemplate;
 
 /// Who set a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct Settings {
     pub pcap: Pcap,
     /// `records.file`: one JSON line per call.
     pub records_file: Setting<PathBuf>,
+    /// `events`: the event log.
+    pub events: Events,
     /// `log.level`.
     pub log_level: Setting<LogLevel>,
     /// `log.format`.
@@ -130,6 +133,7 @@ pub struct Voip {
     pub workers: Setting<usize>,
     pub call_expiration_time: Setting<Duration>,
     pub max_filename_length: Setting<usize>,
+    pub tcp_io_threads: Setting<usize>,
 }
 
 /// The `pcap` section.
@@ -143,6 +147,18 @@ pub struct Pcap {
     pub rtp: Setting<bool>,
     pub registrations: Setting<bool>,
     pub options: Setting<bool>,
+    pub max_age: Setting<Duration>,
+    pub max_total_size: Setting<ByteSize>,
+    pub min_free: Setting<ByteSize>,
+}
+
+/// The `events` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described once, in lippycat.yaml.example")]
+pub struct Events {
+    pub file: Setting<PathBuf>,
+    pub trace_header: Setting<String>,
+    pub headers: Setting<Names>,
 }
 
 impl Settings {
@@ -152,6 +168,9 @@ impl Settings {
         self.voip.visit(visitor);
         self.pcap.visit(visitor);
         visitor.setting("records.file", units::path, &mut self.records_file);
+        visitor.setting("events.file", units::path, &mut self.events.file);
+        visitor.setting("events.trace_header", units::header_name, &mut self.events.trace_header);
+        visitor.setting("events.headers", units::header_names, &mut self.events.headers);
         visitor.setting("log.level", units::choice, &mut self.log_level);
         visitor.setting("log.format", units::choice, &mut self.log_format);
     }
@@ -199,6 +218,7 @@ impl Voip {
         visitor.setting("voip.workers", units::workers, &mut self.workers);
         visitor.setting("voip.call_expiration_time", units::duration, &mut self.call_expiration_time);
         visitor.setting("voip.max_filename_length", units::file_name_length, &mut self.max_filename_length);
+        visitor.setting("voip.tcp_io_threads", units::writers, &mut self.tcp_io_threads);
     }
 }
 
@@ -207,10 +227,13 @@ impl Pcap {
         visitor.setting("pcap.write", units::switch, &mut self.write);
         visitor.setting("pcap.directory", units::path, &mut self.directory);
         visitor.setting("pcap.format", units::choice, &mut self.format);
-        visitor.setting("pcap.name", NameTemplate::parse, &mut self.name);
+        visitor.setting("pcap.name", name_template, &mut self.name);
         visitor.setting("pcap.rtp", units::switch, &mut self.rtp);
         visitor.setting("pcap.registrations", units::switch, &mut self.registrations);
         visitor.setting("pcap.options", units::switch, &mut self.options);
+        visitor.setting("pcap.max_age", units::age, &mut self.max_age);
+        visitor.setting("pcap.max_total_size", units::disk, &mut self.max_total_size);
+        visitor.setting("pcap.min_free", units::disk, &mut self.min_free);
     }
 }
 
