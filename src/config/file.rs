@@ -265,7 +265,10 @@ mod tests {
             ("log: {level: loud}", "f:1:14: log.level: 'loud': want off, error, warn, info, debug or trace"),
             ("voip: {workers: 1, workers: 2}", "f:1:20: voip.workers: given twice, first on line 1"),
             ("hep: {listen: []}", "f:1:1: hep: not in this version: there is no HEP"),
-            ("pcap: {max_age: 30d}", "f:1:8: pcap.max_age: not in this version: no file is ever deleted"),
+            (
+                "events: {required_headers: To}",
+                "f:1:10: events.required_headers: not in this version: there are no alerts",
+            ),
             ("voip: {<<: {a: 1}}", "f:1:8: voip.<<: unknown section"),
             ("pcap: {worker: 1}", "f:1:8: pcap.worker: unknown key (did you mean voip.workers?)"),
             ("voip: [", "f:1:7: broken YAML: unclosed bracket '['"),

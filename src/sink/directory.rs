@@ -276,10 +276,6 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn listing(path: &Path) -> BTreeSet<String> {
-        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-
     #[test]
     fn nothing_is_ever_overwritten() {
         let root = tempfile::tempdir().unwrap();

@@ -209,7 +209,10 @@ impl Manifest {
         match Found::at(parent.as_fd(), file) {
             Ok(found) if found.entry(&entry.name) == *entry => {}
             Ok(_) => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            // Gone, or not a regular file any more.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         }
         rustix::fs::unlinkat(&parent, file, AtFlags::empty())?;
