@@ -3,6 +3,7 @@
 mod debug;
 mod live;
 mod operations;
+mod outputs;
 mod sniff;
 mod stages;
 

@@ -17,6 +17,7 @@ mod cli;
 mod corpus;
 mod debug;
 mod determinism;
+mod disk;
 mod ending;
 mod fuzz_seeds;
 mod ledger;

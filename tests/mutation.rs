@@ -8,8 +8,8 @@ use lippycat::call::{self, Filter};
 use lippycat::capture::{LinkType, Packet, PacketBatch, PacketSource, Progress, SourceCounters, SourceError};
 use lippycat::pipeline::{self, Continue};
 use lippycat::sink::{
-    CallFiles, EventFormat, EventWriter, FileFormat, FileSettings, NameBook, NameSettings, NameTemplate,
-    NamedFiles, RecordWriter, Recorder,
+    CallFiles, EventFormat, EventWriter, FileFormat, FileSettings, Lines, NameBook, NameSettings,
+    NameTemplate, NamedFiles, RecordWriter, Recorder, Reopen,
 };
 use lippycat::time::Timestamp;
 use lippycat::{defrag, media, reassembly, sip};
@@ -126,10 +126,10 @@ fn recorder(directory: &Path, format: FileFormat) -> Recorder {
         format,
         max_filename_length: 100,
     });
-    let named =
-        NamedFiles { directory: directory.to_path_buf(), files: files.unwrap(), names: names.unwrap() };
-    let records = RecordWriter::to(Box::new(std::io::sink()));
-    Recorder::new(Some(named), Some(records), EventWriter::new(std::io::stdout(), EventFormat::None))
+    let named = NamedFiles::new(directory.to_path_buf(), files.unwrap(), names.unwrap());
+    let records = RecordWriter::create(Path::new("/dev/null")).unwrap();
+    let events = EventWriter::new(std::io::stdout(), EventFormat::None);
+    Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()), false)
 }
 
 /// The summary of a run over `capture`.
@@ -138,9 +138,9 @@ fn run(capture: &Classic, workers: usize, batch: usize, format: FileFormat) -> V
     let mut recorder = recorder(directory.path(), format);
     let mut memory = Memory::of(capture);
     let outcome = pipeline::run(&mut memory, settings(workers, batch), &mut recorder, &mut |_| Continue::Yes);
-    let (files, written) = recorder.finish();
-    written.unwrap();
-    let summary = outcome.summary(files.as_ref().map(CallFiles::counters).as_ref());
+    let written = recorder.finish();
+    written.outcome.unwrap();
+    let summary = outcome.summary(written.files.as_ref());
     let mut text = Vec::new();
     summary.print_json(&mut text).unwrap();
     serde_json::from_slice(&text).unwrap()

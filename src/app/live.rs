@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::Result;
 
 use super::operations::{Beside, Operations};
+use super::outputs::{Outputs, Pace};
 use super::{sniff, stages, tell};
 use crate::capture::live::{self, Interfaces, KernelFilter};
 use crate::cli;
@@ -26,12 +27,12 @@ pub(super) fn sniff_live(config: &Config, beside: Beside) -> Result<ExitCode> {
         ..stages::settings(config, stages::calls(config), config.pcap.write)?
     };
     let mut sources = open_sources(config)?;
-    let mut outputs = sniff::recorder(config)?;
+    let mut outputs = Outputs::open(config, Pace::Wire)?;
     let stop = sniff::stop_on_signals()?;
     let operations = Operations::start(beside, board, config, Box::new(|| None))?;
     ready(config)?;
     let asked = || stop.load(Ordering::Relaxed);
-    let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs, &asked);
+    let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs.recorder, &asked);
     drop(operations);
     sniff::finish(config, &outcome, outputs)
 }

@@ -1,7 +1,6 @@
 //! `lippycat sniff voip` on captures: the run from its first file to its summary.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,33 +8,32 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::operations::{Beside, Operations};
+use super::outputs::{Outputs, Pace, tell_losses};
 use super::{stages, tell};
 use crate::call::{self, Listener};
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
-use crate::config::{Config, EventFormat, PcapFormat, SummaryFormat, limits};
+use crate::config::{Config, EventFormat, SummaryFormat};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Board, Continue, Outcome, Threads};
-use crate::sink::{
-    self, CallFiles, EventWriter, FileFormat, FileSettings, NameBook, NameSettings, NameTemplate, NamedFiles,
-    RecordWriter, Recorder,
-};
+use crate::sink::Written;
 
 /// Follows the calls in the capture files of `config` and ends with a summary.
 ///
 /// # Errors
 /// When an output cannot be made or written to.
 pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
-    let mut recorder = recorder(config)?;
+    let mut outputs = Outputs::open(config, Pace::of(&config.run.inputs))?;
     let board = (!beside.is_empty()).then(|| {
         let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };
         Arc::new(Board::new(threads, true))
     });
     let operations =
         board.clone().map(|board| Operations::start(beside, board, config, Box::new(|| None))).transpose()?;
-    let (outcome, code) = follow(config, stages::calls(config), config.pcap.write, board, &mut recorder)?;
+    let calls = stages::calls(config);
+    let (outcome, code) = follow(config, calls, config.pcap.write, board, &mut outputs.recorder)?;
     drop(operations);
-    let result = finish(config, &outcome, recorder)?;
+    let result = finish(config, &outcome, outputs)?;
     Ok(if result == ExitCode::Good { code } else { result })
 }
 
@@ -43,14 +41,15 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
 ///
 /// # Errors
 /// When an output could not be written to.
-pub(super) fn finish(config: &Config, outcome: &Outcome, recorder: Recorder) -> Result<ExitCode> {
-    let (files, written) = recorder.finish();
-    print_summary(config, outcome, files.as_ref())?;
-    if let Some(error) = files.as_ref().and_then(CallFiles::first_error) {
+pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Result<ExitCode> {
+    let written = outputs.finish();
+    print_summary(config, outcome, &written)?;
+    tell_losses(&written)?;
+    if let Some(error) = written.first_error {
         tell(&format!("error: {error}"))?;
         return Ok(ExitCode::No);
     }
-    written.context("the results could not be written")?;
+    written.outcome.context("the results could not be written")?;
     Ok(ExitCode::Good)
 }
 
@@ -113,58 +112,17 @@ pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-pub(super) fn recorder(config: &Config) -> Result<Recorder> {
-    let files = config.pcap.write.then(|| named_files(config)).transpose()?;
-    let records = match &config.records {
-        Some(path) => Some(
-            RecordWriter::create(path)
-                .with_context(|| format!("{}: the records cannot be written", path.display()))?,
-        ),
-        None => None,
-    };
-    let format = match config.run.format {
-        EventFormat::Text => sink::EventFormat::Text,
-        EventFormat::Json => sink::EventFormat::Json,
-        EventFormat::None => sink::EventFormat::None,
-    };
-    Ok(Recorder::new(files, records, EventWriter::new(io::stdout(), format)))
-}
-
-fn named_files(config: &Config) -> Result<NamedFiles> {
-    let pcap = &config.pcap;
-    let format = match pcap.format {
-        PcapFormat::Pcap => FileFormat::Pcap,
-        PcapFormat::Pcapng => FileFormat::PcapNg,
-    };
-    let directory: PathBuf = pcap.directory.clone();
-    let about = || format!("{}: the per-call files cannot be written there", directory.display());
-    let files = CallFiles::new(FileSettings {
-        directory: directory.clone(),
-        format,
-        max_open: limits::OPEN_FILES,
-        buffer_limit: limits::FILE_BUFFERS,
-        flush_after: None,
-    })
-    .with_context(about)?;
-    let names = NameBook::new(NameSettings {
-        directory: directory.clone(),
-        prefix: config.run.pcap_prefix.clone(),
-        template: NameTemplate::parse(pcap.name.as_str())?,
-        format,
-        max_filename_length: pcap.max_name_length,
-    })
-    .with_context(about)?;
-    Ok(NamedFiles { directory, files, names })
-}
-
 /// The summary goes where nobody parses something else: as JSON to stdout; as text there too, except beside JSON
 /// events.
-fn print_summary(config: &Config, outcome: &Outcome, files: Option<&CallFiles>) -> Result<()> {
+fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Result<()> {
     if !config.run.live && outcome.source.files == 0 && config.run.summary == SummaryFormat::Text {
         // Nothing could be read, and that has been said.
         return Ok(());
     }
-    let summary = outcome.summary(files.map(CallFiles::counters).as_ref());
+    let mut summary = outcome.summary(written.files.as_ref());
+    summary.dropped("files", "queue_full", written.queue_full);
+    summary.dropped("files", "calls_refused", written.calls_refused);
+    summary.dropped("lines", "not_written", written.lines.lost);
     match (config.run.summary, config.run.format) {
         (SummaryFormat::Json, _) => summary.print_json(&mut io::stdout().lock())?,
         (SummaryFormat::Text, _) if config.run.quiet => {}

@@ -9,6 +9,7 @@ use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
 use crate::flow::Endpoint;
 use crate::media::{EndpointId, StreamReport};
+use crate::sip::header::{NameAddress, parameter};
 use crate::sip::sdp::CodecName;
 use crate::sip::{Head, Message, Method, Span, StartLine};
 use crate::time::Timestamp;
@@ -67,6 +68,8 @@ pub(crate) struct Dialog {
     cancelled: bool,
     pub(crate) challenged: bool,
     pub(crate) authenticated: bool,
+    /// The last REGISTER takes bindings away (RFC 3261 10.2.2).
+    pub(crate) unregisters: bool,
     request_seen: bool,
     pub(crate) status: u16,
     seen: Seen,
@@ -255,6 +258,9 @@ impl Dialog {
             }
         }
         self.authenticated |= self.challenged && head.credentials && method == self.method;
+        if method == Method::Register {
+            self.unregisters = unregisters(look);
+        }
         match method {
             Method::Invite if look.is_initial() => self.invite(look),
             Method::Invite => self.reinvites += self.is_new_change(look),
@@ -542,6 +548,12 @@ impl Dialog {
     pub(crate) fn agents(&self) -> impl Iterator<Item = &[u8]> {
         self.agents.iter().map(|(span, _)| span.of(&self.text))
     }
+}
+
+/// Whether a REGISTER takes bindings away: it asks for no time, in its own field or in that of its first contact.
+fn unregisters(look: &Look<'_>) -> bool {
+    let contact = NameAddress::parse(look.head.contact.of(look.bytes));
+    parameter(contact.parameters, b"expires").unwrap_or(look.head.expires.of(look.bytes)) == b"0"
 }
 
 const fn kind_of(method: Method) -> CallKind {

@@ -14,6 +14,8 @@ pub struct Wants {
     pub frames: bool,
     /// [`Listener::event`].
     pub events: bool,
+    /// Events of every call and registration that the filter leaves, whether or not they are kept.
+    pub audit: bool,
     /// Records with [`Listener::closed`].
     pub records: bool,
 }
@@ -31,6 +33,10 @@ pub struct About<'a> {
     pub kind: CallKind,
     /// Time of its first message.
     pub start: Timestamp,
+    /// Its first message.
+    pub message: &'a [u8],
+    /// It is one to keep, as far as is known yet.
+    pub kept: bool,
 }
 
 /// A message on its way to its call.
@@ -63,6 +69,9 @@ pub trait Listener {
     /// A dialog begins.
     fn opened(&mut self, call: u32, about: &About<'_>);
 
+    /// A dialog that was none to keep when it began is one now.
+    fn kept(&mut self, _call: u32) {}
+
     /// A message of a call, in capture order.
     fn message(&mut self, call: u32, delivery: &Delivery<'_>);
 
@@ -74,4 +83,10 @@ pub trait Listener {
 
     /// A dialog is over and nothing more will come. Without a record it is not one of those to keep.
     fn closed(&mut self, call: u32, kept: bool, record: Option<CallRecord>);
+
+    /// Packet time reached `now`; at most every 100 ms of it. What has waited long enough may go to disk.
+    fn tick(&mut self, _now: Timestamp) {}
+
+    /// All of a batch is told. On a live wire the next may be a while, and somebody waits for what is buffered.
+    fn batch_end(&mut self) {}
 }

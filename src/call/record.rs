@@ -237,6 +237,24 @@ pub struct CallEvent {
     pub result: Option<CallResult>,
     /// On `end` of an answered call: seconds from answer to end.
     pub duration_seconds: Option<f64>,
+    /// Request URI of the first request. This and what follows is for the event log.
+    #[serde(skip)]
+    pub request_uri: Option<String>,
+    /// Who ended it, on `end`.
+    #[serde(skip)]
+    pub ended_by: Option<EndedBy>,
+    /// The Reason header (RFC 3326) of what ended it.
+    #[serde(skip)]
+    pub end_reason: Option<String>,
+    /// The request was repeated with credentials.
+    #[serde(skip)]
+    pub authenticated: bool,
+    /// The last REGISTER took bindings away.
+    #[serde(skip)]
+    pub unregisters: bool,
+    /// The dialog is one of those that the user asked for.
+    #[serde(skip)]
+    pub kept: bool,
 }
 
 fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

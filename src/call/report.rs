@@ -93,7 +93,7 @@ impl Dialog {
     }
 
     /// A step of this dialog, as it stands now.
-    pub(super) fn event(&self, event: &'static str) -> CallEvent {
+    pub(super) fn event(&self, event: &'static str, kept: bool) -> CallEvent {
         let is_end = event == "end";
         let timestamp = match event {
             "start" => self.start,
@@ -115,6 +115,12 @@ impl Dialog {
             reason: is_answer.then(|| some_text(self.reason())).flatten(),
             result: self.result.filter(|_| is_end),
             duration_seconds: self.answered.filter(|_| is_end).map(|answered| seconds(answered, timestamp)),
+            request_uri: some_text(self.request_uri()),
+            ended_by: self.ended_by,
+            end_reason: is_end.then(|| some_text(self.end_reason())).flatten(),
+            authenticated: self.authenticated,
+            unregisters: self.unregisters,
+            kept,
         }
     }
 

@@ -20,7 +20,7 @@ struct Heard {
 
 impl Listener for Heard {
     fn wants(&self) -> Wants {
-        Wants { frames: true, events: true, records: true }
+        Wants { frames: true, events: true, audit: false, records: true }
     }
 
     fn opened(&mut self, _: u32, _: &About<'_>) {}

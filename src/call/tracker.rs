@@ -280,7 +280,8 @@ impl Tracker {
         let was_call = dialog.kind == Some(CallKind::Call);
         let was = dialog.activity();
         let (copy, step) = dialog.observe(&look, identity);
-        if !was_call && dialog.kind == Some(CallKind::Call) {
+        let became_call = !was_call && dialog.kind == Some(CallKind::Call);
+        if became_call {
             self.census.calls += 1;
         }
         let is = dialog.activity();
@@ -292,6 +293,7 @@ impl Tracker {
             Copy::First => self.census.answered += u64::from(step == Some(Step::Answered)),
         }
         let newly_wanted = self.want(slot, &look);
+        self.tell_kept(slot, became_call || newly_wanted, listener);
         if self.wants.frames {
             listener.message(slot, delivery);
         }
@@ -388,6 +390,7 @@ impl Tracker {
             }
         }
         self.fired = fired;
+        listener.tick(now);
     }
 
     /// The input is over: every dialog is closed, those that were not over as open.
@@ -454,7 +457,8 @@ impl Tracker {
         let activity = dialog.activity();
         self.census.call_id(hash);
         if self.wants != Wants::default() {
-            listener.opened(slot, &about(dialog));
+            let kept = is_kept(&self.settings, dialog);
+            listener.opened(slot, &About { kept, message: look.bytes, ..about(dialog) });
         }
         let bits = hash as u32;
         self.index.insert_unique(spread(bits), Indexed { hash: bits, slot }, |indexed| spread(indexed.hash));
@@ -584,19 +588,22 @@ impl Tracker {
             return;
         }
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
-        if self.is_kept(dialog) {
-            listener.event(slot, &dialog.event(event));
+        let kept = is_kept(&self.settings, dialog);
+        let is_audited = || matches!(dialog.kind, Some(CallKind::Call | CallKind::Registration));
+        if kept || (self.wants.audit && is_audited() && passes(&self.settings, dialog)) {
+            listener.event(slot, &dialog.event(event, kept));
         }
     }
 
-    /// Whether a dialog is one of those that the user wants files, records and events of.
-    fn is_kept(&self, dialog: &Dialog) -> bool {
-        let kind = match dialog.kind {
-            Some(CallKind::Call) => true,
-            Some(CallKind::Registration) => self.settings.registrations,
-            _ => self.settings.others,
-        };
-        kind && (dialog.wanted || (self.settings.filter.invert && !dialog.matched))
+    /// Says that a dialog has become one to keep: by a message that matched, or by an INVITE after another request.
+    fn tell_kept(&self, slot: u32, may_be_news: bool, listener: &mut dyn Listener) {
+        if !may_be_news || !self.wants.frames {
+            return;
+        }
+        let Some(dialog) = self.dialogs.get(slot as usize) else { return };
+        if is_kept(&self.settings, dialog) {
+            listener.kept(slot);
+        }
     }
 
     /// A dialog's time is over: it timed out, or what followed its end is past.
@@ -627,7 +634,7 @@ impl Tracker {
     fn close(&mut self, slot: u32, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
         let (hash, generation) = (dialog.hash, dialog.generation);
-        let kept = self.is_kept(dialog);
+        let kept = is_kept(&self.settings, dialog);
         let is_call = dialog.kind == Some(CallKind::Call);
         let was = dialog.activity();
         if is_call {
@@ -670,6 +677,21 @@ impl Tracker {
     }
 }
 
+/// Whether a dialog is one of those that the user wants files, records and events of.
+fn is_kept(settings: &Settings, dialog: &Dialog) -> bool {
+    let kind = match dialog.kind {
+        Some(CallKind::Call) => true,
+        Some(CallKind::Registration) => settings.registrations,
+        _ => settings.others,
+    };
+    kind && passes(settings, dialog)
+}
+
+/// Whether the filter leaves it.
+fn passes(settings: &Settings, dialog: &Dialog) -> bool {
+    dialog.wanted || (settings.filter.invert && !dialog.matched)
+}
+
 fn about(dialog: &Dialog) -> About<'_> {
     About {
         call_id: dialog.call_id(),
@@ -677,6 +699,8 @@ fn about(dialog: &Dialog) -> About<'_> {
         to: dialog.to(),
         kind: dialog.kind.unwrap_or(CallKind::Other),
         start: dialog.start,
+        message: &[],
+        kept: false,
     }
 }
 

@@ -23,7 +23,7 @@ const FLAGS: [(&str, &str); 15] = [
     ("--memory-optimization", "use --tcp-performance-mode memory"),
     ("--tcp-latency-optimization", "use --tcp-performance-mode latency"),
     ("--tcp-batch-size", "the performance mode sets it, or voip.tcp_batch_size in the configuration"),
-    ("--tcp-io-threads", "use --workers"),
+    ("--tcp-io-threads", "use voip.tcp_io_threads in the configuration"),
     ("--tcp-memory-limit", "use voip.tcp_memory_limit in the configuration"),
     ("--stream-queue-buffer", "use voip.stream_queue_buffer in the configuration"),
 ];

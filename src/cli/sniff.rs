@@ -10,10 +10,11 @@ use clap::{ArgAction, ArgGroup, Args};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::Global;
-use crate::config::units::{self, Names, PortRange, PortRanges};
 use crate::config::{
-    EventFormat, NameTemplate, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat,
+    EventFormat, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat, name_template,
+    units::{self, Names, PortRange, PortRanges},
 };
+use crate::sink::NameTemplate;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -125,7 +126,7 @@ pub struct SniffVoip {
     pub pcap_format: Option<PcapFormat>,
 
     /// Name them by {call_id} {from} {to} {start:%Y%m%d_%H%M%S} {hash} ({call_id})
-    #[arg(long, value_name = "TEMPLATE", value_parser = NameTemplate::parse, help_heading = "Capture files")]
+    #[arg(long, value_name = "TEMPLATE", value_parser = name_template, help_heading = "Capture files")]
     pub pcap_name: Option<NameTemplate>,
 
     /// Without RTP and RTCP

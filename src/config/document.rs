@@ -13,8 +13,8 @@ pub(super) enum Node {
     Null,
     /// A number, a truth value or a string.
     Scalar(String),
-    /// A sequence; no key has one yet.
-    List,
+    /// A sequence of scalars, joined by commas as a flag takes them; none when it holds anything else.
+    List(Option<String>),
     /// A mapping.
     Map(Vec<Entry>),
 }
@@ -51,7 +51,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Broken> {
     match root.value {
         Node::Null => Ok(Vec::new()),
         Node::Map(sections) => Ok(sections),
-        Node::Scalar(_) | Node::List => {
+        Node::Scalar(_) | Node::List(_) => {
             Err(Broken { at: Some(position(&root)), message: "want sections, such as voip:".to_owned() })
         }
     }
@@ -97,7 +97,7 @@ impl Node {
         match self {
             Self::Scalar(text) => text,
             Self::Null => "null".to_owned(),
-            Self::List => "[…]".to_owned(),
+            Self::List(_) => "[…]".to_owned(),
             Self::Map(_) => "{…}".to_owned(),
         }
     }
@@ -153,8 +153,21 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
-        while items.next_element::<Node>()?.is_some() {}
-        Ok(Node::List)
+        let mut joined = Some(String::new());
+        let mut count = 0;
+        while let Some(item) = items.next_element::<Node>()? {
+            joined = joined.zip(if let Node::Scalar(text) = item { Some(text) } else { None }).map(
+                |(mut all, text)| {
+                    if count > 0 {
+                        all.push(',');
+                    }
+                    all.push_str(&text);
+                    all
+                },
+            );
+            count += 1;
+        }
+        Ok(Node::List(joined))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<Node, A::Error> {

@@ -108,7 +108,7 @@ impl Reader<'_> {
                 Node::Map(keys) => {
                     self.collect_below(&section.key, keys, &mut seen);
                 }
-                Node::Scalar(_) | Node::List => self.report_keyless(&section),
+                Node::Scalar(_) | Node::List(_) => self.report_keyless(&section),
             }
         }
     }
@@ -127,7 +127,7 @@ impl Reader<'_> {
             match entry.value {
                 Node::Null => {}
                 Node::Map(keys) => self.collect_below(&entry.key, keys, seen),
-                Node::Scalar(_) | Node::List => self.report_keyless(&entry),
+                Node::Scalar(_) | Node::List(_) => self.report_keyless(&entry),
             }
         }
     }
@@ -219,7 +219,13 @@ impl Visitor for Reader<'_> {
                 Ok(value) => return slot.set(value, Origin::File { line }),
                 Err(wanted) => format!("'{text}': {wanted}"),
             },
-            Node::List => "want a single value, not a list".to_owned(),
+            Node::List(Some(text)) if text.is_empty() => return,
+            Node::List(Some(text)) if T::LIST => match parse(text) {
+                Ok(value) => return slot.set(value, Origin::File { line }),
+                Err(wanted) => format!("'{text}': {wanted}"),
+            },
+            Node::List(_) if T::LIST => "want a list of single values".to_owned(),
+            Node::List(_) => "want a single value, not a list".to_owned(),
             Node::Map(_) => "want a single value, not keys".to_owned(),
         };
         self.report(Some(value_at), key, wrong);
@@ -286,7 +292,10 @@ mod tests {
             ("log: {level: loud}", "f:1:14: log.level: 'loud': want off, error, warn, info, debug or trace"),
             ("voip: {workers: 1, workers: 2}", "f:1:20: voip.workers: given twice, first on line 1"),
             ("hep: {listen: []}", "f:1:1: hep: not in this version: there is no HEP"),
-            ("pcap: {max_age: 30d}", "f:1:8: pcap.max_age: not in this version: no file is ever deleted"),
+            (
+                "events: {required_headers: To}",
+                "f:1:10: events.required_headers: not in this version: there are no alerts",
+            ),
             ("voip: {<<: {a: 1}}", "f:1:8: voip.<<: unknown section"),
             ("pcap: {worker: 1}", "f:1:8: pcap.worker: unknown key (did you mean voip.workers?)"),
             ("voip: [", "f:1:7: broken YAML: unclosed bracket '['"),

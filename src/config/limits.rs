@@ -48,8 +48,14 @@ pub const UNCLAIMED_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of frames of such flows, kept for half a second for the call's file.
 pub const UNCLAIMED_BYTES: usize = 64 << 20;
 
-/// Per-call files open at once. Many systems allow a process 256 descriptors.
+/// Per-call files open at once when capture files are read. Many systems allow a process 256 descriptors.
 pub const OPEN_FILES: usize = 128;
+
+/// Per-call files open at once in live runs, at most: opening one anew for each write costs twice the write.
+pub const LIVE_OPEN_FILES: usize = 8_192;
+
+/// Descriptors that are left to the rest of the process.
+pub const OTHER_DESCRIPTORS: u64 = 128;
 
 /// Bytes of per-call files that wait in memory to be written in one go.
 pub const FILE_BUFFERS: usize = 64 << 20;

@@ -26,12 +26,12 @@ pub use file::{apply, read};
 pub use modes::{ModeSettings, PerformanceMode, Threads};
 pub use problem::{ConfigError, Problem, Visible, is_unsafe};
 pub use resolve::{
-    Color, Config, Control, EventFormat, Live, Log, Metrics, Pcap, Run, Selection, Streams, SummaryFormat,
-    resolve,
+    Color, Config, Control, EventFormat, Events, Live, Log, Metrics, Pcap, Run, Selection, Streams,
+    SummaryFormat, resolve,
 };
 pub use search::{Loaded, load, places, subject};
 pub use settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings, Visitor};
-pub use template::NameTemplate;
+pub use template::name_template;
 
 /// The commented default file, as shipped: every key at its default.
 pub const EXAMPLE: &str = include_str!("../../lippycat.yaml.example");

@@ -63,6 +63,8 @@ pub struct ModeSettings {
     pub immediate: bool,
     /// Memory for partial messages and out-of-order segments of all streams.
     pub memory_limit: ByteSize,
+    /// Threads that write call files in live runs; 0: whoever follows the calls.
+    pub writers: usize,
 }
 
 impl PerformanceMode {
@@ -91,6 +93,11 @@ impl PerformanceMode {
             delay: Duration::from_millis(milliseconds),
             immediate,
             memory_limit: ByteSize::mib(mebibytes),
+            writers: match self {
+                Self::Memory => 0,
+                Self::Balanced | Self::Latency => 1,
+                Self::Throughput => 2,
+            },
         }
     }
 

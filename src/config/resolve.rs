@@ -10,10 +10,10 @@ use regex::bytes::Regex;
 
 use super::modes::{ModeSettings, PerformanceMode, Threads};
 use super::settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings};
-use super::template::NameTemplate;
 use super::units::{Names, PortRange, PortRanges};
 use crate::capture::live::Ports;
 use crate::monitor::alerts::AlertSettings;
+use crate::sink::NameTemplate;
 
 /// All that a run needs to know.
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ pub struct Config {
     pub pcap: Pcap,
     /// Where call records go, one JSON line each; `-` is stdout.
     pub records: Option<PathBuf>,
+    /// The event log, if there is to be one.
+    pub events: Option<Events>,
+    /// Threads that write call files in live runs; 0: whoever follows the calls.
+    pub writers: usize,
     /// A call ends after this long without signalling or media.
     pub call_expiration: Duration,
     /// Stream workers; 0 is inline.
@@ -195,6 +199,23 @@ pub struct Pcap {
     pub registrations: bool,
     /// OPTIONS dialogs get a file too.
     pub options: bool,
+    /// A file is deleted that long after its call ended.
+    pub max_age: Option<Duration>,
+    /// Bytes of all files together; beyond, the oldest go.
+    pub max_total_size: Option<ByteSize>,
+    /// Bytes that are to stay free in the file system; below, the oldest files go.
+    pub min_free: Option<ByteSize>,
+}
+
+/// The event log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// Where; `-` is stdout.
+    pub file: PathBuf,
+    /// The header field whose value is the trace id.
+    pub trace_header: String,
+    /// Header fields whose values are copied.
+    pub headers: Vec<String>,
 }
 
 /// What is logged, and how.
@@ -258,6 +279,8 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
         live,
         pcap: pcap(settings),
         records: settings.records_file.get(),
+        events: events(settings),
+        writers: settings.voip.tcp_io_threads.settle(of_mode.writers, Origin::Mode),
         call_expiration: settings.voip.call_expiration_time.settle(hours(4), Origin::Default),
         workers: settings.voip.workers.settle(workers, Origin::Mode),
         batch: settings.voip.tcp_batch_size.settle(of_mode.batch, Origin::Mode),
@@ -334,6 +357,9 @@ fn pcap(settings: &mut Settings) -> Pcap {
         rtp: pcap.rtp.settle(true, Origin::Default),
         registrations: pcap.registrations.settle(false, Origin::Default),
         options: pcap.options.settle(false, Origin::Default),
+        max_age: pcap.max_age.get(),
+        max_total_size: pcap.max_total_size.get(),
+        min_free: pcap.min_free.get(),
     }
 }
 
@@ -357,6 +383,13 @@ fn control(settings: &Settings, run: &Run) -> Control {
         group: control.group.get(),
         instance: run.instance.clone(),
     }
+}
+
+fn events(settings: &mut Settings) -> Option<Events> {
+    let events = &mut settings.events;
+    let trace_header = events.trace_header.settle("X-IF-Trace-ID".to_owned(), Origin::Default);
+    let headers = events.headers.get().map(|names| names.0).unwrap_or_default();
+    events.file.get().map(|file| Events { file, trace_header, headers })
 }
 
 const fn seconds(count: u64) -> Duration {

@@ -10,7 +10,7 @@ pub(super) enum Fate {
 }
 
 /// Keys of other versions, with what does their work now.
-const REPLACED: [(&str, &str); 17] = [
+const REPLACED: [(&str, &str); 16] = [
     ("packet_buffer_size", "use voip.tcp_batch_size"),
     ("promiscuous", "use interfaces.promiscuous"),
     ("writeVoip", "use pcap.write"),
@@ -28,7 +28,6 @@ const REPLACED: [(&str, &str); 17] = [
     ("voip.tcp_buffer_strategy", "use voip.enable_backpressure: it says who yields"),
     ("voip.memory_optimization", "use voip.tcp_performance_mode: memory"),
     ("voip.tcp_latency_optimization", "use voip.tcp_performance_mode: latency"),
-    ("voip.tcp_io_threads", "use voip.workers"),
     ("voip.sip_ports", "SIP is found by content on any port; interfaces.ports_only narrows the input"),
     (
         "voip.rtp_port_ranges",
@@ -37,17 +36,14 @@ const REPLACED: [(&str, &str); 17] = [
 ];
 
 /// Sections and keys of what is not built yet.
-const ABSENT: [(&str, &str); 11] = [
+const ABSENT: [(&str, &str); 8] = [
     ("hep", "there is no HEP"),
     ("carriers", "calls are not told apart by carrier"),
     ("targets", "calls are not told apart by target"),
     ("allowlist", "nothing needs one"),
-    ("events", "there is no event log; use --format json"),
+    ("events.required_headers", "there are no alerts"),
     ("inspect", "there is no store of signalling; use lippycat inspect -r FILE"),
     ("privacy", "nothing is masked"),
-    ("pcap.max_age", "no file is ever deleted"),
-    ("pcap.max_total_size", "no file is ever deleted"),
-    ("pcap.min_free", "no file is ever deleted"),
     ("log.file", "logs go to stderr"),
 ];
 

@@ -13,8 +13,9 @@ use clap::ValueEnum;
 
 use super::alerts::Alerts;
 use super::modes::PerformanceMode;
-use super::template::NameTemplate;
+use super::template::name_template;
 use super::units::{self, Names, Parse, PortRanges, Value, name_of};
+use crate::sink::NameTemplate;
 
 /// Who set a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +100,8 @@ pub struct Settings {
     pub pcap: Pcap,
     /// `records.file`: one JSON line per call.
     pub records_file: Setting<PathBuf>,
+    /// `events`: the event log.
+    pub events: Events,
     /// `alerts`: when the sniffer speaks up about itself.
     pub alerts: Alerts,
     /// `metrics`: the endpoint for monitoring systems.
@@ -141,6 +144,7 @@ pub struct Voip {
     pub workers: Setting<usize>,
     pub call_expiration_time: Setting<Duration>,
     pub max_filename_length: Setting<usize>,
+    pub tcp_io_threads: Setting<usize>,
 }
 
 /// The `pcap` section.
@@ -154,6 +158,18 @@ pub struct Pcap {
     pub rtp: Setting<bool>,
     pub registrations: Setting<bool>,
     pub options: Setting<bool>,
+    pub max_age: Setting<Duration>,
+    pub max_total_size: Setting<ByteSize>,
+    pub min_free: Setting<ByteSize>,
+}
+
+/// The `events` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described once, in lippycat.yaml.example")]
+pub struct Events {
+    pub file: Setting<PathBuf>,
+    pub trace_header: Setting<String>,
+    pub headers: Setting<Names>,
 }
 
 /// The `metrics` section.
@@ -179,6 +195,9 @@ impl Settings {
         self.voip.visit(visitor);
         self.pcap.visit(visitor);
         visitor.setting("records.file", units::path, &mut self.records_file);
+        visitor.setting("events.file", units::path, &mut self.events.file);
+        visitor.setting("events.trace_header", units::header_name, &mut self.events.trace_header);
+        visitor.setting("events.headers", units::header_names, &mut self.events.headers);
         self.alerts.visit(visitor);
         visitor.setting("metrics.listen", units::address, &mut self.metrics.listen);
         visitor.setting("metrics.token_file", units::path, &mut self.metrics.token_file);
@@ -234,6 +253,7 @@ impl Voip {
         visitor.setting("voip.workers", units::workers, &mut self.workers);
         visitor.setting("voip.call_expiration_time", units::duration, &mut self.call_expiration_time);
         visitor.setting("voip.max_filename_length", units::file_name_length, &mut self.max_filename_length);
+        visitor.setting("voip.tcp_io_threads", units::writers, &mut self.tcp_io_threads);
     }
 }
 
@@ -242,10 +262,13 @@ impl Pcap {
         visitor.setting("pcap.write", units::switch, &mut self.write);
         visitor.setting("pcap.directory", units::path, &mut self.directory);
         visitor.setting("pcap.format", units::choice, &mut self.format);
-        visitor.setting("pcap.name", NameTemplate::parse, &mut self.name);
+        visitor.setting("pcap.name", name_template, &mut self.name);
         visitor.setting("pcap.rtp", units::switch, &mut self.rtp);
         visitor.setting("pcap.registrations", units::switch, &mut self.registrations);
         visitor.setting("pcap.options", units::switch, &mut self.options);
+        visitor.setting("pcap.max_age", units::age, &mut self.max_age);
+        visitor.setting("pcap.max_total_size", units::disk, &mut self.max_total_size);
+        visitor.setting("pcap.min_free", units::disk, &mut self.min_free);
     }
 }
 

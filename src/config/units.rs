@@ -15,6 +15,9 @@ pub type Parse<T> = fn(&str) -> Result<T, String>;
 
 /// A value that a key can have.
 pub trait Value: Clone + PartialEq {
+    /// Whether the file may have a list for it; its items come to the parser with commas between them.
+    const LIST: bool = false;
+
     /// As it would be written in the file.
     fn text(&self) -> String;
 
@@ -81,6 +84,8 @@ impl Value for Duration {
 pub struct Names(pub Vec<String>);
 
 impl Value for Names {
+    const LIST: bool = true;
+
     fn text(&self) -> String {
         self.0.join(",")
     }
@@ -384,6 +389,68 @@ pub fn seconds(text: &str) -> Result<u64, String> {
     whole(text.strip_suffix('s').unwrap_or(text), 1..=86_400)
 }
 
+/// Names of header fields, with commas between them.
+///
+/// # Errors
+/// When one of them is no name, or there are more than 16.
+pub fn header_names(text: &str) -> Result<Names, String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in text.split(',').map(header_name) {
+        let name = name?;
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            names.push(name);
+        }
+    }
+    if names.len() > 16 { Err("want at most 16 header fields".to_owned()) } else { Ok(Names(names)) }
+}
+
+/// The name of a header field: a token of RFC 3261 25.1.
+///
+/// # Errors
+/// When it is none.
+pub fn header_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if !name.is_empty() && name.len() <= 64 && name.bytes().all(crate::sip::header::is_token) {
+        Ok(name.to_owned())
+    } else {
+        Err("want the name of a header field such as X-Trace-ID".to_owned())
+    }
+}
+
+/// How long files are kept: more than nothing and at most twenty years.
+///
+/// # Errors
+/// When it is not a time or outside that range.
+pub fn age(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(20 * 366 * 24 * 3600);
+    match humantime::parse_duration(text.trim()) {
+        Ok(Duration::ZERO) => Err("want more than 0".to_owned()),
+        Ok(time) if time > MOST => Err("want at most 20 years".to_owned()),
+        Ok(time) => Ok(time),
+        Err(_) => Err("want an age such as 30d or 12h".to_owned()),
+    }
+}
+
+/// An amount of disk such as `50GiB`, or plain bytes: 1 MiB to 1 EiB.
+///
+/// # Errors
+/// When it is not a size or outside that range.
+pub fn disk(text: &str) -> Result<ByteSize, String> {
+    match text.trim().parse::<ByteSize>() {
+        Ok(size) if (ByteSize::mib(1)..=ByteSize::pib(1024)).contains(&size) => Ok(size),
+        Ok(_) => Err("want 1MiB to 1EiB".to_owned()),
+        Err(_) => Err("want a size such as 50GiB, or bytes".to_owned()),
+    }
+}
+
+/// A number of threads that write; 0: nobody but who follows the calls.
+///
+/// # Errors
+/// Above 16.
+pub fn writers(text: &str) -> Result<usize, String> {
+    whole(text, 0..=16)
+}
+
 /// A path.
 ///
 /// # Errors
@@ -463,6 +530,19 @@ mod tests {
         assert_eq!(memory("1").unwrap_err(), "want 1MiB to 1TiB");
         assert_eq!(memory("1e300 PiB").unwrap_err(), "want a size such as 50MiB, or bytes");
         assert_eq!(memory("-1MiB").unwrap_err(), "want a size such as 50MiB, or bytes");
+    }
+
+    #[test]
+    fn names_and_disk_sizes_are_checked() {
+        let names = header_names("X-A, x-b,X-a").unwrap();
+        assert_eq!((names.text().as_str(), names.json()), ("X-A,x-b", serde_json::json!(["X-A", "x-b"])));
+        for text in ["", "a b", "X:", "x,,y", "X-\u{e9}"] {
+            assert_eq!(header_names(text).unwrap_err(), "want the name of a header field such as X-Trace-ID");
+        }
+        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 24 * 3600)));
+        assert_eq!(age("30y").unwrap_err(), "want at most 20 years");
+        assert_eq!(disk("50GiB").map(|size| size.text()), Ok("50GiB".to_owned()));
+        assert_eq!(disk("1KiB").unwrap_err(), "want 1MiB to 1EiB");
     }
 
     #[test]

@@ -90,7 +90,7 @@ struct List<'a> {
 
 impl Listener for List<'_> {
     fn wants(&self) -> Wants {
-        Wants { frames: false, events: false, records: true }
+        Wants { frames: false, events: false, audit: false, records: true }
     }
 
     fn opened(&mut self, _: u32, _: &About<'_>) {}

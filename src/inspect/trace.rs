@@ -197,7 +197,7 @@ impl Collector {
 
 impl Listener for Collector {
     fn wants(&self) -> Wants {
-        Wants { frames: true, events: false, records: true }
+        Wants { frames: true, events: false, audit: false, records: true }
     }
 
     fn opened(&mut self, call: u32, about: &About<'_>) {

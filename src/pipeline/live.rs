@@ -379,7 +379,7 @@ mod tests {
 
     impl Listener for Slow {
         fn wants(&self) -> Wants {
-            Wants { frames: true, events: false, records: true }
+            Wants { frames: true, events: false, audit: false, records: true }
         }
         fn opened(&mut self, _: u32, _: &About<'_>) {}
         fn message(&mut self, _: u32, _: &Delivery<'_>) {
@@ -394,6 +394,7 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
+            board: None,
             defrag: defrag::Limits {
                 max_datagrams: 10,
                 max_bytes: 1 << 20,

@@ -61,6 +61,7 @@ impl Order {
         }
         self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
+        listener.batch_end();
         if let Some(board) = &self.board {
             board.tracker(self);
         }

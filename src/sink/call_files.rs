@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sink::chunks::Tail;
 use crate::sink::directory::Directories;
 use crate::sink::encoder::{Encoder, Fate, FileFormat, FrameInfo};
+use crate::sink::manifest::Manifest;
 use crate::sink::reframe::{Reframer, StreamPiece, Streams};
 use crate::sink::store::{CallFile, FileCounters, Store};
 use crate::time::Timestamp;
@@ -26,6 +28,8 @@ pub struct FileSettings {
     /// Frames older than that are on disk, if only in an unfinished file; none: memory may hold them until the call
     /// ends.
     pub flush_after: Option<Duration>,
+    /// Where files are listed, for retention.
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 impl Default for FileSettings {
@@ -36,6 +40,7 @@ impl Default for FileSettings {
             max_open: 64,
             buffer_limit: 64 << 20,
             flush_after: None,
+            manifest: None,
         }
     }
 }
@@ -58,6 +63,8 @@ struct Slot {
     generation: u32,
     /// It stands in [`CallFiles::waiting`].
     waiting: bool,
+    /// It will be kept; of what may be discarded nothing goes to disk for its age.
+    kept: bool,
     file: CallFile,
     encoder: Encoder,
     streams: Streams,
@@ -95,10 +102,10 @@ impl CallFiles {
     /// # Errors
     /// The directory is not there and cannot be made, or cannot be opened.
     pub fn new(settings: FileSettings) -> io::Result<Self> {
-        let directories = Directories::open(&settings.directory)?;
+        let directories = Directories::listed(&settings.directory, settings.manifest.clone())?;
         let buffer_limit = settings.buffer_limit.max(LEAST_BUFFER);
         Ok(Self {
-            store: Store::new(directories, settings.max_open),
+            store: Store::new(directories, settings.max_open, settings.manifest.clone()),
             settings: FileSettings { buffer_limit, ..settings },
             slots: Vec::new(),
             reframer: Reframer::default(),
@@ -110,7 +117,8 @@ impl CallFiles {
 
     /// Begins the file of a call. `name` is relative to the directory, has its extension, and is safe (see
     /// [`crate::sink::NameBook`]). Nothing is on disk yet. A file that still has the key is closed.
-    pub fn open(&mut self, key: FileKey, name: &str) {
+    /// What is not `kept` may yet be discarded: it stays in memory while there is room, until [`Self::keep`].
+    pub fn open(&mut self, key: FileKey, name: &str, kept: bool) {
         self.close(key);
         let index = key.0 as usize;
         if index >= self.slots.len() {
@@ -120,11 +128,20 @@ impl CallFiles {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.open = true;
             slot.waiting = false;
+            slot.kept = kept;
             slot.generation = slot.generation.wrapping_add(1);
             slot.encoder = Encoder::new(format);
             slot.streams.clear();
             slot.file.name.clear();
             slot.file.name.push_str(name);
+        }
+    }
+
+    /// The file will be kept.
+    pub fn keep(&mut self, key: FileKey) {
+        if let Some(slot) = open_slot(&mut self.slots, key) {
+            slot.kept = true;
+            self.grown(key);
         }
     }
 
@@ -154,12 +171,12 @@ impl CallFiles {
         self.grown(key);
     }
 
-    /// Ends the file: all of it is written, under its final name. A file without frames is none.
-    pub fn close(&mut self, key: FileKey) {
-        if let Some(slot) = open_slot(&mut self.slots, key) {
-            slot.open = false;
-            self.store.finish(key.0, &mut slot.file);
-        }
+    /// Ends the file: all of it is written, under its final name. A file without frames is none. Tells which form of
+    /// its name it has (`a.pcap`, `a~2.pcap`, …), when there is a file.
+    pub fn close(&mut self, key: FileKey) -> Option<u32> {
+        let slot = open_slot(&mut self.slots, key)?;
+        slot.open = false;
+        self.store.finish(key.0, &mut slot.file)
     }
 
     /// Ends the file and removes what is on disk of it.
@@ -170,9 +187,21 @@ impl CallFiles {
         }
     }
 
+    /// Whether bytes are in memory that [`Self::flush_older`] will bring to disk.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// What time it is: the age of what comes now is counted from here.
+    pub fn set_time(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.store.now = self.now;
+    }
+
     /// Brings to disk what has been in memory for [`FileSettings::flush_after`]. To be called on every tick.
     pub fn flush_older(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
+        self.set_time(now);
         let Some(age) = self.settings.flush_after else { return };
         while let Some(oldest) = self.waiting.front().copied() {
             if self.now.since(oldest.since) < age {
@@ -205,7 +234,7 @@ impl CallFiles {
     /// What the disk said when it first said no, for the end-of-run report.
     #[must_use]
     pub fn first_error(&self) -> Option<&str> {
-        self.store.first_error.as_deref()
+        self.store.first_error()
     }
 
     /// Keeps the limits after a file grew.
@@ -214,7 +243,7 @@ impl CallFiles {
         let Some(slot) = open_slot(&mut self.slots, key) else { return };
         if slot.file.held.length >= LARGE {
             spill(slot, key.0, &mut self.store);
-        } else if self.settings.flush_after.is_some() && !slot.waiting {
+        } else if self.settings.flush_after.is_some() && slot.kept && !slot.waiting {
             slot.waiting = true;
             self.waiting.push_back(Waiting { since: self.now, key: key.0, generation: slot.generation });
         }
@@ -321,7 +350,7 @@ mod tests {
         let directory = settings.directory.clone();
         let mut files = CallFiles::new(settings).unwrap();
         for key in 0..40 {
-            files.open(FileKey(key), &format!("call{key}.pcap"));
+            files.open(FileKey(key), &format!("call{key}.pcap"), true);
         }
         for (step, &(key, length)) in frames.iter().enumerate() {
             frame(&mut files, key, length, step as u8);
@@ -367,7 +396,7 @@ mod tests {
             CallFiles::new(FileSettings { max_open: 8, buffer_limit: limit, ..settings(home.path()) })
                 .unwrap();
         for key in 0..2_000 {
-            files.open(FileKey(key), &format!("{key}.pcap"));
+            files.open(FileKey(key), &format!("{key}.pcap"), true);
         }
         for _ in 0..4 {
             for key in 0..2_000 {
@@ -388,14 +417,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut files = CallFiles::new(settings(home.path())).unwrap();
         for (key, name) in [(0, "keep.pcap"), (1, "drop.pcap")] {
-            files.open(FileKey(key), name);
+            files.open(FileKey(key), name, true);
             (0..10).for_each(|_| frame(&mut files, key, 200_000, 3));
         }
         assert!(home.path().join("keep.pcap.part").exists() && home.path().join("drop.pcap.part").exists());
         files.discard(FileKey(1));
         files.close(FileKey(0));
         frame(&mut files, 0, 10, 0);
-        files.open(FileKey(0), "keep.pcap");
+        files.open(FileKey(0), "keep.pcap", true);
         files.close(FileKey(0));
         assert_eq!(contents(home.path()).keys().collect::<Vec<_>>(), ["keep.pcap"]);
         assert_eq!(contents(home.path())["keep.pcap"].len(), 24 + 10 * 200_016);
@@ -408,11 +437,11 @@ mod tests {
         let flush_after = Some(Duration::from_secs(1));
         let mut files = CallFiles::new(FileSettings { flush_after, ..settings(home.path()) }).unwrap();
         for round in 0..3u64 {
-            files.open(FileKey(0), "same.pcap");
+            files.open(FileKey(0), "same.pcap", true);
             frame(&mut files, 0, 100, round as u8);
             files.close(FileKey(0));
         }
-        files.open(FileKey(0), "open.pcap");
+        files.open(FileKey(0), "open.pcap", true);
         frame(&mut files, 0, 100, 9);
         files.flush_older(Timestamp::new(1, 0));
         let found = contents(home.path());
@@ -425,6 +454,25 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_discarded_is_not_flushed() {
+        let home = tempfile::tempdir().unwrap();
+        let flush_after = Some(Duration::from_secs(1));
+        let mut files = CallFiles::new(FileSettings { flush_after, ..settings(home.path()) }).unwrap();
+        for key in 0..2 {
+            files.open(FileKey(key), &format!("{key}.pcap"), false);
+            frame(&mut files, key, 100, 1);
+        }
+        files.flush_older(Timestamp::new(5, 0));
+        assert!(contents(home.path()).is_empty());
+        files.keep(FileKey(1));
+        files.flush_older(Timestamp::new(7, 0));
+        assert_eq!(contents(home.path()).keys().collect::<Vec<_>>(), ["1.pcap.part"]);
+        files.discard(FileKey(0));
+        files.close(FileKey(1));
+        assert_eq!(contents(home.path()).keys().collect::<Vec<_>>(), ["1.pcap"]);
+    }
+
+    #[test]
     fn a_disk_that_says_no_costs_what_it_did_not_take() {
         let home = tempfile::tempdir().unwrap();
         let mut files = CallFiles::new(settings(home.path())).unwrap();
@@ -432,7 +480,7 @@ mod tests {
         std::fs::write(home.path().join("wall"), "").unwrap();
         for key in 0..10 {
             let below = if key % 2 == 0 { "wall/" } else { "" };
-            files.open(FileKey(key), &format!("{below}{key}.pcap"));
+            files.open(FileKey(key), &format!("{below}{key}.pcap"), true);
             frame(&mut files, key, 100, 1);
         }
         frame(&mut files, 0, 2_000_000, 1);

@@ -7,10 +7,13 @@ use std::fs;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use smallvec::SmallVec;
+
+use crate::sink::manifest::Manifest;
 
 /// What stands behind the name of a file that is not complete.
 pub(super) const PART: &str = ".part";
@@ -36,11 +39,14 @@ pub(super) struct Directories {
     others: SmallVec<[(String, OwnedFd); 1]>,
     drawn: u32,
     candidate: String,
+    /// Hears of directories that are made.
+    manifest: Option<Arc<Manifest>>,
+    remade: bool,
 }
 
 impl Directories {
     /// Opens `root`, and creates it first when it is not there. Holds a shared lock on it, which tells
-    /// [`recover`] of another process that unfinished files here have an owner.
+    /// [`super::recover`] of another process that unfinished files here have an owner.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let base = open_directory(root)?;
         // A file system without locks only loses that courtesy.
@@ -48,9 +54,26 @@ impl Directories {
         Ok(Self::over(root, base))
     }
 
-    fn over(root: &Path, base: OwnedFd) -> Self {
-        let others = SmallVec::new();
-        Self { root: root.to_owned(), base, others, drawn: NEARBY, candidate: String::new() }
+    /// The same with a list that hears of directories that are made.
+    pub(super) fn listed(root: &Path, manifest: Option<Arc<Manifest>>) -> io::Result<Self> {
+        Ok(Self { manifest, ..Self::open(root)? })
+    }
+
+    pub(super) fn over(root: &Path, base: OwnedFd) -> Self {
+        Self {
+            root: root.to_owned(),
+            base,
+            others: SmallVec::new(),
+            drawn: NEARBY,
+            candidate: String::new(),
+            manifest: None,
+            remade: false,
+        }
+    }
+
+    /// Whether the directory had to be made again since this was last asked.
+    pub(super) fn was_remade(&mut self) -> bool {
+        std::mem::take(&mut self.remade)
     }
 
     /// Whether something of that name is there.
@@ -69,6 +92,8 @@ impl Directories {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.others.clear();
                 self.base = open_directory(&self.root)?;
+                let _ = rustix::fs::flock(&self.base, FlockOperation::NonBlockingLockShared);
+                self.remade = true;
                 self.first_free(name, suffix, 1, |directory, candidate| {
                     rustix::fs::openat(directory, candidate, flags, PERMISSIONS)
                 })
@@ -145,7 +170,7 @@ impl Directories {
     }
 
     /// The open directory that `name` leads into, and the rest of it.
-    fn locate<'a>(&'a mut self, name: &'a str) -> io::Result<(BorrowedFd<'a>, &'a str)> {
+    pub(super) fn locate<'a>(&'a mut self, name: &'a str) -> io::Result<(BorrowedFd<'a>, &'a str)> {
         let Some((path, file)) = name.rsplit_once('/') else {
             return Ok((self.base.as_fd(), name));
         };
@@ -153,6 +178,7 @@ impl Directories {
         let index = match known {
             Some(index) => index,
             None => {
+                self.announce(path);
                 let opened = open_directory(&self.root.join(if path.is_empty() { "/" } else { path }))?;
                 if self.others.len() == MAX_OPEN {
                     self.others.remove(0);
@@ -163,6 +189,20 @@ impl Directories {
         };
         let directory = self.others.get(index).map_or(self.base.as_fd(), |(_, directory)| directory.as_fd());
         Ok((directory, file))
+    }
+}
+
+impl Directories {
+    /// Makes those of the directories on the way of `path` that are missing, and lists them.
+    fn announce(&self, path: &str) {
+        let Some(manifest) = self.manifest.as_deref().filter(|_| !path.starts_with('/')) else { return };
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for made in ends.filter_map(|end| path.get(..end)).filter(|made| !made.is_empty()) {
+            // Whatever is wrong, opening the whole says it.
+            if rustix::fs::mkdirat(&self.base, made, Mode::from_bits_truncate(0o777)).is_ok() {
+                let _ = manifest.made(made);
+            }
+        }
     }
 }
 
@@ -204,52 +244,7 @@ pub(super) fn write_at<'a>(
     Ok(offset - start)
 }
 
-/// What [`recover`] found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Unfinished files that got their final names.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Another process writes here; nothing was touched.
-    pub busy: bool,
-}
-
-/// Gives the unfinished files (`*.pcap.part`, `*.pcapng.part`) that a crash left in `directory` their final names,
-/// unless another process is writing there. A directory that is not there holds none.
-///
-/// # Errors
-/// The directory cannot be read. A file that cannot be renamed is left as it is.
-pub fn recover(directory: &Path) -> io::Result<Recovered> {
-    let mut recovered = Recovered::default();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let base = match rustix::fs::openat(CWD, directory, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(recovered),
-        opened => opened?,
-    };
-    if rustix::fs::flock(&base, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-        recovered.busy = true;
-        return Ok(recovered);
-    }
-    let mut directories = Directories::over(directory, base);
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let Ok(file) = entry.file_name().into_string() else { continue };
-        let Some(name) = file.strip_suffix(PART).filter(|name| is_capture(name)) else { continue };
-        let Ok(about) = entry.metadata() else { continue };
-        if about.is_file() && directories.finalise(name, 1).is_ok() {
-            recovered.files += 1;
-            recovered.bytes = recovered.bytes.saturating_add(about.len());
-        }
-    }
-    Ok(recovered)
-}
-
-fn is_capture(name: &str) -> bool {
-    name.ends_with(".pcap") || name.ends_with(".pcapng")
-}
-
-fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Empty when the whole path was one file name.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
@@ -280,10 +275,6 @@ fn rename(directory: BorrowedFd<'_>, from: &str, to: &str) -> rustix::io::Result
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
-
-    fn listing(path: &Path) -> BTreeSet<String> {
-        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
 
     #[test]
     fn nothing_is_ever_overwritten() {
@@ -324,20 +315,5 @@ mod tests {
         fs::remove_dir_all(&root).unwrap();
         directories.create("b.pcap", "").unwrap();
         assert!(root.join("b.pcap").exists());
-    }
-
-    #[test]
-    fn leftovers_are_finalised_when_nobody_writes() {
-        let root = tempfile::tempdir().unwrap();
-        for name in ["a.pcap.part", "a.pcap", "b~2.pcapng.part", "notes.part"] {
-            fs::write(root.path().join(name), name).unwrap();
-        }
-        let writer = Directories::open(root.path()).unwrap();
-        assert!(recover(root.path()).unwrap().busy);
-        drop(writer);
-        assert_eq!(recover(root.path()).unwrap(), Recovered { files: 2, bytes: 26, busy: false });
-        let names = ["a.pcap", "a~2.pcap", "b~2.pcapng", "notes.part"].map(str::to_owned);
-        assert_eq!(listing(root.path()), BTreeSet::from(names));
-        assert_eq!(recover(&root.path().join("absent")).unwrap(), Recovered::default());
     }
 }

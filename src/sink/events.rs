@@ -157,6 +157,12 @@ mod tests {
             reason: Some("O\nK".to_owned()),
             result: Some(CallResult::Success),
             duration_seconds: Some(12.34),
+            request_uri: None,
+            ended_by: None,
+            end_reason: None,
+            authenticated: false,
+            unregisters: false,
+            kept: true,
         }
     }
 

@@ -7,40 +7,60 @@
 //! overwritten; memory that waits for the disk is bounded; a file's bytes do not depend on when they were written;
 //! a disk that says no costs what it did not take, is counted and told of once, and ends nothing.
 //!
-//! Absent on purpose: threads and clocks (a caller may put a queue before any of these), the decision which calls
-//! are kept, retention.
+//! Absent on purpose: the decision which calls are kept; threads and clocks, but for those that live runs put between
+//! the tracker and a slow disk (`writer`, [`DiskWatch`]).
 
 mod call_files;
 mod chunks;
 mod descriptors;
 mod directory;
+mod disk;
 mod encoder;
 pub mod escape;
+mod event_log;
 mod events;
+mod line_file;
+mod lines;
 mod link;
+mod manifest;
+mod named_files;
 mod names;
 mod packet;
 pub mod pcap;
 pub mod pcapng;
 mod recorder;
 mod records;
+mod recover;
 pub mod reframe;
+mod retention;
 mod store;
 mod summary;
+mod template;
+mod throttle;
 #[cfg(test)]
 mod tshark_tests;
 mod websocket;
+mod writer;
 
 pub use call_files::{CallFiles, FileKey, FileSettings};
-pub use directory::{Recovered, recover};
+pub use disk::{DiskFigures, DiskStatus, Space, raise_descriptor_limit, space};
 pub use encoder::{Encoder, Fate, FileFormat, FrameInfo, Output};
+pub use event_log::{EventFields, EventLog};
 pub use events::{EventFormat, EventWriter};
-pub use names::{NameBook, NameFields, NameSettings, NameTemplate, TemplateError};
-pub use recorder::{NamedFiles, Recorder};
+pub use line_file::Reopen;
+pub use lines::{LineCounts, Lines};
+pub use manifest::Manifest;
+pub use named_files::NamedFiles;
+pub use names::{NameBook, NameSettings};
+pub use recorder::{Recorder, Written};
 pub use records::RecordWriter;
+pub use recover::{Recovered, recover};
 pub use reframe::StreamPiece;
+pub use retention::{DiskWatch, RetentionSettings};
 pub use store::FileCounters;
 pub use summary::{
     CallCounts, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts, Summary,
     TcpCounts, TransportCounts,
 };
+pub use template::{NameFields, NameTemplate, TemplateError};
+pub use writer::{FLUSH_AFTER, MAILBOX_BYTES, WhenFull, share};

@@ -10,227 +10,7 @@ use std::hash::BuildHasher as _;
 
 use crate::sink::directory::{Directories, numbered};
 use crate::sink::encoder::FileFormat;
-use crate::time::Timestamp;
-
-/// What is wrong with a template of names.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
-    /// A field that there is not.
-    #[error(
-        "unknown field {{{0}}}; there are {{call_id}}, {{from}}, {{to}}, {{carrier}}, {{hash}} and {{start:FORMAT}}"
-    )]
-    UnknownField(String),
-    /// `{` without `}`.
-    #[error("`{{` without `}}`")]
-    Unclosed,
-    /// The format of `{start:…}` is none.
-    #[error("{{start:{0}}}: not a time format (as of strftime): {1}")]
-    TimeFormat(String, String),
-    /// A `/` or a control character, from the template's own text or from a time.
-    #[error(
-        "a name cannot hold `/` or control characters; name a directory with the prefix or the directory setting"
-    )]
-    Path,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Literal(String),
-    CallId,
-    From,
-    To,
-    Carrier,
-    Hash,
-    Start(String),
-}
-
-/// How the names of call files are made: text and `{call_id}`, `{from}`, `{to}`, `{carrier}`, `{hash}` (8 hex digits
-/// of the Call-ID), `{start:%Y%m%d_%H%M%S}` (strftime, UTC).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameTemplate(Vec<Piece>);
-
-/// What a call's name may be made of; bytes as they came.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NameFields<'a> {
-    /// Call-ID.
-    pub call_id: &'a [u8],
-    /// Caller.
-    pub from: &'a [u8],
-    /// Called party.
-    pub to: &'a [u8],
-    /// Carrier; `other` when empty.
-    pub carrier: &'a [u8],
-    /// Time of the first message.
-    pub start: Timestamp,
-}
-
-impl Default for NameTemplate {
-    fn default() -> Self {
-        Self(vec![Piece::CallId])
-    }
-}
-
-impl NameTemplate {
-    /// Reads a template.
-    ///
-    /// # Errors
-    /// A field or time format that there is not, or text that would lead into another directory.
-    pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((literal, behind)) = rest.split_once('{') {
-            pieces.extend(literal_piece(literal)?);
-            let (field, behind) = behind.split_once('}').ok_or(TemplateError::Unclosed)?;
-            pieces.push(field_piece(field)?);
-            rest = behind;
-        }
-        pieces.extend(literal_piece(rest)?);
-        Ok(if pieces.is_empty() { Self::default() } else { Self(pieces) })
-    }
-
-    /// Appends the name, without extension, in at most `limit` bytes. When a field had to change or the name had to
-    /// be cut, it ends in `-` and 8 hex digits of a hash of what it should have been: two Call-IDs that differ have
-    /// names that differ, on every machine and in every run.
-    fn render(&self, fields: &NameFields<'_>, limit: usize, out: &mut String) {
-        let begin = out.len();
-        let mut hash = Fnv::default();
-        let mut altered = false;
-        for piece in &self.0 {
-            let raw: &[u8] = match piece {
-                Piece::CallId => fields.call_id,
-                Piece::From => fields.from,
-                Piece::To => fields.to,
-                Piece::Carrier if fields.carrier.is_empty() => b"other",
-                Piece::Carrier => fields.carrier,
-                Piece::Literal(text) => {
-                    out.push_str(text);
-                    continue;
-                }
-                Piece::Hash => {
-                    push_hex(out, Fnv::of(fields.call_id));
-                    continue;
-                }
-                Piece::Start(format) => {
-                    push_time(out, format, fields.start);
-                    continue;
-                }
-            };
-            hash.add(raw);
-            // A byte that UTF-8 does not have keeps "ab" + "c" and "a" + "bc" apart.
-            hash.add(&[0xff]);
-            altered |= push_safe(out, raw);
-        }
-        if altered || out.len() - begin > limit {
-            shorten(out, begin, limit, hash.fold());
-        }
-    }
-}
-
-/// Cuts what stands in `out` from `begin` on so that with its hash it has at most `limit` bytes.
-fn shorten(out: &mut String, begin: usize, limit: usize, hash: u32) {
-    let room = limit.saturating_sub(9);
-    let mut end = begin + room.min(out.len() - begin);
-    while !out.is_char_boundary(end) {
-        end -= 1;
-    }
-    out.truncate(end);
-    if out.len() > begin {
-        out.push('-');
-    }
-    push_hex(out, hash);
-}
-
-/// Appends `raw` with every byte outside `[A-Za-z0-9._@+=-]` as `_`, and so a leading dot or dash (hidden files,
-/// options of a shell's `*`) and the second of two dots. `unnamed` for nothing. Tells whether a byte changed.
-fn push_safe(out: &mut String, raw: &[u8]) -> bool {
-    if raw.is_empty() {
-        out.push_str("unnamed");
-        return false;
-    }
-    let mut altered = false;
-    let mut before = None;
-    for &byte in raw {
-        let kept = match byte {
-            b'.' => before.is_some_and(|before| before != b'.'),
-            b'-' => before.is_some(),
-            _ => byte.is_ascii_alphanumeric() || b"_@+=".contains(&byte),
-        };
-        let shown = if kept { byte } else { b'_' };
-        altered |= !kept;
-        before = Some(shown);
-        out.push(char::from(shown));
-    }
-    altered
-}
-
-fn push_hex(out: &mut String, value: u32) {
-    use std::fmt::Write as _;
-    let _ = write!(out, "{value:08x}");
-}
-
-fn push_time(out: &mut String, format: &str, time: Timestamp) {
-    use std::fmt::Write as _;
-    let seconds = i64::try_from(time.seconds()).unwrap_or(i64::MAX);
-    let nanoseconds = i32::try_from(time.subsec_nanos()).unwrap_or_default();
-    if let Ok(time) = jiff::Timestamp::new(seconds, nanoseconds) {
-        // The format was tried when the template was read.
-        let _ = write!(out, "{}", time.strftime(format));
-    }
-}
-
-fn literal_piece(text: &str) -> Result<Option<Piece>, TemplateError> {
-    if text.contains(|c: char| c == '/' || c.is_control()) {
-        return Err(TemplateError::Path);
-    }
-    Ok((!text.is_empty()).then(|| Piece::Literal(text.to_owned())))
-}
-
-fn field_piece(field: &str) -> Result<Piece, TemplateError> {
-    Ok(match field {
-        "call_id" => Piece::CallId,
-        "from" => Piece::From,
-        "to" => Piece::To,
-        "carrier" => Piece::Carrier,
-        "hash" => Piece::Hash,
-        "start" => Piece::Start("%Y%m%d_%H%M%S".to_owned()),
-        _ => {
-            let format =
-                field.strip_prefix("start:").ok_or_else(|| TemplateError::UnknownField(field.to_owned()))?;
-            let tried = jiff::fmt::strtime::format(format, jiff::Timestamp::UNIX_EPOCH)
-                .map_err(|error| TemplateError::TimeFormat(format.to_owned(), error.to_string()))?;
-            literal_piece(&tried)?;
-            Piece::Start(format.to_owned())
-        }
-    })
-}
-
-/// FNV-1a with 64 bits: the same on every machine, in every version. An attacker who finds a collision gains a `~2`.
-#[derive(Clone, Copy)]
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn of(bytes: &[u8]) -> u32 {
-        let mut hash = Self::default();
-        hash.add(bytes);
-        hash.fold()
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        self.0 =
-            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    }
-
-    /// 32 bits of it (xor-folding, as FNV's authors advise).
-    const fn fold(self) -> u32 {
-        (self.0 >> 32) as u32 ^ self.0 as u32
-    }
-}
+use crate::sink::template::{NameFields, NameTemplate};
 
 /// What names are made of, besides the calls.
 #[derive(Clone, Debug)]
@@ -348,6 +128,8 @@ impl NameBook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::template::Fnv;
+    use crate::time::Timestamp;
     use proptest::prelude::*;
     use std::collections::HashSet;
 
@@ -408,22 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn templates_say_what_they_mean_or_why_not() {
+    fn every_field_of_a_template_is_filled_in() {
         let directory = tempfile::tempdir().unwrap();
         let mut all = book(directory.path(), "{start:%Y%m%d_%H%M%S}_{from}-{to}_{carrier}_{hash}", 100);
         let hash = format!("{:08x}", Fnv::of(b"x"));
         assert_eq!(named(&mut all, b"x"), format!("19850412_232050_alice-unnamed_other_{hash}.pcap"));
-        let rows = [
-            ("{call_id", TemplateError::Unclosed),
-            ("{callid}", TemplateError::UnknownField("callid".into())),
-            ("../{call_id}", TemplateError::Path),
-            ("{start:%Y/%m}", TemplateError::Path),
-        ];
-        for (template, error) in rows {
-            assert_eq!(NameTemplate::parse(template), Err(error));
-        }
-        assert!(matches!(NameTemplate::parse("{start:%}"), Err(TemplateError::TimeFormat(..))));
-        assert_eq!(NameTemplate::parse("").unwrap(), NameTemplate::default());
     }
 
     #[test]

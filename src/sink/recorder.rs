@@ -1,88 +1,158 @@
 //! Everything that is written of calls, behind one listener: files, records, events.
 
-use std::io::{self, Stdout};
-use std::path::PathBuf;
+use std::io;
+use std::sync::Arc;
 
 use crate::call::{About, CallEvent, CallRecord, Delivery, Listener, MediaFrame, Wants};
 use crate::capture::Packet;
-use crate::sink::call_files::{CallFiles, FileKey};
+use crate::sink::disk::DiskStatus;
 use crate::sink::encoder::FrameInfo;
-use crate::sink::events::EventWriter;
-use crate::sink::names::{NameBook, NameFields};
-use crate::sink::records::RecordWriter;
+use crate::sink::event_log::{EventFields, EventLog, Extract};
+use crate::sink::lines::{LineCounts, Lines};
+use crate::sink::named_files::NamedFiles;
 use crate::sink::reframe::StreamPiece;
+use crate::sink::store::FileCounters;
+use crate::sink::template::NameFields;
+use crate::sink::writer::{WhenFull, Writers};
 use crate::sip::{Carriage, uri};
-
-/// The per-call files of a run, with their names.
-#[derive(Debug)]
-pub struct NamedFiles {
-    /// Where they are, as records tell it.
-    pub directory: PathBuf,
-    /// The files.
-    pub files: CallFiles,
-    /// Their names.
-    pub names: NameBook,
-}
+use crate::time::Timestamp;
 
 /// Hears of calls and writes down what was asked for.
 #[derive(Debug)]
 pub struct Recorder {
-    files: Option<NamedFiles>,
-    records: Option<RecordWriter>,
-    events: EventWriter<Stdout>,
-    /// Names of the files that are open, by call.
-    names: Vec<String>,
-    failure: Option<io::Error>,
+    outlet: Outlet,
+    wants: Wants,
+    /// What the event log wants to know of each call's first message.
+    fields: Option<EventFields>,
+    /// That, by call.
+    extracts: Vec<Option<Box<Extract>>>,
+}
+
+/// Who writes.
+#[derive(Debug)]
+enum Outlet {
+    /// This thread. On a live run it brings everything to disk within a second.
+    Inline { files: Option<Box<NamedFiles>>, lines: Box<Lines>, live: bool },
+    /// Others.
+    Threads(Writers),
+}
+
+/// What became of everything, once a run is over.
+#[derive(Debug)]
+pub struct Written {
+    /// What happened to call files; none when none were asked for.
+    pub files: Option<FileCounters>,
+    /// What the disk of call files said when it first said no.
+    pub first_error: Option<String>,
+    /// Frames and messages that found the mailbox of a slow disk full.
+    pub queue_full: u64,
+    /// Calls without a file for the same reason.
+    pub calls_refused: u64,
+    /// Records and events.
+    pub lines: LineCounts,
+    /// The first failure to write lines by which something was lost.
+    pub outcome: io::Result<()>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            files: None,
+            first_error: None,
+            queue_full: 0,
+            calls_refused: 0,
+            lines: LineCounts::default(),
+            outcome: Ok(()),
+        }
+    }
 }
 
 impl Recorder {
-    /// A recorder of what there is a writer for.
+    /// A recorder that writes on the tracker's thread; on a `live` run it does not keep anything to itself for more
+    /// than a second.
     #[must_use]
-    pub const fn new(
-        files: Option<NamedFiles>,
-        records: Option<RecordWriter>,
-        events: EventWriter<Stdout>,
-    ) -> Self {
-        Self { files, records, events, names: Vec::new(), failure: None }
+    pub fn inline(files: Option<NamedFiles>, lines: Lines, live: bool) -> Self {
+        let (wants, fields) = about(files.is_some(), &lines);
+        let outlet = Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live };
+        Self { outlet, wants, fields, extracts: Vec::new() }
     }
 
-    /// Brings everything to its place. Returns the files, for their counts.
+    /// A recorder whose tracker never waits for a disk: one thread for each of `files`, and one for `lines`.
     ///
     /// # Errors
-    /// The first thing that could not be written to the records or to standard output.
-    pub fn finish(mut self) -> (Option<CallFiles>, io::Result<()>) {
-        let mut files = self.files.map(|named| named.files);
-        if let Some(files) = &mut files {
-            files.finish();
-        }
-        let flushed = self.records.as_mut().map_or(Ok(()), RecordWriter::flush).and(self.events.flush());
-        (files, self.failure.map_or(flushed, Err))
+    /// The system has no thread left.
+    pub fn threads(
+        files: Vec<NamedFiles>,
+        lines: Lines,
+        when_full: WhenFull,
+        status: &Arc<DiskStatus>,
+    ) -> io::Result<Self> {
+        let (wants, fields) = about(!files.is_empty(), &lines);
+        let outlet = Outlet::Threads(Writers::start(files, lines, when_full, status)?);
+        Ok(Self { outlet, wants, fields, extracts: Vec::new() })
     }
 
-    /// The first failure is told at the end; the rest of the run goes on without that output.
-    fn note(&mut self, written: io::Result<()>) {
-        if let Err(error) = written {
-            self.failure.get_or_insert(error);
+    /// Brings everything to its place, and tells what became of it.
+    #[must_use]
+    pub fn finish(self) -> Written {
+        match self.outlet {
+            Outlet::Threads(writers) => writers.finish(),
+            Outlet::Inline { files, lines, .. } => {
+                let files = files.map(|mut named| {
+                    named.files.finish();
+                    named
+                });
+                let (lines, outcome) = lines.finish();
+                Written {
+                    files: files.as_ref().map(|named| named.files.counters()),
+                    first_error: files.and_then(|named| named.files.first_error().map(str::to_owned)),
+                    lines,
+                    outcome,
+                    ..Written::default()
+                }
+            }
         }
     }
+
+    fn frame(&mut self, call: u32, info: &FrameInfo, bytes: &[u8]) {
+        match &mut self.outlet {
+            Outlet::Inline { files: Some(files), .. } => files.frame(call, info, bytes),
+            Outlet::Inline { .. } => {}
+            Outlet::Threads(writers) => writers.frame(call, info, bytes),
+        }
+    }
+}
+
+/// What is wanted of the tracker, and of first messages.
+fn about(has_files: bool, lines: &Lines) -> (Wants, Option<EventFields>) {
+    let log = lines.log();
+    let wants = Wants {
+        frames: has_files,
+        events: lines.has_events() || log.is_some(),
+        audit: log.is_some(),
+        records: lines.has_records(),
+    };
+    (wants, log.map(EventLog::fields).cloned())
 }
 
 impl Listener for Recorder {
     fn wants(&self) -> Wants {
-        Wants {
-            frames: self.files.is_some(),
-            events: !self.events.is_silent(),
-            records: self.records.is_some(),
-        }
+        self.wants
     }
 
     fn opened(&mut self, call: u32, about: &About<'_>) {
-        let Some(named) = &mut self.files else { return };
-        let index = call as usize;
-        if index >= self.names.len() {
-            self.names.resize_with(index + 1, String::new);
+        if let Some(fields) = &self.fields {
+            let index = call as usize;
+            if index >= self.extracts.len() {
+                self.extracts.resize_with(index + 1, || None);
+            }
+            if let Some(extract) = self.extracts.get_mut(index) {
+                *extract = fields.extract(about.message);
+            }
         }
-        let Some(name) = self.names.get_mut(index) else { return };
+        if !self.wants.frames {
+            return;
+        }
         let fields = NameFields {
             call_id: about.call_id,
             from: uri::display(about.from),
@@ -90,22 +160,32 @@ impl Listener for Recorder {
             carrier: b"",
             start: about.start,
         };
-        named.names.assign(&fields, name);
-        named.files.open(FileKey(call), name);
+        match &mut self.outlet {
+            Outlet::Inline { files: Some(files), .. } => files.open(call, &fields, about.kept),
+            Outlet::Inline { .. } => {}
+            Outlet::Threads(writers) => writers.open(call, &fields, about.kept),
+        }
+    }
+
+    fn kept(&mut self, call: u32) {
+        match &mut self.outlet {
+            Outlet::Inline { files: Some(files), .. } => files.keep(call),
+            Outlet::Inline { .. } => {}
+            Outlet::Threads(writers) => writers.keep(call),
+        }
     }
 
     fn message(&mut self, call: u32, delivery: &Delivery<'_>) {
-        let Some(NamedFiles { files, .. }) = &mut self.files else { return };
         let Delivery { message, bytes, messages, view } = *delivery;
         match message.carriage {
             Carriage::Frame(index) => {
                 if let Some((packet, frame)) = view.packet(index) {
-                    files.frame(FileKey(call), &info(packet), frame);
+                    self.frame(call, &info(packet), frame);
                 }
             }
             Carriage::Datagram(index) => {
                 for (packet, frame) in view.fragments(index) {
-                    files.frame(FileKey(call), &info(packet), frame);
+                    self.frame(call, &info(packet), frame);
                 }
             }
             Carriage::Stream { shares: (first, end), link, link_header, nanosecond, .. } => {
@@ -121,36 +201,56 @@ impl Listener for Recorder {
                     shares: messages.shares.get(first as usize..end as usize).unwrap_or_default(),
                     bytes,
                 };
-                files.stream(FileKey(call), &piece);
+                match &mut self.outlet {
+                    Outlet::Inline { files: Some(files), .. } => files.stream(call, &piece),
+                    Outlet::Inline { .. } => {}
+                    Outlet::Threads(writers) => writers.stream(call, &piece),
+                }
             }
         }
     }
 
     fn media(&mut self, call: u32, frame: &MediaFrame<'_>) {
-        if let Some(NamedFiles { files, .. }) = &mut self.files {
-            files.frame(FileKey(call), &info(frame.packet), frame.frame);
-        }
+        self.frame(call, &info(frame.packet), frame.frame);
     }
 
-    fn event(&mut self, _call: u32, event: &CallEvent) {
-        let written = self.events.push(event);
-        self.note(written);
+    fn event(&mut self, call: u32, event: &CallEvent) {
+        let extract = self.extracts.get(call as usize).and_then(Option::as_deref);
+        match &mut self.outlet {
+            Outlet::Inline { lines, .. } => lines.event(event, extract),
+            Outlet::Threads(writers) => writers.event(event.clone(), extract.cloned()),
+        }
     }
 
     fn closed(&mut self, call: u32, kept: bool, record: Option<CallRecord>) {
-        let mut path = None;
-        if let (Some(named), Some(name)) = (&mut self.files, self.names.get_mut(call as usize)) {
-            if kept {
-                named.files.close(FileKey(call));
-                path = record.is_some().then(|| named.directory.join(&*name).to_string_lossy().into_owned());
-            } else {
-                named.files.discard(FileKey(call));
-                named.names.release(name);
+        if let Some(extract) = self.extracts.get_mut(call as usize) {
+            *extract = None;
+        }
+        match &mut self.outlet {
+            Outlet::Inline { files, lines, .. } => {
+                let pcap = files.as_mut().and_then(|files| files.close(call, kept, record.is_some()));
+                if let Some(record) = record {
+                    lines.record(&CallRecord { pcap, ..record });
+                }
+            }
+            Outlet::Threads(writers) => writers.close(call, kept, record),
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        if let Outlet::Inline { files, lines, live: true } = &mut self.outlet {
+            lines.set_time(now);
+            if let Some(named) = files {
+                named.files.flush_older(now);
             }
         }
-        if let (Some(records), Some(record)) = (&mut self.records, record) {
-            let written = records.push(&CallRecord { pcap: path, ..record });
-            self.note(written);
+    }
+
+    fn batch_end(&mut self) {
+        match &mut self.outlet {
+            Outlet::Inline { lines, live: true, .. } => lines.flush(),
+            Outlet::Inline { .. } => {}
+            Outlet::Threads(writers) => writers.ring(),
         }
     }
 }

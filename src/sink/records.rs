@@ -1,26 +1,18 @@
 //! Records of calls as lines of JSON (`schema/record.schema.json`).
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
 
 use crate::call::CallRecord;
 use crate::sink::escape::json_line;
-
-/// Bytes that wait for the disk.
-const BUFFER: usize = 256 << 10;
+use crate::sink::line_file::{Begin, LineCounters, LineFile};
 
 /// Writes one line of JSON per call.
+#[derive(Debug)]
 pub struct RecordWriter {
-    out: BufWriter<Box<dyn Write + Send>>,
+    file: LineFile,
     /// Records taken.
     pub records: u64,
-}
-
-impl std::fmt::Debug for RecordWriter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RecordWriter").field("records", &self.records).finish_non_exhaustive()
-    }
 }
 
 impl RecordWriter {
@@ -30,7 +22,7 @@ impl RecordWriter {
     /// # Errors
     /// The directories or the file cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Self::open(path, OpenOptions::new().write(true).create(true).truncate(true))
+        Ok(Self { file: LineFile::open(path, Begin::Anew)?, records: 0 })
     }
 
     /// Writes behind what the file at `path` holds: the log of a service. `-` and directories as with
@@ -39,41 +31,40 @@ impl RecordWriter {
     /// # Errors
     /// The directories or the file cannot be made or opened.
     pub fn append(path: &Path) -> io::Result<Self> {
-        Self::open(path, OpenOptions::new().append(true).create(true))
-    }
-
-    /// Writes to anything.
-    #[must_use]
-    pub fn to(out: Box<dyn Write + Send>) -> Self {
-        Self { out: BufWriter::with_capacity(BUFFER, out), records: 0 }
-    }
-
-    fn open(path: &Path, options: &OpenOptions) -> io::Result<Self> {
-        if path == Path::new("-") {
-            return Ok(Self::to(Box::new(io::stdout())));
-        }
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        let file: File = options.open(path)?;
-        Ok(Self::to(Box::new(file)))
+        Ok(Self { file: LineFile::open(path, Begin::Behind)?, records: 0 })
     }
 
     /// Adds a record.
     ///
     /// # Errors
-    /// Those of the file.
+    /// Those of the file; the record is kept for the next try while there is room.
     pub fn push(&mut self, record: &CallRecord) -> io::Result<()> {
         self.records += 1;
-        json_line(&mut self.out, record)
+        self.file.push(|out| json_line(out, record))
     }
 
-    /// Brings all records to the file; to be called at the end, and on ticks of a live run.
+    /// Brings all records to the file; to be called at the end, and when a live run pauses.
     ///
     /// # Errors
     /// Those of the file.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.file.flush()
+    }
+
+    /// Opens the file anew under its name, as after logrotate has moved it.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.file.reopen()
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.file.name()
+    }
+
+    pub(super) const fn counters(&self) -> LineCounters {
+        self.file.counters()
     }
 }
 
@@ -181,7 +172,9 @@ mod tests {
         writer.push(&full()).unwrap();
         writer.push(&sparse()).unwrap();
         writer.flush().unwrap();
-        RecordWriter::append(&path).unwrap().push(&full()).unwrap();
+        let mut more = RecordWriter::append(&path).unwrap();
+        more.push(&full()).unwrap();
+        more.flush().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.chars().any(|c| c != '\n' && crate::sink::escape::acts(c)));
         let validator = jsonschema::validator_for(&schema()).unwrap();

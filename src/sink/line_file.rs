@@ -1,0 +1,256 @@
+//! A file of lines that a service appends to: whole lines, kept while the disk says no, reopened when rotated.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+
+/// Bytes that wait for the disk before they are written unasked.
+const BUFFER: usize = 256 << 10;
+
+/// Bytes that wait at most while the disk says no; lines beyond are lost, counted.
+const MOST: usize = 1 << 20;
+
+/// Asks for the files of records and events to be opened anew, as after logrotate has moved them.
+#[derive(Clone, Debug, Default)]
+pub struct Reopen(Arc<AtomicBool>);
+
+impl Reopen {
+    /// Asks for it; it is done before the next line is written, and within a second.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The flag, for a signal handler to raise.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
+    /// Whether it was asked for since the last look.
+    pub(super) fn taken(&self) -> bool {
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// What became of lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LineCounters {
+    /// Lines that there was no room for.
+    pub(super) lost: u64,
+    /// Times that the disk said no.
+    pub(super) errors: u64,
+}
+
+/// Whether a file is begun anew or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Over what is there: a run over the same input gives the same file.
+    Anew,
+    /// Behind it.
+    Behind,
+}
+
+/// An output of lines.
+#[derive(Debug)]
+pub(super) struct LineFile {
+    /// None: standard output.
+    path: Option<PathBuf>,
+    file: Option<File>,
+    /// Whole lines, but for the first when part of it is written.
+    buffer: Vec<u8>,
+    is_torn: bool,
+    counters: LineCounters,
+}
+
+impl LineFile {
+    /// Opens the file at `path`, or standard output for `-`. Directories are made.
+    pub(super) fn open(path: &Path, begin: Begin) -> io::Result<Self> {
+        let mut lines = Self {
+            path: (path != Path::new("-")).then(|| path.to_owned()),
+            file: None,
+            buffer: Vec::new(),
+            is_torn: false,
+            counters: LineCounters::default(),
+        };
+        lines.file = lines.path.as_deref().map(|path| open(path, begin)).transpose()?;
+        Ok(lines)
+    }
+
+    pub(super) const fn counters(&self) -> LineCounters {
+        self.counters
+    }
+
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> String {
+        self.path.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Takes the line that `line` appends.
+    ///
+    /// # Errors
+    /// What the disk said. The line is kept for the next try if there is room.
+    pub(super) fn push(&mut self, line: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+        let before = self.buffer.len();
+        let taken = line(&mut self.buffer);
+        if taken.is_err() {
+            self.buffer.truncate(before);
+            return taken;
+        }
+        if self.buffer.len() < BUFFER {
+            return Ok(());
+        }
+        let taken = self.buffer.len();
+        let flushed = self.flush();
+        if self.buffer.len() > MOST {
+            let written = taken - self.buffer.len();
+            self.buffer.truncate(before.saturating_sub(written));
+            self.counters.lost += 1;
+        }
+        flushed
+    }
+
+    /// Brings all lines to the file.
+    ///
+    /// # Errors
+    /// What the disk said; what it did not take is kept.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if let (None, Some(path)) = (&self.file, &self.path) {
+            self.file = Some(open(path, Begin::Behind).inspect_err(|_| self.counters.errors += 1)?);
+        }
+        let mut written = 0;
+        let outcome = loop {
+            let rest = self.buffer.get(written..).unwrap_or_default();
+            if rest.is_empty() {
+                break Ok(());
+            }
+            let wrote = match &self.file {
+                Some(file) => rustix::io::write(file, rest),
+                None => rustix::io::write(io::stdout().as_fd(), rest),
+            };
+            match wrote {
+                Ok(0) => break Err(ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(Errno::INTR) => {}
+                Err(error) => break Err(io::Error::from(error)),
+            }
+        };
+        if written > 0 {
+            self.is_torn = self.buffer.get(written - 1) != Some(&b'\n');
+            self.buffer.drain(..written);
+        }
+        self.counters.errors += u64::from(outcome.is_err());
+        outcome
+    }
+
+    /// Opens the file anew under its name: what is written from here on does not go where the old one was moved to.
+    ///
+    /// # Errors
+    /// It cannot be opened; the next flush tries again.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        let flushed = self.flush();
+        let Some(path) = &self.path else { return flushed };
+        if self.is_torn {
+            // Its beginning is in the old file.
+            let end =
+                self.buffer.iter().position(|&byte| byte == b'\n').map_or(self.buffer.len(), |at| at + 1);
+            self.buffer.drain(..end);
+            self.is_torn = false;
+            self.counters.lost += 1;
+        }
+        self.file = None;
+        self.file = Some(open(path, Begin::Behind)?);
+        Ok(())
+    }
+}
+
+fn open(path: &Path, begin: Begin) -> io::Result<File> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut options = OpenOptions::new();
+    let mut file = match begin {
+        Begin::Anew => options.write(true).create(true).truncate(true).open(path)?,
+        // Not only for appending: the last byte is looked at.
+        Begin::Behind => match options.append(true).read(true).create(true).open(path) {
+            Ok(file) => file,
+            // A FIFO or a device that may only be written to.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                OpenOptions::new().append(true).create(true).open(path)?
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    if begin == Begin::Behind && ends_in_the_middle(&mut file) {
+        // A crash tore the last line; the next must not become its end.
+        io::Write::write_all(&mut file, b"\n")?;
+    }
+    Ok(file)
+}
+
+fn ends_in_the_middle(file: &mut File) -> bool {
+    let mut last = [b'\n'];
+    let is_file = file.metadata().is_ok_and(|about| about.is_file());
+    is_file && file.seek(SeekFrom::End(-1)).is_ok() && file.read_exact(&mut last).is_ok() && last != [b'\n']
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn line(text: &str) -> impl FnOnce(&mut Vec<u8>) -> io::Result<()> + '_ {
+        move |out| {
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'\n');
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_torn_line_stays_alone_and_a_moved_file_is_let_go() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("below/calls.jsonl");
+        fs::create_dir(home.path().join("below")).unwrap();
+        fs::write(&path, "whole\nto").unwrap();
+        let mut lines = LineFile::open(&path, Begin::Behind).unwrap();
+        lines.push(line("one")).unwrap();
+        lines.flush().unwrap();
+        let moved = home.path().join("calls.jsonl.1");
+        fs::rename(&path, &moved).unwrap();
+        lines.push(line("two")).unwrap();
+        lines.reopen().unwrap();
+        lines.push(line("three")).unwrap();
+        lines.flush().unwrap();
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "whole\nto\none\ntwo\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+        LineFile::open(&path, Begin::Anew).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    }
+
+    #[test]
+    fn a_full_disk_costs_lines_beyond_the_most_and_no_memory() {
+        let mut lines = LineFile::open(Path::new("/dev/full"), Begin::Anew).unwrap();
+        let text = "x".repeat(1_000);
+        let refused = (0..3_000).filter(|_| lines.push(line(&text)).is_err()).count();
+        assert!(refused > 0 && lines.flush().is_err());
+        assert!(lines.buffer.len() <= MOST && lines.buffer.ends_with(b"\n"));
+        let kept = lines.buffer.len() / 1_001;
+        assert_eq!(kept as u64 + lines.counters().lost, 3_000);
+        assert!(lines.counters().errors > 0);
+        // Space came back: what was kept is written.
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lines");
+        lines.path = Some(path.clone());
+        lines.file = None;
+        lines.flush().unwrap();
+        assert_eq!(fs::read(&path).unwrap().len(), kept * 1_001);
+    }
+}

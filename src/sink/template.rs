@@ -1,0 +1,384 @@
+//! How the names of call files are made of what calls are.
+
+use std::fmt;
+
+use crate::time::Timestamp;
+
+/// What is wrong with a template of names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Nothing.
+    #[error("want a template such as {{call_id}}")]
+    Empty,
+    /// A field that there is not.
+    #[error("unknown field {{{0}}}: want {{call_id}}, {{from}}, {{to}}, {{start}} or {{hash}}")]
+    UnknownField(String),
+    /// A format where none belongs.
+    #[error("{{{0}}} takes no format")]
+    Format(String),
+    /// `{` without `}`, or the other way round.
+    #[error("want each {{ closed by its }}")]
+    Unclosed,
+    /// The format of `{start:…}` is none.
+    #[error("want a strftime format such as %Y%m%d_%H%M%S in {{start:{0}}}")]
+    TimeFormat(String),
+    /// A time with a slash that the format does not show (`%D`), or without any text.
+    #[error("want a time without / in {{start:{0}}}")]
+    TimeSlash(String),
+    /// It leads out of the directory, has a component without a name, or control characters.
+    #[error("want a name below pcap.directory: no / at its ends, no empty, hidden or . and .. directories")]
+    Path,
+    /// More directories than anybody needs.
+    #[error("want at most {most} directories", most = MAX_DIRECTORIES)]
+    Deep,
+}
+
+/// The most directories that a name leads through.
+pub(super) const MAX_DIRECTORIES: usize = 6;
+
+/// Longest name of a directory, made of what the wire says.
+const MAX_DIRECTORY: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    CallId,
+    From,
+    To,
+    Carrier,
+    Hash,
+    Start(String),
+}
+
+/// How the names of call files are made: text and `{call_id}`, `{from}`, `{to}`, `{carrier}`, `{hash}` (8 hex digits
+/// of the Call-ID), `{start:%Y%m%d_%H%M%S}` (strftime, UTC). A `/` in the text or in a time makes directories; none
+/// from the wire ever does.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NameTemplate {
+    text: String,
+    /// Directories, and the file.
+    components: Vec<Vec<Piece>>,
+}
+
+/// What a call's name may be made of; bytes as they came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NameFields<'a> {
+    /// Call-ID.
+    pub call_id: &'a [u8],
+    /// Caller.
+    pub from: &'a [u8],
+    /// Called party.
+    pub to: &'a [u8],
+    /// Carrier; `other` when empty.
+    pub carrier: &'a [u8],
+    /// Time of the first message.
+    pub start: Timestamp,
+}
+
+impl Default for NameTemplate {
+    fn default() -> Self {
+        Self { text: "{call_id}".to_owned(), components: vec![vec![Piece::CallId]] }
+    }
+}
+
+impl fmt::Debug for NameTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl NameTemplate {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// A field or time format that there is not, or text that would lead out of the directory.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        if text.is_empty() {
+            return Err(TemplateError::Empty);
+        }
+        let mut components = vec![Vec::new()];
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (literal, behind) = rest.split_at(at);
+            split(literal, Piece::Literal, &mut components);
+            let inside = behind.strip_prefix('{').and_then(|behind| behind.split_once('}'));
+            let (field, behind) = inside.ok_or(TemplateError::Unclosed)?;
+            field_pieces(field, &mut components)?;
+            rest = behind;
+        }
+        split(rest, Piece::Literal, &mut components);
+        if components.len() > MAX_DIRECTORIES + 1 {
+            return Err(TemplateError::Deep);
+        }
+        let (file, directories) = components.split_last().ok_or(TemplateError::Empty)?;
+        let sound = |pieces: &[Piece]| !pieces.is_empty() && !sample(pieces).chars().any(char::is_control);
+        let named = |pieces: &Vec<Piece>| sound(pieces) && !sample(pieces).starts_with('.');
+        if !sound(file) || !directories.iter().all(named) {
+            return Err(TemplateError::Path);
+        }
+        Ok(Self { text: text.to_owned(), components })
+    }
+
+    /// The template as given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a name may hold what the carrier is called.
+    #[must_use]
+    pub fn has_carrier(&self) -> bool {
+        self.components.iter().flatten().any(|piece| *piece == Piece::Carrier)
+    }
+
+    /// Appends the name, without extension; of its last component at most `limit` bytes. When a field had to change
+    /// or a component had to be cut, it ends in `-` and 8 hex digits of a hash of what it should have been: two
+    /// Call-IDs that differ have names that differ, on every machine and in every run.
+    pub(super) fn render(&self, fields: &NameFields<'_>, limit: usize, out: &mut String) {
+        let last = self.components.len() - 1;
+        for (index, pieces) in self.components.iter().enumerate() {
+            component(pieces, fields, if index == last { limit } else { MAX_DIRECTORY }, out);
+            if index != last {
+                out.push('/');
+            }
+        }
+    }
+}
+
+/// Puts `text` into the last component, and begins another at each `/`.
+fn split(text: &str, piece: fn(String) -> Piece, components: &mut Vec<Vec<Piece>>) {
+    for (index, part) in text.split('/').enumerate() {
+        if index > 0 {
+            components.push(Vec::new());
+        }
+        if let Some(last) = components.last_mut().filter(|_| !part.is_empty()) {
+            last.push(piece(part.to_owned()));
+        }
+    }
+}
+
+/// What a component looks like for a call of which little is known.
+fn sample(pieces: &[Piece]) -> String {
+    let mut out = String::new();
+    component(
+        pieces,
+        &NameFields { call_id: b"x", from: b"x", to: b"x", ..NameFields::default() },
+        1_000,
+        &mut out,
+    );
+    out
+}
+
+fn component(pieces: &[Piece], fields: &NameFields<'_>, limit: usize, out: &mut String) {
+    let begin = out.len();
+    let mut hash = Fnv::default();
+    let mut altered = false;
+    for piece in pieces {
+        let raw: &[u8] = match piece {
+            Piece::CallId => fields.call_id,
+            Piece::From => fields.from,
+            Piece::To => fields.to,
+            Piece::Carrier if fields.carrier.is_empty() => b"other",
+            Piece::Carrier => fields.carrier,
+            Piece::Literal(text) => {
+                out.push_str(text);
+                continue;
+            }
+            Piece::Hash => {
+                push_hex(out, Fnv::of(fields.call_id));
+                continue;
+            }
+            Piece::Start(format) => {
+                push_time(out, format, fields.start);
+                continue;
+            }
+        };
+        hash.add(raw);
+        // A byte that UTF-8 does not have keeps "ab" + "c" and "a" + "bc" apart.
+        hash.add(&[0xff]);
+        altered |= push_safe(out, raw);
+    }
+    if altered || out.len() - begin > limit {
+        shorten(out, begin, limit, hash.fold());
+    }
+}
+
+/// Cuts what stands in `out` from `begin` on so that with its hash it has at most `limit` bytes.
+fn shorten(out: &mut String, begin: usize, limit: usize, hash: u32) {
+    let room = limit.saturating_sub(9);
+    let mut end = begin + room.min(out.len() - begin);
+    while !out.is_char_boundary(end) {
+        end -= 1;
+    }
+    out.truncate(end);
+    if out.len() > begin {
+        out.push('-');
+    }
+    push_hex(out, hash);
+}
+
+/// Appends `raw` with every byte outside `[A-Za-z0-9._@+=-]` as `_`, and so a leading dot or dash (hidden files,
+/// options of a shell's `*`) and the second of two dots. `unnamed` for nothing. Tells whether a byte changed.
+fn push_safe(out: &mut String, raw: &[u8]) -> bool {
+    if raw.is_empty() {
+        out.push_str("unnamed");
+        return false;
+    }
+    let mut altered = false;
+    let mut before = None;
+    for &byte in raw {
+        let kept = match byte {
+            b'.' => before.is_some_and(|before| before != b'.'),
+            b'-' => before.is_some(),
+            _ => byte.is_ascii_alphanumeric() || b"_@+=".contains(&byte),
+        };
+        let shown = if kept { byte } else { b'_' };
+        altered |= !kept;
+        before = Some(shown);
+        out.push(char::from(shown));
+    }
+    altered
+}
+
+fn push_hex(out: &mut String, value: u32) {
+    use std::fmt::Write as _;
+    let _ = write!(out, "{value:08x}");
+}
+
+fn push_time(out: &mut String, format: &str, time: Timestamp) {
+    use std::fmt::Write as _;
+    let seconds = i64::try_from(time.seconds()).unwrap_or(i64::MAX);
+    let nanoseconds = i32::try_from(time.subsec_nanos()).unwrap_or_default();
+    if let Ok(time) = jiff::Timestamp::new(seconds, nanoseconds) {
+        // The format was tried when the template was read.
+        let _ = write!(out, "{}", time.strftime(format));
+    }
+}
+
+fn field_pieces(field: &str, components: &mut Vec<Vec<Piece>>) -> Result<(), TemplateError> {
+    let (name, format) = match field.split_once(':') {
+        Some((name, format)) => (name, Some(format)),
+        None => (field, None),
+    };
+    let piece = match name {
+        "call_id" => Piece::CallId,
+        "from" => Piece::From,
+        "to" => Piece::To,
+        "carrier" => Piece::Carrier,
+        "hash" => Piece::Hash,
+        "start" => {
+            let format = format.unwrap_or("%Y%m%d_%H%M%S");
+            format.split('/').try_for_each(|part| check_time(format, part))?;
+            split(format, Piece::Start, components);
+            return Ok(());
+        }
+        _ => return Err(TemplateError::UnknownField(name.to_owned())),
+    };
+    if format.is_some() {
+        return Err(TemplateError::Format(name.to_owned()));
+    }
+    if let Some(last) = components.last_mut() {
+        last.push(piece);
+    }
+    Ok(())
+}
+
+/// Formats a moment with `part` of a format, to find out whether it is one.
+fn check_time(format: &str, part: &str) -> Result<(), TemplateError> {
+    match jiff::fmt::strtime::format(part, jiff::Timestamp::UNIX_EPOCH) {
+        Ok(text) if text.is_empty() || text.contains('/') => Err(TemplateError::TimeSlash(format.to_owned())),
+        Ok(_) => Ok(()),
+        Err(_) => Err(TemplateError::TimeFormat(format.to_owned())),
+    }
+}
+
+/// FNV-1a with 64 bits: the same on every machine, in every version. An attacker who finds a collision gains a `~2`.
+#[derive(Clone, Copy)]
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    pub(super) fn of(bytes: &[u8]) -> u32 {
+        let mut hash = Self::default();
+        hash.add(bytes);
+        hash.fold()
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0 =
+            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    /// 32 bits of it (xor-folding, as FNV's authors advise).
+    const fn fold(self) -> u32 {
+        (self.0 >> 32) as u32 ^ self.0 as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(template: &str, call_id: &[u8]) -> String {
+        let mut out = String::new();
+        let fields = NameFields { call_id, start: Timestamp::new(482_196_050, 0), ..NameFields::default() };
+        NameTemplate::parse(template).unwrap().render(&fields, 60, &mut out);
+        out
+    }
+
+    #[test]
+    fn good_templates_are_kept_as_given() {
+        for text in ["{call_id}", "{start:%Y%m%d_%H%M%S}_{from}-{to}_{hash}", "call", "{start}.{call_id}"] {
+            assert_eq!(NameTemplate::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn bad_templates_are_refused_with_what_is_wrong() {
+        use TemplateError::{Deep, Empty, Format, Path, TimeFormat, TimeSlash, Unclosed, UnknownField};
+        let rows = [
+            ("", Empty),
+            ("{call_id", Unclosed),
+            ("call_id}", Unclosed),
+            ("{callid}", UnknownField("callid".into())),
+            ("{hash:8}", Format("hash".into())),
+            ("{start:%D}", TimeSlash("%D".into())),
+            ("{start:}", TimeSlash(String::new())),
+            ("{start:/%Y}", TimeSlash("/%Y".into())),
+            ("{start:%Ö}", TimeFormat("%Ö".into())),
+            ("/{call_id}", Path),
+            ("{call_id}/", Path),
+            ("a//b", Path),
+            ("../{call_id}", Path),
+            ("./{call_id}", Path),
+            (".hidden/{call_id}", Path),
+            ("a/.{start:.}/{call_id}", Path),
+            ("a\u{1b}b", Path),
+            ("1/2/3/4/5/6/7/{call_id}", Deep),
+        ];
+        for (template, error) in rows {
+            assert_eq!(NameTemplate::parse(template), Err(error), "{template}");
+        }
+    }
+
+    #[test]
+    fn only_the_template_makes_directories() {
+        assert_eq!(
+            rendered("{start:%Y/%m-%d}/{call_id}", b"a/../b"),
+            format!("1985/04-12/a_.__b-{:08x}", {
+                let mut hash = Fnv::default();
+                hash.add(b"a/../b\xff");
+                hash.fold()
+            })
+        );
+        let long = rendered("{call_id}/{call_id}", &[b'x'; 300]);
+        let (directory, file) = long.split_once('/').unwrap();
+        assert_eq!((directory.len(), file.len()), (MAX_DIRECTORY, 60));
+        assert!(rendered("calls-{call_id}/x", b"..").starts_with("calls-_.-"));
+    }
+}
