@@ -135,7 +135,7 @@ pub fn raise_descriptor_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let now = if limit.current == limit.maximum || setrlimit(Resource::Nofile, raised.clone()).is_err() {
+    let now = if limit.current == limit.maximum || setrlimit(Resource::Nofile, raised).is_err() {
         limit
     } else {
         raised

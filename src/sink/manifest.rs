@@ -338,7 +338,7 @@ impl Found {
 
 /// The directory that `name` lies in, reached from `base` without following a link, and the last component. None when
 /// it is not a name below `base`, or the way is not there.
-fn parent<'a>(base: impl AsFd, name: &'a str) -> io::Result<Option<(OwnedFd, &'a str)>> {
+fn parent(base: impl AsFd, name: &str) -> io::Result<Option<(OwnedFd, &str)>> {
     let is_below = !name.contains('\0')
         && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
         && !name.is_empty()
