@@ -102,6 +102,33 @@ impl Census {
         requests
     }
 
+    /// The counts alone, without what is needed to count on: small, however many calls there were.
+    #[must_use]
+    pub(crate) fn counts(&self) -> Self {
+        let call_ids = CallIds { counted: Some(self.call_ids()), ..CallIds::default() };
+        Self {
+            messages: self.messages,
+            methods: self.methods,
+            other_methods: self.other_methods.clone(),
+            too_many_methods: self.too_many_methods,
+            responses: self.responses.clone(),
+            transports: self.transports,
+            retransmissions: self.retransmissions,
+            duplicates: self.duplicates,
+            malformed: self.malformed,
+            truncated: self.truncated,
+            extra_bytes: self.extra_bytes,
+            without_call_id: self.without_call_id,
+            with_sdp: self.with_sdp,
+            call_ids,
+            calls: self.calls,
+            answered: self.answered,
+            results: self.results,
+            registrations: self.registrations,
+            evicted: self.evicted,
+        }
+    }
+
     pub(crate) fn call_id(&mut self, hash: u64) {
         self.call_ids.add(hash);
     }
@@ -125,6 +152,8 @@ struct CallIds {
     exact: HashSet<u64>,
     /// HyperLogLog registers (Flajolet et al. 2007), 2^14 of them: a standard error of 0.8 %.
     registers: Vec<u8>,
+    /// Set in a copy that has the number only.
+    counted: Option<(u64, bool)>,
 }
 
 const REGISTER_BITS: u32 = 14;
@@ -153,6 +182,9 @@ impl CallIds {
     }
 
     fn count(&self) -> (u64, bool) {
+        if let Some(counted) = self.counted {
+            return counted;
+        }
         if self.registers.is_empty() {
             return (self.exact.len() as u64, false);
         }

@@ -118,6 +118,13 @@ pub(crate) enum Step {
     Ended,
 }
 
+/// In which way a call is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Early,
+    Confirmed,
+}
+
 /// A message as the dialog looks at it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look<'a> {
@@ -414,6 +421,16 @@ impl Dialog {
             Some(CallState::Confirmed) => self.last.after(idle_timeout),
             Some(CallState::Ringing) => self.progress.after(RINGING_TIMEOUT),
             Some(CallState::Calling) | None => self.progress.after(TRANSACTION_TIMEOUT),
+        }
+    }
+
+    /// Whether it is a call that is up. Two bytes are looked at: this is asked for every message.
+    #[inline]
+    pub(crate) fn activity(&self) -> Option<Activity> {
+        match (self.kind, self.state) {
+            (Some(CallKind::Call), Some(CallState::Calling | CallState::Ringing)) => Some(Activity::Early),
+            (Some(CallKind::Call), Some(CallState::Confirmed)) => Some(Activity::Confirmed),
+            _ => None,
         }
     }
 

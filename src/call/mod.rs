@@ -4,21 +4,27 @@
 //! call, what happens to a call, and its record when it is over. Everything is in packet time, and nothing
 //! depends on how packets were batched. Absent on purpose: files, names, output formats.
 
+mod bindings;
 mod census;
 mod deadlines;
 mod dialog;
 mod filter;
 mod listener;
+mod query;
 mod record;
 mod report;
 mod seen;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod tracker;
 
+pub use bindings::{Binding, Bindings};
 pub use census::Census;
 pub use filter::{Filter, Pattern};
 pub use listener::{About, Delivery, Listener, MediaFrame, Wants};
+pub use query::{ActiveCall, CallPage};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy, MediaRecord};
 pub(crate) use seen::CAPTURED_TWICE;
-pub use tracker::{Limits, MediaPacket, Settings, Tracker};
+pub use tally::Tally;
+pub use tracker::{Limits, MediaPacket, Settings, Tracker, TrackerGauges};

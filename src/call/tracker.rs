@@ -7,18 +7,20 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::bindings::{Bindings, Registration};
 use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
-use super::dialog::{Announced, Dialog, Look, Step};
+use super::dialog::{Activity, Announced, Dialog, Look, Step};
 use super::filter::Filter;
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
+use super::tally::Tally;
 use crate::flow::Endpoint;
 use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, next_port};
 use crate::pipeline::View;
 use crate::sip::sdp::{Media, MediaKind};
-use crate::sip::{Message, Messages, StartLine};
+use crate::sip::{Message, Messages, Method, StartLine};
 use crate::time::Timestamp;
 
 /// Caps of the tracker.
@@ -72,6 +74,23 @@ const fn spread(hash: u32) -> u64 {
 /// Entries of dialogs that are over, in the list of ages, that are not worth a walk.
 const MAX_LEFT_OVER: usize = 1024;
 
+/// What a tracker follows at present.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackerGauges {
+    /// Dialogs of any kind, those that ended a moment ago too.
+    pub dialogs: u64,
+    /// Calls that are not answered yet.
+    pub early: u64,
+    /// Calls that are up.
+    pub confirmed: u64,
+    /// Media flows.
+    pub flows: u64,
+    /// Of these, flows that no SDP has announced.
+    pub unclaimed_flows: u64,
+    /// Bindings of registrations that have not expired.
+    pub bindings: u64,
+}
+
 /// Every dialog and every media flow.
 #[derive(Debug)]
 pub struct Tracker {
@@ -93,6 +112,10 @@ pub struct Tracker {
     /// Where [`Tracker::touch`] keeps what it found.
     slots: Vec<u32>,
     census: Census,
+    /// Calls up: not answered yet, and answered.
+    active: [u64; 2],
+    tally: Tally,
+    bindings: Bindings,
 }
 
 impl Tracker {
@@ -116,6 +139,9 @@ impl Tracker {
             fired: Vec::new(),
             slots: Vec::new(),
             census: Census::default(),
+            active: [0; 2],
+            tally: Tally::default(),
+            bindings: Bindings::default(),
         }
     }
 
@@ -129,6 +155,55 @@ impl Tracker {
     #[must_use]
     pub const fn media_counters(&self) -> &media::Counters {
         self.media.counters()
+    }
+
+    /// First copies and retransmissions so far.
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Who is registered where.
+    #[must_use]
+    pub const fn bindings(&self) -> &Bindings {
+        &self.bindings
+    }
+
+    /// What is followed at present.
+    #[must_use]
+    pub fn gauges(&self) -> TrackerGauges {
+        // Where time does not matter: sums of steps are what a count of the table gives.
+        debug_assert_eq!(self.active, self.count_active());
+        let [early, confirmed] = self.active;
+        TrackerGauges {
+            dialogs: self.len() as u64,
+            early,
+            confirmed,
+            flows: self.media.len() as u64,
+            unclaimed_flows: self.media.unclaimed() as u64,
+            bindings: self.bindings.len() as u64,
+        }
+    }
+
+    fn count_active(&self) -> [u64; 2] {
+        let count = |activity| {
+            let up = |dialog: &&Dialog| dialog.in_use && dialog.activity() == Some(activity);
+            self.dialogs.iter().filter(up).count() as u64
+        };
+        [count(Activity::Early), count(Activity::Confirmed)]
+    }
+
+    /// A dialog was active in one way and is in another now.
+    fn moved(&mut self, before: Option<Activity>, after: Option<Activity>) {
+        if before == after {
+            return;
+        }
+        let mut change = |activity: Option<Activity>, by: fn(u64) -> u64| {
+            let count = activity.and_then(|activity| self.active.get_mut(activity as usize));
+            count.into_iter().for_each(|count| *count = by(*count));
+        };
+        change(before, |count| count.saturating_sub(1));
+        change(after, |count| count.saturating_add(1));
     }
 
     /// Dialogs at present.
@@ -194,10 +269,14 @@ impl Tracker {
         let identity = self.identity(&look);
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let was_call = dialog.kind == Some(CallKind::Call);
+        let was = dialog.activity();
         let (copy, step) = dialog.observe(&look, identity);
         if !was_call && dialog.kind == Some(CallKind::Call) {
             self.census.calls += 1;
         }
+        let is = dialog.activity();
+        self.moved(was, is);
+        self.tally.count(copy, &head.start, look.about());
         match copy {
             Copy::Retransmission => self.census.retransmissions += 1,
             Copy::Duplicate => self.census.duplicates += 1,
@@ -209,8 +288,28 @@ impl Tracker {
         }
         if copy == Copy::First {
             self.claim(slot, descriptions(message, messages), listener);
+            self.register(slot, &look);
         }
         self.after(slot, step, newly_wanted, listener);
+    }
+
+    /// Learns from the answer to a REGISTER who is reached where.
+    #[inline]
+    fn register(&mut self, slot: u32, look: &Look<'_>) {
+        let (head, bytes) = (look.head, look.bytes);
+        let StartLine::Response { status: 200..=299, .. } = head.start else { return };
+        if head.cseq_method != Method::Register {
+            return;
+        }
+        let Some(dialog) = self.dialogs.get(slot as usize) else { return };
+        self.bindings.learn(&Registration {
+            head,
+            bytes,
+            source: dialog.source,
+            registrar: dialog.destination,
+            user_agent: dialog.agents().next().unwrap_or_default(),
+            now: look.message.timestamp,
+        });
     }
 
     /// Looks up the flows of what is about to come, as [`Self::touch`] does dialogs.
@@ -265,6 +364,7 @@ impl Tracker {
     pub fn tick(&mut self, now: Timestamp, listener: &mut dyn Listener) {
         self.begin(now);
         self.media.expire(now);
+        self.bindings.expire(now);
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
         self.touch_slots(fired.iter().map(|entry| entry.slot));
@@ -341,12 +441,14 @@ impl Tracker {
             _ => {}
         }
         self.age.push_back((slot, dialog.generation));
+        let activity = dialog.activity();
         self.census.call_id(hash);
         if self.wants != Wants::default() {
             listener.opened(slot, &about(dialog));
         }
         let bits = hash as u32;
         self.index.insert_unique(spread(bits), Indexed { hash: bits, slot }, |indexed| spread(indexed.hash));
+        self.moved(None, activity);
         slot
     }
 
@@ -497,6 +599,7 @@ impl Tracker {
             dialog.last = dialog.last.max(media.unwrap_or_default());
         }
         let due = dialog.due(idle_timeout);
+        let was = dialog.activity();
         if due > now {
             let generation = dialog.generation;
             self.deadlines.set(slot, generation, &mut dialog.armed, due);
@@ -505,6 +608,7 @@ impl Tracker {
         } else if dialog.time_out(idle_timeout).is_some() {
             let (generation, due) = (dialog.generation, now.after(super::dialog::TRANSACTION_TIMEOUT));
             self.deadlines.set(slot, generation, &mut dialog.armed, due);
+            self.moved(was, None);
             self.ended(slot, listener);
         }
     }
@@ -515,6 +619,7 @@ impl Tracker {
         let (hash, generation) = (dialog.hash, dialog.generation);
         let kept = self.is_kept(dialog);
         let is_call = dialog.kind == Some(CallKind::Call);
+        let was = dialog.activity();
         if is_call {
             self.census.result(dialog.result.unwrap_or(CallResult::Open));
         }
@@ -522,6 +627,7 @@ impl Tracker {
         if self.wants != Wants::default() {
             listener.closed(slot, kept, record);
         }
+        self.moved(was, None);
         self.forget_media(slot, CallRef { slot, generation }, listener);
         let bits = hash as u32;
         if let Ok(entry) = self.index.find_entry(spread(bits), |indexed| indexed.slot == slot) {

@@ -223,6 +223,24 @@ impl MediaTable {
         &self.counters
     }
 
+    /// Flows followed at present.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Of them, flows that no SDP has announced.
+    #[must_use]
+    pub const fn unclaimed(&self) -> usize {
+        self.unclaimed_count
+    }
+
     /// Looks up the flows of some datagrams and reads a little of what they will need, so that the cache misses
     /// overlap, where one after the other each would be waited for.
     #[inline]

@@ -1,0 +1,337 @@
+//! Who is registered where, as registrars said it (RFC 3261 10.3).
+//!
+//! In: 2xx answers to REGISTER; they list every binding of an address-of-record. Out: bindings that have not
+//! expired. Bounded in number and in the length of their texts; at the cap the one that would expire first goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::flow::Endpoint;
+use crate::sip::Head;
+use crate::sip::header::{Lines, Name, NameAddress, field, first_value, number, parameter};
+use crate::time::Timestamp;
+
+/// Bindings known at once: about 700 bytes each at most, 70 MiB when full. Attack: registrations of random users.
+const MAX_BINDINGS: usize = 100_000;
+
+/// Contacts of one answer. Attack: a message of 1 MiB that consists of them.
+const MAX_CONTACTS: usize = 64;
+
+/// Bytes kept of an address-of-record, a contact or a user agent.
+const MAX_TEXT: usize = 256;
+
+/// RFC 3261 10.2.1.1: what a registrar takes when nobody says how long.
+const USUAL: u64 = 3600;
+
+/// Nobody registers for longer than a month; larger values are lies or mistakes.
+const LONGEST: u64 = 31 * 24 * 3600;
+
+/// Address-of-record and contact. Shared by both indices.
+type Key = (Arc<[u8]>, Arc<[u8]>);
+
+/// A binding, as it is told.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Binding {
+    /// Address-of-record: the URI of To.
+    pub aor: String,
+    /// Where it can be reached: the URI of Contact.
+    pub contact: String,
+    /// When it ends.
+    #[serde(serialize_with = "rfc3339")]
+    pub expires: Timestamp,
+    /// When it was first seen.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: Timestamp,
+    /// When it was last confirmed.
+    #[serde(serialize_with = "rfc3339")]
+    pub refreshed: Timestamp,
+    /// Who sent the REGISTER.
+    #[serde(serialize_with = "display")]
+    pub source: Endpoint,
+    /// Who it went to.
+    #[serde(serialize_with = "display")]
+    pub registrar: Endpoint,
+    /// User-Agent of the REGISTER; empty when it did not say.
+    pub user_agent: String,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    expires: Timestamp,
+    since: Timestamp,
+    refreshed: Timestamp,
+    source: Endpoint,
+    registrar: Endpoint,
+    user_agent: Box<[u8]>,
+}
+
+/// What an answer comes with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registration<'a> {
+    pub(super) head: &'a Head,
+    pub(super) bytes: &'a [u8],
+    pub(super) source: Endpoint,
+    pub(super) registrar: Endpoint,
+    pub(super) user_agent: &'a [u8],
+    pub(super) now: Timestamp,
+}
+
+/// All bindings known.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    table: BTreeMap<Key, Known>,
+    due: BTreeSet<(Timestamp, Key)>,
+    /// Bindings that went because the table was full.
+    pub(super) evicted: u64,
+}
+
+impl Bindings {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Takes a 2xx answer to a REGISTER: what it lists is bound, and nothing else of its address-of-record.
+    pub(super) fn learn(&mut self, answer: &Registration<'_>) {
+        let aor: Arc<[u8]> = cut(without_parameters(answer.head.to_uri.of(answer.bytes))).into();
+        if aor.is_empty() {
+            return;
+        }
+        let mut gone: Vec<Key> = self.of(&aor).map(|(key, _)| key.clone()).collect();
+        for (contact, lifetime) in contacts(answer) {
+            if lifetime > 0 {
+                let key = (Arc::clone(&aor), Arc::from(cut(contact)));
+                gone.retain(|other| *other != key);
+                self.bind(key, lifetime, answer);
+            }
+        }
+        gone.iter().for_each(|key| self.unbind(key));
+    }
+
+    /// Forgets what has expired.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        while let Some((_, key)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
+            self.unbind(&key);
+        }
+    }
+
+    fn bind(&mut self, key: Key, lifetime: u64, answer: &Registration<'_>) {
+        let since = self.table.get(&key).map_or(answer.now, |known| known.since);
+        self.unbind(&key);
+        if self.table.len() >= MAX_BINDINGS
+            && let Some((_, first)) = self.due.first().cloned()
+        {
+            self.evicted += 1;
+            self.unbind(&first);
+        }
+        let known = Known {
+            expires: answer.now.after(Duration::from_secs(lifetime)),
+            since,
+            refreshed: answer.now,
+            source: answer.source,
+            registrar: answer.registrar,
+            user_agent: cut(answer.user_agent).into(),
+        };
+        self.due.insert((known.expires, key.clone()));
+        self.table.insert(key, known);
+    }
+
+    fn unbind(&mut self, key: &Key) {
+        if let Some(known) = self.table.remove(key) {
+            self.due.remove(&(known.expires, key.clone()));
+        }
+    }
+
+    fn of(&self, aor: &Arc<[u8]>) -> impl Iterator<Item = (&Key, &Known)> {
+        let first: Key = (Arc::clone(aor), Arc::from(&[][..]));
+        let aor = Arc::clone(aor);
+        self.table.range(first..).take_while(move |(key, _)| key.0 == aor)
+    }
+
+    /// At most `limit` bindings behind `after` (address-of-record and contact), in their order.
+    #[must_use]
+    pub fn page(&self, after: Option<(&str, &str)>, limit: usize) -> Vec<Binding> {
+        let bytes = |text: &str| Arc::<[u8]>::from(text.as_bytes());
+        let start = match after {
+            Some((aor, contact)) => Bound::Excluded((bytes(aor), bytes(contact))),
+            None => Bound::Unbounded,
+        };
+        self.table.range((start, Bound::Unbounded)).take(limit).map(told).collect()
+    }
+}
+
+fn told((key, known): (&Key, &Known)) -> Binding {
+    Binding {
+        aor: text(&key.0),
+        contact: text(&key.1),
+        expires: known.expires,
+        since: known.since,
+        refreshed: known.refreshed,
+        source: known.source,
+        registrar: known.registrar,
+        user_agent: text(&known.user_agent),
+    }
+}
+
+/// The contacts that an answer lists, each with its seconds to live.
+fn contacts<'a>(answer: &Registration<'a>) -> Vec<(&'a [u8], u64)> {
+    let head = answer.head;
+    let general = number(head.expires.of(answer.bytes)).unwrap_or(USUAL);
+    let mut found = Vec::new();
+    let values = Lines::new(answer.bytes, 0).filter_map(|line| match field(line) {
+        Some((Name::Contact, value)) => Some(value),
+        _ => None,
+    });
+    for mut list in values {
+        while !list.is_empty() && found.len() < MAX_CONTACTS {
+            let value = first_value(list);
+            let rest = list.get(value.len()..).unwrap_or_default();
+            list = rest.trim_ascii_start().strip_prefix(b",").unwrap_or_default().trim_ascii_start();
+            let address = NameAddress::parse(value);
+            let own = parameter(address.parameters, b"expires").and_then(number);
+            if !address.uri.is_empty() {
+                found.push((address.uri, own.unwrap_or(general).min(LONGEST)));
+            }
+        }
+    }
+    found
+}
+
+/// URI parameters are no part of an address-of-record (RFC 3261 10.3, step 5).
+fn without_parameters(uri: &[u8]) -> &[u8] {
+    let at = uri.iter().rposition(|byte| *byte == b'@').unwrap_or_default();
+    let end =
+        uri.iter().skip(at).position(|byte| matches!(byte, b';' | b'?')).map_or(uri.len(), |end| at + end);
+    uri.get(..end).unwrap_or(uri)
+}
+
+/// At most what is kept of a text, in printable form: keys come back from askers, as text.
+fn cut(bytes: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes.get(..MAX_TEXT).unwrap_or(bytes));
+    text.chars().filter(|it| !it.is_control()).collect::<String>().into_bytes()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.rfc3339())
+}
+
+fn display<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(endpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3261 24.1: the registrar's answer to Bob, whose contact it lists with its lifetime.
+    const BOB: &str = "SIP/2.0 200 OK\r\n\
+        Via: SIP/2.0/UDP bobspc.biloxi.com:5060;branch=z9hG4bKnashds7;received=192.0.2.4\r\n\
+        To: Bob <sip:bob@biloxi.com>;tag=2493k59kd\r\n\
+        From: Bob <sip:bob@biloxi.com>;tag=456248\r\n\
+        Call-ID: 843817637684230@998sdasdh09\r\n\
+        CSeq: 1826 REGISTER\r\n\
+        Contact: <sip:bob@192.0.2.4>\r\n\
+        Expires: 7200\r\n\
+        Content-Length: 0\r\n\r\n";
+
+    fn learn(bindings: &mut Bindings, message: &str, seconds: u64) {
+        let head = Head::parse(message.as_bytes(), true).unwrap();
+        bindings.learn(&Registration {
+            head: &head,
+            bytes: message.as_bytes(),
+            source: Endpoint::default(),
+            registrar: Endpoint::default(),
+            user_agent: b"phone\x1b[31m",
+            now: Timestamp::new(seconds, 0),
+        });
+    }
+
+    fn known(bindings: &Bindings) -> Vec<(String, String, u64)> {
+        let page = bindings.page(None, usize::MAX).into_iter();
+        page.map(|binding| (binding.aor, binding.contact, binding.expires.seconds())).collect()
+    }
+
+    fn row(aor: &str, contact: &str, expires: u64) -> (String, String, u64) {
+        (aor.to_owned(), contact.to_owned(), expires)
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_is_bound_for_two_hours() {
+        let mut bindings = Bindings::default();
+        learn(&mut bindings, BOB, 1000);
+        assert_eq!(known(&bindings), [row("sip:bob@biloxi.com", "sip:bob@192.0.2.4", 8200)]);
+        assert_eq!(bindings.page(None, 1)[0].user_agent, "phone[31m", "nothing that acts on a terminal");
+        learn(&mut bindings, BOB, 2000);
+        let binding = &bindings.page(None, 9)[0];
+        assert_eq!((binding.since.seconds(), binding.refreshed.seconds()), (1000, 2000));
+        bindings.expire(Timestamp::new(9199, 0));
+        assert_eq!(bindings.len(), 1);
+        bindings.expire(Timestamp::new(9200, 0));
+        assert!(bindings.is_empty() && bindings.due.is_empty());
+    }
+
+    #[test]
+    fn an_answer_lists_all_there_are() {
+        let mut bindings = Bindings::default();
+        let two = BOB.replace(
+            "Contact: <sip:bob@192.0.2.4>",
+            "m: \"Bob, the first\" <sip:bob@192.0.2.4;x=1>;expires=60, sip:bob@[2001:db8::1]:5062;expires=120\r\nContact: <sip:gone@192.0.2.9>;expires=0",
+        );
+        learn(&mut bindings, &two, 0);
+        let wanted = [
+            row("sip:bob@biloxi.com", "sip:bob@192.0.2.4;x=1", 60),
+            row("sip:bob@biloxi.com", "sip:bob@[2001:db8::1]:5062", 120),
+        ];
+        assert_eq!(known(&bindings), wanted);
+        learn(&mut bindings, &BOB.replace("Contact: <sip:bob@192.0.2.4>\r\n", ""), 1);
+        assert!(bindings.is_empty(), "an answer without contacts: nothing is bound any more");
+    }
+
+    #[test]
+    fn pages_go_on_where_the_last_one_ended() {
+        let mut bindings = Bindings::default();
+        for user in ["anna", "bob", "carl", "dora", "emil"] {
+            learn(
+                &mut bindings,
+                &BOB.replace("sip:bob@biloxi.com", &format!("sip:{user}@biloxi.com;a=b")),
+                0,
+            );
+        }
+        let first = bindings.page(None, 2);
+        let last = &first[1];
+        assert_eq!(last.aor, "sip:bob@biloxi.com");
+        let second = bindings.page(Some((&last.aor, &last.contact)), 9);
+        assert_eq!(
+            second.iter().map(|it| it.aor.as_str()).collect::<Vec<_>>(),
+            ["sip:carl@biloxi.com", "sip:dora@biloxi.com", "sip:emil@biloxi.com"]
+        );
+    }
+
+    #[test]
+    fn floods_are_bounded() {
+        let mut bindings = Bindings::default();
+        let many = (0..1000).map(|number| format!("<sip:{number}@192.0.2.4>")).collect::<Vec<_>>().join(",");
+        learn(&mut bindings, &BOB.replace("<sip:bob@192.0.2.4>", &many), 0);
+        assert_eq!(bindings.len(), MAX_CONTACTS);
+        for user in 0..MAX_BINDINGS as u64 {
+            learn(&mut bindings, &BOB.replace("sip:bob@biloxi.com", &format!("sip:{user}@biloxi.com")), user);
+        }
+        assert_eq!((bindings.len(), bindings.due.len()), (MAX_BINDINGS, MAX_BINDINGS));
+        assert_eq!(bindings.evicted, MAX_CONTACTS as u64, "those that would have expired first");
+    }
+}

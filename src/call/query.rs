@@ -1,0 +1,54 @@
+//! Questions about the calls that are up, answered a page at a time: the tracker has packets to look at.
+
+use serde::Serialize;
+
+use super::dialog::Activity;
+use super::record::{CallRecord, CallState};
+use super::tracker::Tracker;
+
+/// Slots looked at in one go, calls or not.
+const MAX_SLOTS: usize = 16_384;
+
+/// A call that is up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ActiveCall {
+    /// Where it stands.
+    pub state: CallState,
+    /// Everything known of it.
+    #[serde(flatten)]
+    pub record: CallRecord,
+}
+
+/// A part of the calls that are up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CallPage {
+    /// The calls.
+    pub calls: Vec<ActiveCall>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<u32>,
+}
+
+impl Tracker {
+    /// The calls that are up, from `cursor` on, at most `limit` and as long as `go_on` says so; at least one is told
+    /// if there is one. Calls that begin or end between two pages may be missing, none is told twice.
+    pub fn active_calls(&self, cursor: u32, limit: usize, go_on: &mut dyn FnMut() -> bool) -> CallPage {
+        let mut page = CallPage::default();
+        let from = self.dialogs.get(cursor as usize..).unwrap_or_default();
+        for (dialog, slot) in from.iter().zip(cursor..) {
+            if slot - cursor >= MAX_SLOTS as u32 || page.calls.len() >= limit {
+                page.next = Some(slot);
+                break;
+            }
+            let up: Option<Activity> = dialog.activity().filter(|_| dialog.in_use);
+            if let Some(state) = up.and(dialog.state) {
+                let is_over = !page.calls.is_empty() && !go_on();
+                if is_over {
+                    page.next = Some(slot);
+                    break;
+                }
+                page.calls.push(ActiveCall { state, record: self.record(slot, dialog) });
+            }
+        }
+        page
+    }
+}
