@@ -108,6 +108,7 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
         workers,
         count: None,
         duration: None,
+        board: None,
     }
 }
 

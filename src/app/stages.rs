@@ -46,6 +46,7 @@ pub(super) fn settings(
         workers: config.workers,
         count: config.run.count,
         duration: config.run.duration,
+        board: None,
     })
 }
 

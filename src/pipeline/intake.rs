@@ -2,7 +2,9 @@
 //! goes to the worker that owns its flow, or straight to the tracker.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::board::{Board, SourceTold};
 use super::work::{MediaWork, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
@@ -57,6 +59,7 @@ pub(crate) struct Intake {
     filter: Option<PacketFilter>,
     lanes: usize,
     counters: Counters,
+    board: Option<Arc<Board>>,
 }
 
 /// A packet on its way through the intake.
@@ -79,7 +82,12 @@ struct Carried {
 }
 
 impl Intake {
-    pub(crate) fn new(limits: defrag::Limits, filter: Option<PacketFilter>, lanes: usize) -> Self {
+    pub(crate) fn new(
+        limits: defrag::Limits,
+        filter: Option<PacketFilter>,
+        lanes: usize,
+        board: Option<Arc<Board>>,
+    ) -> Self {
         Self {
             clock: PacketClock::default(),
             sequence: 0,
@@ -89,6 +97,7 @@ impl Intake {
             filter,
             lanes: lanes.max(1),
             counters: Counters::default(),
+            board,
         }
     }
 
@@ -107,6 +116,7 @@ impl Intake {
     /// Takes the next batch.
     pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
         staged.clear();
+        self.sent();
         self.counters.count(batch.packets);
         for (packet, index) in batch.packets.iter().zip(0u32..) {
             let now = self.clock.observe(packet.timestamp);
@@ -129,6 +139,21 @@ impl Intake {
         if now >= self.next_tick {
             self.tick(now, staged);
         }
+        if !staged.is_empty() {
+            self.sent();
+        }
+    }
+
+    fn sent(&self) {
+        self.board.iter().for_each(|board| board.sent());
+    }
+
+    /// Tells the board, if it asks, what was counted so far; `source` is what the source counted.
+    #[inline]
+    pub(crate) fn tell(&self, source: impl FnOnce() -> SourceTold) {
+        if let Some(board) = &self.board {
+            board.front(self, source);
+        }
     }
 
     /// A packet that is not a plain one.
@@ -145,6 +170,7 @@ impl Intake {
     /// The input is over: every stage lets go of what it waits with.
     pub(crate) fn finish(&mut self, staged: &mut Staged) {
         staged.clear();
+        self.sent();
         self.defragmenter.finish();
         self.sequence += 1;
         staged.push_everywhere(Work::tick(self.sequence, self.clock.now(), Task::Finish));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
+use super::board::SourceTold;
 use super::run::{Outcome, Settings, Stages, outcome, stages, step};
 use super::threads::{QUEUE, Running, Shared};
 use super::work::Staged;
@@ -162,6 +163,11 @@ impl<'a> Feed<'a> {
         }
     }
 
+    /// What the source counted, for the board.
+    fn counters(&mut self) -> SourceTold {
+        (crate::capture::SourceCounters::default(), self.source.counters())
+    }
+
     fn begin(&mut self, now: Timestamp) {
         if let Some(duration) = self.duration.take() {
             let end = now.after(duration);
@@ -207,11 +213,13 @@ fn inline(feed: &mut Feed<'_>, mut stages: Stages, listener: &mut dyn Listener) 
             Next::Idle(now) => stages.intake.idle(now, &mut staged),
             Next::End => break,
         }
+        stages.intake.tell(|| feed.counters());
         if !staged.is_empty() {
             step(&mut stages, &staged, batch.view(), &mut outputs, listener);
         }
     }
     stages.intake.finish(&mut staged);
+    stages.intake.tell(|| feed.counters());
     step(&mut stages, &staged, PacketBatch::default(), &mut outputs, listener);
     stages
 }
@@ -243,6 +251,7 @@ fn threaded(
                     Next::Idle(now) => intake.idle(now, staged),
                     Next::End => break false,
                 }
+                intake.tell(|| feed.counters());
                 if !staged.is_empty() {
                     break true;
                 }
@@ -253,6 +262,7 @@ fn threaded(
         }
         let mut last = Shared::new(lanes);
         intake.finish(&mut last.staged);
+        intake.tell(|| feed.counters());
         running.send(last);
         let (workers, order) = running.join();
         Stages { intake, workers, order }

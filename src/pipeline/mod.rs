@@ -9,9 +9,11 @@
 //! In: a source and settings. Out: calls of a [`crate::call::Listener`], and an [`Outcome`] of counts in which no
 //! packet is missing. A run does not depend on where batches end or on how many workers there are.
 
+mod board;
 mod bytes;
 mod intake;
 mod live;
+mod mailbox;
 mod order;
 mod run;
 mod summary;
@@ -19,6 +21,8 @@ mod threads;
 mod work;
 mod worker;
 
+pub use board::{Board, Gauges, Queue, Snapshot, Stage};
 pub use bytes::{Bytes, FragmentFrames, Place, View};
 pub use live::{Threads, run_live};
+pub use mailbox::{Ask, BindingPage, Page};
 pub use run::{Continue, Outcome, Settings, run};

@@ -1,6 +1,9 @@
 //! Puts what the workers found and what came directly back into capture order, and feeds the tracker.
 
+use std::sync::Arc;
+
 use super::View;
+use super::board::Board;
 use super::work::{MediaWork, Staged, Task, Work};
 use crate::call::{Delivery, Listener, MediaPacket, Tracker};
 use crate::media::{Datagram, FlowHint};
@@ -19,11 +22,12 @@ pub(crate) struct Order {
     hashes: Vec<u64>,
     flows: Vec<FlowHint>,
     counters: Counters,
+    board: Option<Arc<Board>>,
 }
 
 impl Order {
-    pub(crate) fn new(tracker: Tracker) -> Self {
-        Self { tracker, hashes: Vec::new(), flows: Vec::new(), counters: Counters::default() }
+    pub(crate) fn new(tracker: Tracker, board: Option<Arc<Board>>) -> Self {
+        Self { tracker, hashes: Vec::new(), flows: Vec::new(), counters: Counters::default(), board }
     }
 
     pub(crate) const fn tracker(&self) -> &Tracker {
@@ -57,6 +61,9 @@ impl Order {
         }
         self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
+        if let Some(board) = &self.board {
+            board.tracker(self);
+        }
     }
 
     /// Hashes every Call-ID and flow of the batch and touches what is known of it, so that the tables' cache misses

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::board::Board;
 use super::intake::{self, Intake};
 use super::live;
 use super::order::{self, Order};
 use super::threads;
 use super::work::Staged;
 use super::worker::{self, StreamWorker};
-use crate::call::{self, Census, Listener, Tracker};
+use crate::call::{self, Census, Listener, Tally, Tracker};
 use crate::capture::live::InterfaceCounters;
 use crate::capture::{PacketBatch, PacketFilter, PacketSource, Progress, SourceCounters, SourceError};
 use crate::reassembly::Budget;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub count: Option<u64>,
     /// Stop when this much packet time has gone by since the first packet.
     pub duration: Option<Duration>,
+    /// Where the run says how it goes.
+    pub board: Option<Arc<Board>>,
 }
 
 /// Whether to go on.
@@ -70,6 +73,7 @@ pub struct Outcome {
     pub(crate) streams: sip::StreamCounters,
     pub(crate) order: order::Counters,
     pub(crate) census: Census,
+    pub(crate) tally: Tally,
     pub(crate) media: media::Counters,
 }
 
@@ -108,12 +112,16 @@ pub fn run(
 }
 
 pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
-    let budget = Arc::new(Budget::default());
-    let worker = |_| StreamWorker::new(settings.reassembly.clone(), Arc::clone(&budget), settings.streams);
+    let board = settings.board;
+    let budget = board.as_ref().map_or_else(|| Arc::new(Budget::default()), |board| board.budget());
+    let worker = |lane| {
+        let told = board.clone().map(|board| (board, lane));
+        StreamWorker::new(settings.reassembly.clone(), Arc::clone(&budget), settings.streams, told)
+    };
     Stages {
-        intake: Intake::new(settings.defrag, settings.filter, settings.workers),
+        intake: Intake::new(settings.defrag, settings.filter, settings.workers, board.clone()),
         workers: (0..settings.workers.max(1)).map(worker).collect(),
-        order: Order::new(Tracker::new(settings.call_limits, settings.calls, listener.wants())),
+        order: Order::new(Tracker::new(settings.call_limits, settings.calls, listener.wants()), board),
     }
 }
 
@@ -136,11 +144,13 @@ fn inline(
             Ok(None) => break,
             Err(error) => errors.push(error),
         }
+        stages.intake.tell(|| (reader.source.counters(), Vec::new()));
         if watch(&reader.source.progress()) == Continue::No {
             break;
         }
     }
     stages.intake.finish(&mut staged);
+    stages.intake.tell(|| (reader.source.counters(), Vec::new()));
     step(&mut stages, &staged, PacketBatch::default(), &mut outputs, listener);
     stages
 }
@@ -199,6 +209,7 @@ pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<Source
         defrag: *intake.defragmenter().counters(),
         order: *order.counters(),
         census: order.tracker().census().clone(),
+        tally: order.tracker().tally().clone(),
         media: *order.tracker().media_counters(),
         ..Outcome::default()
     };

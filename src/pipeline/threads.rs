@@ -137,12 +137,14 @@ pub(super) fn run(
                 Ok(None) => break,
                 Err(error) => errors.push(error),
             }
+            intake.tell(|| (reader.source.counters(), Vec::new()));
             if watch(&reader.source.progress()) == Continue::No {
                 break;
             }
         }
         let mut last = Shared::new(lanes);
         intake.finish(&mut last.staged);
+        intake.tell(|| (reader.source.counters(), Vec::new()));
         running.send(last);
         let (workers, order) = running.join();
         Stages { intake, workers, order }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::View;
+use super::board::Board;
 use super::work::{Task, Work};
 use crate::counters::counters;
 use crate::decode::data_chunks;
@@ -39,15 +40,23 @@ pub(crate) struct StreamWorker {
     settings: StreamSettings,
     counters: Counters,
     streams: StreamCounters,
+    /// Where it says how it goes, and which of the workers it is.
+    board: Option<(Arc<Board>, usize)>,
 }
 
 impl StreamWorker {
-    pub(crate) fn new(limits: reassembly::Limits, budget: Arc<Budget>, settings: StreamSettings) -> Self {
+    pub(crate) fn new(
+        limits: reassembly::Limits,
+        budget: Arc<Budget>,
+        settings: StreamSettings,
+        board: Option<(Arc<Board>, usize)>,
+    ) -> Self {
         Self {
             reassembler: Reassembler::new(limits, budget),
             settings,
             counters: Counters::default(),
             streams: StreamCounters::default(),
+            board,
         }
     }
 
@@ -76,6 +85,9 @@ impl StreamWorker {
             }
         }
         self.streams.add(&messages.counters);
+        if let Some((board, lane)) = &self.board {
+            board.worker(*lane, self);
+        }
     }
 
     /// What waited for its time. Connections of several workers speak in the order of their numbers, whatever the
