@@ -1,0 +1,279 @@
+//! The rules about the sniffer itself.
+
+use serde_json::{Map, Value, json};
+
+use super::{AlertSettings, Facts, Level, Levels, Limit, Reading};
+use crate::monitor::sample::percent;
+
+/// A share of fewer streams than that says nothing.
+const MIN_STREAMS: u64 = 10;
+
+/// Packets of which a share of losses is told, at least.
+const MIN_PACKETS: u64 = 100;
+
+/// Reads every rule.
+#[must_use]
+pub fn read(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
+    let mut readings = memory(facts, settings);
+    readings.extend(stream_failures(facts, settings));
+    readings.extend(saturation(facts, settings));
+    readings.extend(unhealthy(facts, settings));
+    readings.extend(drops(facts, settings));
+    readings.extend(files(facts, settings));
+    readings
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    if let Value::Object(map) = value { map } else { Map::new() }
+}
+
+/// What an alert is called.
+#[derive(Clone, Copy)]
+struct Title {
+    id: &'static str,
+    name: &'static str,
+    level: Level,
+    component: &'static str,
+}
+
+fn above(title: Title, limit: &Limit, value: f64, message: String, metrics: &Map<String, Value>) -> Reading {
+    let (fires, stays) = limit.judge(value);
+    Reading {
+        id: title.id.into(),
+        name: title.name,
+        level: title.level,
+        component: title.component,
+        fires,
+        stays,
+        hold: limit.hold,
+        message,
+        metrics: metrics.clone(),
+    }
+}
+
+/// A warning and a critical alert about one percentage.
+struct Pair {
+    ids: [&'static str; 2],
+    name: &'static str,
+    component: &'static str,
+    what: &'static str,
+    advice: &'static str,
+}
+
+fn levels(pair: &Pair, levels: &Levels, value: f64, metrics: &Map<String, Value>) -> [Reading; 2] {
+    let [warning, critical] = pair.ids;
+    let rows = [(warning, Level::Warning, levels.warning), (critical, Level::Critical, levels.critical)];
+    rows.map(|(id, level, threshold)| {
+        let title = Title { id, name: pair.name, level, component: pair.component };
+        let limit = Limit { threshold, hold: levels.hold, clear: levels.clear };
+        let message = format!("{}: {value:.1} % (limit {threshold} %); {}", pair.what, pair.advice);
+        above(title, &limit, value, message, metrics)
+    })
+}
+
+fn memory(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
+    let process = &facts.sample.process;
+    let value = process.own_bytes as f64;
+    let metrics = object(json!({
+        "memory_bytes": process.own_bytes,
+        "resident_bytes": process.resident_bytes,
+        "peak_resident_bytes": process.peak_resident_bytes,
+        "held_bytes": facts.sample.snapshot.gauges.held_bytes,
+    }));
+    let rows = [
+        (
+            "memory-high",
+            "MemoryHigh",
+            &settings.memory_high,
+            "see lippycat debug buffers, or use mode memory",
+        ),
+        ("memory-critical", "MemoryCritical", &settings.memory_critical, "restart it, in mode memory"),
+    ];
+    let readings = rows.map(|(id, name, limit, advice)| {
+        let title = Title { id, name, level: Level::Critical, component: "Memory" };
+        let message = format!(
+            "memory warning: {:.0} MB in use (limit {:.0} MB); {advice}",
+            value / 1e6,
+            limit.threshold / 1e6
+        );
+        above(title, limit, value, message, &metrics)
+    });
+    readings.into()
+}
+
+fn stream_failures(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
+    let recent = facts.history.within(settings.stream_window);
+    let ended = recent.streams_completed + recent.streams_failed;
+    if ended < MIN_STREAMS {
+        return Vec::new();
+    }
+    let rate = percent(recent.streams_failed, ended).unwrap_or_default();
+    let streams = &facts.sample.snapshot.outcome.streams;
+    let metrics = object(json!({
+        "failure_rate_percent": rate,
+        "failed": recent.streams_failed,
+        "ended": ended,
+        "window_seconds": settings.stream_window.as_secs(),
+        "total_created": streams.streams_created,
+        "total_completed": streams.streams_completed,
+        "total_failed": streams.streams_failed,
+    }));
+    let pair = Pair {
+        ids: ["failure-rate-warning", "failure-rate-critical"],
+        name: "StreamFailureRate",
+        component: "Stream Processing",
+        what: "TCP SIP streams that lost bytes",
+        advice: "see lippycat debug streams, and whether the capture drops packets",
+    };
+    levels(&pair, &settings.stream_failures, rate, &metrics).into()
+}
+
+/// Of each thing that has a cap: how much of it is used.
+fn saturation(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
+    let (gauges, caps) = (&facts.sample.snapshot.gauges, facts.caps);
+    let mut readings = Vec::new();
+    if let Some(used) = caps.streams.and_then(|cap| percent(gauges.streams_holding, cap)) {
+        let metrics = object(json!({
+            "utilization_percent": used,
+            "active_goroutines": gauges.streams_holding,
+            "max_goroutines": caps.streams,
+        }));
+        let pair = Pair {
+            ids: ["goroutine-warning", "goroutine-critical"],
+            name: "WorkersSaturated",
+            component: "Goroutine Pool",
+            what: "streams that hold bytes",
+            advice: "increase max_goroutines",
+        };
+        readings.extend(levels(&pair, &settings.workers, used, &metrics));
+    }
+    if let Some(used) = percent(gauges.streams_queued, caps.queue) {
+        let metrics = object(json!({
+            "utilization_percent": used,
+            "queue_length": gauges.streams_queued,
+            "queue_capacity": caps.queue,
+        }));
+        let pair = Pair {
+            ids: ["queue-warning", "queue-critical"],
+            name: "QueueSaturated",
+            component: "Stream Queue",
+            what: "streams that wait to hold bytes",
+            advice: "increase max_goroutines or stream_queue_buffer",
+        };
+        readings.extend(levels(&pair, &settings.queue, used, &metrics));
+    }
+    if let Some(used) = caps.buffers.and_then(|cap| percent(gauges.buffers, cap)) {
+        let tcp = &facts.sample.snapshot.outcome.reassembly;
+        let metrics = object(json!({
+            "utilization_percent": used,
+            "total_buffers": gauges.buffers,
+            "max_tcp_buffers": caps.buffers,
+            "total_packets": tcp.out_of_order_segments,
+            "buffers_dropped": tcp.segment_memcap_drop,
+        }));
+        let pair = Pair {
+            ids: ["buffer-warning", "buffer-critical"],
+            name: "BuffersHigh",
+            component: "TCP Buffers",
+            what: "out-of-order TCP segments held",
+            advice: "increase max_tcp_buffers, or find out why segments come out of order",
+        };
+        readings.extend(levels(&pair, &settings.buffers, used, &metrics));
+    }
+    readings
+}
+
+fn unhealthy(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
+    let Some(failing) = facts.unhealthy_for else { return Vec::new() };
+    let (warning, critical) = settings.unhealthy;
+    let rows = [
+        ("tcp-unhealthy-warning", Level::Warning, warning),
+        ("tcp-unhealthy-critical", Level::Critical, critical),
+    ];
+    let metrics = object(json!({"unhealthy_seconds": failing.as_secs()}));
+    let readings = rows.map(|(id, level, limit)| Reading {
+        id: id.into(),
+        name: "SnifferUnhealthy",
+        level,
+        component: "TCP Assembler",
+        fires: failing >= limit,
+        stays: true,
+        hold: std::time::Duration::ZERO,
+        message: format!("unhealthy for {} s; see lippycat debug health", failing.as_secs()),
+        metrics: metrics.clone(),
+    });
+    readings.into()
+}
+
+fn drops(facts: &Facts<'_>, settings: &AlertSettings) -> Option<Reading> {
+    let recent = facts.history.within(settings.drops_window);
+    let all = recent.packets + recent.lost;
+    if all < MIN_PACKETS {
+        return None;
+    }
+    let rate = percent(recent.lost, all).unwrap_or_default();
+    let limit = &settings.drops;
+    let metrics = object(json!({
+        "drop_rate_percent": rate,
+        "dropped": recent.lost,
+        "packets": recent.packets,
+        "window_seconds": settings.drops_window.as_secs(),
+    }));
+    let title =
+        Title { id: "capture-drops", name: "CaptureDrops", level: Level::Critical, component: "Capture" };
+    let message = format!(
+        "{} packets lost by kernel, interface or queues, {rate:.2} % (limit {} %); increase --buffer-size, or use mode throughput",
+        recent.lost, limit.threshold
+    );
+    Some(above(title, limit, rate, message, &metrics))
+}
+
+fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
+    let mut readings = Vec::new();
+    if let Some(files) = &facts.sample.files {
+        let recent = facts.history.within(settings.write_window).write_errors;
+        readings.push(Reading {
+            id: "pcap-write-failed".into(),
+            name: "PcapWriteFailed",
+            level: Level::Critical,
+            component: "Capture Files",
+            fires: recent > 0,
+            stays: recent > 0,
+            hold: std::time::Duration::ZERO,
+            message: format!(
+                "the disk refused {recent} writes of capture files, {} frames are lost so far; see the log",
+                files.frames_lost
+            ),
+            metrics: object(json!({
+                "write_errors": recent,
+                "total_write_errors": files.write_errors,
+                "frames_lost": files.frames_lost,
+            })),
+        });
+    }
+    if let Some(disk) = facts.sample.disk {
+        let limits = &settings.disk;
+        let (free, share) = (disk.percent(), limits.clear.clamp(0.01, 1.0));
+        let low =
+            |margin: f64| free < limits.percent / margin || (disk.free as f64) < limits.bytes as f64 / margin;
+        readings.push(Reading {
+            id: "disk-space-low".into(),
+            name: "DiskSpaceLow",
+            level: Level::Critical,
+            component: "Capture Files",
+            fires: low(1.0),
+            stays: low(share),
+            hold: std::time::Duration::ZERO,
+            message: format!(
+                "{free:.1} % or {:.2} GB of the disk for capture files is free; delete files, or set pcap.max_total_size",
+                disk.free as f64 / 1e9
+            ),
+            metrics: object(json!({
+                "free_percent": free,
+                "free_bytes": disk.free,
+                "total_bytes": disk.total,
+            })),
+        });
+    }
+    readings
+}

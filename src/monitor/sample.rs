@@ -1,0 +1,166 @@
+//! One second of the sniffer: everything that was counted, and what was the case.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::history::Totals;
+use super::process::ProcessFigures;
+use crate::pipeline::Snapshot;
+use crate::sink::{FileCounters, Summary};
+use crate::time::Timestamp;
+
+/// What the run may use, as it was set up.
+#[derive(Clone, Debug, Default)]
+pub struct Caps {
+    /// Performance mode.
+    pub mode: String,
+    /// Streams that may hold bytes; none: no cap.
+    pub streams: Option<u64>,
+    /// Streams that may wait for leave.
+    pub queue: u64,
+    /// Out-of-order segments that may be held; none: no cap.
+    pub buffers: Option<u64>,
+    /// Bytes for stream data.
+    pub memory: u64,
+    /// The source is the wire: it speaks every 100 ms, and what it drops is lost.
+    pub live: bool,
+    /// Where per-call files go, if they are written.
+    pub directory: Option<PathBuf>,
+}
+
+/// Space where the per-call files go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes that this process may still write.
+    pub free: u64,
+}
+
+impl Disk {
+    /// Looks at the file system of `directory`, or of the nearest directory above it that there is.
+    #[must_use]
+    pub fn of(directory: &Path) -> Option<Self> {
+        let there = |path: &&Path| !path.as_os_str().is_empty();
+        let above = directory.ancestors().filter(there).chain([Path::new(".")]);
+        let found = above.into_iter().find_map(|path| rustix::fs::statvfs(path).ok())?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Some(Self { total: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+    }
+
+    /// Free space, percent.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        percent(self.free, self.total).unwrap_or(100.0)
+    }
+}
+
+/// Everything of one second.
+#[derive(Debug, Default)]
+pub struct Sample {
+    /// Since the start.
+    pub uptime: Duration,
+    /// Wall time.
+    pub taken: Timestamp,
+    /// Of the stages.
+    pub snapshot: Snapshot,
+    /// The same, as the end of a run would tell it.
+    pub summary: Summary,
+    /// Of the files, if any are written.
+    pub files: Option<FileCounters>,
+    /// Of the process.
+    pub process: ProcessFigures,
+    /// Of the disk, if files are written.
+    pub disk: Option<Disk>,
+    /// What was added in the last minute.
+    pub recent: Totals,
+    /// Of all seconds so far.
+    pub peaks: Peaks,
+}
+
+/// The most and the mean of what goes up and down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peaks {
+    /// Most SIP streams open at once.
+    pub streams: u64,
+    /// Most calls up at once.
+    pub calls: u64,
+    samples: u64,
+    stream_sum: u128,
+    call_sum: u128,
+}
+
+impl Peaks {
+    /// Takes a second in.
+    pub fn note(&mut self, sample: &Sample) {
+        let (streams, calls) = (sample.active_streams(), sample.active_calls());
+        self.streams = self.streams.max(streams);
+        self.calls = self.calls.max(calls);
+        self.samples += 1;
+        self.stream_sum += u128::from(streams);
+        self.call_sum += u128::from(calls);
+    }
+
+    /// Mean of the SIP streams open.
+    #[must_use]
+    pub fn avg_streams(&self) -> f64 {
+        self.stream_sum as f64 / self.samples.max(1) as f64
+    }
+
+    /// Mean of the calls up.
+    #[must_use]
+    pub fn avg_calls(&self) -> f64 {
+        self.call_sum as f64 / self.samples.max(1) as f64
+    }
+}
+
+/// What the capture lost before the stages saw it: stage and reason of the summary's `dropped`.
+pub const LOSSES: [(&str, &str); 2] = [("capture", "kernel"), ("capture", "interface")];
+
+impl Sample {
+    /// Puts a sample together.
+    #[must_use]
+    pub fn new(uptime: Duration, taken: Timestamp, snapshot: Snapshot, files: Option<FileCounters>) -> Self {
+        let summary = snapshot.outcome.summary(files.as_ref());
+        Self { uptime, taken, snapshot, summary, files, ..Self::default() }
+    }
+
+    /// Packets that were dropped for a reason.
+    #[must_use]
+    pub fn dropped(&self, stage: &str, reason: &str) -> u64 {
+        self.summary.dropped.get(stage).and_then(|reasons| reasons.get(reason)).copied().unwrap_or_default()
+    }
+
+    /// The counters of which windows are made.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let streams = &self.snapshot.outcome.streams;
+        Totals {
+            packets: self.summary.packets,
+            lost: LOSSES.iter().map(|(stage, reason)| self.dropped(stage, reason)).sum(),
+            streams_completed: streams.streams_completed,
+            streams_failed: streams.streams_failed,
+            write_errors: self.files.as_ref().map_or(0, |files| files.write_errors),
+        }
+    }
+
+    /// SIP streams that are open.
+    #[must_use]
+    pub fn active_streams(&self) -> u64 {
+        let streams = &self.snapshot.outcome.streams;
+        streams.streams_created.saturating_sub(streams.streams_completed + streams.streams_failed)
+    }
+
+    /// Calls that are up.
+    #[must_use]
+    pub fn active_calls(&self) -> u64 {
+        let tracker = &self.snapshot.gauges.tracker;
+        tracker.early + tracker.confirmed
+    }
+}
+
+/// A share in percent; none of nothing.
+#[must_use]
+pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
+}
