@@ -1,6 +1,8 @@
 //! From a command line to an exit code.
 
+mod debug;
 mod live;
+mod operations;
 mod sniff;
 mod stages;
 
@@ -17,6 +19,7 @@ use crate::cli::{
     SniffVoip,
 };
 use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
+use crate::control::client::ClientError;
 use crate::exit_code::ExitCode;
 use crate::inspect::{self, Screen};
 
@@ -40,6 +43,10 @@ fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
         Command::Sniff(SniffCommand::Voip(flags)) => {
             drop(out);
             return start_sniffing(flags, global, environment);
+        }
+        Command::Debug(flags) => {
+            drop(out);
+            return debug::debug(flags, global, environment);
         }
         Command::Inspect(command) => {
             drop(out);
@@ -77,7 +84,8 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     }
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(config.log);
-    if config.run.live { live::sniff_live(&config) } else { sniff::sniff_voip(&config) }
+    let beside = operations::prepare(&config, environment, cli::settled(&mut loaded))?;
+    if config.run.live { live::sniff_live(&config, beside) } else { sniff::sniff_voip(&config, beside) }
 }
 
 fn start_inspecting(
@@ -110,7 +118,7 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let wanted = inspect::Wanted::new(&flags.call_id);
     let mut code = ExitCode::Good;
     inspect::call(wanted, flags.view(), &screen, &mut out, |listener| {
-        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        code = sniff::follow(config, inspect::settings(), false, None, listener)?.1;
         Ok(())
     })?;
     Ok(code)
@@ -125,7 +133,7 @@ fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
     let mut code = ExitCode::Good;
     inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
-        code = sniff::follow(config, inspect::settings(), false, listener)?.1;
+        code = sniff::follow(config, inspect::settings(), false, None, listener)?.1;
         Ok(())
     })?;
     Ok(code)
@@ -164,8 +172,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         _ => tell(&format!("error: {error:#}")),
     };
     let denied = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_permission)
-        || error.downcast_ref::<LiveError>().is_some_and(LiveError::is_permission_denied);
-    if denied || kind == Some(io::ErrorKind::PermissionDenied) {
+        || error.downcast_ref::<LiveError>().is_some_and(LiveError::is_permission_denied)
+        || matches!(error.downcast_ref(), Some(ClientError::NotPermitted(_)));
+    if matches!(error.downcast_ref(), Some(ClientError::Nobody { .. })) {
+        ExitCode::NotRunning
+    } else if denied || kind == Some(io::ErrorKind::PermissionDenied) {
         ExitCode::NotPermitted
     } else {
         ExitCode::No

@@ -22,6 +22,8 @@ pub mod sink;
 pub mod inspect;
 pub mod config;
 pub mod pipeline;
+pub mod monitor;
+pub mod control;
 pub mod cli;
 pub mod app;
 pub mod exit_code;

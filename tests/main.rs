@@ -15,6 +15,7 @@ mod classic;
 mod clean_output;
 mod cli;
 mod corpus;
+mod debug;
 mod determinism;
 mod ending;
 mod fuzz_seeds;

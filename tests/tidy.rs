@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::lippycat;
 
 /// What a module may use: itself and what stands before it. The last five are what a user meets and know each other.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 14] = [
     "time",
     "counters",
     "flow",
@@ -20,6 +20,8 @@ const ORDER: [&str; 12] = [
     "call",
     "sink",
     "pipeline",
+    "monitor",
+    "control",
 ];
 const EDGE: [&str; 5] = ["inspect", "config", "cli", "app", "exit_code"];
 
@@ -223,9 +225,15 @@ fn every_flag_is_in_the_documents() {
     let words: BTreeSet<&str> =
         documents.split(|it: char| !it.is_ascii_alphanumeric() && it != '-').collect();
     let mut missing = BTreeSet::new();
-    for command in
-        [&["sniff", "voip"][..], &["inspect", "call"], &["inspect", "calls"], &["config", "show"], &["man"]]
-    {
+    for command in [
+        &["sniff", "voip"][..],
+        &["debug", "metrics"],
+        &["debug", "alerts"],
+        &["inspect", "call"],
+        &["inspect", "calls"],
+        &["config", "show"],
+        &["man"],
+    ] {
         let flags = flags(command);
         assert!(flags.contains("--config"), "{command:?}: {flags:?}");
         missing.extend(flags.into_iter().filter(|flag| !words.contains(flag.as_str())));
@@ -246,9 +254,16 @@ fn every_key_is_in_the_example_and_in_the_manual() {
     let example = fs::read_to_string(root().join("lippycat.yaml.example")).unwrap();
     let manual = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     for key in keys {
-        let (section, name) = key.split_once('.').unwrap();
-        let text = example.split_once(&format!("\n#{section}:\n")).map_or("", |(_, text)| text);
-        assert!(text.contains(&format!("\n  #{name}: ")), "lippycat.yaml.example: {key}");
+        let (above, name) = key.rsplit_once('.').unwrap();
+        let mut text = example.as_str();
+        for (depth, section) in above.split('.').enumerate() {
+            let line = format!("\n{}#{section}:\n", "  ".repeat(depth));
+            text = text.split_once(&line).map_or("", |(_, text)| text);
+        }
+        let depth = above.split('.').count();
+        // The first key of a group stands right behind its name.
+        let line = format!("{}#{name}: ", "  ".repeat(depth));
+        assert!(text.lines().any(|it| it.starts_with(&line)), "lippycat.yaml.example: {key}");
         assert!(manual.contains(&format!("| `{key}` |")), "docs/configuration.md: {key}");
     }
 }

@@ -1,30 +1,38 @@
 //! `lippycat sniff voip` on interfaces: from the first socket to the summary.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
+use super::operations::{Beside, Operations};
 use super::{sniff, stages, tell};
 use crate::capture::live::{self, Interfaces, KernelFilter};
 use crate::cli;
 use crate::config::{self, Config};
 use crate::exit_code::ExitCode;
-use crate::pipeline::{self, Threads};
+use crate::pipeline::{self, Board, Threads};
 
 /// Follows the calls on the interfaces of `config` until a signal, a count or a duration ends the run.
 ///
 /// # Errors
 /// When an interface, a filter or an output cannot be had.
-pub(super) fn sniff_live(config: &Config) -> Result<ExitCode> {
-    let settings = stages::settings(config, stages::calls(config), config.pcap.write)?;
+pub(super) fn sniff_live(config: &Config, beside: Beside) -> Result<ExitCode> {
+    let threads = threads(config.live.threads);
+    let board = Arc::new(Board::new(threads, false));
+    let settings = pipeline::Settings {
+        board: Some(Arc::clone(&board)),
+        ..stages::settings(config, stages::calls(config), config.pcap.write)?
+    };
     let mut sources = open_sources(config)?;
     let mut outputs = sniff::recorder(config)?;
     let stop = sniff::stop_on_signals()?;
+    let operations = Operations::start(beside, board, config, Box::new(|| None))?;
     ready(config)?;
-    let threads = threads(config.live.threads);
     let asked = || stop.load(Ordering::Relaxed);
     let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs, &asked);
+    drop(operations);
     sniff::finish(config, &outcome, outputs)
 }
 

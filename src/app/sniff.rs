@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::operations::{Beside, Operations};
 use super::{stages, tell};
 use crate::call::{self, Listener};
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
 use crate::config::{Config, EventFormat, PcapFormat, SummaryFormat, limits};
 use crate::exit_code::ExitCode;
-use crate::pipeline::{self, Continue, Outcome};
+use crate::pipeline::{self, Board, Continue, Outcome, Threads};
 use crate::sink::{
     self, CallFiles, EventWriter, FileFormat, FileSettings, NameBook, NameSettings, NameTemplate, NamedFiles,
     RecordWriter, Recorder,
@@ -24,9 +25,16 @@ use crate::sink::{
 ///
 /// # Errors
 /// When an output cannot be made or written to.
-pub(super) fn sniff_voip(config: &Config) -> Result<ExitCode> {
+pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     let mut recorder = recorder(config)?;
-    let (outcome, code) = follow(config, stages::calls(config), config.pcap.write, &mut recorder)?;
+    let board = (!beside.is_empty()).then(|| {
+        let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };
+        Arc::new(Board::new(threads, true))
+    });
+    let operations =
+        board.clone().map(|board| Operations::start(beside, board, config, Box::new(|| None))).transpose()?;
+    let (outcome, code) = follow(config, stages::calls(config), config.pcap.write, board, &mut recorder)?;
+    drop(operations);
     let result = finish(config, &outcome, recorder)?;
     Ok(if result == ExitCode::Good { code } else { result })
 }
@@ -54,9 +62,10 @@ pub(super) fn follow(
     config: &Config,
     calls: call::Settings,
     frames: bool,
+    board: Option<Arc<Board>>,
     listener: &mut (dyn Listener + Send),
 ) -> Result<(Outcome, ExitCode)> {
-    let settings = stages::settings(config, calls, frames)?;
+    let settings = pipeline::Settings { board, ..stages::settings(config, calls, frames)? };
     let stop = stop_on_signals()?;
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);

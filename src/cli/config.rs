@@ -69,10 +69,53 @@ pub fn validate(named: Option<&Path>, environment: &Environment) -> Result<Vec<S
 /// # Errors
 /// When `out` cannot be written to.
 pub fn show(mut loaded: Loaded, json: bool, cores: usize, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &effective(loaded, cores))?;
+        return writeln!(out);
+    }
     config::resolve(&mut loaded.settings, Run::default(), cores);
     let mut rows = Rows(Vec::new());
     loaded.settings.visit(&mut rows);
-    if json { show_json(&rows.0, &loaded, out) } else { show_text(&rows.0, &loaded, out) }
+    show_text(&rows.0, &loaded, out)
+}
+
+/// The settings that `loaded` comes to, as one JSON object. The keys of `voip` stand at the top level, other sections
+/// below their names; `origins` says of each key who set it.
+#[must_use]
+pub fn effective(mut loaded: Loaded, cores: usize) -> Json {
+    config::resolve(&mut loaded.settings, Run::default(), cores);
+    settled(&mut loaded)
+}
+
+/// As [`effective`], of settings that a run has settled.
+#[must_use]
+pub fn settled(loaded: &mut Loaded) -> Json {
+    let mut rows = Rows(Vec::new());
+    loaded.settings.visit(&mut rows);
+    let mut object = Map::new();
+    let mut origins = Map::new();
+    for row in &rows.0 {
+        let path = row.key.strip_prefix("voip.").unwrap_or(row.key);
+        insert(&mut object, path, row.json.clone());
+        origins.insert(row.key.to_owned(), origin(row).into());
+    }
+    object.insert("config_file".to_owned(), json!(loaded.file));
+    object.insert("origins".to_owned(), Json::Object(origins));
+    Json::Object(object)
+}
+
+/// Puts a value where its dotted name says.
+fn insert(object: &mut Map<String, Json>, path: &str, value: Json) {
+    match path.split_once('.') {
+        None => {
+            object.insert(path.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            if let Json::Object(below) = object.entry(section).or_insert_with(|| json!({})) {
+                insert(below, rest, value);
+            }
+        }
+    }
 }
 
 struct Row {
@@ -104,26 +147,6 @@ fn show_text(rows: &[Row], loaded: &Loaded, out: &mut impl Write) -> io::Result<
         let text = config::Visible(&row.text).to_string();
         writeln!(out, "{:keys$}  {text:values$}  {}", row.key, origin(row))
     })
-}
-
-/// The keys of `voip` stand at the top level, other sections below their names.
-fn show_json(rows: &[Row], loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
-    let mut object = Map::new();
-    let mut origins = Map::new();
-    for row in rows {
-        let Some((section, name)) = row.key.split_once('.') else { continue };
-        let value = row.json.clone();
-        if section == "voip" {
-            object.insert(name.to_owned(), value);
-        } else if let Json::Object(below) = object.entry(section).or_insert_with(|| json!({})) {
-            below.insert(name.to_owned(), value);
-        }
-        origins.insert(row.key.to_owned(), origin(row).into());
-    }
-    object.insert("config_file".to_owned(), json!(loaded.file));
-    object.insert("origins".to_owned(), Json::Object(origins));
-    serde_json::to_writer_pretty(&mut *out, &object)?;
-    writeln!(out)
 }
 
 fn origin(row: &Row) -> String {

@@ -58,10 +58,23 @@ mod tests {
         names.sort();
         let commands =
             ["", "-completions", "-config", "-config-generate", "-config-show", "-config-validate"];
+        let debug = [
+            "",
+            "-alerts",
+            "-buffers",
+            "-calls",
+            "-config",
+            "-health",
+            "-metrics",
+            "-registrations",
+            "-streams",
+            "-summary",
+        ];
+        let debug: Vec<String> = debug.iter().map(|command| format!("lippycat-debug{command}.1")).collect();
         let more =
             ["-inspect", "-inspect-call", "-inspect-calls", "-interfaces", "-man", "-sniff", "-sniff-voip"];
         let mut wanted: Vec<String> =
-            commands.iter().chain(&more).map(|command| format!("lippycat{command}.1")).collect();
+            commands.iter().chain(&more).map(|command| format!("lippycat{command}.1")).chain(debug).collect();
         wanted.sort();
         assert_eq!(names, wanted);
     }

@@ -3,7 +3,9 @@
 //! In: arguments. Out: [`Cli`], or an exit code after help, version or an error was shown. What exists in `--help`
 //! works; what is planned is refused by name (`refuse`) and shown nowhere.
 
+pub mod answers;
 mod config;
+mod debug;
 mod documents;
 mod inspect;
 mod interfaces;
@@ -11,7 +13,8 @@ pub mod logging;
 mod refuse;
 mod sniff;
 
-pub use config::{ConfigCommand, generate, show, validate};
+pub use config::{ConfigCommand, effective, generate, settled, show, validate};
+pub use debug::{AlertFlags, Debug, DebugCommand, Look, MetricsFlags, MetricsFormat, RegistrationFlags};
 pub use documents::{completions, man};
 pub use inspect::{InspectCall, InspectCalls, InspectCommand, View};
 pub use interfaces::{interfaces_json, interfaces_text};
@@ -24,7 +27,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{Color, LogFormat, LogLevel, Settings};
+use crate::config::{Color, LogFormat, LogLevel, Settings, units};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +38,7 @@ Examples:
   lippycat inspect call 'a84b4c76e66710@pc33' -r trunk.pcap
   lippycat config generate > lippycat.yaml
 
-Exit codes: 0 good, 1 the answer is no, 2 usage, 4 not permitted.";
+Exit codes: 0 good, 1 the answer is no, 2 usage, 3 nothing is running, 4 not permitted.";
 
 /// Passive VoIP sniffer: every call in a capture, one PCAP and one record per call.
 #[derive(Debug, Parser)]
@@ -60,6 +63,10 @@ pub struct Global {
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Socket of the running sniffer (see lippycat debug --help)
+    #[arg(long, global = true, value_name = "PATH", value_parser = units::path)]
+    pub control_socket: Option<PathBuf>,
+
     /// Log to stderr down to off, error, warn, info, debug or trace (info)
     #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true, ignore_case = true)]
     pub log_level: Option<LogLevel>,
@@ -80,6 +87,7 @@ pub struct Global {
 impl Global {
     /// Lays the flags over `settings`.
     pub fn apply(&self, settings: &mut Settings) {
+        settings.control.socket.flag(self.control_socket.clone());
         settings.log_level.flag(self.log_level);
         settings.log_format.flag(self.log_format);
     }
@@ -91,6 +99,9 @@ pub enum Command {
     /// Follow what is on the wire
     #[command(subcommand)]
     Sniff(SniffCommand),
+
+    /// Ask the running sniffer
+    Debug(Debug),
 
     /// Show the signalling of calls
     #[command(subcommand)]

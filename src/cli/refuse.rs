@@ -7,16 +7,13 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const NO_LIVE: &str = "it is not there yet";
 
 /// Flags of `sniff voip` that later versions have.
-const FLAGS: [(&str, &str); 18] = [
+const FLAGS: [(&str, &str); 15] = [
     ("--isolation", NO_LIVE),
     ("--user", NO_LIVE),
     ("--follow", "a directory is read once; give it with -r"),
     ("--autostop", "--count and --duration stop a run"),
     ("--hep-listen", "there is no HEP"),
     ("--hep-send", "there is no HEP"),
-    ("--metrics-listen", "there is no metrics endpoint; see --summary json"),
-    ("--control-socket", "there is no control socket"),
-    ("--name", "there is no control socket"),
     (
         "--tcp-cleanup-interval",
         "time-outs are kept to 100 ms; see --tcp-stream-timeout and --tcp-buffer-max-age",
@@ -32,8 +29,7 @@ const FLAGS: [(&str, &str); 18] = [
 ];
 
 /// Commands that later versions have.
-const COMMANDS: [(&str, &str); 4] = [
-    ("debug", "there is no running sniffer to ask; see lippycat config show and sniff voip --summary json"),
+const COMMANDS: [(&str, &str); 3] = [
     ("report", "see lippycat sniff voip --records and --summary json"),
     ("parsers", "there is no store of signalling"),
     ("flush", "there is no store of signalling"),
@@ -135,10 +131,6 @@ mod tests {
         (
             "l sniff voip --tcp-buffer-strategy ring",
             "--tcp-buffer-strategy is not in this version: use --enable-backpressure: it says who yields",
-        ),
-        (
-            "l debug health",
-            "debug is not in this version: there is no running sniffer to ask; see lippycat config show and sniff voip --summary json",
         ),
         ("l inspect parsers", "parsers is not in this version: there is no store of signalling"),
         ("l inspect call -r a b", "no Call-ID: it goes before -r, as in inspect call CALL-ID -r FILE"),

@@ -1,5 +1,6 @@
 //! Flags of `sniff voip`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -152,6 +153,14 @@ pub struct SniffVoip {
     #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Output")]
     pub summary: Option<SummaryFormat>,
 
+    /// Serve GET /metrics and GET /health there, such as 127.0.0.1:9123
+    #[arg(long, value_name = "ADDR", value_parser = units::address, help_heading = "Operation")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// Name of this instance, when there are several: its control socket is lippycat-NAME.sock
+    #[arg(long, value_name = "NAME", value_parser = units::instance, help_heading = "Operation")]
+    pub name: Option<String>,
+
     /// Check configuration and flags, name every problem, and exit
     #[arg(long)]
     pub validate_config: bool,
@@ -226,6 +235,7 @@ impl SniffVoip {
         pcap.registrations.flag(self.registrations.then_some(true));
         pcap.options.flag(self.options.then_some(true));
         settings.records_file.flag(self.records.clone());
+        settings.metrics.listen.flag(self.metrics_listen);
     }
 
     /// The options that only a command line has.
@@ -248,6 +258,7 @@ impl SniffVoip {
             format: flags.format.unwrap_or_default(),
             summary: flags.summary.unwrap_or_default(),
             color: global.color.unwrap_or_default(),
+            instance: flags.name,
             quiet: global.quiet,
             count: flags.count,
             duration: flags.duration,

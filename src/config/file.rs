@@ -106,28 +106,45 @@ impl Reader<'_> {
             match section.value {
                 Node::Null => {}
                 Node::Map(keys) => {
-                    for mut entry in keys {
-                        entry.key = format!("{}.{}", section.key, entry.key);
-                        if !self.report_twice(&mut seen, &entry) {
-                            self.leaves.push(Leaf { entry, taken: false });
-                        }
-                    }
+                    self.collect_below(&section.key, keys, &mut seen);
                 }
-                Node::Scalar(_) | Node::List => {
-                    let example = self.first_key(&section.key);
-                    let message = format!("want keys below it, such as {example}");
-                    self.report(Some(section.value_at), &section.key, message);
-                }
+                Node::Scalar(_) | Node::List => self.report_keyless(&section),
             }
         }
     }
 
-    fn is_section(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| section_of(key) == name)
+    /// The keys of a section or of a group in it, by their dotted names.
+    fn collect_below(&mut self, above: &str, keys: Vec<Entry>, seen: &mut HashMap<String, u64>) {
+        for mut entry in keys {
+            entry.key = format!("{above}.{}", entry.key);
+            if self.report_twice(seen, &entry) {
+                continue;
+            }
+            if !self.is_group(&entry.key) {
+                self.leaves.push(Leaf { entry, taken: false });
+                continue;
+            }
+            match entry.value {
+                Node::Null => {}
+                Node::Map(keys) => self.collect_below(&entry.key, keys, seen),
+                Node::Scalar(_) | Node::List => self.report_keyless(&entry),
+            }
+        }
     }
 
-    fn first_key(&self, section: &str) -> &'static str {
-        self.keys.iter().find(|key| section_of(key) == section).copied().unwrap_or_default()
+    fn report_keyless(&mut self, entry: &Entry) {
+        let below = |key: &&&str| key.strip_prefix(&entry.key).is_some_and(|rest| rest.starts_with('.'));
+        let example = self.keys.iter().find(below).copied().unwrap_or_default();
+        self.report(Some(entry.value_at), &entry.key, format!("want keys below it, such as {example}"));
+    }
+
+    /// Whether there are keys below this dotted name.
+    fn is_group(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    }
+
+    fn is_section(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| section_of(key) == name)
     }
 
     fn report_twice(&mut self, seen: &mut HashMap<String, u64>, entry: &Entry) -> bool {
@@ -169,6 +186,16 @@ impl Reader<'_> {
     fn meant(&self, key: &str) -> Option<&'static str> {
         let word = last_word(key);
         let named = |name: &str| self.keys.iter().copied().find(|key| last_word(key) == name);
+        // In a group of three words the first two are the place, and its keys are what is meant.
+        let group = key.rsplit_once('.').map(|(group, _)| group).filter(|group| group.contains('.'));
+        let within = group.and_then(|group| {
+            let keys = || self.keys.iter().copied().filter(|key| key.starts_with(&format!("{group}.")));
+            let near = nearest(word, keys().map(last_word))?;
+            keys().find(|key| last_word(key) == near)
+        });
+        if within.is_some() {
+            return within;
+        }
         let near = |section: Option<&str>| {
             let keys = self.keys.iter().copied().filter(|key| section.is_none_or(|it| section_of(key) == it));
             nearest(word, keys.map(last_word)).and_then(named)

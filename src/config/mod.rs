@@ -7,6 +7,7 @@
 //! file is used whole or not at all; what is unknown is never silently ignored. Absent on purpose: what stages
 //! do with it all. They take their own `Limits`; see [`limits`].
 
+mod alerts;
 mod document;
 mod env;
 mod file;
@@ -25,7 +26,8 @@ pub use file::{apply, read};
 pub use modes::{ModeSettings, PerformanceMode, Threads};
 pub use problem::{ConfigError, Problem, Visible, is_unsafe};
 pub use resolve::{
-    Color, Config, EventFormat, Live, Log, Pcap, Run, Selection, Streams, SummaryFormat, resolve,
+    Color, Config, Control, EventFormat, Live, Log, Metrics, Pcap, Run, Selection, Streams, SummaryFormat,
+    resolve,
 };
 pub use search::{Loaded, load, places, subject};
 pub use settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings, Visitor};
@@ -43,7 +45,7 @@ mod tests {
 
     /// The example with every key in force: `#key: value` loses its sign, prose has a space after it.
     fn uncommented() -> String {
-        let key_line = regex::Regex::new("(?m)^( *)#([a-z_]+:)").unwrap();
+        let key_line = regex::Regex::new("(?m)^( *)#([A-Za-z_]+:)").unwrap();
         key_line.replace_all(EXAMPLE, "$1$2").into_owned()
     }
 
@@ -82,17 +84,17 @@ mod tests {
 
     #[test]
     fn the_example_has_every_key_in_order() {
-        let named: Vec<String> = document::parse(&uncommented())
-            .unwrap()
-            .into_iter()
-            .flat_map(|section| {
-                let document::Node::Map(keys) = section.value else { panic!("{} has no keys", section.key) };
-                keys.into_iter()
-                    .map(move |entry| format!("{}.{}", section.key, entry.key))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        assert_eq!(named, Settings::keys());
+        fn named(prefix: &str, entries: Vec<document::Entry>) -> Vec<String> {
+            let below = |entry: document::Entry| {
+                let name = format!("{prefix}{}", entry.key);
+                match entry.value {
+                    document::Node::Map(keys) => named(&format!("{name}."), keys),
+                    _ => vec![name],
+                }
+            };
+            entries.into_iter().flat_map(below).collect()
+        }
+        assert_eq!(named("", document::parse(&uncommented()).unwrap()), Settings::keys());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Settings and the options of a run become one [`Config`] of plain values.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings
 use super::template::NameTemplate;
 use super::units::{Names, PortRange, PortRanges};
 use crate::capture::live::Ports;
+use crate::monitor::alerts::AlertSettings;
 
 /// All that a run needs to know.
 #[derive(Clone, Debug)]
@@ -34,6 +36,12 @@ pub struct Config {
     pub batch: usize,
     /// The performance mode that all this came from.
     pub mode: PerformanceMode,
+    /// When the sniffer speaks up about itself.
+    pub alerts: AlertSettings,
+    /// The endpoint for monitoring systems.
+    pub metrics: Metrics,
+    /// The socket that `debug` asks.
+    pub control: Control,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -59,6 +67,38 @@ pub struct Live {
     pub threads: Threads,
 }
 
+/// The endpoint for monitoring systems.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where it listens.
+    pub listen: Option<SocketAddr>,
+    /// The flag says so, not only the configuration.
+    pub is_flag: bool,
+    /// Where the token is that requests must carry.
+    pub token_file: Option<PathBuf>,
+}
+
+/// The socket that `debug` asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Where it is, if not at its usual place.
+    pub socket: Option<PathBuf>,
+    /// A flag asks for one, not only the configuration.
+    pub is_flag: bool,
+    /// Who may use it besides the owner.
+    pub group: Option<String>,
+    /// Name of this instance, when there are several.
+    pub instance: Option<String>,
+}
+
+impl Config {
+    /// Where this run listens: what goes there is no traffic to look at.
+    #[must_use]
+    pub fn own_ports(&self) -> Vec<SocketAddr> {
+        self.metrics.listen.into_iter().collect()
+    }
+}
+
 /// Options of one run, which no file sets.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
@@ -78,6 +118,8 @@ pub struct Run {
     pub summary: SummaryFormat,
     /// When output is coloured.
     pub color: Color,
+    /// Name of this instance, when there are several.
+    pub instance: Option<String>,
     /// No progress, no text summary, only errors logged.
     pub quiet: bool,
     /// Stop after this many packets.
@@ -209,6 +251,7 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
         _ if run.live => 0,
         _ => of_mode.workers,
     };
+    let (metrics, control) = (metrics(settings), control(settings, &run));
     let level = settings.log_level.settle(LogLevel::default(), Origin::Default);
     Config {
         streams: streams(settings, of_mode, run.live),
@@ -219,6 +262,9 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
         workers: settings.voip.workers.settle(workers, Origin::Mode),
         batch: settings.voip.tcp_batch_size.settle(of_mode.batch, Origin::Mode),
         mode,
+        alerts: settings.alerts.resolve(),
+        metrics,
+        control,
         log: Log {
             level: if run.quiet { level.min(LogLevel::Error) } else { level },
             format: settings.log_format.settle(LogFormat::default(), Origin::Default),
@@ -288,6 +334,28 @@ fn pcap(settings: &mut Settings) -> Pcap {
         rtp: pcap.rtp.settle(true, Origin::Default),
         registrations: pcap.registrations.settle(false, Origin::Default),
         options: pcap.options.settle(false, Origin::Default),
+    }
+}
+
+fn metrics(settings: &Settings) -> Metrics {
+    let metrics = &settings.metrics;
+    Metrics {
+        listen: metrics.listen.get(),
+        is_flag: metrics.listen.origin() == Origin::Flag,
+        token_file: metrics.token_file.get(),
+    }
+}
+
+fn control(settings: &Settings, run: &Run) -> Control {
+    let control = &settings.control;
+    let is_flag = control.socket.origin() == Origin::Flag;
+    // A name of one's own goes before a path that the file gives to all.
+    let socket = control.socket.get().filter(|_| is_flag || run.instance.is_none());
+    Control {
+        socket,
+        is_flag: is_flag || run.instance.is_some(),
+        group: control.group.get(),
+        instance: run.instance.clone(),
     }
 }
 

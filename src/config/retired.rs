@@ -37,10 +37,7 @@ const REPLACED: [(&str, &str); 17] = [
 ];
 
 /// Sections and keys of what is not built yet.
-const ABSENT: [(&str, &str); 14] = [
-    ("control", "there is no control socket"),
-    ("metrics", "there is no metrics endpoint"),
-    ("alerts", "there are no alerts"),
+const ABSENT: [(&str, &str); 11] = [
     ("hep", "there is no HEP"),
     ("carriers", "calls are not told apart by carrier"),
     ("targets", "calls are not told apart by target"),

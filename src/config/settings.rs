@@ -4,12 +4,14 @@
 //! Layers are laid over each other in the order file, environment, flags; [`super::resolve`] then settles what is
 //! still open by mode or default.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::ValueEnum;
 
+use super::alerts::Alerts;
 use super::modes::PerformanceMode;
 use super::template::NameTemplate;
 use super::units::{self, Names, Parse, PortRanges, Value, name_of};
@@ -97,6 +99,12 @@ pub struct Settings {
     pub pcap: Pcap,
     /// `records.file`: one JSON line per call.
     pub records_file: Setting<PathBuf>,
+    /// `alerts`: when the sniffer speaks up about itself.
+    pub alerts: Alerts,
+    /// `metrics`: the endpoint for monitoring systems.
+    pub metrics: Metrics,
+    /// `control`: the socket that `debug` asks.
+    pub control: Control,
     /// `log.level`.
     pub log_level: Setting<LogLevel>,
     /// `log.format`.
@@ -148,6 +156,22 @@ pub struct Pcap {
     pub options: Setting<bool>,
 }
 
+/// The `metrics` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described once, in lippycat.yaml.example")]
+pub struct Metrics {
+    pub listen: Setting<SocketAddr>,
+    pub token_file: Setting<PathBuf>,
+}
+
+/// The `control` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described once, in lippycat.yaml.example")]
+pub struct Control {
+    pub socket: Setting<PathBuf>,
+    pub group: Setting<String>,
+}
+
 impl Settings {
     /// Shows every key to `visitor`, in the order of the example file.
     pub fn visit(&mut self, visitor: &mut impl Visitor) {
@@ -155,6 +179,11 @@ impl Settings {
         self.voip.visit(visitor);
         self.pcap.visit(visitor);
         visitor.setting("records.file", units::path, &mut self.records_file);
+        self.alerts.visit(visitor);
+        visitor.setting("metrics.listen", units::address, &mut self.metrics.listen);
+        visitor.setting("metrics.token_file", units::path, &mut self.metrics.token_file);
+        visitor.setting("control.socket", units::path, &mut self.control.socket);
+        visitor.setting("control.group", units::group, &mut self.control.group);
         visitor.setting("log.level", units::choice, &mut self.log_level);
         visitor.setting("log.format", units::choice, &mut self.log_format);
     }
@@ -299,6 +328,6 @@ mod tests {
         let keys = Settings::keys();
         let unique: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(unique.len(), keys.len());
-        assert!(keys.iter().all(|key| key.split('.').count() == 2));
+        assert!(keys.iter().all(|key| (2..=3).contains(&key.split('.').count())));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Every parser answers with what it wants (`want a duration such as 30s`); the caller says where.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,32 @@ impl Value for usize {
 
     fn json(&self) -> serde_json::Value {
         (*self).into()
+    }
+}
+
+impl Value for String {
+    fn text(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for SocketAddr {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A percentage, 0 to 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Percent(pub f64);
+
+impl Value for Percent {
+    fn text(&self) -> String {
+        format!("{}%", self.0)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        self.0.into()
     }
 }
 
@@ -102,7 +129,7 @@ impl Value for ByteSize {
     /// The largest unit that divides it; JSON gives bytes.
     fn text(&self) -> String {
         let bytes = self.as_u64();
-        [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+        [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000)]
             .iter()
             .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
             .map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
@@ -277,6 +304,86 @@ pub fn ring(text: &str) -> Result<ByteSize, String> {
     }
 }
 
+/// A time, which may be none: for how long something has to hold.
+///
+/// # Errors
+/// When it is not a time, or longer than a day.
+pub fn hold(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text.trim()) {
+        Ok(time) if time > Duration::from_secs(24 * 3600) => Err("want at most 1day".to_owned()),
+        Ok(time) => Ok(time),
+        Err(_) => Err("want a duration such as 0s, 10s or 1m".to_owned()),
+    }
+}
+
+/// A sliding window: as much as is remembered.
+///
+/// # Errors
+/// When it is not a time, or outside 1 s to 5 min.
+pub fn window(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let range = Duration::from_secs(1)..=Duration::from_secs(300);
+    if range.contains(&time) { Ok(time) } else { Err("want 1s to 5m".to_owned()) }
+}
+
+/// A percentage such as `0.1%` or `80`.
+///
+/// # Errors
+/// When it is not a number from 0 to 100.
+pub fn percent(text: &str) -> Result<Percent, String> {
+    let text = text.trim();
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end().parse::<f64>().ok();
+    let number = number.filter(|number| (0.0..=100.0).contains(number));
+    number.map(Percent).ok_or_else(|| "want a percentage from 0% to 100%".to_owned())
+}
+
+/// An amount of disk space, which may be none.
+///
+/// # Errors
+/// When it is not a size.
+pub fn space(text: &str) -> Result<ByteSize, String> {
+    text.trim().parse::<ByteSize>().map_err(|_| "want a size such as 1GiB, or bytes".to_owned())
+}
+
+/// An address and a port to listen on.
+///
+/// # Errors
+/// When it is not one; names are not looked up.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| "want an address such as 127.0.0.1:9123 or [::1]:9123".to_owned())
+}
+
+/// The name of a group, or its number.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn group(text: &str) -> Result<String, String> {
+    let may = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_name = (1..=32).contains(&text.len()) && text.chars().all(may) && !text.starts_with('-');
+    if is_name { Ok(text.to_owned()) } else { Err("want the name of a group".to_owned()) }
+}
+
+/// The name of an instance; it becomes part of a file name.
+///
+/// # Errors
+/// When it has anything but letters, digits, `_`, `-` and `.`.
+pub fn instance(text: &str) -> Result<String, String> {
+    let may = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if (1..=32).contains(&text.len()) && text.chars().all(may) {
+        Ok(text.to_owned())
+    } else {
+        Err("want 1 to 32 letters, digits, '_', '-' or '.'".to_owned())
+    }
+}
+
+/// A number of seconds between two looks.
+///
+/// # Errors
+/// Outside 1 to 86,400.
+pub fn seconds(text: &str) -> Result<u64, String> {
+    whole(text.strip_suffix('s').unwrap_or(text), 1..=86_400)
+}
+
 /// A path.
 ///
 /// # Errors
@@ -363,6 +470,8 @@ mod tests {
         assert_eq!(Duration::from_secs(5400).text(), "1h30m");
         assert_eq!(ByteSize::mib(100).text(), "100MiB");
         assert_eq!(ByteSize::b(1_500_000).text(), "1500000");
+        assert_eq!(ByteSize::mb(500).text(), "500MB");
+        assert_eq!(percent("0.1 %").unwrap().text(), "0.1%");
         assert_eq!(memory(&ByteSize::gib(2).text()), Ok(ByteSize::gib(2)));
     }
 }

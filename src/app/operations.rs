@@ -1,0 +1,155 @@
+//! What runs beside the pipeline so that a running sniffer can be asked: board, monitor, control socket, metrics.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::tell;
+use crate::config::{Config, Environment};
+use crate::control::http::Endpoint;
+use crate::control::server::Server;
+use crate::control::socket::{self, ControlSocket, SocketError};
+use crate::monitor::{Caps, FileSource, Monitor, Running};
+use crate::pipeline::Board;
+
+/// Longest token; it is sent with each request.
+const MAX_TOKEN: usize = 1024;
+
+/// Sockets that are bound and not served yet: they are made before privileges go, threads start and packets come.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    control: Option<ControlSocket>,
+    metrics: Option<(TcpListener, Option<String>)>,
+    /// The settings in effect, as debug config tells them.
+    effective: Value,
+}
+
+/// Binds what is asked for; live runs are asked for a control socket without being told.
+///
+/// # Errors
+/// When another sniffer is there, or what was asked for cannot be had.
+pub(super) fn prepare(config: &Config, environment: &Environment, effective: Value) -> Result<Beside> {
+    let live = config.run.live;
+    let control = control(config, environment, live)?;
+    let listen = config.metrics.listen.filter(|_| live || config.metrics.is_flag);
+    let listener = listen
+        .map(|address| {
+            TcpListener::bind(address).with_context(|| format!("metrics: {address} cannot be listened on"))
+        })
+        .transpose()?;
+    let metrics = listener.map(|listener| Ok::<_, anyhow::Error>((listener, token(config)?))).transpose()?;
+    Ok(Beside { control, metrics, effective })
+}
+
+/// Everything that runs beside the pipeline. It ends when this is dropped, the last started first.
+#[derive(Debug)]
+pub(super) struct Operations {
+    _server: Option<Server>,
+    _endpoint: Option<Endpoint>,
+    running: Running,
+}
+
+impl Beside {
+    /// Whether anybody could ask.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.control.is_none() && self.metrics.is_none()
+    }
+}
+
+impl Operations {
+    /// Starts the monitor and serves the sockets.
+    ///
+    /// # Errors
+    /// When there are no threads or descriptors for it.
+    pub(super) fn start(
+        beside: Beside,
+        board: Arc<Board>,
+        config: &Config,
+        files: FileSource,
+    ) -> Result<Self> {
+        let running = Monitor::start(board, caps(config), config.alerts, beside.effective, files)
+            .context("the monitor cannot be started")?;
+        let server = beside.control.map(|socket| Server::start(socket, running.monitor())).transpose();
+        let endpoint = beside
+            .metrics
+            .map(|(listener, token)| Endpoint::start(listener, token, running.monitor()))
+            .transpose();
+        let server = server.context("the control socket cannot be served")?;
+        let endpoint = endpoint.context("the metrics endpoint cannot be served")?;
+        if let Some(server) = &server {
+            tracing::info!("lippycat debug is answered at {}", server.path().display());
+        }
+        if let Some(endpoint) = &endpoint {
+            tracing::info!("metrics are at http://{}/metrics", endpoint.address());
+        }
+        Ok(Self { _server: server, _endpoint: endpoint, running })
+    }
+
+    /// The monitor, for who replaces its settings.
+    #[allow(dead_code, reason = "for the reload of the configuration")]
+    pub(super) fn monitor(&self) -> Arc<Monitor> {
+        self.running.monitor()
+    }
+}
+
+/// What the run may use, as the monitor sees it.
+fn caps(config: &Config) -> Caps {
+    let count = |cap: Option<usize>| cap.map(|cap| cap as u64);
+    let streams = &config.streams;
+    Caps {
+        mode: crate::config::units::name_of(&config.mode),
+        streams: count(streams.max_holding),
+        queue: streams.queue as u64,
+        buffers: count(streams.max_buffers),
+        memory: streams.memory_limit.as_u64(),
+        live: config.run.live,
+        directory: config.pcap.write.then(|| config.pcap.directory.clone()),
+    }
+}
+
+fn control(config: &Config, environment: &Environment, live: bool) -> Result<Option<ControlSocket>> {
+    let control = &config.control;
+    if !live && !control.is_flag {
+        return Ok(None);
+    }
+    let instance = control.instance.as_deref();
+    let group = control.group.as_deref();
+    if let Some(path) = &control.socket {
+        return Ok(Some(ControlSocket::bind(path, group)?));
+    }
+    let runtime = environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let Some(path) = socket::own_place(runtime.as_deref(), instance) else {
+        tell(
+            "warning: no control socket: neither /run/lippycat nor $XDG_RUNTIME_DIR can be written to; use --control-socket PATH",
+        )?;
+        return Ok(None);
+    };
+    match ControlSocket::bind(&path, group) {
+        Ok(socket) => Ok(Some(socket)),
+        // A sniffer without debug is better than none.
+        Err(error @ SocketError::System { .. }) if instance.is_none() => {
+            tell(&format!("warning: {error}; lippycat debug will not find this run"))?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The token of the metrics endpoint: the first line of its file.
+fn token(config: &Config) -> Result<Option<String>> {
+    let Some(path) = &config.metrics.token_file else { return Ok(None) };
+    let about = || format!("metrics.token_file: {} cannot be read", path.display());
+    let text = std::fs::read_to_string(path).with_context(about)?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    let is_token = |c: char| c.is_ascii_graphic();
+    if token.is_empty() || token.len() > MAX_TOKEN || !token.chars().all(is_token) {
+        bail!(
+            "metrics.token_file: {}: want one line of at most {MAX_TOKEN} visible ASCII characters",
+            path.display()
+        );
+    }
+    Ok(Some(token.to_owned()))
+}
