@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::dialog::Activity;
+use super::dialog::{Activity, Dialog};
 use super::record::{CallRecord, CallState};
 use super::tracker::Tracker;
+use crate::time::Timestamp;
 
 /// Slots looked at in one go, calls or not.
-const MAX_SLOTS: usize = 16_384;
+const MAX_SLOTS: u32 = 16_384;
 
 /// A call that is up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,7 +36,7 @@ impl Tracker {
         let mut page = CallPage::default();
         let from = self.dialogs.get(cursor as usize..).unwrap_or_default();
         for (dialog, slot) in from.iter().zip(cursor..) {
-            if slot - cursor >= MAX_SLOTS as u32 || page.calls.len() >= limit {
+            if slot - cursor >= MAX_SLOTS || page.calls.len() >= limit {
                 page.next = Some(slot);
                 break;
             }
@@ -46,9 +47,16 @@ impl Tracker {
                     page.next = Some(slot);
                     break;
                 }
-                page.calls.push(ActiveCall { state, record: self.record(slot, dialog) });
+                page.calls.push(ActiveCall { state, record: self.as_of_now(slot, dialog) });
             }
         }
         page
+    }
+
+    /// The record of a call that is up, as long as it is now.
+    fn as_of_now(&self, slot: u32, dialog: &Dialog) -> CallRecord {
+        let record = self.record(slot, dialog);
+        let since = |answered: Timestamp| self.now().since(answered).as_micros() as f64 / 1e6;
+        CallRecord { duration_seconds: record.answered.map(since), ..record }
     }
 }

@@ -116,6 +116,8 @@ pub struct Tracker {
     active: [u64; 2],
     tally: Tally,
     bindings: Bindings,
+    /// The latest tick.
+    now: Timestamp,
 }
 
 impl Tracker {
@@ -142,6 +144,7 @@ impl Tracker {
             active: [0; 2],
             tally: Tally::default(),
             bindings: Bindings::default(),
+            now: Timestamp::default(),
         }
     }
 
@@ -161,6 +164,12 @@ impl Tracker {
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Packet time, to a tick.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// Who is registered where.
@@ -365,6 +374,7 @@ impl Tracker {
         self.begin(now);
         self.media.expire(now);
         self.bindings.expire(now);
+        self.now = now;
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
         self.touch_slots(fired.iter().map(|entry| entry.slot));

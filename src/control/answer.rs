@@ -9,7 +9,7 @@ use crate::monitor::{Monitor, metrics, report};
 use crate::pipeline::{Ask, Page};
 
 /// Rows of a page, unless less is asked for.
-const MAX_ROWS: usize = 500;
+const MAX_ROWS: usize = 2_000;
 
 /// How long the tracker may take to a page. A live one looks every 100 ms, however busy it is.
 const PATIENCE: Duration = Duration::from_secs(3);

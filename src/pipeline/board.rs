@@ -290,7 +290,7 @@ impl Board {
     /// What the tracker has to say after a batch.
     pub(super) fn tracker(&self, order: &Order) {
         self.applied.step();
-        self.asks.answer(order);
+        self.asks.answer(order, &|| self.sent.get() == self.applied.get());
         let Some(question) = self.due(&self.tracker) else { return };
         let tracker = order.tracker();
         let told = Tracked {

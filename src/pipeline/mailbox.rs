@@ -14,6 +14,9 @@ const WAITING: usize = 8;
 /// How long a page may take the tracker.
 const SLICE: Duration = Duration::from_micros(800);
 
+/// How long when no batch waits: the kernel holds what comes meanwhile.
+const IDLE_SLICE: Duration = Duration::from_millis(8);
+
 /// Bindings of a page; each takes well below a microsecond.
 const MAX_BINDINGS: usize = 500;
 
@@ -77,33 +80,34 @@ impl Mailbox {
         page.recv_timeout(patience).ok()
     }
 
-    /// Answers one question, if there is one.
+    /// Answers one question, if there is one. `is_idle`: no batch waits.
     #[inline]
-    pub(super) fn answer(&self, order: &Order) {
+    pub(super) fn answer(&self, order: &Order, is_idle: &dyn Fn() -> bool) {
         if self.any.load(Ordering::Relaxed) {
-            self.look(order);
+            self.look(order, is_idle);
         }
     }
 
     #[cold]
-    fn look(&self, order: &Order) {
+    fn look(&self, order: &Order, is_idle: &dyn Fn() -> bool) {
         // Cleared first: what comes in between is found by the next look.
         self.any.store(false, Ordering::Release);
         let Ok((ask, reply)) = self.letters.1.try_recv() else { return };
         // Whoever asked may have lost patience and be gone.
-        let _ = reply.try_send(page(ask, order));
+        let _ = reply.try_send(page(ask, order, is_idle));
         if !self.letters.1.is_empty() {
             self.any.store(true, Ordering::Release);
         }
     }
 }
 
-fn page(ask: Ask, order: &Order) -> Page {
+fn page(ask: Ask, order: &Order, is_idle: &dyn Fn() -> bool) -> Page {
     let tracker = order.tracker();
     match ask {
         Ask::Calls { cursor, limit } => {
-            let over = over();
-            Page::Calls(tracker.active_calls(cursor, limit, &mut || !over()))
+            let gone = stopwatch();
+            let go_on = || gone() < SLICE || (gone() < IDLE_SLICE && is_idle());
+            Page::Calls(tracker.active_calls(cursor, limit, &mut { go_on }))
         }
         Ask::Bindings { after, limit } => {
             let after = after.as_ref().map(|(aor, contact)| (aor.as_str(), contact.as_str()));
@@ -116,9 +120,9 @@ fn page(ask: Ask, order: &Order) -> Page {
     }
 }
 
-/// Tells whether the slice is used up.
+/// Tells how much of the slice is used up.
 #[allow(clippy::disallowed_methods, reason = "packets wait in wall time while a page is made")]
-fn over() -> impl Fn() -> bool {
+fn stopwatch() -> impl Fn() -> Duration {
     let began = Instant::now();
-    move || began.elapsed() >= SLICE
+    move || began.elapsed()
 }
