@@ -35,7 +35,7 @@ fn help_and_version_are_good_and_go_to_stdout() {
 #[test]
 fn what_cannot_be_understood_is_a_usage_error() {
     let home = directory(&[]);
-    let rows: [(&[&str], &str); 6] = [
+    let rows: [(&[&str], &str); 5] = [
         (&[], "Usage:"),
         (&["sniff"], "Usage:"),
         (&["sniff", "voip", "--wirte-file"], "a similar argument exists: '--write-file'"),
@@ -44,7 +44,6 @@ fn what_cannot_be_understood_is_a_usage_error() {
             &["sniff", "voip", "--hep-listen", "udp://0.0.0.0:9060"],
             "error: --hep-listen is not in this version",
         ),
-        (&["debug", "health"], "error: debug is not in this version"),
     ];
     for (arguments, text) in rows {
         lippycat(home.path()).args(arguments).assert().code(2).stdout(is_empty()).stderr(contains(text));

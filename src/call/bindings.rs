@@ -329,7 +329,9 @@ mod tests {
         learn(&mut bindings, &BOB.replace("<sip:bob@192.0.2.4>", &many), 0);
         assert_eq!(bindings.len(), MAX_CONTACTS);
         for user in 0..MAX_BINDINGS as u64 {
-            learn(&mut bindings, &BOB.replace("sip:bob@biloxi.com", &format!("sip:{user}@biloxi.com")), user);
+            let message =
+                BOB.replace("To: Bob <sip:bob@biloxi.com>", &format!("To: <sip:{user}@biloxi.com>"));
+            learn(&mut bindings, &message, user);
         }
         assert_eq!((bindings.len(), bindings.due.len()), (MAX_BINDINGS, MAX_BINDINGS));
         assert_eq!(bindings.evicted, MAX_CONTACTS as u64, "those that would have expired first");

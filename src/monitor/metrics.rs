@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_manual_has_every_name_and_no_other() {
-        let manual = include_str!("../../docs/metrics.md");
+        let manual = include_str!("../../docs/metrics.md").split("\n## Alerts").next().unwrap();
         let rows = manual.lines().filter_map(|line| line.strip_prefix("| `"));
         let rows: Vec<&str> = rows.collect();
         for metric in TABLE {
