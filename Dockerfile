@@ -6,9 +6,7 @@ FROM rust:1.90-slim-bookworm AS build
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev libpcap-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
-COPY benches benches
-COPY src src
+COPY . .
 RUN cargo build --release --locked --bin lippycat
 
 FROM debian:bookworm-slim

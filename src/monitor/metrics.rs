@@ -215,8 +215,12 @@ fn network(view: &View, values: &mut Values) {
 
 fn sniffer(view: &View, values: &mut Values) {
     let sample = &view.sample;
-    let interface = if view.caps.live { "all" } else { "file" };
-    values.put("lippycat_packets_total", &[interface], sample.summary.packets as f64);
+    if !view.caps.live {
+        values.put("lippycat_packets_total", &["file"], sample.summary.packets as f64);
+    }
+    for (name, interface) in &sample.snapshot.outcome.interfaces {
+        values.put("lippycat_packets_total", &[name], interface.packets as f64);
+    }
     for (stage, reason) in LOSSES {
         let count = sample.dropped(stage, reason);
         values.put("lippycat_packets_dropped_total", &[stage, reason], count as f64);

@@ -135,6 +135,12 @@ fn capture(view: &View) -> Value {
         "last_packet": summary.last_packet.map(crate::time::Timestamp::rfc3339),
         "packets_by": summary.packets_by,
         "lost": sample.totals().lost,
+        "interfaces": sample.snapshot.outcome.interfaces.iter().map(|(name, interface)| (name.clone(), json!({
+            "packets": interface.packets,
+            "kernel_drops": interface.kernel_drops,
+            "interface_drops": interface.interface_drops,
+            "outages": interface.outages,
+        }))).collect::<Map<String, Value>>(),
         "dropped": summary.dropped,
         "fragments": summary.fragments,
         "queues": queues.collect::<Map<String, Value>>(),

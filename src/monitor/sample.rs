@@ -115,7 +115,8 @@ impl Peaks {
 }
 
 /// What the capture lost before the stages saw it: stage and reason of the summary's `dropped`.
-pub const LOSSES: [(&str, &str); 2] = [("capture", "kernel"), ("capture", "interface")];
+pub const LOSSES: [(&str, &str); 3] =
+    [("capture", "kernel"), ("capture", "interface"), ("capture", "queue_full")];
 
 impl Sample {
     /// Puts a sample together.

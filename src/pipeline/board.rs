@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::intake::{self, Intake};
-use super::live::Threads;
+use super::live::{self, Threads};
 use super::mailbox::{Ask, Mailbox, Page};
 use super::order::{self, Order};
 use super::run::Outcome;
@@ -78,13 +78,20 @@ impl<T: Clone> Told<T> {
     }
 }
 
-/// What sources count: files, interfaces.
-pub(super) type SourceTold = (SourceCounters, Vec<(String, InterfaceCounters)>);
+/// What sources count.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SourceTold {
+    /// Files.
+    pub(super) files: SourceCounters,
+    /// Interfaces.
+    pub(super) interfaces: Vec<(String, InterfaceCounters)>,
+    /// What the capturing thread dropped.
+    pub(super) live: live::Counters,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Front {
-    source: SourceCounters,
-    interfaces: Vec<(String, InterfaceCounters)>,
+    source: SourceTold,
     intake: intake::Counters,
     backward: u64,
     wild: u64,
@@ -191,11 +198,12 @@ impl Board {
         let workers = self.workers.iter().map(Told::answers);
         let answered =
             workers.chain([self.front.answers(), self.tracker.answers()]).min().unwrap_or_default();
-        let Front { source, interfaces, intake, backward, wild, defrag } = self.front.get();
+        let Front { source, intake, backward, wild, defrag } = self.front.get();
         let Tracked { order, census, tally, media, gauges } = self.tracker.get();
         let mut outcome = Outcome {
-            source,
-            interfaces,
+            source: source.files,
+            interfaces: source.interfaces,
+            live: source.live,
             intake,
             backward,
             wild,
@@ -262,10 +270,8 @@ impl Board {
     /// What source and intake have to say after a batch.
     pub(super) fn front(&self, intake: &Intake, source: impl FnOnce() -> SourceTold) {
         let Some(question) = self.due(&self.front) else { return };
-        let (source, interfaces) = source();
         let told = Front {
-            source,
-            interfaces,
+            source: source(),
             intake: intake.counters().clone(),
             backward: intake.clock().backward,
             wild: intake.clock().wild,

@@ -164,8 +164,9 @@ impl<'a> Feed<'a> {
     }
 
     /// What the source counted, for the board.
-    fn counters(&mut self) -> SourceTold {
-        (crate::capture::SourceCounters::default(), self.source.counters())
+    fn told(&mut self) -> SourceTold {
+        let interfaces = self.source.counters();
+        SourceTold { interfaces, live: self.counters, ..SourceTold::default() }
     }
 
     fn begin(&mut self, now: Timestamp) {
@@ -213,13 +214,13 @@ fn inline(feed: &mut Feed<'_>, mut stages: Stages, listener: &mut dyn Listener) 
             Next::Idle(now) => stages.intake.idle(now, &mut staged),
             Next::End => break,
         }
-        stages.intake.tell(|| feed.counters());
+        stages.intake.tell(|| feed.told());
         if !staged.is_empty() {
             step(&mut stages, &staged, batch.view(), &mut outputs, listener);
         }
     }
     stages.intake.finish(&mut staged);
-    stages.intake.tell(|| feed.counters());
+    stages.intake.tell(|| feed.told());
     step(&mut stages, &staged, PacketBatch::default(), &mut outputs, listener);
     stages
 }
@@ -251,7 +252,7 @@ fn threaded(
                     Next::Idle(now) => intake.idle(now, staged),
                     Next::End => break false,
                 }
-                intake.tell(|| feed.counters());
+                intake.tell(|| feed.told());
                 if !staged.is_empty() {
                     break true;
                 }
@@ -262,7 +263,7 @@ fn threaded(
         }
         let mut last = Shared::new(lanes);
         intake.finish(&mut last.staged);
-        intake.tell(|| feed.counters());
+        intake.tell(|| feed.told());
         running.send(last);
         let (workers, order) = running.join();
         Stages { intake, workers, order }
@@ -419,6 +420,7 @@ mod tests {
             workers: 0,
             count: None,
             duration: None,
+            board: None,
         }
     }
 

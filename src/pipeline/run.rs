@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::Board;
+use super::board::{Board, SourceTold};
 use super::foreign::ForeignConnections;
 use super::intake::{self, Intake};
 use super::live;
@@ -147,13 +147,13 @@ fn inline(
             Ok(None) => break,
             Err(error) => errors.push(error),
         }
-        stages.intake.tell(|| (reader.source.counters(), Vec::new()));
+        stages.intake.tell(|| SourceTold { files: reader.source.counters(), ..SourceTold::default() });
         if watch(&reader.source.progress()) == Continue::No {
             break;
         }
     }
     stages.intake.finish(&mut staged);
-    stages.intake.tell(|| (reader.source.counters(), Vec::new()));
+    stages.intake.tell(|| SourceTold { files: reader.source.counters(), ..SourceTold::default() });
     step(&mut stages, &staged, PacketBatch::default(), &mut outputs, listener);
     stages
 }

@@ -9,6 +9,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::board::SourceTold;
 use super::order::Order;
 use super::run::{Continue, Reader, Stages};
 use super::work::Staged;
@@ -137,14 +138,14 @@ pub(super) fn run(
                 Ok(None) => break,
                 Err(error) => errors.push(error),
             }
-            intake.tell(|| (reader.source.counters(), Vec::new()));
+            intake.tell(|| SourceTold { files: reader.source.counters(), ..SourceTold::default() });
             if watch(&reader.source.progress()) == Continue::No {
                 break;
             }
         }
         let mut last = Shared::new(lanes);
         intake.finish(&mut last.staged);
-        intake.tell(|| (reader.source.counters(), Vec::new()));
+        intake.tell(|| SourceTold { files: reader.source.counters(), ..SourceTold::default() });
         running.send(last);
         let (workers, order) = running.join();
         Stages { intake, workers, order }
