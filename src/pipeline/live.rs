@@ -420,7 +420,6 @@ mod tests {
             workers: 0,
             count: None,
             duration: None,
-            board: None,
         }
     }
 
