@@ -129,7 +129,7 @@ fn recorder(directory: &Path, format: FileFormat) -> Recorder {
     let named = NamedFiles::new(directory.to_path_buf(), files.unwrap(), names.unwrap());
     let records = RecordWriter::create(Path::new("/dev/null")).unwrap();
     let events = EventWriter::new(std::io::stdout(), EventFormat::None);
-    Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()), false)
+    Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()), None)
 }
 
 /// The summary of a run over `capture`.

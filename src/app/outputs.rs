@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::tell;
 use crate::config::{Config, EventFormat, PcapFormat, limits};
+use crate::monitor::FileSource;
 use crate::sink::{
     self, CallFiles, DiskStatus, DiskWatch, EventFields, EventLog, EventWriter, FileFormat, FileSettings,
     Lines, Manifest, NameBook, NameSettings, NamedFiles, RecordWriter, Recorder, Reopen, RetentionSettings,
@@ -72,7 +73,7 @@ impl Outputs {
         let recorder = if writers == 0 {
             let files =
                 config.pcap.write.then(|| named_files(config, pace, 1, manifest.clone())).transpose()?;
-            Recorder::inline(files, lines, is_live)
+            Recorder::inline(files, lines, is_live.then(|| Arc::clone(&status)))
         } else {
             let each = (0..writers).filter(|_| config.pcap.write);
             let files = each.map(|_| named_files(config, pace, writers, manifest.clone()));
@@ -87,6 +88,12 @@ impl Outputs {
             DiskWatch::start(config.pcap.directory.clone(), retention(config), manifest, Arc::clone(&status))
         });
         Ok(Self { recorder, status, watch: watch.transpose()? })
+    }
+
+    /// The counters of the files, for who looks at a live run from beside.
+    pub(super) fn counters(&self) -> FileSource {
+        let status = self.watch.as_ref().map(|_| Arc::clone(&self.status));
+        Box::new(move || status.as_ref().map(|status| status.counters()))
     }
 
     /// Brings everything to its place, and tells what became of it.

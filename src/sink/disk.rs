@@ -18,6 +18,7 @@ pub struct DiskStatus {
     pub(super) queue_full: AtomicU64,
     pub(super) calls_refused: AtomicU64,
     pub(super) lines_lost: AtomicU64,
+    pub(super) line_errors: AtomicU64,
     pub(super) free_bytes: AtomicU64,
     pub(super) total_bytes: AtomicU64,
     pub(super) retained_files: AtomicU64,
@@ -29,7 +30,7 @@ pub struct DiskStatus {
 /// [`DiskStatus`] at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskFigures {
-    /// Times that a disk said no, to a call file, a record or the event log.
+    /// Times that the disk said no to a call file.
     pub write_errors: u64,
     /// Bytes of call files on disk, of unfinished ones too.
     pub bytes_written: u64,
@@ -47,6 +48,8 @@ pub struct DiskFigures {
     pub calls_refused: u64,
     /// Records and events that were lost.
     pub lines_lost: u64,
+    /// Times that a disk said no to records or the event log.
+    pub line_errors: u64,
     /// Bytes that may still be written below the directory of call files; none when that is not known.
     pub free_bytes: Option<u64>,
     /// Bytes of its file system.
@@ -77,12 +80,28 @@ impl DiskStatus {
             queue_full: get(&self.queue_full),
             calls_refused: get(&self.calls_refused),
             lines_lost: get(&self.lines_lost),
+            line_errors: get(&self.line_errors),
             free_bytes: total.map(|_| get(&self.free_bytes)),
             total_bytes: total,
             retained_files: get(&self.retained_files),
             retained_bytes: get(&self.retained_bytes),
             deleted_files: get(&self.deleted_files),
             deleted_bytes: get(&self.deleted_bytes),
+        }
+    }
+
+    /// Those of them that [`FileCounters`] has too; the rest is 0.
+    #[must_use]
+    pub fn counters(&self) -> FileCounters {
+        let figures = self.figures();
+        FileCounters {
+            write_errors: figures.write_errors,
+            bytes_written: figures.bytes_written,
+            files_written: figures.files_written,
+            open_files: figures.open_files,
+            held_bytes: figures.held_bytes,
+            frames_lost: figures.frames_lost,
+            ..FileCounters::default()
         }
     }
 
@@ -157,6 +176,7 @@ mod tests {
         status.publish(&at(5, 100), &at(2, 130));
         let figures = status.figures();
         assert_eq!((figures.open_files, figures.bytes_written), (9, 150));
+        assert_eq!(status.counters(), at(9, 150));
         assert_eq!((figures.free_bytes, figures.total_bytes), (None, None));
         let space = space(Path::new("/")).unwrap();
         status.set_space(space);

@@ -32,9 +32,16 @@ pub struct Recorder {
 #[derive(Debug)]
 enum Outlet {
     /// This thread. On a live run it brings everything to disk within a second.
-    Inline { files: Option<Box<NamedFiles>>, lines: Box<Lines>, live: bool },
+    Inline { files: Option<Box<NamedFiles>>, lines: Box<Lines>, live: Option<Live> },
     /// Others.
     Threads(Writers),
+}
+
+/// What a live run keeps up to date.
+#[derive(Debug)]
+struct Live {
+    status: Arc<DiskStatus>,
+    published: FileCounters,
 }
 
 /// What became of everything, once a run is over.
@@ -68,11 +75,12 @@ impl Default for Written {
 }
 
 impl Recorder {
-    /// A recorder that writes on the tracker's thread; on a `live` run it does not keep anything to itself for more
-    /// than a second.
+    /// A recorder that writes on the tracker's thread. On a `live` run it does not keep anything to itself for more
+    /// than a second, and tells how it stands.
     #[must_use]
-    pub fn inline(files: Option<NamedFiles>, lines: Lines, live: bool) -> Self {
+    pub fn inline(files: Option<NamedFiles>, lines: Lines, live: Option<Arc<DiskStatus>>) -> Self {
         let (wants, fields) = about(files.is_some(), &lines);
+        let live = live.map(|status| Live { status, published: FileCounters::default() });
         let outlet = Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live };
         Self { outlet, wants, fields, extracts: Vec::new() }
     }
@@ -238,17 +246,20 @@ impl Listener for Recorder {
     }
 
     fn tick(&mut self, now: Timestamp) {
-        if let Outlet::Inline { files, lines, live: true } = &mut self.outlet {
+        if let Outlet::Inline { files, lines, live: Some(live) } = &mut self.outlet {
             lines.set_time(now);
             if let Some(named) = files {
                 named.files.flush_older(now);
+                let counters = named.files.counters();
+                live.status.publish(&live.published, &counters);
+                live.published = counters;
             }
         }
     }
 
     fn batch_end(&mut self) {
         match &mut self.outlet {
-            Outlet::Inline { lines, live: true, .. } => lines.flush(),
+            Outlet::Inline { lines, live: Some(_), .. } => lines.flush(),
             Outlet::Inline { .. } => {}
             Outlet::Threads(writers) => writers.ring(),
         }

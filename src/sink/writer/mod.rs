@@ -445,7 +445,7 @@ fn write_lines(
         lines.flush();
         let counts = lines.counts();
         status.lines_lost.fetch_add(counts.lost - before.lost, Ordering::Relaxed);
-        status.write_errors.fetch_add(counts.errors - before.errors, Ordering::Relaxed);
+        status.line_errors.fetch_add(counts.errors - before.errors, Ordering::Relaxed);
         before = counts;
     }
     drop(taker);
