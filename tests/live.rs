@@ -159,6 +159,7 @@ impl Sniffer {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &wire.sniffer]).arg(program.get_program());
         command.args(["sniff", "voip", "-i", interfaces, "--format", "none", "--summary", "json"]);
+        command.arg("--control-socket").arg(directory.path().join("control.sock"));
         command.arg("-w").arg("--pcap-dir").arg(directory.path().join("pcap"));
         command.arg("--records").arg(directory.path().join("records.jsonl")).args(more);
         command.env("HOME", "/nonexistent").stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -375,7 +376,10 @@ fn without_the_right_the_command_that_gives_it_is_told() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap(), output.stdout)
     };
     let command = format!("setcap cap_net_raw,cap_net_admin=eip {}", program.get_program().to_string_lossy());
-    for arguments in [&["sniff", "voip", "-i", "lo"][..], &["interfaces"], &["interfaces", "--json"]] {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control.sock").to_string_lossy().into_owned();
+    let sniff = ["sniff", "voip", "-i", "lo", "--control-socket", &socket];
+    for arguments in [&sniff[..], &["interfaces"], &["interfaces", "--json"]] {
         let (code, text, _) = run(arguments);
         assert_eq!(code, Some(4), "{arguments:?}: {text}");
         assert!(text.starts_with("error: ") && text.contains(&command), "{arguments:?}: {text}");

@@ -241,7 +241,7 @@ fn files_are_named_as_the_template_says() {
     assert!(command.output().unwrap().status.success());
     assert!(directory.path().join("night-first@192.0.2.1.pcap").exists());
     assert!(directory.path().join("night-second.pcap").exists());
-    for template in ["{nonsense}", "a/b", "{call_id"] {
+    for template in ["{nonsense}", "../b", "{call_id"] {
         let mut command = crate::support::lippycat();
         let output =
             command.args(["sniff", "voip", "-w", "--pcap-name", template, "-r", "x"]).output().unwrap();

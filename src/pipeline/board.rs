@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::foreign;
 use super::intake::{self, Intake};
 use super::live::{self, Threads};
 use super::mailbox::{Ask, Mailbox, Page};
@@ -93,6 +94,7 @@ pub(super) struct SourceTold {
 struct Front {
     source: SourceTold,
     intake: intake::Counters,
+    passed_over: foreign::Counters,
     backward: u64,
     wild: u64,
     defrag: defrag::Counters,
@@ -198,7 +200,7 @@ impl Board {
         let workers = self.workers.iter().map(Told::answers);
         let answered =
             workers.chain([self.front.answers(), self.tracker.answers()]).min().unwrap_or_default();
-        let Front { source, intake, backward, wild, defrag } = self.front.get();
+        let Front { source, intake, passed_over, backward, wild, defrag } = self.front.get();
         let Tracked { order, census, tally, media, gauges } = self.tracker.get();
         let mut outcome = Outcome {
             source: source.files,
@@ -214,6 +216,7 @@ impl Board {
             media,
             ..Outcome::default()
         };
+        outcome.pass_over(&passed_over);
         for Work { worker, reassembly, streams } in self.workers.iter().map(Told::get) {
             outcome.worker.add(&worker);
             outcome.reassembly.add(&reassembly);
@@ -273,6 +276,7 @@ impl Board {
         let told = Front {
             source: source(),
             intake: intake.counters().clone(),
+            passed_over: *intake.passed_over(),
             backward: intake.clock().backward,
             wild: intake.clock().wild,
             defrag: *intake.defragmenter().counters(),

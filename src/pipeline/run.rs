@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::{Board, SourceTold};
-use super::foreign::ForeignConnections;
+use super::foreign::{self, ForeignConnections};
 use super::intake::{self, Intake};
 use super::live;
 use super::order::{self, Order};
@@ -201,6 +201,16 @@ impl Reader<'_> {
     }
 }
 
+impl Outcome {
+    /// Adds what the intake passed over, as if the workers had seen it.
+    pub(super) const fn pass_over(&mut self, foreign: &foreign::Counters) {
+        self.worker.other_segments += foreign.segments;
+        self.reassembly.segments += foreign.segments;
+        self.reassembly.payload_bytes += foreign.payload_bytes;
+        self.reassembly.rejected_bytes += foreign.payload_bytes;
+    }
+}
+
 pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<SourceError>) -> Outcome {
     let Stages { intake, workers, order } = stages;
     let mut outcome = Outcome {
@@ -216,11 +226,7 @@ pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<Source
         media: *order.tracker().media_counters(),
         ..Outcome::default()
     };
-    let passed_over = intake.passed_over();
-    outcome.worker.other_segments += passed_over.segments;
-    outcome.reassembly.segments += passed_over.segments;
-    outcome.reassembly.payload_bytes += passed_over.payload_bytes;
-    outcome.reassembly.rejected_bytes += passed_over.payload_bytes;
+    outcome.pass_over(intake.passed_over());
     for worker in &workers {
         outcome.worker.add(worker.counters());
         outcome.reassembly.add(worker.reassembler().counters());

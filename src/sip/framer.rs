@@ -320,9 +320,7 @@ fn may_begin_sip(payload: &[u8]) -> bool {
     match *payload {
         [b'\r' | b'\n', ..] => true,
         [first, second, third, ..] => {
-            is_token(first)
-                && (is_token(second) || is_blank(second))
-                && (is_token(third) || is_blank(third) || matches!(third, b'<' | b'['))
+            is_token(first) && (is_blank(second) || is_token(second) && (is_token(third) || is_blank(third)))
         }
         _ => false,
     }
