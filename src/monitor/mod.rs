@@ -4,7 +4,7 @@
 //! whole that anybody may take, and a line in the log for each alert that fires or clears. Nothing here is on the way
 //! of a packet, and the pipeline never waits for it.
 //!
-//! Absent on purpose: how figures are carried to who asks; see [`crate::control`] and [`http`].
+//! Absent on purpose: how figures are carried to who asks; see [`crate::control`].
 
 pub mod alerts;
 pub mod health;
