@@ -29,7 +29,7 @@ pub(super) fn sniff_live(config: &Config, beside: Beside) -> Result<ExitCode> {
     let mut sources = open_sources(config)?;
     let mut outputs = Outputs::open(config, Pace::Wire)?;
     let stop = sniff::stop_on_signals()?;
-    let operations = Operations::start(beside, board, config, outputs.counters())?;
+    let operations = Operations::start(beside, board, config, outputs.status())?;
     ready(config)?;
     let asked = || stop.load(Ordering::Relaxed);
     let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs.recorder, &asked);

@@ -12,8 +12,9 @@ use crate::config::{Config, Environment};
 use crate::control::http::Endpoint;
 use crate::control::server::Server;
 use crate::control::socket::{self, ControlSocket, SocketError};
-use crate::monitor::{Caps, FileSource, Monitor, Running};
+use crate::monitor::{Caps, Monitor, Running};
 use crate::pipeline::Board;
+use crate::sink::DiskStatus;
 
 /// Longest token; it is sent with each request.
 const MAX_TOKEN: usize = 1024;
@@ -68,9 +69,9 @@ impl Operations {
         beside: Beside,
         board: Arc<Board>,
         config: &Config,
-        files: FileSource,
+        files: Arc<DiskStatus>,
     ) -> Result<Self> {
-        let running = Monitor::start(board, caps(config), config.alerts, beside.effective, files)
+        let running = Monitor::start(board, caps(config), config.alerts, beside.effective, Some(files))
             .context("the monitor cannot be started")?;
         let server = beside.control.map(|socket| Server::start(socket, running.monitor())).transpose();
         let endpoint = beside
@@ -106,7 +107,6 @@ fn caps(config: &Config) -> Caps {
         buffers: count(streams.max_buffers),
         memory: streams.memory_limit.as_u64(),
         live: config.run.live,
-        directory: config.pcap.write.then(|| config.pcap.directory.clone()),
     }
 }
 

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 
 use super::tell;
 use crate::config::{Config, EventFormat, PcapFormat, limits};
-use crate::monitor::FileSource;
 use crate::sink::{
     self, CallFiles, DiskStatus, DiskWatch, EventFields, EventLog, EventWriter, FileFormat, FileSettings,
     Lines, Manifest, NameBook, NameSettings, NamedFiles, RecordWriter, Recorder, Reopen, RetentionSettings,
@@ -90,10 +89,9 @@ impl Outputs {
         Ok(Self { recorder, status, watch: watch.transpose()? })
     }
 
-    /// The counters of the files, for who looks at a live run from beside.
-    pub(super) fn counters(&self) -> FileSource {
-        let status = self.watch.as_ref().map(|_| Arc::clone(&self.status));
-        Box::new(move || status.as_ref().map(|status| status.counters()))
+    /// What the disks say, as it changes.
+    pub(super) fn status(&self) -> Arc<DiskStatus> {
+        Arc::clone(&self.status)
     }
 
     /// Brings everything to its place, and tells what became of it.

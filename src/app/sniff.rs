@@ -28,10 +28,8 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
         let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };
         Arc::new(Board::new(threads, true))
     });
-    let operations = board
-        .clone()
-        .map(|board| Operations::start(beside, board, config, outputs.counters()))
-        .transpose()?;
+    let operations =
+        board.clone().map(|board| Operations::start(beside, board, config, outputs.status())).transpose()?;
     let calls = stages::calls(config);
     let (outcome, code) = follow(config, calls, config.pcap.write, board, &mut outputs.recorder)?;
     drop(operations);

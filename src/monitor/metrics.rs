@@ -238,7 +238,7 @@ fn sniffer(view: &View, values: &mut Values) {
         values.put("lippycat_alerts_active", &[name, level], count as f64);
     }
     values.put("lippycat_build_info", &[env!("CARGO_PKG_VERSION")], 1.0);
-    let files = sample.files.clone().unwrap_or_default();
+    let files = sample.files.unwrap_or_default();
     values.one("lippycat_pcap_bytes_written_total", files.bytes_written);
     values.one("lippycat_pcap_write_errors_total", files.write_errors);
     values.one("lippycat_pcap_open_files", files.open_files);

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::pipeline::Board;
-use crate::sink::FileCounters;
+use crate::sink::DiskStatus;
 use crate::time::Timestamp;
 use alerts::{Alert, AlertSettings, Book, Change, Facts, Level};
 use health::{Flow, Health};
@@ -36,9 +36,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// How long before a look the stages are asked for their figures: a live source answers within 100 ms.
 const LEAD: Duration = Duration::from_millis(200);
-
-/// Where the counters of the per-call files come from, when there are any.
-pub type FileSource = Box<dyn Fn() -> Option<FileCounters> + Send>;
 
 /// Everything about one second.
 #[derive(Debug)]
@@ -105,7 +102,7 @@ impl Monitor {
         caps: Caps,
         settings: AlertSettings,
         config: Value,
-        files: FileSource,
+        files: Option<Arc<DiskStatus>>,
     ) -> std::io::Result<Running> {
         let mut watch = Watch::new(caps, files);
         board.ask();
@@ -171,7 +168,7 @@ impl Monitor {
 struct Watch {
     began: Instant,
     caps: Caps,
-    files: FileSource,
+    files: Option<Arc<DiskStatus>>,
     process: ProcessWatch,
     history: History,
     book: Book,
@@ -182,7 +179,7 @@ struct Watch {
 
 impl Watch {
     #[allow(clippy::disallowed_methods, reason = "the monitor looks at itself, not at packets: wall time")]
-    fn new(caps: Caps, files: FileSource) -> Self {
+    fn new(caps: Caps, files: Option<Arc<DiskStatus>>) -> Self {
         Self {
             began: Instant::now(),
             caps,
@@ -198,9 +195,9 @@ impl Watch {
 
     fn look(&mut self, board: &Board, settings: &AlertSettings) -> View {
         let now = self.began.elapsed();
-        let mut sample = Sample::new(now, wall(), board.snapshot(), (self.files)());
+        let files = self.files.as_ref().map(|files| files.figures());
+        let mut sample = Sample::new(now, wall(), board.snapshot(), files);
         sample.process = self.process.read(now);
-        sample.disk = self.caps.directory.as_deref().and_then(Disk::of);
         self.peaks.note(&sample);
         sample.peaks = self.peaks;
         self.history.push(now, sample.totals());

@@ -150,6 +150,9 @@ fn capture(view: &View) -> Value {
             "open_files": files.open_files,
             "held_bytes": files.held_bytes,
             "frames_lost": files.frames_lost,
+            "queue_full": files.queue_full,
+            "lines_lost": files.lines_lost,
+            "deleted_files": files.deleted_files,
             "write_errors": files.write_errors,
         })),
         "disk": sample.disk.map(|disk| json!({

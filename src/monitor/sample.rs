@@ -1,12 +1,11 @@
 //! One second of the sniffer: everything that was counted, and what was the case.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::history::Totals;
 use super::process::ProcessFigures;
 use crate::pipeline::Snapshot;
-use crate::sink::{FileCounters, Summary};
+use crate::sink::{DiskFigures, Summary};
 use crate::time::Timestamp;
 
 /// What the run may use, as it was set up.
@@ -24,8 +23,6 @@ pub struct Caps {
     pub memory: u64,
     /// The source is the wire: it speaks every 100 ms, and what it drops is lost.
     pub live: bool,
-    /// Where per-call files go, if they are written.
-    pub directory: Option<PathBuf>,
 }
 
 /// Space where the per-call files go.
@@ -38,16 +35,6 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Looks at the file system of `directory`, or of the nearest directory above it that there is.
-    #[must_use]
-    pub fn of(directory: &Path) -> Option<Self> {
-        let there = |path: &&Path| !path.as_os_str().is_empty();
-        let above = directory.ancestors().filter(there).chain([Path::new(".")]);
-        let found = above.into_iter().find_map(|path| rustix::fs::statvfs(path).ok())?;
-        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Some(Self { total: bytes(found.f_blocks), free: bytes(found.f_bavail) })
-    }
-
     /// Free space, percent.
     #[must_use]
     pub fn percent(&self) -> f64 {
@@ -66,11 +53,11 @@ pub struct Sample {
     pub snapshot: Snapshot,
     /// The same, as the end of a run would tell it.
     pub summary: Summary,
-    /// Of the files, if any are written.
-    pub files: Option<FileCounters>,
+    /// Of what is written, if anything is.
+    pub files: Option<DiskFigures>,
     /// Of the process.
     pub process: ProcessFigures,
-    /// Of the disk, if files are written.
+    /// Of the disk that per-call files go to, when it is watched.
     pub disk: Option<Disk>,
     /// What was added in the last minute.
     pub recent: Totals,
@@ -121,9 +108,17 @@ pub const LOSSES: [(&str, &str); 3] =
 impl Sample {
     /// Puts a sample together.
     #[must_use]
-    pub fn new(uptime: Duration, taken: Timestamp, snapshot: Snapshot, files: Option<FileCounters>) -> Self {
-        let summary = snapshot.outcome.summary(files.as_ref());
-        Self { uptime, taken, snapshot, summary, files, ..Self::default() }
+    pub fn new(uptime: Duration, taken: Timestamp, snapshot: Snapshot, files: Option<DiskFigures>) -> Self {
+        let mut summary = snapshot.outcome.summary(None);
+        let mut disk = None;
+        if let Some(files) = &files {
+            summary.files_written = files.files_written;
+            summary.dropped("files", "not_written", files.frames_lost);
+            summary.dropped("files", "write_errors", files.write_errors);
+            summary.dropped("files", "queue_full", files.queue_full);
+            disk = files.free_bytes.zip(files.total_bytes).map(|(free, total)| Disk { total, free });
+        }
+        Self { uptime, taken, snapshot, summary, files, disk, ..Self::default() }
     }
 
     /// Packets that were dropped for a reason.

@@ -132,7 +132,6 @@ impl Intake {
     /// Takes the next batch.
     pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
         staged.clear();
-        self.sent();
         self.counters.count(batch.packets);
         self.foreign.learn(self.sequence, self.clock.now());
         let is_filtered = self.filter.is_some();
@@ -159,12 +158,10 @@ impl Intake {
         if now >= self.next_tick {
             self.tick(now, staged);
         }
-        if !staged.is_empty() {
-            self.sent();
-        }
     }
 
-    fn sent(&self) {
+    /// What was staged goes to the stages: the board counts it as under way until the tracker is through with it.
+    pub(crate) fn sent(&self) {
         self.board.iter().for_each(|board| board.sent());
     }
 
@@ -217,7 +214,6 @@ impl Intake {
     /// The input is over: every stage lets go of what it waits with.
     pub(crate) fn finish(&mut self, staged: &mut Staged) {
         staged.clear();
-        self.sent();
         self.defragmenter.finish();
         self.sequence += 1;
         staged.push_everywhere(Work::tick(self.sequence, self.clock.now(), Task::Finish));

@@ -257,13 +257,18 @@ fn threaded(
                     break true;
                 }
             };
-            if !more || !running.send(shared) {
+            if !more {
+                break;
+            }
+            intake.sent();
+            if !running.send(shared) {
                 break;
             }
         }
         let mut last = Shared::new(lanes);
         intake.finish(&mut last.staged);
         intake.tell(|| feed.told());
+        intake.sent();
         running.send(last);
         let (workers, order) = running.join();
         Stages { intake, workers, order }
@@ -301,11 +306,13 @@ fn elapsed(since: Instant) -> Duration {
 mod tests {
     use std::cell::Cell;
     use std::collections::VecDeque;
+    use std::sync::Arc;
 
     use super::*;
     use crate::call::{self, About, CallEvent, CallRecord, CallResult, Delivery, MediaFrame, Wants};
     use crate::capture::live::InterfaceCounters;
     use crate::capture::{LinkType, Packet};
+    use crate::pipeline::Board;
     use crate::{defrag, media, reassembly, sip};
 
     /// A wire on which packets come at these seconds; when all came, each read takes a second more.
@@ -441,6 +448,22 @@ mod tests {
             let results: Vec<CallResult> = listener.records.iter().map(|record| record.result).collect();
             assert_eq!(results, [CallResult::Timeout], "{threads:?}");
             assert_eq!(outcome.intake.packets, 1);
+        }
+    }
+
+    #[test]
+    fn what_is_nothing_to_the_stages_is_not_under_way_for_ever() {
+        for threads in EVERY {
+            let board = Arc::new(Board::new(threads, false));
+            board.ask();
+            let mut script = Script::new(std::iter::repeat_n(1000, 50));
+            script.frame = vec![0];
+            let settings = Settings { board: Some(Arc::clone(&board)), batch: 1, ..settings() };
+            let (outcome, _) = run(&mut script, settings, threads, 60);
+            assert_eq!(outcome.intake.packets, 50);
+            let snapshot = board.snapshot();
+            let (sent, applied) = snapshot.gauges.batches;
+            assert!(snapshot.behind == 0 && sent == applied && sent > 0, "{threads:?}: {snapshot:?}");
         }
     }
 

@@ -165,6 +165,7 @@ pub(super) fn step(
     outputs: &mut [Messages],
     listener: &mut dyn Listener,
 ) {
+    stages.intake.sent();
     let view = staged.view(batch);
     for ((worker, lane), output) in stages.workers.iter_mut().zip(&staged.lanes).zip(outputs.iter_mut()) {
         worker.process(lane, &view, output);

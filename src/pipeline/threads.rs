@@ -130,6 +130,7 @@ pub(super) fn run(
                     shared.fill(batch);
                     let Shared { batch, staged } = &mut shared;
                     intake.take(batch.view(), staged);
+                    intake.sent();
                     // A stage that is gone has panicked; joining it below says so.
                     if !running.send(shared) {
                         break;
@@ -146,6 +147,7 @@ pub(super) fn run(
         let mut last = Shared::new(lanes);
         intake.finish(&mut last.staged);
         intake.tell(|| SourceTold { files: reader.source.counters(), ..SourceTold::default() });
+        intake.sent();
         running.send(last);
         let (workers, order) = running.join();
         Stages { intake, workers, order }

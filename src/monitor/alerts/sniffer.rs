@@ -241,8 +241,8 @@ fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
             stays: recent > 0,
             hold: std::time::Duration::ZERO,
             message: format!(
-                "the disk refused {recent} writes of capture files, {} frames are lost so far; see the log",
-                files.frames_lost
+                "the disk refused {recent} writes of capture files, records or events; {} frames and {} lines are lost so far; see the log",
+                files.frames_lost, files.lines_lost
             ),
             metrics: object(json!({
                 "write_errors": recent,
@@ -276,4 +276,111 @@ fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
         });
     }
     readings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::monitor::{Caps, Disk, History, Sample, Totals};
+    use crate::sink::DiskFigures;
+
+    fn caps() -> Caps {
+        Caps { streams: Some(100), queue: 100, buffers: Some(100), live: true, ..Caps::default() }
+    }
+
+    /// The ids that fire of a sample and of what was counted before and within the window.
+    fn fired(sample: &Sample, totals: Totals, unhealthy: Option<u64>) -> Vec<String> {
+        let mut history = History::default();
+        // What was before the window does not count.
+        let before = Totals { streams_failed: 1000, lost: 1000, write_errors: 7, ..Totals::default() };
+        history.push(Duration::ZERO, before);
+        let now = Duration::from_secs(300);
+        let total = |before: u64, added: u64| before + added;
+        history.push(
+            now,
+            Totals {
+                packets: totals.packets,
+                lost: total(before.lost, totals.lost),
+                streams_completed: totals.streams_completed,
+                streams_failed: total(before.streams_failed, totals.streams_failed),
+                write_errors: total(before.write_errors, totals.write_errors),
+            },
+        );
+        let caps = caps();
+        let unhealthy_for = unhealthy.map(Duration::from_secs);
+        let facts = Facts { now, sample, history: &history, caps: &caps, unhealthy_for };
+        let readings = read(&facts, &AlertSettings::default());
+        assert!(readings.iter().all(|reading| reading.stays || !reading.fires), "{readings:?}");
+        readings.iter().filter(|reading| reading.fires).map(|reading| reading.id.to_string()).collect()
+    }
+
+    fn of(change: impl FnOnce(&mut Sample)) -> Vec<String> {
+        let mut sample = Sample::default();
+        change(&mut sample);
+        fired(&sample, Totals::default(), None)
+    }
+
+    fn counted(totals: Totals) -> Vec<String> {
+        fired(&Sample { files: Some(DiskFigures::default()), ..Sample::default() }, totals, None)
+    }
+
+    #[test]
+    fn each_fires_above_its_threshold_and_not_at_it() {
+        assert_eq!(of(|_| {}), [""; 0]);
+        assert_eq!(of(|it| it.snapshot.gauges.streams_holding = 80), [""; 0]);
+        assert_eq!(of(|it| it.snapshot.gauges.streams_holding = 81), ["goroutine-warning"]);
+        assert_eq!(
+            of(|it| it.snapshot.gauges.streams_holding = 96),
+            ["goroutine-warning", "goroutine-critical"]
+        );
+        assert_eq!(of(|it| it.snapshot.gauges.streams_queued = 71), ["queue-warning"]);
+        assert_eq!(of(|it| it.snapshot.gauges.streams_queued = 91), ["queue-warning", "queue-critical"]);
+        assert_eq!(of(|it| it.snapshot.gauges.buffers = 81), ["buffer-warning"]);
+        assert_eq!(of(|it| it.snapshot.gauges.buffers = 96), ["buffer-warning", "buffer-critical"]);
+        assert_eq!(of(|it| it.process.own_bytes = 500_000_000), [""; 0]);
+        assert_eq!(of(|it| it.process.own_bytes = 500_000_001), ["memory-high"]);
+        assert_eq!(of(|it| it.process.own_bytes = 1_000_000_001), ["memory-high", "memory-critical"]);
+        assert_eq!(
+            of(|it| it.process.resident_bytes = 1 << 40),
+            [""; 0],
+            "the kernel's ring is resident too"
+        );
+    }
+
+    #[test]
+    fn disks_are_low_by_share_or_by_bytes() {
+        const GIB: u64 = 1 << 30;
+        let disk = |free, total| of(|it| it.disk = Some(Disk { free, total }));
+        assert_eq!(disk(10 * GIB, 100 * GIB), [""; 0]);
+        assert_eq!(disk(9 * GIB, 100 * GIB), ["disk-space-low"]);
+        assert_eq!(disk(GIB, 2 * GIB), [""; 0]);
+        assert_eq!(disk(GIB - 1, 2 * GIB), ["disk-space-low"]);
+        assert_eq!(disk(0, 0), ["disk-space-low"]);
+    }
+
+    #[test]
+    fn shares_are_those_of_the_window_and_of_enough() {
+        let streams = |streams_failed, streams_completed| {
+            counted(Totals { streams_failed, streams_completed, ..Totals::default() })
+        };
+        assert_eq!(streams(1, 19), [""; 0]);
+        assert_eq!(streams(2, 18), ["failure-rate-warning"]);
+        assert_eq!(streams(4, 16), ["failure-rate-warning", "failure-rate-critical"]);
+        assert_eq!(streams(9, 0), [""; 0], "too few to say");
+        let lost = |lost, packets| counted(Totals { lost, packets, ..Totals::default() });
+        assert_eq!(lost(1, 999), [""; 0]);
+        assert_eq!(lost(2, 998), ["capture-drops"]);
+        assert_eq!(lost(50, 0), [""; 0], "too few to say");
+        assert_eq!(counted(Totals { write_errors: 1, ..Totals::default() }), ["pcap-write-failed"]);
+    }
+
+    #[test]
+    fn failing_health_is_told_after_a_while() {
+        let after = |seconds| fired(&Sample::default(), Totals::default(), Some(seconds));
+        assert_eq!(after(119), [""; 0]);
+        assert_eq!(after(120), ["tcp-unhealthy-warning"]);
+        assert_eq!(after(300), ["tcp-unhealthy-warning", "tcp-unhealthy-critical"]);
+    }
 }
