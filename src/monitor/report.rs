@@ -152,6 +152,7 @@ fn capture(view: &View) -> Value {
             "frames_lost": files.frames_lost,
             "queue_full": files.queue_full,
             "lines_lost": files.lines_lost,
+            "line_errors": files.line_errors,
             "deleted_files": files.deleted_files,
             "write_errors": files.write_errors,
         })),

@@ -114,7 +114,7 @@ impl Sample {
         if let Some(files) = &files {
             summary.files_written = files.files_written;
             summary.dropped("files", "not_written", files.frames_lost);
-            summary.dropped("files", "write_errors", files.write_errors);
+            summary.dropped("files", "write_errors", files.write_errors + files.line_errors);
             summary.dropped("files", "queue_full", files.queue_full);
             disk = files.free_bytes.zip(files.total_bytes).map(|(free, total)| Disk { total, free });
         }

@@ -90,21 +90,6 @@ impl DiskStatus {
         }
     }
 
-    /// Those of them that [`FileCounters`] has too; the rest is 0.
-    #[must_use]
-    pub fn counters(&self) -> FileCounters {
-        let figures = self.figures();
-        FileCounters {
-            write_errors: figures.write_errors,
-            bytes_written: figures.bytes_written,
-            files_written: figures.files_written,
-            open_files: figures.open_files,
-            held_bytes: figures.held_bytes,
-            frames_lost: figures.frames_lost,
-            ..FileCounters::default()
-        }
-    }
-
     /// A writer's counters went from `before` to `now`.
     pub(super) fn publish(&self, before: &FileCounters, now: &FileCounters) {
         // Wrapping makes a difference that is negative come out right, too.
@@ -176,7 +161,6 @@ mod tests {
         status.publish(&at(5, 100), &at(2, 130));
         let figures = status.figures();
         assert_eq!((figures.open_files, figures.bytes_written), (9, 150));
-        assert_eq!(status.counters(), at(9, 150));
         assert_eq!((figures.free_bytes, figures.total_bytes), (None, None));
         let space = space(Path::new("/")).unwrap();
         status.set_space(space);
