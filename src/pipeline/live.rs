@@ -467,6 +467,31 @@ mod tests {
         }
     }
 
+    /// A batch whose last owner does not know that it is the last would be missing from then on, and after eight of
+    /// them the run would stand still.
+    #[test]
+    fn every_batch_comes_back() {
+        for workers in [0, 2] {
+            let mut listener = Slow::default();
+            let stages = stages(Settings { workers, ..settings() }, &listener);
+            let lanes = stages.workers.len();
+            std::thread::scope(|scope| {
+                let (recycle, recycled) = bounded::<Shared>(1);
+                let running = match workers {
+                    0 => Running::pair(scope, stages.workers, stages.order, recycle, &mut listener),
+                    _ => Running::pool(scope, stages.workers, stages.order, recycle, &mut listener),
+                };
+                let mut shared = Shared::new(lanes);
+                for round in 0..20_000 {
+                    assert!(running.send(shared));
+                    let back = recycled.recv_timeout(Duration::from_secs(10));
+                    shared = back.unwrap_or_else(|_| panic!("{workers} workers: lost in round {round}"));
+                }
+                running.join();
+            });
+        }
+    }
+
     #[test]
     fn the_end_is_a_time() {
         for threads in EVERY {

@@ -94,10 +94,12 @@ impl<'scope> Running<'scope> {
         Self { inputs: vec![input], workers: Vec::new(), tracker: scope.spawn(tracker) }
     }
 
-    /// Gives every stage the next batch; false when one is gone.
+    /// Gives every stage the next batch; false when one is gone. The tracker, last, gets the sender's own reference: it
+    /// may be through before this returns, and has to be the batch's only owner by then, or the batch is lost.
     pub(super) fn send(&self, shared: Shared) -> bool {
+        let Some((tracker, workers)) = self.inputs.split_last() else { return false };
         let shared = Arc::new(shared);
-        self.inputs.iter().all(|input| input.send(Arc::clone(&shared)).is_ok())
+        workers.iter().all(|input| input.send(Arc::clone(&shared)).is_ok()) && tracker.send(shared).is_ok()
     }
 
     /// Waits until all that was sent is done. A panic of a stage goes on here.
