@@ -109,6 +109,7 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
         count: None,
         duration: None,
         board: None,
+        log_streams: false,
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) fn settings(
         count: config.run.count,
         duration: config.run.duration,
         board: None,
+        log_streams: config.run.inputs.is_empty(),
     })
 }
 

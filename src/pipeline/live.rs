@@ -402,6 +402,7 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
+            log_streams: false,
             board: None,
             defrag: defrag::Limits {
                 max_datagrams: 10,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::View;
 use super::board::Board;
 use super::work::{MediaWork, Staged, Task, Work};
+use super::{View, stream_log};
 use crate::call::{Delivery, Listener, MediaPacket, Tracker};
 use crate::media::{Datagram, FlowHint};
 use crate::sip::Messages;
@@ -23,11 +23,13 @@ pub(crate) struct Order {
     flows: Vec<FlowHint>,
     counters: Counters,
     board: Option<Arc<Board>>,
+    logs_streams: bool,
 }
 
 impl Order {
-    pub(crate) fn new(tracker: Tracker, board: Option<Arc<Board>>) -> Self {
-        Self { tracker, hashes: Vec::new(), flows: Vec::new(), counters: Counters::default(), board }
+    pub(crate) fn new(tracker: Tracker, board: Option<Arc<Board>>, logs_streams: bool) -> Self {
+        let counters = Counters::default();
+        Self { tracker, hashes: Vec::new(), flows: Vec::new(), counters, board, logs_streams }
     }
 
     pub(crate) const fn tracker(&self) -> &Tracker {
@@ -62,6 +64,9 @@ impl Order {
         self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
         listener.batch_end();
+        if self.logs_streams {
+            stream_log::ended(outputs);
+        }
         if let Some(board) = &self.board {
             board.tracker(self);
         }

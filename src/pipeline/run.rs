@@ -44,6 +44,8 @@ pub struct Settings {
     pub duration: Option<Duration>,
     /// Where the run says how it goes.
     pub board: Option<Arc<Board>>,
+    /// Log the end of every TCP stream that carried SIP.
+    pub log_streams: bool,
 }
 
 /// Whether to go on.
@@ -124,7 +126,11 @@ pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
     Stages {
         intake: Intake::new(settings.defrag, settings.filter, settings.workers, foreign, board.clone()),
         workers: (0..settings.workers.max(1)).map(worker).collect(),
-        order: Order::new(Tracker::new(settings.call_limits, settings.calls, listener.wants()), board),
+        order: Order::new(
+            Tracker::new(settings.call_limits, settings.calls, listener.wants()),
+            board,
+            settings.log_streams,
+        ),
     }
 }
 
