@@ -1,6 +1,7 @@
 //! From a command line to an exit code.
 
 mod debug;
+mod follow;
 mod live;
 mod operations;
 mod outputs;
@@ -14,6 +15,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Result;
 
+use crate::capture::SourceError;
 use crate::capture::live::LiveError;
 use crate::cli::{
     self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
@@ -86,7 +88,13 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(config.log);
     let beside = operations::prepare(&config, environment, cli::settled(&mut loaded))?;
-    if config.run.live { live::sniff_live(&config, beside) } else { sniff::sniff_voip(&config, beside) }
+    if config.run.follow.is_some() {
+        follow::sniff_followed(&config, beside)
+    } else if config.run.live {
+        live::sniff_live(&config, beside)
+    } else {
+        sniff::sniff_voip(&config, beside)
+    }
 }
 
 fn start_inspecting(
@@ -174,6 +182,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     };
     let denied = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_permission)
         || error.downcast_ref::<LiveError>().is_some_and(LiveError::is_permission_denied)
+        || error.downcast_ref::<SourceError>().is_some_and(SourceError::is_permission_denied)
         || matches!(error.downcast_ref(), Some(ClientError::NotPermitted(_)));
     if matches!(error.downcast_ref(), Some(ClientError::Nobody { .. })) {
         ExitCode::NotRunning

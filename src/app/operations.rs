@@ -33,7 +33,7 @@ pub(super) struct Beside {
 /// # Errors
 /// When another sniffer is there, or what was asked for cannot be had.
 pub(super) fn prepare(config: &Config, environment: &Environment, effective: Value) -> Result<Beside> {
-    let live = config.run.live;
+    let live = config.run.live || config.run.follow.is_some();
     let control = control(config, environment, live)?;
     let listen = config.metrics.listen.filter(|_| live || config.metrics.is_flag);
     let listener = listen

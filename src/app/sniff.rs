@@ -115,7 +115,8 @@ pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
 /// The summary goes where nobody parses something else: as JSON to stdout; as text there too, except beside JSON
 /// events.
 fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Result<()> {
-    if !config.run.live && outcome.source.files == 0 && config.run.summary == SummaryFormat::Text {
+    let is_file_run = !config.run.live && config.run.follow.is_none();
+    if is_file_run && outcome.source.files == 0 && config.run.summary == SummaryFormat::Text {
         // Nothing could be read, and that has been said.
         return Ok(());
     }

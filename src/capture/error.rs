@@ -61,6 +61,15 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// What is to be followed is no directory.
+    #[error(
+        "{}: not a directory; name the one that captures are written to, and read a file with -r",
+        Shown(path)
+    )]
+    NotADirectory {
+        /// What the user named.
+        path: PathBuf,
+    },
     /// A directory has no capture directly in it.
     #[error("{}: no capture in this directory; directories below it are not searched", Shown(path))]
     NoCaptures {
@@ -108,6 +117,7 @@ impl SourceError {
             | Self::NoMatch { path }
             | Self::Pattern { path, .. }
             | Self::NoCaptures { path }
+            | Self::NotADirectory { path }
             | Self::Read { path, .. } => path,
         }
     }

@@ -13,6 +13,7 @@ mod bpf;
 mod error;
 pub mod file;
 pub mod live;
+pub mod follow;
 mod packet;
 
 pub use batch::Batch;
@@ -59,6 +60,8 @@ pub struct SourceCounters {
     pub truncated: u64,
     /// Captures given up in the middle at a record that cannot be one; all before it was used.
     pub bad_record: u64,
+    /// Captures in a followed directory that were deleted before they were read.
+    pub deleted: u64,
 }
 
 impl SourceCounters {
@@ -68,5 +71,6 @@ impl SourceCounters {
         self.packets = self.packets.saturating_add(other.packets);
         self.truncated = self.truncated.saturating_add(other.truncated);
         self.bad_record = self.bad_record.saturating_add(other.bad_record);
+        self.deleted = self.deleted.saturating_add(other.deleted);
     }
 }

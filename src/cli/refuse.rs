@@ -7,10 +7,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const NO_LIVE: &str = "it is not there yet";
 
 /// Flags of `sniff voip` that later versions have.
-const FLAGS: [(&str, &str); 15] = [
+const FLAGS: [(&str, &str); 14] = [
     ("--isolation", NO_LIVE),
     ("--user", NO_LIVE),
-    ("--follow", "a directory is read once; give it with -r"),
     ("--autostop", "--count and --duration stop a run"),
     ("--hep-listen", "there is no HEP"),
     ("--hep-send", "there is no HEP"),

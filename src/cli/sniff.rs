@@ -20,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   lippycat sniff voip -r monday.pcap tuesday.pcap.gz      several files, merged by packet time
   lippycat sniff voip -i eth0 -w --pcap-dir calls         what is on the wire, one capture file per call
+  lippycat sniff voip --follow /var/captures              what tcpdump -G writes there, as it comes
   ssh sbc tcpdump -i eth0 -U -w - | lippycat sniff voip -r -
   lippycat sniff voip -r big.pcap -w=acme- --from 'acme*' files named acme-CALL-ID.pcap
   lippycat sniff voip -r big.pcap --records calls.jsonl --format none --summary json | jq .calls
@@ -70,6 +71,11 @@ pub struct SniffVoip {
     #[arg(short = 'R', long = "rtp-port-range", value_name = "A-B[,A-B]", value_delimiter = ',')]
     #[arg(value_parser = units::port_range, help_heading = "Input")]
     pub media_ports: Vec<PortRange>,
+
+    /// A directory of rotating captures: read what is there, then wait for more
+    #[arg(long, value_name = "DIR", help_heading = "Input")]
+    #[arg(conflicts_with_all = ["read_file", "interfaces", "promiscuous", "snaplen", "buffer_size"])]
+    pub follow: Option<PathBuf>,
 
     /// Only packets that match this BPF expression, such as 'net 192.0.2.0/24'
     #[arg(short, long, value_name = "BPF", help_heading = "Input")]
@@ -244,8 +250,9 @@ impl SniffVoip {
     pub fn run(&self, global: &Global) -> Run {
         let flags = self.clone();
         Run {
-            live: flags.read_file.is_empty(),
+            live: flags.read_file.is_empty() && flags.follow.is_none(),
             inputs: flags.read_file,
+            follow: flags.follow,
             filter: flags.filter,
             selection: Selection {
                 users: flags.users,

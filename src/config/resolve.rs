@@ -110,6 +110,8 @@ pub struct Run {
     pub inputs: Vec<PathBuf>,
     /// Packets come from interfaces, not from `inputs`.
     pub live: bool,
+    /// A directory of rotating captures.
+    pub follow: Option<PathBuf>,
     /// BPF filter, not yet compiled: that takes a link type.
     pub filter: Option<String>,
     /// Which calls are kept.

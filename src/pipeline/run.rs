@@ -196,6 +196,9 @@ impl Reader<'_> {
         }
         let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.batch);
         let Some(batch) = self.source.next_batch(limit)? else { return Ok(None) };
+        if batch.packets.is_empty() {
+            return Ok(Some(batch));
+        }
         let first = *self
             .first
             .get_or_insert(batch.packets.first().map(|packet| packet.timestamp).unwrap_or_default());

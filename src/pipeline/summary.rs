@@ -108,6 +108,7 @@ impl Outcome {
         let rows = [
             ("source", "truncated", self.source.truncated),
             ("source", "bad_record", self.source.bad_record),
+            ("source", "deleted", self.source.deleted),
             ("source", "stamp_backward", self.backward),
             ("source", "stamp_wild", self.wild),
             ("defrag", "expired", defrag.expired),

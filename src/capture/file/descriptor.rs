@@ -17,7 +17,7 @@ const MAGIC: usize = 6;
 
 /// A file that is read from front to back, whose first bytes can be looked at without taking them.
 #[derive(Debug)]
-pub(super) struct Descriptor {
+pub(in crate::capture) struct Descriptor {
     path: PathBuf,
     file: Option<File>,
     /// Device and inode.
@@ -93,13 +93,18 @@ impl Descriptor {
     }
 
     /// Bytes read of it.
-    pub(super) const fn position(&self) -> u64 {
+    pub(in crate::capture) const fn position(&self) -> u64 {
         self.position
     }
 
     /// Bytes in it; unknown of a pipe.
     pub(super) const fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// The open file, unless it is parked.
+    pub(in crate::capture) const fn file(&self) -> Option<&File> {
+        self.file.as_ref()
     }
 
     fn pull(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

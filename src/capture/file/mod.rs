@@ -36,7 +36,7 @@ mod samples;
 
 pub use descriptor::stop_flag;
 use merge::Merge;
-use open::{CaptureFile, Reading};
+pub(super) use open::{CaptureFile, Reading};
 
 /// How a file is read that is the only one. A block and what becomes of it have to fit into the second level of
 /// caches: a block of 1 MiB costs a tenth more.

@@ -13,23 +13,24 @@ use super::record::{Format, Record};
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
+pub(in crate::capture) struct Reading {
     /// Bytes of a block.
-    pub(super) block: usize,
+    pub(in crate::capture) block: usize,
     /// Hold no descriptor between reads.
-    pub(super) parked: bool,
+    pub(in crate::capture) parked: bool,
 }
 
 /// Packets for which a batch's table is reserved at most; a larger batch lets it grow.
 const RESERVED: usize = 4_096;
 
 /// A capture file that is being read.
-pub(super) struct CaptureFile {
+pub(in crate::capture) struct CaptureFile {
     path: PathBuf,
     block: Block<Stream>,
     format: Either,
     packets: Vec<Packet>,
     ended: bool,
+    growing: bool,
     counters: SourceCounters,
 }
 
@@ -55,19 +56,36 @@ impl CaptureFile {
     /// # Errors
     ///
     /// What [`Stream::open`] gives, anything that is not a capture, and a file header that is cut.
-    pub(super) fn open(path: &Path, reading: Reading) -> Result<Self, SourceError> {
+    pub(in crate::capture) fn open(path: &Path, reading: Reading) -> Result<Self, SourceError> {
         let mut block = Block::new(Stream::open(path, reading.parked)?, reading.block);
         let format = begin(path, &mut block)?;
         let counters = SourceCounters { files: 1, ..SourceCounters::default() };
-        Ok(Self { path: path.to_path_buf(), block, format, packets: Vec::new(), ended: false, counters })
+        let packets = Vec::new();
+        Ok(Self { path: path.to_path_buf(), block, format, packets, ended: false, growing: false, counters })
     }
 
-    /// Reads the next packets, at most `limit`, for [`Self::batch`]; false at the end.
+    /// Somebody still writes it: its end is only where it ends now, and a record cut there is waited for.
+    pub(in crate::capture) const fn grows(&mut self) {
+        self.growing = true;
+    }
+
+    /// Whether it ends in the middle of a record, as far as it was read.
+    pub(in crate::capture) const fn is_cut(&self) -> bool {
+        !self.block.is_clean()
+    }
+
+    /// Whether it will give nothing more, however it grows.
+    pub(in crate::capture) const fn is_over(&self) -> bool {
+        self.ended
+    }
+
+    /// Reads the next packets, at most `limit`, for [`Self::batch`]; false at the end, where a growing file may be
+    /// asked again.
     ///
     /// # Errors
     ///
     /// The operating system's, and a file that breaks before its first packet; the file is at its end then.
-    pub(super) fn read(&mut self, limit: usize) -> Result<bool, SourceError> {
+    pub(in crate::capture) fn read(&mut self, limit: usize) -> Result<bool, SourceError> {
         self.packets.clear();
         self.packets.reserve(limit.min(RESERVED));
         while !self.ended {
@@ -82,7 +100,11 @@ impl CaptureFile {
             }
             match stop {
                 Stop::Full => {}
-                Stop::Need(need) => self.fill(need)?,
+                Stop::Need(need) => {
+                    if !self.fill(need)? {
+                        return Ok(false);
+                    }
+                }
                 Stop::Bad => self.give_up()?,
             }
         }
@@ -91,7 +113,7 @@ impl CaptureFile {
 
     /// What the last `read` read.
     #[inline]
-    pub(super) fn batch(&self) -> PacketBatch<'_> {
+    pub(in crate::capture) fn batch(&self) -> PacketBatch<'_> {
         PacketBatch { arena: self.block.bytes(), packets: &self.packets }
     }
 
@@ -101,18 +123,20 @@ impl CaptureFile {
     }
 
     /// The file below.
-    pub(super) fn descriptor(&self) -> &Descriptor {
+    pub(in crate::capture) fn descriptor(&self) -> &Descriptor {
         self.block.input().descriptor()
     }
 
     /// What was counted in this file.
-    pub(super) const fn counters(&self) -> SourceCounters {
+    pub(in crate::capture) const fn counters(&self) -> SourceCounters {
         self.counters
     }
 
-    fn fill(&mut self, need: usize) -> Result<(), SourceError> {
+    /// Reads on; false where the file ends.
+    fn fill(&mut self, need: usize) -> Result<bool, SourceError> {
         match self.block.fill(need) {
-            Ok(true) => return Ok(()),
+            Ok(true) => return Ok(true),
+            Ok(false) if self.growing => return Ok(false),
             Ok(false) => self.counters.truncated += u64::from(!self.block.is_clean()),
             Err(error) if is_damage(&error) => self.counters.truncated += 1,
             Err(error) => {
@@ -121,7 +145,7 @@ impl CaptureFile {
             }
         }
         self.ended = true;
-        Ok(())
+        Ok(false)
     }
 
     fn give_up(&mut self) -> Result<(), SourceError> {

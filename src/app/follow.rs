@@ -1,0 +1,59 @@
+//! `lippycat sniff voip --follow`: a directory of rotating captures, until a signal.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::Result;
+
+use super::operations::{Beside, Operations};
+use super::outputs::{Outputs, Pace};
+use super::{sniff, stages, tell};
+use crate::capture::follow::Follow;
+use crate::config::{Config, Visible};
+use crate::exit_code::ExitCode;
+use crate::pipeline::{self, Board, Continue, Threads};
+
+/// Follows the calls in the captures that are written to the directory of `config`.
+///
+/// # Errors
+/// When the directory or an output cannot be had.
+pub(super) fn sniff_followed(config: &Config, beside: Beside) -> Result<ExitCode> {
+    let Some(directory) = config.run.follow.as_deref() else { return Ok(ExitCode::Usage) };
+    let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };
+    let board = Arc::new(Board::new(threads, true));
+    let settings = pipeline::Settings {
+        board: Some(Arc::clone(&board)),
+        ..stages::settings(config, stages::calls(config), config.pcap.write)?
+    };
+    let mut source = Follow::open(directory, config.run.duration)?;
+    if config.pcap.write && is_same(directory, &config.pcap.directory) {
+        let directory = directory.display();
+        tell(&format!(
+            "error: {directory} is followed: capture files of calls cannot be written there; use --pcap-dir"
+        ))?;
+        return Ok(ExitCode::Usage);
+    }
+    let mut outputs = Outputs::open(config, Pace::Pipe)?;
+    let stop = sniff::stop_on_signals()?;
+    let operations = Operations::start(beside, board, config, outputs.status())?;
+    if !config.run.quiet {
+        tell(&format!("following {}; Ctrl-C ends", Visible(&directory.to_string_lossy())))?;
+    }
+    let outcome = pipeline::run(&mut source, settings, &mut outputs.recorder, &mut |_| {
+        if stop.load(Ordering::Relaxed) { Continue::No } else { Continue::Yes }
+    });
+    drop(operations);
+    for error in &outcome.errors {
+        tell(&format!("error: {error}"))?;
+    }
+    sniff::finish(config, &outcome, outputs)
+}
+
+/// What is written there would be read again, and written again.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    identity(one).is_some_and(|it| identity(other) == Some(it))
+}
