@@ -17,6 +17,7 @@ use anyhow::Result;
 
 use crate::capture::SourceError;
 use crate::capture::live::LiveError;
+use crate::cli::logging::{LogError, with_priority};
 use crate::cli::{
     self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
     SniffVoip,
@@ -86,7 +87,7 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
         tell(&format!("warning: {idle}"))?;
     }
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
-    cli::logging::start(config.log);
+    cli::logging::start(&config.log)?;
     let beside = operations::prepare(&config, environment, cli::settled(&mut loaded))?;
     if config.run.follow.is_some() {
         follow::sniff_followed(&config, beside)
@@ -110,7 +111,7 @@ fn start_inspecting(
     let color = global.color.unwrap_or_default();
     let run = Run { inputs, color, quiet: global.quiet, ..Run::default() };
     let config = config::resolve(&mut loaded.settings, run, cores());
-    cli::logging::start(config.log);
+    cli::logging::start(&config.log)?;
     match command {
         InspectCommand::Call(flags) => inspect_call(&config, flags),
         InspectCommand::Calls(flags) => inspect_calls(&config, flags),
@@ -182,6 +183,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     };
     let denied = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_permission)
         || error.downcast_ref::<LiveError>().is_some_and(LiveError::is_permission_denied)
+        || error.downcast_ref::<LogError>().is_some_and(LogError::is_permission)
         || error.downcast_ref::<SourceError>().is_some_and(SourceError::is_permission_denied)
         || matches!(error.downcast_ref(), Some(ClientError::NotPermitted(_)));
     if matches!(error.downcast_ref(), Some(ClientError::Nobody { .. })) {
@@ -194,7 +196,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 }
 
 fn tell(line: &str) -> io::Result<()> {
-    writeln!(io::stderr().lock(), "{line}")
+    writeln!(io::stderr().lock(), "{}", with_priority(line))
 }
 
 fn cores() -> usize {

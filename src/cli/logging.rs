@@ -1,101 +1,178 @@
-//! Logs go to stderr, and nothing in them acts on a terminal.
+//! Where log lines go: stderr or the journal, and a file besides.
+//!
+//! In: [`Log`]. Out: one `tracing` subscriber for the process, whose level, format and file can be changed while it
+//! runs. Nothing in a line acts on a terminal or forges another line; what repeats itself is limited and counted.
 
-use std::io::{self, Write};
+mod journal;
+mod limit;
+mod line;
+mod output;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
 
-use crate::config::{Log, LogFormat, LogLevel, is_unsafe};
+use crate::config::{Log, LogFormat, LogLevel};
+pub use journal::{is_journal, with_priority};
+use limit::Limiter;
+use line::Lines;
+use output::LogFile;
+
+/// Messages of this target are never limited: each is counted by somebody.
+pub use crate::pipeline::STREAM_LOG;
+
+/// Why log lines cannot go where they should.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file of `log.file`.
+    #[error("{path}: the log cannot be written there: {reason}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says. Part of the message, and so not its source.
+        reason: io::Error,
+    },
+    /// The journal, when it was asked for.
+    #[error("the journal cannot be reached: {0}; use --log-format text or json")]
+    Journal(io::Error),
+}
+
+impl LogError {
+    /// Whether the system did not permit it.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        let (Self::File { reason, .. } | Self::Journal(reason)) = self;
+        reason.kind() == io::ErrorKind::PermissionDenied
+    }
+}
+
+type Outputs = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
+
+/// What was started, to be changed later.
+struct Started {
+    file: Mutex<Option<Arc<LogFile>>>,
+    set_level: Box<dyn Fn(LevelFilter) + Send + Sync>,
+    set_outputs: Box<dyn Fn(Outputs) + Send + Sync>,
+    limiter: Arc<Limiter>,
+}
+
+static STARTED: OnceLock<Started> = OnceLock::new();
 
 /// Starts logging for the whole process. A second call changes nothing.
-pub fn start(log: Log) {
-    let level = match log.level {
+///
+/// # Errors
+/// When lines cannot go where they should.
+pub fn start(log: &Log) -> Result<(), LogError> {
+    if STARTED.get().is_some() {
+        return Ok(());
+    }
+    let file = open(log)?;
+    let (outputs, set_outputs) = reload::Layer::new(outputs(log, file.as_ref())?);
+    let (level, set_level) = reload::Layer::new(filter(log.level));
+    let limiter = Arc::new(Limiter::default());
+    let subscriber =
+        tracing_subscriber::registry().with(outputs).with(Arc::clone(&limiter).layer()).with(level);
+    // Somebody who embeds the library may log already, and then keeps doing so.
+    if subscriber.try_init().is_ok() {
+        let started = Started {
+            file: Mutex::new(file),
+            set_level: Box::new(move |level| drop(set_level.reload(level))),
+            set_outputs: Box::new(move |outputs| drop(set_outputs.reload(outputs))),
+            limiter,
+        };
+        drop(STARTED.set(started));
+    }
+    Ok(())
+}
+
+/// Level, format and file are others from now on. If they cannot be, everything stays as it is.
+///
+/// # Errors
+/// When lines cannot go where they should.
+pub fn change(log: &Log) -> Result<(), LogError> {
+    let Some(started) = STARTED.get() else { return start(log) };
+    let new = open(log)?;
+    let outputs = outputs(log, new.as_ref())?;
+    *started.file.lock().unwrap_or_else(PoisonError::into_inner) = new;
+    (started.set_outputs)(outputs);
+    (started.set_level)(filter(log.level));
+    Ok(())
+}
+
+/// Opens the log file anew, after it was moved away. If that fails, lines go on into the old one.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn reopen() -> Result<(), LogError> {
+    file().map_or(Ok(()), |file| file.reopen())
+}
+
+/// Opens the log file anew if it was moved away and nobody said so. To be called every second or so.
+///
+/// # Errors
+/// When the file cannot be opened; once, until it can be.
+pub fn reopen_if_moved() -> Result<(), LogError> {
+    file().map_or(Ok(()), |file| file.reopen_if_moved())
+}
+
+/// Gives the log file to a user who will have to open it anew.
+///
+/// # Errors
+/// When the system does not permit it.
+pub fn give(user: u32, group: u32) -> io::Result<()> {
+    file().map_or(Ok(()), |file| file.give(user, group))
+}
+
+/// Tells what was not logged because it repeated itself. To be called every second or so, and at the end.
+pub fn settle(at_once: bool) {
+    if let Some(started) = STARTED.get() {
+        started.limiter.settle(at_once);
+    }
+}
+
+fn file() -> Option<Arc<LogFile>> {
+    STARTED.get().and_then(|it| it.file.lock().unwrap_or_else(PoisonError::into_inner).clone())
+}
+
+fn open(log: &Log) -> Result<Option<Arc<LogFile>>, LogError> {
+    log.file.as_deref().map(|path| LogFile::open(path).map(Arc::new)).transpose()
+}
+
+/// The journal when it was asked for, or when stderr leads there and nobody asked for something else.
+fn outputs(log: &Log, file: Option<&Arc<LogFile>>) -> Result<Outputs, LogError> {
+    let mut outputs: Outputs = Vec::new();
+    let wants_journal = log.format == LogFormat::Journald || log.format == LogFormat::Auto && is_journal();
+    match wants_journal.then(journal::layer) {
+        Some(Ok(layer)) => outputs.push(layer.boxed()),
+        Some(Err(error)) if log.format == LogFormat::Journald => return Err(LogError::Journal(error)),
+        _ => outputs.push(lines(log.format, Lines::to_stderr(log.format))),
+    }
+    if let Some(file) = file {
+        outputs.push(lines(log.format, Lines::to_file(log.format, Arc::clone(file))));
+    }
+    Ok(outputs)
+}
+
+fn lines(format: LogFormat, lines: Lines) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let layer = fmt::layer().with_ansi(false).with_target(false).with_writer(lines);
+    match format {
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Auto | LogFormat::Text | LogFormat::Journald => layer.boxed(),
+    }
+}
+
+const fn filter(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(SafeStderr { format: log.format });
-    let started = match log.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    // Somebody who embeds the library may log already, and then keeps doing so.
-    drop(started);
-}
-
-struct SafeStderr {
-    format: LogFormat,
-}
-
-impl<'a> MakeWriter<'a> for SafeStderr {
-    type Writer = SafeLine<io::Stderr>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        SafeLine { format: self.format, out: io::stderr() }
-    }
-}
-
-/// Writes one event a call, as one line: what comes from the wire can neither forge a line nor move the cursor.
-/// (The subscriber escapes some controls, but neither newlines nor bidirectional ones.)
-struct SafeLine<W> {
-    format: LogFormat,
-    out: W,
-}
-
-impl<W: Write> Write for SafeLine<W> {
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(event);
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        self.out.write_all(safe(line, self.format).as_bytes())?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-fn safe(line: &str, format: LogFormat) -> String {
-    let mut safe = String::with_capacity(line.len().saturating_add(1));
-    for c in line.chars() {
-        match (is_unsafe(c), format) {
-            (false, _) => safe.push(c),
-            (true, LogFormat::Text) => safe.extend(c.escape_default()),
-            // All of them are in the first plane, where JSON's escape needs no pair.
-            (true, LogFormat::Json) => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
-        }
-    }
-    safe.push('\n');
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_one_line_without_controls() {
-        let mut line = SafeLine { format: LogFormat::Text, out: Vec::new() };
-        line.write_all("a\x1b[31m\r\nerror: forged \u{202e}x\u{9b}\n".as_bytes()).unwrap();
-        assert_eq!(
-            String::from_utf8(line.out).unwrap(),
-            "a\\u{1b}[31m\\r\\nerror: forged \\u{202e}x\\u{9b}\n"
-        );
-    }
-
-    #[test]
-    fn json_stays_json() {
-        let mut line = SafeLine { format: LogFormat::Json, out: Vec::new() };
-        line.write_all("{\"message\":\"x\u{202e}\u{9b}\"}\n".as_bytes()).unwrap();
-        let value: serde_json::Value = serde_json::from_slice(&line.out).unwrap();
-        assert_eq!(value["message"], "x\u{202e}\u{9b}");
-        assert!(line.out.is_ascii());
     }
 }

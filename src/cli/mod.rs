@@ -71,7 +71,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true, ignore_case = true)]
     pub log_level: Option<LogLevel>,
 
-    /// Write log lines as text or json (text)
+    /// Write log lines as text, json or journald (text; under systemd journald)
     #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub log_format: Option<LogFormat>,
 

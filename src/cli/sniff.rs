@@ -430,6 +430,7 @@ mod tests {
             |c| format!("{:?} {:?}", c.log.level, c.log.format),
             "Warn Json",
         ),
+        (&["--log-format", "journald"], |c| format!("{:?}", c.log.format), "Journald"),
         (&["--color", "never"], |c| format!("{:?}", c.run.color), "Never"),
     ];
 

@@ -221,12 +221,14 @@ pub struct Events {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// Down to this level.
     pub level: LogLevel,
     /// In this format.
     pub format: LogFormat,
+    /// Into this file, too.
+    pub file: Option<PathBuf>,
 }
 
 /// How call events are printed on stdout.
@@ -293,6 +295,8 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
         log: Log {
             level: if run.quiet { level.min(LogLevel::Error) } else { level },
             format: settings.log_format.settle(LogFormat::default(), Origin::Default),
+            // What reads captures and ends has its lines on stderr; the file is the service's.
+            file: settings.log_file.get().filter(|_| run.inputs.is_empty()),
         },
         run,
     }

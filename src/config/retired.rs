@@ -36,7 +36,7 @@ const REPLACED: [(&str, &str); 16] = [
 ];
 
 /// Sections and keys of what is not built yet.
-const ABSENT: [(&str, &str); 8] = [
+const ABSENT: [(&str, &str); 7] = [
     ("hep", "there is no HEP"),
     ("carriers", "calls are not told apart by carrier"),
     ("targets", "calls are not told apart by target"),
@@ -44,7 +44,6 @@ const ABSENT: [(&str, &str); 8] = [
     ("events.required_headers", "there are no alerts"),
     ("inspect", "there is no store of signalling; use lippycat inspect -r FILE"),
     ("privacy", "nothing is masked"),
-    ("log.file", "logs go to stderr"),
 ];
 
 /// What is known of `key`, a section or a dotted key that is none of ours.

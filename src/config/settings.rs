@@ -112,6 +112,8 @@ pub struct Settings {
     pub log_level: Setting<LogLevel>,
     /// `log.format`.
     pub log_format: Setting<LogFormat>,
+    /// `log.file`: a file that has the lines too.
+    pub log_file: Setting<PathBuf>,
 }
 
 /// The `interfaces` section.
@@ -205,6 +207,7 @@ impl Settings {
         visitor.setting("control.group", units::group, &mut self.control.group);
         visitor.setting("log.level", units::choice, &mut self.log_level);
         visitor.setting("log.format", units::choice, &mut self.log_format);
+        visitor.setting("log.file", units::path, &mut self.log_file);
     }
 
     /// The dotted names of all keys.
@@ -311,11 +314,15 @@ impl Value for LogLevel {
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// To the journal where stderr leads there, else as text.
     #[default]
+    Auto,
+    /// For people.
     Text,
     /// One JSON object a line.
     Json,
+    /// To systemd's journal, with priorities.
+    Journald,
 }
 
 impl Value for LogFormat {
