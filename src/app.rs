@@ -5,6 +5,7 @@ mod follow;
 mod live;
 mod operations;
 mod outputs;
+mod service;
 mod sniff;
 mod stages;
 
@@ -26,6 +27,7 @@ use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
 use crate::control::client::ClientError;
 use crate::exit_code::ExitCode;
 use crate::inspect::{self, Screen};
+use service::Reload;
 
 /// Runs the program with these arguments, its own name first.
 #[must_use]
@@ -89,10 +91,11 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(&config.log)?;
     let beside = operations::prepare(&config, environment, cli::settled(&mut loaded))?;
+    let reload = Reload::new(flags, global, environment, &loaded, cores(), Vec::new());
     if config.run.follow.is_some() {
-        follow::sniff_followed(&config, beside)
+        follow::sniff_followed(&config, beside, reload)
     } else if config.run.live {
-        live::sniff_live(&config, beside)
+        live::sniff_live(&config, beside, reload)
     } else {
         sniff::sniff_voip(&config, beside)
     }

@@ -23,6 +23,7 @@ mod ending;
 mod follow;
 mod fuzz_seeds;
 mod ledger;
+mod lifecycle;
 mod live;
 mod mutation;
 mod recut;

@@ -15,7 +15,11 @@ pub(crate) fn lippycat() -> Command {
     {
         command.env_remove(name);
     }
-    command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME");
+    // A service manager's, should the tests run in a service.
+    for name in ["XDG_CONFIG_HOME", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"] {
+        command.env_remove(name);
+    }
+    command.env("HOME", "/nonexistent");
     command
 }
 

@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace};
+use super::service::{Reload, Service};
 use super::{sniff, stages, tell};
 use crate::capture::follow::Follow;
 use crate::config::{Config, Visible};
@@ -20,7 +20,7 @@ use crate::pipeline::{self, Board, Continue, Threads};
 ///
 /// # Errors
 /// When the directory or an output cannot be had.
-pub(super) fn sniff_followed(config: &Config, beside: Beside) -> Result<ExitCode> {
+pub(super) fn sniff_followed(config: &Config, beside: Beside, reload: Reload) -> Result<ExitCode> {
     let Some(directory) = config.run.follow.as_deref() else { return Ok(ExitCode::Usage) };
     let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };
     let board = Arc::new(Board::new(threads, true));
@@ -37,14 +37,19 @@ pub(super) fn sniff_followed(config: &Config, beside: Beside) -> Result<ExitCode
         return Ok(ExitCode::Usage);
     }
     let mut outputs = Outputs::open(config, Pace::Pipe)?;
-    let stop = sniff::stop_on_signals()?;
     let operations = Operations::start(beside, board, config, outputs.status())?;
+    let reload = reload.with(operations.takes_alerts());
+    let mut service = Service::start(Some(reload), vec![outputs.reopen()])?;
+    let status = format!("following {}", Visible(&directory.to_string_lossy()));
     if !config.run.quiet {
-        tell(&format!("following {}; Ctrl-C ends", Visible(&directory.to_string_lossy())))?;
+        tell(&format!("{status}; Ctrl-C ends"))?;
     }
-    let outcome = pipeline::run(&mut source, settings, &mut outputs.recorder, &mut |_| {
-        if stop.load(Ordering::Relaxed) { Continue::No } else { Continue::Yes }
+    service.ready(&status);
+    let outcome = pipeline::run(&mut source, settings, &mut outputs.recorder, &mut |progress| {
+        let go_on = service.turn(|| format!("{status}: {} packets", progress.packets));
+        if go_on { Continue::Yes } else { Continue::No }
     });
+    service.over();
     drop(operations);
     for error in &outcome.errors {
         tell(&format!("error: {error}"))?;

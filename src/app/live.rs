@@ -1,13 +1,14 @@
 //! `lippycat sniff voip` on interfaces: from the first socket to the summary.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace};
+use super::service::{Reload, Service};
 use super::{sniff, stages, tell};
 use crate::capture::live::{self, Interfaces, KernelFilter};
 use crate::cli;
@@ -19,7 +20,7 @@ use crate::pipeline::{self, Board, Threads};
 ///
 /// # Errors
 /// When an interface, a filter or an output cannot be had.
-pub(super) fn sniff_live(config: &Config, beside: Beside) -> Result<ExitCode> {
+pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Result<ExitCode> {
     let threads = threads(config.live.threads);
     let board = Arc::new(Board::new(threads, false));
     let settings = pipeline::Settings {
@@ -28,11 +29,17 @@ pub(super) fn sniff_live(config: &Config, beside: Beside) -> Result<ExitCode> {
     };
     let mut sources = open_sources(config)?;
     let mut outputs = Outputs::open(config, Pace::Wire)?;
-    let stop = sniff::stop_on_signals()?;
     let operations = Operations::start(beside, board, config, outputs.status())?;
-    ready(config)?;
-    let asked = || stop.load(Ordering::Relaxed);
+    let reload = reload.with(operations.takes_alerts());
+    let service = RefCell::new(Service::start(Some(reload), vec![outputs.reopen()])?);
+    let status = format!("capturing on {}", config.live.interfaces.join(", "));
+    if !config.run.quiet {
+        tell(&format!("{status}; Ctrl-C ends"))?;
+    }
+    service.borrow().ready(&status);
+    let asked = || !service.borrow_mut().turn(|| status.clone());
     let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs.recorder, &asked);
+    service.borrow_mut().over();
     drop(operations);
     sniff::finish(config, &outcome, outputs)
 }
@@ -53,13 +60,6 @@ fn open_sources(config: &Config) -> Result<Interfaces> {
         filter: filter.expression,
     };
     Ok(Interfaces::open(settings)?)
-}
-
-fn ready(config: &Config) -> Result<()> {
-    if !config.run.quiet {
-        tell(&format!("capturing on {}; Ctrl-C ends", config.live.interfaces.join(", ")))?;
-    }
-    Ok(())
 }
 
 const fn threads(threads: config::Threads) -> Threads {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::service::Hook;
 use super::tell;
 use crate::config::{Config, Environment};
 use crate::control::http::Endpoint;
@@ -89,10 +90,18 @@ impl Operations {
         Ok(Self { _server: server, _endpoint: endpoint, running })
     }
 
-    /// The monitor, for who replaces its settings.
-    #[allow(dead_code, reason = "for the reload of the configuration")]
-    pub(super) fn monitor(&self) -> Arc<Monitor> {
-        self.running.monitor()
+    /// Takes new thresholds when the configuration is read again.
+    pub(super) fn takes_alerts(&self) -> Hook {
+        let monitor = self.running.monitor();
+        let take = move |config: &Config, told: &Value| {
+            let mut effective = (*monitor.config()).clone();
+            if let (Some(old), Some(new)) = (effective.get_mut("alerts"), told.get("alerts")) {
+                old.clone_from(new);
+            }
+            monitor.reload(config.alerts, effective);
+            Ok(())
+        };
+        Hook { keys: "alerts.", take: Box::new(take) }
     }
 }
 

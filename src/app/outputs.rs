@@ -4,10 +4,11 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 
-use super::tell;
+use super::{service, tell};
 use crate::config::{Config, EventFormat, PcapFormat, limits};
 use crate::sink::{
     self, CallFiles, DiskStatus, DiskWatch, EventFields, EventLog, EventWriter, FileFormat, FileSettings,
@@ -47,6 +48,7 @@ pub(super) struct Outputs {
     /// What the disks say, for alerts and metrics.
     status: Arc<DiskStatus>,
     watch: Option<DiskWatch>,
+    reopen: Reopen,
 }
 
 impl Outputs {
@@ -86,7 +88,13 @@ impl Outputs {
         let watch = (config.pcap.write && is_live).then(|| {
             DiskWatch::start(config.pcap.directory.clone(), retention(config), manifest, Arc::clone(&status))
         });
-        Ok(Self { recorder, status, watch: watch.transpose()? })
+        Ok(Self { recorder, status, watch: watch.transpose()?, reopen })
+    }
+
+    /// What has records and events opened anew.
+    pub(super) fn reopen(&self) -> service::Reopen {
+        let flag = self.reopen.flag();
+        Box::new(move || flag.store(true, Ordering::Relaxed))
     }
 
     /// What the disks say, as it changes.

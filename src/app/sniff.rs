@@ -103,7 +103,7 @@ fn code_of(errors: &[SourceError]) -> ExitCode {
 }
 
 /// The first SIGINT or SIGTERM finishes the run, the second ends the program at once.
-pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = file::stop_flag();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
