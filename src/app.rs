@@ -2,6 +2,8 @@
 
 mod debug;
 mod follow;
+mod isolate;
+mod isolation;
 mod live;
 mod operations;
 mod outputs;

@@ -22,6 +22,7 @@ mod disk;
 mod ending;
 mod follow;
 mod fuzz_seeds;
+mod isolation;
 mod ledger;
 mod lifecycle;
 mod live;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace};
 use super::service::{Reload, Service};
@@ -36,6 +37,7 @@ pub(super) fn sniff_followed(config: &Config, beside: Beside, reload: Reload) ->
         ))?;
         return Ok(ExitCode::Usage);
     }
+    isolate(config, Some(&reload), beside.directory())?;
     let mut outputs = Outputs::open(config, Pace::Pipe)?;
     let operations = Operations::start(beside, board, config, outputs.status())?;
     let reload = reload.with(operations.takes_alerts());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace};
 use super::service::{Reload, Service};
@@ -28,6 +29,7 @@ pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Res
         ..stages::settings(config, stages::calls(config), config.pcap.write)?
     };
     let mut sources = open_sources(config)?;
+    isolate(config, Some(&reload), beside.directory())?;
     let mut outputs = Outputs::open(config, Pace::Wire)?;
     let operations = Operations::start(beside, board, config, outputs.status())?;
     let reload = reload.with(operations.takes_alerts());

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
 use super::{stages, tell};
@@ -23,6 +24,7 @@ use crate::sink::Written;
 /// # Errors
 /// When an output cannot be made or written to.
 pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
+    isolate(config, None, beside.directory())?;
     let mut outputs = Outputs::open(config, Pace::of(&config.run.inputs))?;
     let board = (!beside.is_empty()).then(|| {
         let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };

@@ -4,12 +4,8 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-const NO_LIVE: &str = "it is not there yet";
-
 /// Flags of `sniff voip` that later versions have.
-const FLAGS: [(&str, &str); 14] = [
-    ("--isolation", NO_LIVE),
-    ("--user", NO_LIVE),
+const FLAGS: [(&str, &str); 12] = [
     ("--autostop", "--count and --duration stop a run"),
     ("--hep-listen", "there is no HEP"),
     ("--hep-send", "there is no HEP"),

@@ -11,7 +11,8 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::Global;
 use crate::config::{
-    EventFormat, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat, name_template,
+    EventFormat, Isolation, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat,
+    name_template,
     units::{self, Names, PortRange, PortRanges},
 };
 use crate::sink::NameTemplate;
@@ -168,6 +169,14 @@ pub struct SniffVoip {
     #[arg(long, value_name = "NAME", value_parser = units::instance, help_heading = "Operation")]
     pub name: Option<String>,
 
+    /// Become this user once everything is open; only CAP_NET_RAW is kept
+    #[arg(long, value_name = "USER[:GROUP]", help_heading = "Privileges")]
+    pub user: Option<String>,
+
+    /// Give up what is not needed: strict, default or off (default; off with -r)
+    #[arg(long, value_name = "LEVEL", hide_possible_values = true, help_heading = "Privileges")]
+    pub isolation: Option<Isolation>,
+
     /// Check configuration and flags, name every problem, and exit
     #[arg(long)]
     pub validate_config: bool,
@@ -251,8 +260,13 @@ impl SniffVoip {
         let flags = self.clone();
         Run {
             live: flags.read_file.is_empty() && flags.follow.is_none(),
+            isolation: flags.isolation.unwrap_or(match flags.read_file.is_empty() {
+                true => Isolation::Default,
+                false => Isolation::Off,
+            }),
             inputs: flags.read_file,
             follow: flags.follow,
+            user: flags.user,
             filter: flags.filter,
             selection: Selection {
                 users: flags.users,
@@ -431,6 +445,8 @@ mod tests {
             "Warn Json",
         ),
         (&["--log-format", "journald"], |c| format!("{:?}", c.log.format), "Journald"),
+        (&["--isolation", "strict"], |c| c.run.isolation.to_string(), "strict"),
+        (&["--user", "daemon:adm"], |c| format!("{:?}", c.run.user), r#"Some("daemon:adm")"#),
         (&["--color", "never"], |c| format!("{:?}", c.run.color), "Never"),
     ];
 

@@ -26,8 +26,8 @@ pub use file::{apply, read};
 pub use modes::{ModeSettings, PerformanceMode, Threads};
 pub use problem::{ConfigError, Problem, Visible, is_unsafe};
 pub use resolve::{
-    Color, Config, Control, EventFormat, Events, Live, Log, Metrics, Pcap, Run, Selection, Streams,
-    SummaryFormat, resolve,
+    Color, Config, Control, EventFormat, Events, Isolation, Live, Log, Metrics, Pcap, Run, Selection,
+    Streams, SummaryFormat, resolve,
 };
 pub use search::{Loaded, load, places, subject};
 pub use settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings, Visitor};

@@ -112,6 +112,10 @@ pub struct Run {
     pub live: bool,
     /// A directory of rotating captures.
     pub follow: Option<PathBuf>,
+    /// Become this user, `USER[:GROUP]`, once everything is open.
+    pub user: Option<String>,
+    /// What is given up then.
+    pub isolation: Isolation,
     /// BPF filter, not yet compiled: that takes a link type.
     pub filter: Option<String>,
     /// Which calls are kept.
@@ -229,6 +233,24 @@ pub struct Log {
     pub format: LogFormat,
     /// Into this file, too.
     pub file: Option<PathBuf>,
+}
+
+/// What a run gives up once everything is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Isolation {
+    /// Everything, or no start.
+    Strict,
+    /// What is not needed, as far as the kernel can.
+    Default,
+    /// Nothing: what commands do that read captures and end.
+    #[default]
+    Off,
+}
+
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&super::units::name_of(self))
+    }
 }
 
 /// How call events are printed on stdout.

@@ -63,6 +63,11 @@ impl Reload {
         self
     }
 
+    /// The file that is read again.
+    pub(in crate::app) fn file(&self) -> Option<&PathBuf> {
+        self.file.as_ref()
+    }
+
     /// Reads the configuration again and takes what can be taken.
     pub(super) fn take(&mut self) {
         let (config, new, told) = match self.load() {
