@@ -51,7 +51,7 @@ impl Asker<'_> {
             (_, answer) if json => pretty(answer)?,
             (DebugCommand::Health(_), answer) => answers::health(answer),
             (DebugCommand::Summary(_), answer) => answers::summary(answer),
-            (DebugCommand::Alerts(flags), answer) => answers::alerts(answer, flags.active_only),
+            (DebugCommand::Alerts(_), answer) => answers::alerts(answer),
             (DebugCommand::Buffers(_), answer) => answers::buffers(answer),
             (DebugCommand::Streams(_), answer) => answers::streams(answer),
             (DebugCommand::Config(_), answer) => answers::config(answer),

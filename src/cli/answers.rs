@@ -254,10 +254,10 @@ pub fn summary(answer: &Value) -> String {
 
 /// `debug alerts`.
 #[must_use]
-pub fn alerts(answer: &Value, active_only: bool) -> String {
+pub fn alerts(answer: &Value) -> String {
     let alerts = answer.as_array().map_or(&[][..], Vec::as_slice);
     if alerts.is_empty() {
-        return if active_only { "No active alerts\n" } else { "No alerts so far\n" }.to_owned();
+        return "No active alerts\n".to_owned();
     }
     let cells = |alert: &Value| {
         let resolved = alert.pointer("/resolved") == Some(&Value::Bool(true));
@@ -354,8 +354,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_where_there_is_nothing() {
-        assert_eq!(alerts(&json!([]), true), "No active alerts\n");
-        assert_eq!(alerts(&json!([]), false), "No alerts so far\n");
+        assert_eq!(alerts(&json!([])), "No active alerts\n");
         assert_eq!(calls(&json!([])), "No calls are up\n");
     }
 
