@@ -22,7 +22,7 @@ pub fn answer(monitor: &Monitor, question: &Question) -> Answer {
         "health" => Answer::of(report::checked_health(&view())),
         "summary" => Answer::of(report::summary(&view())),
         "metrics" => Answer::of(report::metrics(&view())),
-        "prometheus" => Answer::of(metrics::text(&view()).into()),
+        "prometheus" => Answer::of(metrics::textfile(&view()).into()),
         "alerts" => Answer::of(json!(view().alerts)),
         "streams" => Answer::of(report::streams(&view().sample)),
         "buffers" => {

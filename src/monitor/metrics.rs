@@ -112,9 +112,20 @@ impl Values {
     }
 }
 
-/// The exposition of a view.
+/// The exposition of a view, for who scrapes this process.
 #[must_use]
 pub fn text(view: &View) -> String {
+    exposition(view, "")
+}
+
+/// The exposition for a textfile collector: it is served along with the collector's own `process_*`, and a name that is
+/// there twice is an error for all of them, so ours begin with `lippycat_`.
+#[must_use]
+pub fn textfile(view: &View) -> String {
+    exposition(view, "lippycat_")
+}
+
+fn exposition(view: &View, of_process: &str) -> String {
     let mut values = Values::default();
     sip(view, &mut values);
     network(view, &mut values);
@@ -122,19 +133,21 @@ pub fn text(view: &View) -> String {
     process(view, &mut values);
     let mut text = String::with_capacity(8 << 10);
     for metric in TABLE {
-        write_metric(&mut text, metric, values.0.remove(metric.name).unwrap_or_default());
+        let prefix = if metric.name.starts_with("process_") { of_process } else { "" };
+        write_metric(&mut text, prefix, metric, values.0.remove(metric.name).unwrap_or_default());
     }
     debug_assert!(values.0.is_empty(), "not in the table: {values:?}");
     text
 }
 
 /// A metric without values has its lines all the same: a dashboard finds its name.
-fn write_metric(text: &mut String, metric: &Metric, values: Vec<(Vec<String>, f64)>) {
+fn write_metric(text: &mut String, prefix: &str, metric: &Metric, values: Vec<(Vec<String>, f64)>) {
+    let name = metric.name;
     // Writing to a String does not fail.
-    let _ = writeln!(text, "# HELP {} {}", metric.name, metric.help);
-    let _ = writeln!(text, "# TYPE {} {}", metric.name, metric.kind.name());
+    let _ = writeln!(text, "# HELP {prefix}{name} {}", metric.help);
+    let _ = writeln!(text, "# TYPE {prefix}{name} {}", metric.kind.name());
     for (labels, value) in values {
-        text.push_str(metric.name);
+        let _ = write!(text, "{prefix}{name}");
         let pairs: Vec<String> = metric
             .labels
             .iter()
@@ -312,6 +325,17 @@ mod tests {
     }
 
     #[test]
+    fn a_textfile_has_no_name_of_its_collector() {
+        let (scraped, file) = (text(&view()), textfile(&view()));
+        let resident = |text: &str, name: &str| text.lines().filter(|line| line.contains(name)).count();
+        assert_eq!(resident(&scraped, "lippycat_process_resident_memory_bytes"), 0);
+        assert_eq!(resident(&file, "lippycat_process_resident_memory_bytes"), 3, "HELP, TYPE, value");
+        let is_collectors = |line: &str| line.trim_start_matches("# HELP ").starts_with("process_");
+        assert!(scraped.lines().any(is_collectors) && !file.lines().any(is_collectors));
+        assert_eq!(scraped, file.replace("lippycat_process_", "process_"));
+    }
+
+    #[test]
     fn the_manual_has_every_name_and_no_other() {
         let manual = include_str!("../../docs/metrics.md").split("\n## Alerts").next().unwrap();
         let rows = manual.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -328,7 +352,7 @@ mod tests {
     fn label_values_cannot_break_out() {
         let metric = Metric { name: "a", kind: Kind::Gauge, labels: &["b"], help: "c" };
         let mut text = String::new();
-        write_metric(&mut text, &metric, vec![(vec!["x\"} 1\nevil \\".to_owned()], 2.5)]);
+        write_metric(&mut text, "", &metric, vec![(vec!["x\"} 1\nevil \\".to_owned()], 2.5)]);
         assert_eq!(text, "# HELP a c\n# TYPE a gauge\na{b=\"x\\\"} 1\\nevil \\\\\"} 2.5\n");
     }
 }
