@@ -49,6 +49,7 @@ pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Res
 fn open_sources(config: &Config) -> Result<Interfaces> {
     let live = &config.live;
     let filter = KernelFilter::new(config.run.filter.as_deref(), live.ports.as_ref());
+    let filter = filter.without(&config.own_ports());
     for note in filter.notes.iter().filter(|_| !config.run.quiet) {
         tell(&format!("note: {note}"))?;
     }

@@ -3,6 +3,8 @@
 //! The user's filter is applied to whole packets later on; here it only saves copying what cannot match. So it may
 //! let through too much and never too little: what has no ports to look at yet is let through.
 
+use std::net::SocketAddr;
+
 /// Words of pcap-filter(7) whose answer depends on what a later fragment, or a packet in a tunnel, does not show.
 const DEEP: [&str; 11] =
     ["port", "portrange", "tcp", "udp", "sctp", "icmp", "icmp6", "less", "greater", "len", "proto"];
@@ -57,6 +59,18 @@ impl KernelFilter {
         // The user's filter last: `vlan` in it moves the offsets of what follows.
         parts.reverse();
         Self { expression: parts.join(" and "), notes }
+    }
+
+    /// The filter without the traffic of these TCP listeners: a sniffer that is asked how it is must not look at the
+    /// answer. One that listens on every address takes its port from all.
+    #[must_use]
+    pub fn without(self, listeners: &[SocketAddr]) -> Self {
+        let own = |listener: &SocketAddr| match listener.ip() {
+            any if any.is_unspecified() => format!("not (tcp port {}) and ", listener.port()),
+            host => format!("not (host {host} and tcp port {}) and ", listener.port()),
+        };
+        let own: String = listeners.iter().map(own).collect();
+        Self { expression: format!("{own}{}", self.expression), ..self }
     }
 }
 
@@ -192,12 +206,38 @@ mod tests {
         );
     }
 
+    #[test]
+    fn own_traffic_stays_out_and_that_of_others_does_not() {
+        // RFC 793 3.1: ports, and a header of 20 bytes.
+        let tcp = |from: u16, to: u16| {
+            let ports = [from.to_be_bytes(), to.to_be_bytes()].concat();
+            ethernet(0x0800, &ipv4(0, 6, &[&ports[..], &[0; 8], &[0x50, 0x10, 0, 0, 0, 0, 0, 0]].concat()))
+        };
+        let passes = |listener: &str, frame: &[u8]| {
+            let filter = KernelFilter::new(None, None).without(&[listener.parse().unwrap()]);
+            compile(&filter.expression, ETHERNET).filter(frame)
+        };
+        for (listener, keeps) in [
+            ("192.0.2.2:9123", false),
+            ("0.0.0.0:9123", false),
+            ("[::]:9123", false),
+            ("192.0.2.3:9123", true),
+        ] {
+            assert_eq!(passes(listener, &tcp(40_000, 9123)), keeps, "asked at {listener}");
+            assert_eq!(passes(listener, &tcp(9123, 40_000)), keeps, "answered by {listener}");
+            assert!(passes(listener, &tcp(40_000, 5060)), "{listener}");
+            let datagram = ethernet(0x0800, &ipv4(0, 17, &udp(9123, b"media")));
+            assert!(passes(listener, &datagram), "{listener}");
+        }
+    }
+
     /// On `any` (cooked), raw IP and loopback links the same has to compile.
     #[test]
     fn every_link_type_takes_it() {
         for link in [ETHERNET, 12, 113, 276, 0] {
             for user in [None, Some("port 5060"), Some("host 192.0.2.1")] {
-                compile(&KernelFilter::new(user, None).expression, link);
+                let own = ["127.0.0.1:9123".parse().unwrap(), "[::1]:9123".parse().unwrap()];
+                compile(&KernelFilter::new(user, None).without(&own).expression, link);
             }
         }
     }
