@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::service::can;
 use crate::support::{lippycat, testdata};
 
 /// A sniffer that reads a capture from a pipe which stays open: it runs until the pipe is closed.
@@ -181,6 +183,34 @@ fn promtool(text: &str) {
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Who may ask is the kernel's decision, by the socket's group and mode.
+#[test]
+fn members_of_the_group_may_ask_and_others_are_told_that_they_may_not() {
+    if !can(&["setpriv"]) {
+        return;
+    }
+    let open = std::fs::Permissions::from_mode(0o755);
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), open.clone()).unwrap();
+    let (program, config) = (home.path().join("lippycat"), home.path().join("lippycat.yaml"));
+    std::fs::copy(env!("CARGO_BIN_EXE_lippycat"), &program).unwrap();
+    std::fs::write(&config, "control: {group: daemon}").unwrap();
+    let sniffer = Sniffer::start(&case(), &["--config", config.to_str().unwrap()]);
+    std::fs::set_permissions(sniffer.directory.path(), open).unwrap();
+    let ask = |group: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=nobody", "--clear-groups", &format!("--regid={group}")]).arg(&program);
+        command.args(["debug", "health", "--control-socket"]).arg(sniffer.socket());
+        let output = command.env("HOME", "/nonexistent").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(ask("daemon"), (Some(0), String::new()));
+    let (code, told) = ask("nogroup");
+    assert_eq!(code, Some(4), "{told}");
+    assert!(told.starts_with("error: ") && told.contains(sniffer.socket().to_str().unwrap()), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 #[test]
