@@ -24,7 +24,7 @@ pub struct Census {
     other_methods: BTreeMap<Vec<u8>, u64>,
     too_many_methods: u64,
     /// Responses by status code.
-    pub responses: BTreeMap<u16, u64>,
+    responses: ByStatus,
     /// Messages by transport, in the order of [`SipTransport::ALL`].
     pub transports: [u64; SipTransport::ALL.len()],
     /// Messages sent again.
@@ -63,7 +63,7 @@ impl Census {
         }
         match message.head.start {
             StartLine::Request { method, token, .. } => self.request(method, token.of(bytes)),
-            StartLine::Response { status, .. } => *self.responses.entry(status).or_default() += 1,
+            StartLine::Response { status, .. } => self.responses.count(status),
         }
         let faults = message.head.faults;
         let mut harmless = Faults::EXTRA_BYTES;
@@ -85,6 +85,13 @@ impl Census {
         } else {
             self.too_many_methods += 1;
         }
+    }
+
+    /// Responses by status code, those that were seen.
+    #[must_use]
+    pub fn responses(&self) -> BTreeMap<u16, u64> {
+        let counts = (0..).zip(&self.responses.0);
+        counts.filter(|(_, count)| **count > 0).map(|(status, &count)| (status, count)).collect()
     }
 
     /// Requests by method as sent, those that were seen.
@@ -143,6 +150,23 @@ impl Census {
         if let Some(count) = self.results.get_mut(result as usize) {
             *count += 1;
         }
+    }
+}
+
+/// Counts by status code: three digits.
+#[derive(Clone, Debug)]
+struct ByStatus(Box<[u64]>);
+
+impl Default for ByStatus {
+    fn default() -> Self {
+        Self(vec![0; 1000].into_boxed_slice())
+    }
+}
+
+impl ByStatus {
+    #[inline]
+    fn count(&mut self, status: u16) {
+        self.0.get_mut(usize::from(status)).into_iter().for_each(|count| *count += 1);
     }
 }
 

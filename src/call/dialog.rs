@@ -9,7 +9,7 @@ use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
 use crate::flow::Endpoint;
 use crate::media::{EndpointId, StreamReport};
-use crate::sip::header::{NameAddress, parameter};
+use crate::sip::header::{NameAddress, first_value, parameter};
 use crate::sip::sdp::CodecName;
 use crate::sip::{Head, Message, Method, Span, StartLine};
 use crate::time::Timestamp;
@@ -72,6 +72,8 @@ pub(crate) struct Dialog {
     pub(crate) unregisters: bool,
     request_seen: bool,
     pub(crate) status: u16,
+    /// The latest of `agents`: most messages are from one of two.
+    latest_agents: [u32; 2],
     seen: Seen,
     /// User-Agent and Server values, and the low bits of their hashes.
     agents: SmallVec<[(Span, u32); 2]>,
@@ -98,7 +100,7 @@ pub(crate) struct Dialog {
     token: Span,
     reason: Span,
     end_reason: Span,
-    pub(crate) codecs: SmallVec<[CodecName; 2]>,
+    pub(crate) codecs: SmallVec<[CodecName; 4]>,
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(crate) archived: Vec<StreamReport>,
@@ -462,9 +464,18 @@ impl Dialog {
         Some(self.finish(at, result, Some(EndedBy::Network)))
     }
 
+    #[inline]
     fn note_agent(&mut self, look: &Look<'_>) {
-        let known = look.agent == 0 || self.agents.iter().any(|(_, hash)| *hash == look.agent);
-        if !known && self.agents.len() < MAX_KINDS {
+        if look.agent != 0 && !self.latest_agents.contains(&look.agent) {
+            self.other_agent(look);
+        }
+    }
+
+    fn other_agent(&mut self, look: &Look<'_>) {
+        let [latest, _] = self.latest_agents;
+        self.latest_agents = [look.agent, latest];
+        let is_known = self.agents.iter().any(|(_, hash)| *hash == look.agent);
+        if !is_known && self.agents.len() < MAX_KINDS {
             let span = self.keep(look.head.agent.of(look.bytes));
             self.agents.push((span, look.agent));
         }
@@ -507,8 +518,7 @@ impl Dialog {
     /// Reads a little of every cache line that a message will need.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        let parts = u64::from(self.seen.touch()) ^ self.agents.len() as u64;
-        self.hash ^ u64::from(self.status) ^ self.branch ^ parts
+        self.hash ^ u64::from(self.status) ^ u64::from(self.seen.touch())
     }
 
     /// Reads a little of the text.
@@ -552,7 +562,7 @@ impl Dialog {
 
 /// Whether a REGISTER takes bindings away: it asks for no time, in its own field or in that of its first contact.
 fn unregisters(look: &Look<'_>) -> bool {
-    let contact = NameAddress::parse(look.head.contact.of(look.bytes));
+    let contact = NameAddress::parse(first_value(look.head.contact.of(look.bytes)));
     parameter(contact.parameters, b"expires").unwrap_or(look.head.expires.of(look.bytes)) == b"0"
 }
 

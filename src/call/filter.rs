@@ -2,6 +2,7 @@
 
 use regex::bytes::Regex;
 
+use crate::sip::header::first_value;
 use crate::sip::{Head, StartLine, uri};
 
 /// A user name with `*` for any characters; `\*` is a star. Letters match in either case.
@@ -107,7 +108,7 @@ impl Filter {
             StartLine::Request { uri, .. } => user(uri.of(message)),
             StartLine::Response { .. } => b"",
         };
-        let asserted = user(uri::addr_spec(head.asserted.of(message)));
+        let asserted = user(uri::addr_spec(first_value(head.asserted.of(message))));
         any(&self.users, &[from, to, asserted, target])
     }
 

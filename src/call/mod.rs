@@ -14,6 +14,7 @@ mod query;
 mod record;
 mod report;
 mod seen;
+mod slots;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -27,4 +28,5 @@ pub use query::{ActiveCall, CallPage};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy, MediaRecord};
 pub(crate) use seen::CAPTURED_TWICE;
 pub use tally::Tally;
+pub(crate) use tracker::GROUP;
 pub use tracker::{Limits, MediaPacket, Settings, Tracker, TrackerGauges};

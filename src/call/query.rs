@@ -34,8 +34,7 @@ impl Tracker {
     /// if there is one. Calls that begin or end between two pages may be missing, none is told twice.
     pub fn active_calls(&self, cursor: u32, limit: usize, go_on: &mut dyn FnMut() -> bool) -> CallPage {
         let mut page = CallPage::default();
-        let from = self.dialogs.get(cursor as usize..).unwrap_or_default();
-        for (dialog, slot) in from.iter().zip(cursor..) {
+        for (dialog, slot) in self.dialogs.from(cursor) {
             if slot - cursor >= MAX_SLOTS || page.calls.len() >= limit {
                 page.next = Some(slot);
                 break;

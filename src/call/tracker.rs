@@ -15,6 +15,7 @@ use super::filter::Filter;
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
+use super::slots::Slots;
 use super::tally::Tally;
 use crate::flow::Endpoint;
 use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, next_port};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub others: bool,
     /// Media frames go to their call's listener too.
     pub media_frames: bool,
+    /// Follow who is registered where, for those who may ask while the run goes on.
+    pub bindings: bool,
 }
 
 /// A UDP datagram that is not SIP, with what it was captured in.
@@ -70,6 +73,9 @@ struct Indexed {
 const fn spread(hash: u32) -> u64 {
     (hash as u64) << 32 | hash as u64
 }
+
+/// Dialogs that are looked at together before the first is used: what they need fits into the first cache.
+pub(crate) const GROUP: usize = 16;
 
 /// Entries of dialogs that are over, in the list of ages, that are not worth a walk.
 const MAX_LEFT_OVER: usize = 1024;
@@ -97,7 +103,7 @@ pub struct Tracker {
     limits: Limits,
     settings: Settings,
     wants: Wants,
-    pub(super) dialogs: Vec<Dialog>,
+    pub(super) dialogs: Slots<Dialog>,
     free: Vec<u32>,
     index: HashTable<Indexed>,
     /// Slots in the order of their dialogs' beginning; left-over entries are skipped.
@@ -129,7 +135,7 @@ impl Tracker {
             limits,
             settings,
             wants,
-            dialogs: Vec::new(),
+            dialogs: Slots::default(),
             free: Vec::new(),
             index: HashTable::new(),
             age: VecDeque::new(),
@@ -196,8 +202,8 @@ impl Tracker {
 
     fn count_active(&self) -> [u64; 2] {
         let count = |activity| {
-            let up = |dialog: &&Dialog| dialog.in_use && dialog.activity() == Some(activity);
-            self.dialogs.iter().filter(up).count() as u64
+            let up = |dialog: &Dialog| dialog.in_use && dialog.activity() == Some(activity);
+            self.dialogs.iter().filter(|(dialog, _)| up(dialog)).count() as u64
         };
         [count(Activity::Early), count(Activity::Confirmed)]
     }
@@ -234,10 +240,10 @@ impl Tracker {
         self.hasher.hash_one(call_id)
     }
 
-    /// Looks at the dialogs of what is about to come, all before the first is used: their cache misses overlap then,
-    /// where one after the other each would be waited for. For the same reason nothing here waits for what was found
-    /// the moment before.
-    pub fn touch(&mut self, hashes: &[u64]) {
+    /// Looks at the dialogs of what is about to come, all before the first is used, and at the endpoints that it
+    /// announces: their cache misses overlap then, where one after the other each would be waited for. For the same
+    /// reason nothing here waits for what was found the moment before.
+    pub fn touch(&mut self, hashes: &[u64], media: &[Media]) {
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
         slots.extend(hashes.iter().filter_map(|&hash| {
@@ -245,6 +251,7 @@ impl Tracker {
             self.index.find(spread(hash as u32), is_likely).map(|indexed| indexed.slot)
         }));
         self.touch_slots(slots.iter().copied());
+        self.media.touch_endpoints(media.iter().map(|media| media.endpoint));
         let dialogs = slots.iter().filter_map(|&slot| self.dialogs.get(slot as usize));
         std::hint::black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch_text()));
         self.slots = slots;
@@ -253,6 +260,14 @@ impl Tracker {
     fn touch_slots(&self, slots: impl Iterator<Item = u32>) {
         let dialogs = slots.filter_map(|slot| self.dialogs.get(slot as usize));
         std::hint::black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch()));
+    }
+
+    /// Looks at dialogs that may be closed, and at their endpoints.
+    fn touch_fired(&self, fired: &[Entry]) {
+        self.touch_slots(fired.iter().map(|entry| entry.slot));
+        let dialogs = fired.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
+        let announced = dialogs.flat_map(|dialog| &dialog.endpoints).map(|announced| announced.endpoint);
+        self.media.touch_endpoints(announced);
     }
 
     /// Takes the next message; `hash` is that of its Call-ID.
@@ -309,7 +324,7 @@ impl Tracker {
     fn register(&mut self, slot: u32, look: &Look<'_>) {
         let (head, bytes) = (look.head, look.bytes);
         let StartLine::Response { status: 200..=299, .. } = head.start else { return };
-        if head.cseq_method != Method::Register {
+        if head.cseq_method != Method::Register || !self.settings.bindings {
             return;
         }
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
@@ -379,29 +394,37 @@ impl Tracker {
         self.now = now;
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
-        self.touch_slots(fired.iter().map(|entry| entry.slot));
-        for entry in fired.drain(..) {
-            let Some(dialog) = self.dialogs.get_mut(entry.slot as usize) else { continue };
-            if !dialog.in_use || dialog.generation != entry.generation {
-                continue;
-            }
-            if self.deadlines.fired(entry, &mut dialog.armed, now) == Fired::Due {
-                self.due(entry.slot, now, listener);
+        for group in fired.chunks(GROUP) {
+            self.touch_fired(group);
+            for &entry in group {
+                self.fire(entry, now, listener);
             }
         }
+        fired.clear();
         self.fired = fired;
         listener.tick(now);
+    }
+
+    fn fire(&mut self, entry: Entry, now: Timestamp, listener: &mut dyn Listener) {
+        let Some(dialog) = self.dialogs.get_mut(entry.slot as usize) else { return };
+        if dialog.in_use
+            && dialog.generation == entry.generation
+            && self.deadlines.fired(entry, &mut dialog.armed, now) == Fired::Due
+        {
+            self.due(entry.slot, now, listener);
+        }
     }
 
     /// The input is over: every dialog is closed, those that were not over as open.
     pub fn finish(&mut self, now: Timestamp, listener: &mut dyn Listener) {
         self.tick(now, listener);
         let mut open: Vec<(u64, u32)> = Vec::with_capacity(self.len());
-        let in_use = self.dialogs.iter().zip(0u32..).filter(|(dialog, _)| dialog.in_use);
+        let in_use = self.dialogs.iter().filter(|(dialog, _)| dialog.in_use);
         open.extend(in_use.map(|(dialog, slot)| (dialog.number, slot)));
         open.sort_unstable();
-        for (_, slot) in open {
-            self.close(slot, listener);
+        for group in open.chunks(GROUP) {
+            self.touch_slots(group.iter().map(|&(_, slot)| slot));
+            group.iter().for_each(|&(_, slot)| self.close(slot, listener));
         }
     }
 
@@ -438,10 +461,7 @@ impl Tracker {
         if self.len() >= self.limits.max_dialogs {
             self.evict(listener);
         }
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.dialogs.push(Dialog::default());
-            self.dialogs.len() as u32 - 1
-        });
+        let slot = self.free.pop().unwrap_or_else(|| self.dialogs.push(Dialog::default()));
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return slot };
         self.number += 1;
         dialog.reset(hash);
@@ -575,9 +595,7 @@ impl Tracker {
     fn ended(&mut self, slot: u32, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
-        for announced in &dialog.endpoints {
-            self.media.end(call, announced.id, &mut self.effects);
-        }
+        self.media.end(call, dialog.endpoints.iter().map(|announced| announced.id), &mut self.effects);
         self.settle(listener);
         self.tell(slot, "end", listener);
     }

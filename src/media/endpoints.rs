@@ -26,18 +26,49 @@ const MAX_OWNERS: usize = 8;
 /// RTP has 128 payload types; an attacker may name others in every offer.
 const MAX_FORMATS: usize = 128;
 
-/// A call's claim on an endpoint.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Owner {
-    pub(crate) call: CallRef,
-    pub(crate) ended: bool,
+/// What is known of the calls that announced something, by slot. Whether a call is over is asked where its endpoints
+/// are looked at, so that its end need not visit each of them.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(Vec<Mark>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    generation: u32,
+    ended: bool,
+    /// Another call has announced an endpoint of this one too.
+    shares: bool,
+}
+
+impl Calls {
+    fn mark(&mut self, call: CallRef) -> Option<&mut Mark> {
+        if self.0.len() <= call.slot as usize {
+            self.0.resize(call.slot as usize + 1, Mark::default());
+        }
+        let mark = self.0.get_mut(call.slot as usize)?;
+        if mark.generation != call.generation {
+            *mark = Mark { generation: call.generation, ..Mark::default() };
+        }
+        Some(mark)
+    }
+
+    fn has_ended(&self, call: CallRef) -> bool {
+        self.0.get(call.slot as usize).is_some_and(|mark| mark.ended && mark.generation == call.generation)
+    }
+
+    /// The call is over; true when that may concern another.
+    pub(crate) fn end(&mut self, call: CallRef) -> bool {
+        self.mark(call).is_some_and(|mark| {
+            mark.ended = true;
+            mark.shares
+        })
+    }
 }
 
 /// One endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) endpoint: Endpoint,
-    pub(crate) owners: SmallVec<[Owner; 2]>,
+    pub(crate) owners: SmallVec<[CallRef; 2]>,
     pub(crate) flows: SmallVec<[u32; 4]>,
     /// The formats announced by those who own it.
     pub(crate) formats: Vec<Format>,
@@ -45,16 +76,17 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// The calls that a packet of this endpoint belongs to now: those that are up, else the latest to end.
-    pub(crate) fn calls(&self) -> Owners {
-        let up = Owners::new(self.owners.iter().rev().filter(|owner| !owner.ended).map(|owner| owner.call));
-        if up.is_empty() { Owners::new(self.owners.last().map(|owner| owner.call).into_iter()) } else { up }
+    pub(crate) fn calls(&self, calls: &Calls) -> Owners {
+        let up = Owners::new(self.owners.iter().rev().copied().filter(|&owner| !calls.has_ended(owner)));
+        if up.is_empty() { Owners::new(self.owners.last().copied().into_iter()) } else { up }
     }
 
     /// Adds or renews a call's claim.
-    pub(crate) fn claim(&mut self, call: CallRef, formats: &[Format]) {
-        if self.owners.iter().all(|owner| owner.ended && owner.call != call) {
+    pub(crate) fn claim(&mut self, call: CallRef, formats: &[Format], calls: &mut Calls) {
+        if self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
             self.formats.clear();
         }
+        calls.mark(call).into_iter().for_each(|mark| mark.ended = false);
         for format in formats {
             let known = self.formats.iter().position(|known| known.payload_type == format.payload_type);
             if let Some(known) = known.and_then(|index| self.formats.get_mut(index)) {
@@ -63,14 +95,18 @@ impl Entry {
                 self.formats.push(*format);
             }
         }
-        if let Some(owner) = self.owners.iter_mut().find(|owner| owner.call == call) {
-            owner.ended = false;
+        if self.owners.contains(&call) {
             return;
         }
         if self.owners.len() >= MAX_OWNERS {
             self.owners.remove(0);
         }
-        self.owners.push(Owner { call, ended: false });
+        self.owners.push(call);
+        if self.owners.len() > 1 {
+            self.owners.iter().for_each(|&owner| {
+                calls.mark(owner).into_iter().for_each(|mark| mark.shares = true);
+            });
+        }
     }
 }
 
@@ -96,6 +132,12 @@ impl Endpoints {
         }
         let is_it = |&slot: &u32| self.get(slot).is_some_and(|entry| entry.endpoint == endpoint);
         self.index.find(self.hash(endpoint), is_it).copied()
+    }
+
+    /// Where announced endpoints are, or will be: reads a little of what [`Self::find_or_insert`] will need.
+    pub(crate) fn touch(&self, endpoint: Endpoint) -> usize {
+        let found = self.index.find(self.hash(endpoint), |_| true);
+        found.and_then(|&slot| self.get(slot)).map_or(0, |entry| entry.owners.len())
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Entry> {

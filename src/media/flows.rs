@@ -6,7 +6,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::backlog::{Backlog, StoredPacket};
-use super::endpoints::{CallRef, EndpointId, Endpoints, Entry, next_port, port_before};
+use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::rtp::{Look, PayloadFormat, RtpHeader, StreamStatistics, look, rtcp_packet, rtp_header};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
@@ -188,6 +188,7 @@ struct Flow {
 #[derive(Debug)]
 pub struct MediaTable {
     limits: Limits,
+    calls: Calls,
     endpoints: Endpoints,
     index: HashTable<u32>,
     flows: Vec<Flow>,
@@ -205,6 +206,7 @@ impl MediaTable {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            calls: Calls::default(),
             endpoints: Endpoints::default(),
             index: HashTable::new(),
             flows: Vec::new(),
@@ -341,29 +343,39 @@ impl MediaTable {
     pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) -> EndpointId {
         let slot = self.endpoints.find_or_insert(claim.endpoint);
         if let Some(entry) = self.endpoints.get_mut(slot) {
-            entry.claim(call, claim.formats);
+            entry.claim(call, claim.formats, &mut self.calls);
         }
         self.settle_around(slot, effects);
         EndpointId(slot)
     }
 
-    /// A call ended: another one may use its endpoint now, but late media still is its own.
-    pub fn end(&mut self, call: CallRef, endpoint: EndpointId, effects: &mut Effects) {
-        let Some(entry) = self.endpoints.get_mut(endpoint.0) else { return };
-        entry.owners.iter_mut().filter(|owner| owner.call == call).for_each(|owner| owner.ended = true);
-        // With one owner nothing changes hands.
-        if entry.owners.len() > 1 {
-            self.settle_around(endpoint.0, effects);
+    /// A call ended: another one may use its endpoints now, but late media still is its own.
+    pub fn end(
+        &mut self,
+        call: CallRef,
+        endpoints: impl Iterator<Item = EndpointId>,
+        effects: &mut Effects,
+    ) {
+        // Of an endpoint that only this call announced nothing changes hands.
+        if self.calls.end(call) {
+            endpoints.for_each(|endpoint| self.settle_around(endpoint.0, effects));
         }
+    }
+
+    /// Looks at what is known of endpoints that are about to be announced or closed, so that the cache misses overlap.
+    pub fn touch_endpoints(&self, announced: impl Iterator<Item = Endpoint>) {
+        std::hint::black_box(announced.fold(0, |sum, endpoint| sum ^ self.endpoints.touch(endpoint)));
     }
 
     /// A call is forgotten. Its streams were reported before.
     pub fn close(&mut self, call: CallRef, endpoint: EndpointId, effects: &mut Effects) {
         let Some(entry) = self.endpoints.get_mut(endpoint.0) else { return };
-        entry.owners.retain(|owner| owner.call != call);
-        let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
-        for entry in [Some(endpoint.0), next].into_iter().flatten() {
-            self.disown(call, entry, effects);
+        entry.owners.retain(|owner| *owner != call);
+        if !self.index.is_empty() {
+            let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
+            for entry in [Some(endpoint.0), next].into_iter().flatten() {
+                self.disown(call, entry, effects);
+            }
         }
         self.endpoints.release(endpoint.0);
     }
@@ -409,7 +421,7 @@ impl MediaTable {
 
     /// Whether a flow that begins at `endpoint` is reported where it ends.
     fn is_told_elsewhere(&self, call: CallRef, flow: &Flow, endpoint: Endpoint) -> bool {
-        let owns = |entry: &Entry| entry.owners.iter().any(|owner| owner.call == call);
+        let owns = |entry: &Entry| entry.owners.contains(&call);
         flow.source == endpoint
             && flow.source != flow.destination
             && self.owner_of(flow.destination, flow.is_rtcp).is_some_and(owns)
@@ -551,7 +563,7 @@ impl MediaTable {
 
     fn calls_of(&self, flow: &Flow) -> Owners {
         let owner = self.owner_of(flow.destination, flow.is_rtcp);
-        owner.or_else(|| self.owner_of(flow.source, flow.is_rtcp)).map(Entry::calls).unwrap_or_default()
+        owner.or_else(|| self.owner_of(flow.source, flow.is_rtcp)).map(|entry| entry.calls(&self.calls)).unwrap_or_default()
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.
@@ -565,6 +577,9 @@ impl MediaTable {
 
     /// Decides anew whose the flows at an endpoint and RTCP at its next port are.
     fn settle_around(&mut self, endpoint: u32, effects: &mut Effects) {
+        if self.is_empty() {
+            return;
+        }
         let Some(entry) = self.endpoints.get(endpoint) else { return };
         let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
         for entry in [Some(endpoint), next].into_iter().flatten() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::board::Board;
 use super::work::{MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
-use crate::call::{Delivery, Listener, MediaPacket, Tracker};
+use crate::call::{Delivery, GROUP, Listener, MediaPacket, Tracker};
 use crate::media::{Datagram, FlowHint};
 use crate::sip::Messages;
 
@@ -49,11 +49,17 @@ impl Order {
         listener: &mut dyn Listener,
     ) {
         self.look_ahead(&staged.media, outputs, view);
+        let alone = outputs.first().filter(|_| outputs.len() == 1);
         let flows = std::mem::take(&mut self.flows);
         let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, view };
         let mut merge = Merge::new(outputs);
         while let Some((worker, index)) = merge.next() {
             let Some(messages) = outputs.get(worker) else { break };
+            if let Some(messages) = alone
+                && index % GROUP == 0
+            {
+                self.touch(messages, index);
+            }
             let Some(message) = messages.list.get(index) else { break };
             self.direct(&mut direct, message.sequence, listener);
             let bytes = view.resolve(message.bytes, &messages.arena);
@@ -72,14 +78,25 @@ impl Order {
         }
     }
 
-    /// Hashes every Call-ID and flow of the batch and touches what is known of it, so that the tables' cache misses
-    /// overlap instead of adding up.
+    /// Touches what is known of the next group of messages, so that the tables' cache misses overlap instead of adding
+    /// up.
+    fn touch(&mut self, messages: &Messages, first: usize) {
+        let end = messages.list.len().min(first + GROUP);
+        let group = messages.list.get(first..end).unwrap_or_default();
+        let hashes = self.hashes.get(first..end).unwrap_or_default();
+        let media = match group {
+            [one, .., last] => messages.media.get(one.media.0 as usize..last.media.1 as usize),
+            _ => None,
+        };
+        self.tracker.touch(hashes, media.unwrap_or_default());
+    }
+
+    /// Hashes every Call-ID of the batch, and looks up every flow.
     fn look_ahead(&mut self, media: &[MediaWork], outputs: &[Messages], view: &View<'_>) {
         self.hashes.clear();
         for messages in outputs.iter().filter(|_| outputs.len() == 1) {
             self.hash(messages, view);
         }
-        self.tracker.touch(&self.hashes);
         self.flows.clear();
         let pairs = media.iter().map(|work| (work.source, work.destination));
         self.tracker.look_up_flows(pairs, &mut self.flows);

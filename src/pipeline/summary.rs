@@ -72,7 +72,7 @@ impl Outcome {
         SipCounts {
             messages: census.messages,
             requests: census.requests(),
-            responses: census.responses.clone(),
+            responses: census.responses(),
             transports: TransportCounts { udp, tcp, tls, ws, wss, sctp },
             retransmissions: census.retransmissions,
             duplicates: census.duplicates,

@@ -303,7 +303,7 @@ pub fn is_sip_datagram(payload: &[u8]) -> bool {
 
 #[inline(never)]
 fn has_start_line(payload: &[u8]) -> bool {
-    // Half of all messages are told by their first bytes.
+    // Nearly all messages are told by their first bytes.
     if let [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ', ..] =
         payload
     {

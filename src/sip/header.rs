@@ -1,6 +1,6 @@
 //! Header fields: lines, names, lists and parameters (RFC 3261 7.3.1, 20, 25.1).
 
-use super::search::{LineFeeds, memchr, memchr2, memchr3};
+use super::search::{LineFeeds, memchr, memchr2, memchr3, memchr4};
 
 /// The header fields that a [`crate::sip::Head`] takes something from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,21 +164,21 @@ impl<'a> Iterator for Lines<'a> {
             return None;
         }
         if let Some(b' ' | b'\t') = self.bytes.get(end) {
-            self.fold();
+            self.position = unfold(self.bytes, &mut self.feeds, end);
             return self.bytes.get(start..self.position);
         }
         self.bytes.get(start..end)
     }
 }
 
-impl Lines<'_> {
-    /// Takes in the lines that the last one goes on in. An empty line is none of them, whatever follows it.
-    #[cold]
-    fn fold(&mut self) {
-        while let Some(b' ' | b'\t') = self.bytes.get(self.position) {
-            self.position = self.feeds.next().unwrap_or(self.bytes.len());
-        }
+/// Where a line that is folded at `end` really ends: behind the lines that it goes on in (RFC 3261 7.3.1). An empty line
+/// is none of them, whatever follows it.
+#[cold]
+pub(super) fn unfold(bytes: &[u8], feeds: &mut LineFeeds<'_>, mut end: usize) -> usize {
+    while let Some(b' ' | b'\t') = bytes.get(end) {
+        end = feeds.next().unwrap_or(bytes.len());
     }
+    end
 }
 
 /// Name and value of a header line, without the white space around them. None without a colon or a name.
@@ -191,7 +191,7 @@ pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A value without the white space around it: most have one blank before them and their line's end behind.
 #[inline(always)]
-fn trim(value: &[u8]) -> &[u8] {
+pub(super) fn trim(value: &[u8]) -> &[u8] {
     if let [b' ', value @ .., b'\r', b'\n'] = value
         && let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = value
     {
@@ -210,57 +210,10 @@ pub(super) fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
     (!name.is_empty()).then(|| (name, value.get(1..).unwrap_or_default()))
 }
 
-/// Field and value of a header line; of [`Name::Other`] the value may be left out. None without a colon or a name.
+/// Field and value of a header line. None without a colon or a name.
 #[must_use]
-#[inline]
 pub fn field(line: &[u8]) -> Option<(Name, &[u8])> {
-    match usual(line) {
-        Some((Name::Other, _)) => return Some((Name::Other, &[])),
-        Some((name, value)) => return Some((name, trim(value))),
-        None => {}
-    }
     split(line).map(|(name, value)| (Name::of(name), value))
-}
-
-/// As [`field`], and none as well when the name is no token.
-#[inline]
-pub(super) fn sound_field(line: &[u8]) -> Option<(Name, &[u8])> {
-    match usual(line) {
-        Some((name, value)) => Some((name, if name == Name::Other { &[] } else { trim(value) })),
-        None => split(line)
-            .filter(|(name, _)| name.iter().all(|&byte| is_token(byte)))
-            .map(|(name, value)| (Name::of(name), value)),
-    }
-}
-
-/// The fields of every message as nearly everybody spells them: one comparison, where [`split`] searches the colon
-/// and [`Name::of`] looks at every letter twice. What is spelt otherwise is theirs.
-#[inline(always)]
-fn usual(line: &[u8]) -> Option<(Name, &[u8])> {
-    let is = |spelling: &[u8], name| line.strip_prefix(spelling).map(|value| (name, value));
-    match line.first()? {
-        b'V' => is(b"Via:", Name::Via),
-        b'F' => is(b"From:", Name::From),
-        b'T' => is(b"To:", Name::To),
-        b'U' => is(b"User-Agent:", Name::UserAgent),
-        b'C' => match line.get(1)? {
-            b'a' => is(b"Call-ID:", Name::CallId),
-            b'S' => is(b"CSeq:", Name::CSeq),
-            _ => is(b"Contact:", Name::Contact)
-                .or_else(|| is(b"Content-Length:", Name::ContentLength))
-                .or_else(|| is(b"Content-Type:", Name::ContentType)),
-        },
-        b'P' => is(b"P-Asserted-Identity:", Name::AssertedIdentity),
-        b'E' => is(b"Expires:", Name::Expires),
-        // Fields that many messages have and nothing here reads: not worth the search for the colon.
-        b'M' => is(b"Max-Forwards:", Name::Other),
-        b'A' => is(b"Allow:", Name::Other),
-        b'S' => is(b"Supported:", Name::Other)
-            .or_else(|| is(b"Session-Expires:", Name::Other))
-            .or_else(|| is(b"Server:", Name::Server)),
-        b'R' => is(b"Record-Route:", Name::Other).or_else(|| is(b"Route:", Name::Other)),
-        _ => None,
-    }
 }
 
 /// A character of a token (RFC 3261 25.1).
@@ -283,13 +236,15 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
 #[must_use]
 #[inline]
 pub fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
+    let value = |byte: u8| Some(u64::from(byte.wrapping_sub(b'0'))).filter(|&digit| digit <= 9);
+    match digits {
+        [] => None,
+        // What has so few digits fits.
+        short if short.len() < 20 => {
+            short.iter().try_fold(0u64, |sum, &byte| Some(sum * 10 + value(byte)?))
+        }
+        long => long.iter().try_fold(0u64, |sum, &byte| sum.checked_mul(10)?.checked_add(value(byte)?)),
     }
-    digits.iter().try_fold(0u64, |sum, byte| {
-        let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }
 
 /// The length of the quoted string that `bytes` begin with, quotes included; none when it does not end.
@@ -366,6 +321,24 @@ fn parameter_value(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = quotes.or_else(|| memchr2(b';', b',', bytes)).unwrap_or(bytes.len());
     let (value, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
     (value.trim_ascii_end(), rest)
+}
+
+/// The branch of a Via that is written as nearly all are: one value, its branch the first parameter, nothing quoted.
+/// What is written otherwise is for [`first_value`] and [`parameter`].
+#[inline]
+pub(super) fn plain_branch(value: &[u8]) -> Option<&[u8]> {
+    let stop = |text| memchr4(b';', b',', b'"', b'<', text);
+    let [b';', b'b', b'r', b'a', b'n', b'c', b'h', b'=', rest @ ..] = value.get(stop(value)?..)? else {
+        return None;
+    };
+    let end = stop(rest).unwrap_or(rest.len());
+    let (branch, tail) = rest.split_at_checked(end)?;
+    let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = branch else { return None };
+    match tail {
+        [] => Some(branch),
+        [b';', .., b'!'..=b':' | b'<'..=b'\xff'] if memchr3(b',', b'"', b'<', tail).is_none() => Some(branch),
+        _ => None,
+    }
 }
 
 /// URI and tag of a From or To that is written as nearly all are: `<uri>` or `"name" <uri>`, and behind it nothing or

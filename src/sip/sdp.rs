@@ -1,8 +1,9 @@
 //! Session descriptions: where media will flow and in which codecs (RFC 4566, RFC 3264).
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
-use super::search::{LineFeeds, memchr, memchr2};
+use super::search::LineFeeds;
 use smallvec::SmallVec;
 
 use super::Head;
@@ -96,8 +97,13 @@ impl CodecName {
     /// The name; empty when unknown.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
-        std::str::from_utf8(self.0.get(..end).unwrap_or_default()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        let length = self.0.len() - u128::from_le_bytes(self.0).leading_zeros() as usize / 8;
+        self.0.get(..length).unwrap_or_default()
     }
 }
 
@@ -126,32 +132,41 @@ pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) -> bool {
 /// Appends the media of a session description to `out`. Lines that make no sense are passed over.
 pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
     let mut session = Level::default();
+    // Of the last of `out`; none before the first `m=` line, and behind one that makes no sense.
     let mut section: Option<Section> = None;
     let mut count = 0;
-    let mut in_session = true;
     let mut feeds = LineFeeds::new(description, 0);
     let mut start = 0;
     while start < description.len() {
         let end = feeds.next().unwrap_or(description.len());
-        let line = trim_end(description.get(start..end).unwrap_or_default());
+        let line = description.get(start..end).unwrap_or_default();
         start = end;
-        if let Some(value) = line.strip_prefix(b"m=") {
-            out.extend(section.take().map(|section| section.finish(&session)));
-            if count == MAX_MEDIA {
-                return;
+        match line {
+            [b'm', b'=', value @ ..] => {
+                finish(section.take(), &session, out);
+                if count == MAX_MEDIA {
+                    return;
+                }
+                count += 1;
+                section = Section::begin(trim_end(value), out);
             }
-            count += 1;
-            in_session = false;
-            section = Section::begin(value);
-        } else if let [b'a' | b'c', ..] = line {
-            match &mut section {
-                Some(section) => section.take(line),
-                None if in_session => session.take(line),
-                None => {}
-            }
+            // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings.
+            [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i', ..] => match (&mut section, out.last_mut()) {
+                (Some(section), Some(media)) => section.take(trim_end(line), media),
+                _ if count == 0 => session.take(trim_end(line)),
+                _ => {}
+            },
+            _ => {}
         }
     }
-    out.extend(section.map(|section| section.finish(&session)));
+    finish(section, &session, out);
+}
+
+/// Completes the last of `out` when all lines of its section have been read.
+fn finish(section: Option<Section>, session: &Level, out: &mut [Media]) {
+    if let (Some(section), Some(media)) = (section, out.last_mut()) {
+        section.finish(session, media);
+    }
 }
 
 /// What may be said for the whole session, and again for one section.
@@ -183,9 +198,8 @@ impl Level {
     }
 }
 
-/// One `m=` section as far as it has been read.
+/// What the lines of one `m=` section said so far, beside what its [`Media`] says.
 struct Section {
-    media: Media,
     level: Level,
     /// Port and, where given, address of `a=rtcp` (RFC 3605).
     rtcp: Option<(u16, Option<Address>)>,
@@ -194,60 +208,55 @@ struct Section {
 }
 
 impl Section {
-    /// Reads `<media> <port>[/<count>] <protocol> <format>…` (RFC 4566 5.14).
-    fn begin(value: &[u8]) -> Option<Self> {
+    /// Reads `<media> <port>[/<count>] <protocol> <format>…` (RFC 4566 5.14) and appends what it says.
+    fn begin(value: &[u8], out: &mut Vec<Media>) -> Option<Self> {
         let mut words = Words(value);
         let kind = MediaKind::of(words.next()?);
-        let port = words.next()?;
-        let port = number_of(cut(port).0)?;
+        let (port, rest) = digits(words.next()?);
+        let port = u16::try_from(port.filter(|_| matches!(rest, [] | [b'/', ..]))?).ok()?;
         let protocol = words.next()?;
-        let parts = protocol.split(|&byte| byte == b'/');
-        let has = |names: &[&[u8]]| {
-            parts.clone().any(|part| names.iter().any(|name| part.eq_ignore_ascii_case(name)))
-        };
         // What nearly every section says needs no taking apart.
         let is_plain = protocol == b"RTP/AVP";
-        let secure = !is_plain && has(&[b"SAVP", b"SAVPF"]);
+        let has = |names: &[&[u8]]| {
+            let mut parts = protocol.split(|&byte| byte == b'/');
+            !is_plain && parts.any(|part| names.iter().any(|name| part.eq_ignore_ascii_case(name)))
+        };
         let is_rtp = is_plain || has(&[b"RTP"]);
-        let is_udptl = !is_plain && has(&[b"UDPTL"]);
-        let formats = words.filter(|_| is_rtp).filter_map(Format::of).take(MAX_FORMATS).collect();
-        let (endpoint, flow) = (Endpoint::new(Address::default(), port), MediaFlow::SendRecv);
-        let media =
-            Media { kind, endpoint, rtcp: Endpoint::default(), rtcp_mux: false, secure, flow, formats };
-        Some(Self { media, level: Level::default(), rtcp: None, is_media: is_rtp || is_udptl })
+        let mut formats = SmallVec::new();
+        if is_rtp {
+            formats.extend(words.filter_map(Format::of).take(MAX_FORMATS));
+        }
+        out.push(Media {
+            kind,
+            endpoint: Endpoint::new(Address::default(), port),
+            rtcp: Endpoint::default(),
+            rtcp_mux: false,
+            secure: has(&[b"SAVP", b"SAVPF"]),
+            flow: MediaFlow::SendRecv,
+            formats,
+        });
+        Some(Self { level: Level::default(), rtcp: None, is_media: is_rtp || has(&[b"UDPTL"]) })
     }
 
     #[inline]
-    fn take(&mut self, line: &[u8]) {
+    fn take(&mut self, line: &[u8], media: &mut Media) {
         if let Some(value) = line.strip_prefix(b"a=rtpmap:") {
-            self.map(value);
+            map(value, &mut media.formats);
         } else if let Some(value) = line.strip_prefix(b"a=rtcp:") {
             self.rtcp = rtcp_attribute(value).or(self.rtcp);
         } else if line == b"a=rtcp-mux" {
-            self.media.rtcp_mux = true;
+            media.rtcp_mux = true;
         } else {
             self.level.take(line);
         }
     }
 
-    /// `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
-    fn map(&mut self, value: &[u8]) -> Option<()> {
-        let mut words = Words(value);
-        let payload_type = words.next().and_then(number_of::<u8>)?;
-        let (name, rest) = cut(words.next()?);
-        let format = self.media.formats.iter_mut().find(|format| format.payload_type == payload_type)?;
-        format.name = CodecName::new(name);
-        format.clock = rest.and_then(|rest| number_of(cut(rest).0)).unwrap_or_default();
-        Some(())
-    }
-
-    fn finish(self, session: &Level) -> Media {
-        let mut media = self.media;
+    fn finish(self, session: &Level, media: &mut Media) {
         media.flow = self.level.flow.or(session.flow).unwrap_or_default();
         if !self.is_media {
             // MSRP, BFCP, data channels: nothing that could be claimed as this call's media.
             media.endpoint = Endpoint::default();
-            return media;
+            return;
         }
         let address = self.level.address.or(session.address).unwrap_or_default();
         let port = media.endpoint.port;
@@ -257,12 +266,28 @@ impl Section {
             None if media.rtcp_mux || port == 0 => media.endpoint,
             None => Endpoint::new(address, port.checked_add(1).unwrap_or_default()),
         };
-        media
     }
+}
+
+/// `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
+fn map(value: &[u8], formats: &mut [Format]) -> Option<()> {
+    let mut words = Words(value);
+    let payload_type = words.next().and_then(number_of::<u8>)?;
+    let mut parts = words.next()?.splitn(3, |&byte| byte == b'/');
+    let (name, clock) = (parts.next()?, parts.next());
+    let format = formats.iter_mut().find(|format| format.payload_type == payload_type)?;
+    if format.name.as_bytes() != name {
+        format.name = CodecName::new(name);
+    }
+    format.clock = clock.and_then(number_of).unwrap_or_default();
+    Some(())
 }
 
 impl MediaKind {
     fn of(name: &[u8]) -> Self {
+        if name == b"audio" {
+            return Self::Audio;
+        }
         let names: [(&[u8], Self); 6] = [
             (b"audio", Self::Audio),
             (b"video", Self::Video),
@@ -290,11 +315,20 @@ impl Format {
     }
 }
 
+/// Payload types that are not dynamic (RFC 3551 6).
+const STATIC: usize = 35;
+
 /// What RFC 3551 section 6 says of a static payload type.
 #[must_use]
 pub fn static_format(payload_type: u8) -> Option<Format> {
-    let (name, clock) = static_payload(payload_type)?;
-    Some(Format { payload_type, clock, name: CodecName::new(name.as_bytes()) })
+    static FORMATS: LazyLock<[Option<Format>; STATIC]> = LazyLock::new(|| {
+        std::array::from_fn(|payload_type| {
+            let payload_type = payload_type as u8;
+            let (name, clock) = static_payload(payload_type)?;
+            Some(Format { payload_type, clock, name: CodecName::new(name.as_bytes()) })
+        })
+    });
+    FORMATS.get(usize::from(payload_type)).copied().flatten()
 }
 
 /// `<port> [<network type> <address type> <address>]` (RFC 3605 2.1).
@@ -365,22 +399,24 @@ impl<'a> Iterator for Words<'a> {
         while let [b' ' | b'\t', rest @ ..] = self.0 {
             self.0 = rest;
         }
-        let end = memchr2(b' ', b'\t', self.0).unwrap_or(self.0.len());
+        // Words are shorter than what a search looks at together.
+        let end = self.0.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(self.0.len());
         let (word, rest) = self.0.split_at_checked(end)?;
         self.0 = rest;
         (!word.is_empty()).then_some(word)
     }
 }
 
-/// What stands before the first slash, and behind it if there is one.
+/// The number that `word` begins with, if it does with one that fits, and what follows it.
 #[inline]
-fn cut(word: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let place = memchr(b'/', word).unwrap_or(word.len());
-    let (before, rest) = word.split_at_checked(place).unwrap_or((word, &[]));
-    (before, rest.get(1..))
+fn digits(word: &[u8]) -> (Option<u64>, &[u8]) {
+    let length = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
+    let (digits, rest) = word.split_at(length);
+    (number(digits), rest)
 }
 
 /// A decimal number that fits; none for anything else.
+#[inline]
 fn number_of<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
     number(digits)?.try_into().ok()
 }

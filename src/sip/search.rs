@@ -30,6 +30,12 @@ pub(super) fn memchr3(first: u8, second: u8, third: u8, text: &[u8]) -> Option<u
     find([first, second, third], text)
 }
 
+/// Where one of four bytes first is in `text`.
+#[inline]
+pub(super) fn memchr4(first: u8, second: u8, third: u8, fourth: u8, text: &[u8]) -> Option<usize> {
+    find([first, second, third, fourth], text)
+}
+
 #[inline]
 fn find<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<usize> {
     let mut rest = text;
