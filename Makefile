@@ -12,7 +12,7 @@ DEMO := $(TARGET)/demo
 
 .PHONY: help
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: deps
 deps: # what a build needs that cargo does not bring; silent when all is there
@@ -38,6 +38,26 @@ test: deps ## everything that CI checks
 	packaging/test-install $(TARGET)/debug/lippycat
 	packaging/deb/build $(TARGET)/debug/lippycat $(TARGET)
 	$(CARGO) test --locked --no-fail-fast </dev/null
+
+# These take minutes and want a machine that does little else; nightly, and before a release.
+.PHONY: test-machine
+test-machine: deps ## as root: the package and the operations document, in a machine with a systemd of its own
+	packaging/install-build-deps systemd iproute2 procps net-tools bc file libcap2-bin logrotate man-db tcpreplay jq \
+	    adduser init-system-helpers lintian prometheus sip-tester tcpdump
+	$(CARGO) build --locked
+	packaging/test-package $$(packaging/deb/build $(TARGET)/debug/lippycat $(TARGET))
+	$(CARGO) test --locked --test lippycat -- --ignored operations:: disk:: </dev/null
+
+.PHONY: test-peers
+test-peers: deps ## as root: sipp through a Kamailio, with the sniffer between them
+	packaging/install-build-deps systemd iproute2 kamailio sip-tester tcpdump tshark
+	$(CARGO) test --locked --test lippycat peers:: -- --ignored </dev/null
+
+SOAK_MINUTES ?= 30
+.PHONY: soak
+soak: build ## as root: live traffic for SOAK_MINUTES (30): memory flat, nothing dropped
+	packaging/install-build-deps systemd iproute2 tcpreplay jq
+	packaging/soak $(BINARY) $(SOAK_MINUTES)
 
 .PHONY: bench
 bench: build ## CPU seconds as a ratio to tcpdump's (benches/README.md)
