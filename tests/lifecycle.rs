@@ -138,13 +138,13 @@ fn a_log_that_was_moved_away_is_begun_anew() {
 
 #[test]
 fn a_log_that_cannot_be_written_is_no_start() {
-    let scene = Scene::new("log: {file: /nonexistent/log}");
+    let scene = Scene::new("log: {file: /dev/null/log}");
     let (code, told) = {
         let mut service = scene.start(|_| {});
         (service.outcome(), service.stderr())
     };
     assert_eq!(code, Some(1));
-    assert!(told.starts_with("error: /nonexistent/log: the log cannot be written there: "), "{told}");
+    assert!(told.starts_with("error: /dev/null/log: the log cannot be written there: "), "{told}");
 }
 
 #[test]

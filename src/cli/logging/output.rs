@@ -1,8 +1,8 @@
 //! The log file: lines are appended, and it is opened anew after a rotation.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use super::LogError;
 
 /// Others have no business in it: numbers that were called stand there.
 const MODE: u32 = 0o640;
+const DIRECTORY_MODE: u32 = 0o750;
 
 pub(super) struct LogFile {
     path: PathBuf,
@@ -64,8 +65,16 @@ impl LogFile {
     }
 }
 
+/// Opens or makes the file, and a directory for it.
 fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(MODE).open(path)
+    let open = || OpenOptions::new().append(true).create(true).mode(MODE).open(path);
+    match (open(), path.parent()) {
+        (Err(error), Some(directory)) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
+            open()
+        }
+        (opened, _) => opened,
+    }
 }
 
 #[cfg(test)]
@@ -77,8 +86,9 @@ mod tests {
     #[test]
     fn lines_are_appended_and_a_rotation_begins_a_new_file() {
         let directory = tempfile::tempdir().unwrap();
-        let (path, old) = (directory.path().join("log"), directory.path().join("log.1"));
-        fs::write(&path, "before\n").unwrap();
+        let (path, old) = (directory.path().join("a/log"), directory.path().join("a/log.1"));
+        LogFile::open(&path).unwrap().append(b"before\n").unwrap();
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o27, 0);
         let log = LogFile::open(&path).unwrap();
         log.append(b"1\n").unwrap();
         fs::rename(&path, &old).unwrap();
