@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -14,6 +14,9 @@ use crate::support::{Run, is_root, lippycat, testdata};
 
 /// Tells the sender, which is this test program again, what to send on which interface.
 const SEND: &str = "LIVE_TEST_SEND";
+
+/// How long anything may take, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Wall time, which is what these tests are about.
 struct Watch(std::time::Instant);
@@ -136,7 +139,8 @@ fn sends() {
         let port = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
         let direction = usize::from(out.len() > 1 && port(34) > port(36));
         // A full queue of the device says so: that frame goes again.
-        while out[direction].sendpacket(frame.as_slice()).is_err() {
+        while let Err(error) = out[direction].sendpacket(frame.as_slice()) {
+            assert!(begin.elapsed() < PATIENCE, "frame {sent}: {error}");
             std::thread::yield_now();
         }
         sent += 1;
@@ -144,10 +148,22 @@ fn sends() {
     println!("sent {sent} ");
 }
 
+/// A process that does not outlive the test that started it.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The program, capturing.
 struct Sniffer {
-    child: Child,
+    process: Process,
     log: Receiver<String>,
+    /// All that it writes to its output, once that is closed.
+    output: Receiver<String>,
     directory: tempfile::TempDir,
 }
 
@@ -163,11 +179,18 @@ impl Sniffer {
         command.arg("-w").arg("--pcap-dir").arg(directory.path().join("pcap"));
         command.arg("--records").arg(directory.path().join("records.jsonl")).args(more);
         command.env("HOME", "/nonexistent").stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut process = Process(command.spawn().unwrap());
+        let lines = BufReader::new(process.0.stderr.take().unwrap()).lines();
         let (put, log) = sync_channel(1_000);
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| put.send(line)));
-        let sniffer = Self { child, log, directory };
+        let mut stdout = process.0.stdout.take().unwrap();
+        let (put, output) = sync_channel(1);
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            let _ = put.send(text);
+        });
+        let sniffer = Self { process, log, output, directory };
         sniffer.wait_for("capturing on ");
         sniffer
     }
@@ -184,14 +207,20 @@ impl Sniffer {
         panic!("no {text:?} in {seen:?}");
     }
 
+    /// Waits until it has ended, and gives what it wrote.
+    fn ended(&mut self, after: &str) -> (ExitStatus, String) {
+        let Ok(text) = self.output.recv_timeout(PATIENCE) else {
+            panic!("not ended {PATIENCE:?} after {after}: {:?}", self.log.try_iter().collect::<Vec<_>>());
+        };
+        (self.process.0.wait().unwrap(), text)
+    }
+
     /// Ends it as a user or a service manager does, and gives its summary and the time that took.
     fn stop(mut self, signal: &str) -> (Finished, Duration) {
         let begin = Watch::start();
-        let id = self.child.id().to_string();
+        let id = self.process.0.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-        let mut text = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        let status = self.child.wait().unwrap();
+        let (status, text) = self.ended(signal);
         let took = begin.elapsed();
         let log: Vec<String> = self.log.try_iter().collect();
         assert!(status.success(), "{status}: {log:?}");
@@ -280,7 +309,7 @@ fn time_goes_on_while_the_wire_is_silent() {
     let mut sniffer = Sniffer::start(&wire, "c0", &["--duration", "1s"]);
     let begin = Watch::start();
     wire.send("s0", &corpus("sip-over-tcp"), 1, 0);
-    let status = sniffer.child.wait().unwrap();
+    let (status, _) = sniffer.ended("the last packet");
     assert!(status.success() && begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
 

@@ -350,12 +350,7 @@ impl MediaTable {
     }
 
     /// A call ended: another one may use its endpoints now, but late media still is its own.
-    pub fn end(
-        &mut self,
-        call: CallRef,
-        endpoints: impl Iterator<Item = EndpointId>,
-        effects: &mut Effects,
-    ) {
+    pub fn end(&mut self, call: CallRef, endpoints: impl Iterator<Item = EndpointId>, effects: &mut Effects) {
         // Of an endpoint that only this call announced nothing changes hands.
         if self.calls.end(call) {
             endpoints.for_each(|endpoint| self.settle_around(endpoint.0, effects));
@@ -563,7 +558,10 @@ impl MediaTable {
 
     fn calls_of(&self, flow: &Flow) -> Owners {
         let owner = self.owner_of(flow.destination, flow.is_rtcp);
-        owner.or_else(|| self.owner_of(flow.source, flow.is_rtcp)).map(|entry| entry.calls(&self.calls)).unwrap_or_default()
+        owner
+            .or_else(|| self.owner_of(flow.source, flow.is_rtcp))
+            .map(|entry| entry.calls(&self.calls))
+            .unwrap_or_default()
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.

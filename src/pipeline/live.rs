@@ -3,7 +3,8 @@
 //! The capturing thread never waits for long. There are as many batches as queues have places, so that sending one
 //! never blocks. When all are on their way, packets stay where they are for a moment: the kernel's ring is larger
 //! than any queue here and counts what it has no room for. When the stages have not moved for longer, packets are
-//! taken off the ring and dropped, counted as `queue_full`, so that what comes after the jam is of now.
+//! taken off the ring and dropped, counted as `queue_full`, so that what comes after the jam is of now. A run that is
+//! told to stop then does so as any other: capturing ends, whether the stages move again or not.
 
 use std::time::{Duration, Instant};
 
@@ -128,12 +129,7 @@ impl<'a> Feed<'a> {
 
     /// Reads the next batch; a larger one when the stages `lag`.
     fn next(&mut self, batch: &mut Batch, lag: bool) -> Next {
-        if self.last || self.left == 0 {
-            return Next::End;
-        }
-        self.look_for_the_end();
-        if self.draining.is_some_and(|since| elapsed(since) > DRAIN) {
-            self.counters.unread += self.scrap(usize::MAX);
+        if self.is_over() {
             return Next::End;
         }
         let limit = if lag { self.limit.max(CATCH_UP) } else { self.limit };
@@ -152,6 +148,20 @@ impl<'a> Feed<'a> {
                 Next::Idle(now)
             }
         }
+    }
+
+    /// Whether nothing is to be read any more. Of a run that was told to stop, what is left when its time is up is
+    /// dropped here.
+    fn is_over(&mut self) -> bool {
+        if self.last || self.left == 0 {
+            return true;
+        }
+        self.look_for_the_end();
+        if self.draining.is_some_and(|since| elapsed(since) > DRAIN) {
+            self.counters.unread += self.scrap(usize::MAX);
+            self.last = true;
+        }
+        self.last
     }
 
     /// Told to stop: what is captured from now on is not of this run.
@@ -190,15 +200,17 @@ impl<'a> Feed<'a> {
     fn scrap(&mut self, batches: usize) -> u64 {
         let mut count = 0;
         for _ in 0..batches {
-            if self.source.read(&mut self.scrap, CATCH_UP, Duration::ZERO) != Arrival::Packets {
+            if let Arrival::Idle(now) = self.source.read(&mut self.scrap, CATCH_UP, Duration::ZERO) {
+                self.last = self.end.is_some_and(|end| now > end);
                 break;
             }
             let packets = self.scrap.packets();
             let late = |end: Timestamp| packets.iter().position(|packet| packet.timestamp > end);
-            match self.end.and_then(late) {
-                Some(before) => return count + before as u64,
-                None => count += packets.len() as u64,
+            if let Some(before) = self.end.and_then(late) {
+                self.last = true;
+                return count + before as u64;
             }
+            count += packets.len() as u64;
         }
         count
     }
@@ -243,7 +255,6 @@ fn threaded(
         } else {
             Running::pool(scope, stages.workers, stages.order, recycle, listener)
         };
-        // A stage that is gone has panicked; joining it below says so.
         while let Some((mut shared, lag)) = spare(feed, &recycled) {
             let Shared { batch, staged } = &mut shared;
             let more = loop {
@@ -261,6 +272,7 @@ fn threaded(
                 break;
             }
             intake.sent();
+            // A stage that is gone has panicked; joining it below says so.
             if !running.send(shared) {
                 break;
             }
@@ -275,7 +287,7 @@ fn threaded(
     })
 }
 
-/// A batch that is free, and whether it had to be waited for; none when a stage is gone.
+/// A batch that is free, and whether it had to be waited for; none when the run is over before, or a stage is gone.
 fn spare(feed: &mut Feed<'_>, recycled: &Receiver<Shared>) -> Option<(Shared, bool)> {
     if let Ok(shared) = recycled.try_recv() {
         return Some((shared, false));
@@ -285,10 +297,13 @@ fn spare(feed: &mut Feed<'_>, recycled: &Receiver<Shared>) -> Option<(Shared, bo
         match recycled.recv_timeout(PATIENCE) {
             Ok(shared) => return Some((shared, true)),
             Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) if elapsed(since) >= JAM => {
-                feed.counters.queue_full += feed.scrap(SCRAP);
-            }
             Err(RecvTimeoutError::Timeout) => {}
+        }
+        if elapsed(since) >= JAM {
+            feed.counters.queue_full += feed.scrap(SCRAP);
+        }
+        if feed.is_over() {
+            return None;
         }
     }
 }
@@ -307,6 +322,7 @@ mod tests {
     use std::cell::Cell;
     use std::collections::VecDeque;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::call::{self, About, CallEvent, CallRecord, CallResult, Delivery, MediaFrame, Wants};
@@ -468,28 +484,41 @@ mod tests {
         }
     }
 
-    /// A batch whose last owner does not know that it is the last would be missing from then on, and after eight of
-    /// them the run would stand still.
+    /// And it is the one that was sent, for the tracker is its last owner. Whom the sender wakes is through before the
+    /// sender goes on: they share a processor, and the sender gives way.
+    fn batches_come_back(workers: usize) {
+        let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+        let mut one = rustix::thread::CpuSet::new();
+        one.set((0..rustix::thread::CpuSet::MAX_CPU).rfind(|cpu| allowed.is_set(*cpu)).unwrap());
+        rustix::thread::sched_setaffinity(None, &one).unwrap();
+        let mut listener = Slow::default();
+        let stages = stages(Settings { workers, ..settings() }, &listener);
+        let lanes = stages.workers.len();
+        std::thread::scope(|scope| {
+            let (recycle, recycled) = bounded::<Shared>(1);
+            let running = match workers {
+                0 => Running::pair(scope, stages.workers, stages.order, recycle, &mut listener),
+                _ => Running::pool(scope, stages.workers, stages.order, recycle, &mut listener),
+            };
+            rustix::process::setpriority_process(None, 10).unwrap();
+            let mut shared = Shared::new(lanes);
+            let memory = shared.staged.lanes.as_ptr();
+            for round in 0..200 {
+                assert!(running.send(shared));
+                let back = recycled.recv_timeout(Duration::from_secs(10));
+                shared = back.unwrap_or_else(|_| panic!("{workers} workers: lost in round {round}"));
+                let again = shared.staged.lanes.as_ptr() == memory;
+                assert!(again, "{workers} workers: another in round {round}");
+            }
+            running.join();
+        });
+    }
+
     #[test]
     fn every_batch_comes_back() {
         for workers in [0, 2] {
-            let mut listener = Slow::default();
-            let stages = stages(Settings { workers, ..settings() }, &listener);
-            let lanes = stages.workers.len();
-            std::thread::scope(|scope| {
-                let (recycle, recycled) = bounded::<Shared>(1);
-                let running = match workers {
-                    0 => Running::pair(scope, stages.workers, stages.order, recycle, &mut listener),
-                    _ => Running::pool(scope, stages.workers, stages.order, recycle, &mut listener),
-                };
-                let mut shared = Shared::new(lanes);
-                for round in 0..20_000 {
-                    assert!(running.send(shared));
-                    let back = recycled.recv_timeout(Duration::from_secs(10));
-                    shared = back.unwrap_or_else(|_| panic!("{workers} workers: lost in round {round}"));
-                }
-                running.join();
-            });
+            // What is asked of the system here is for a thread and those that it starts.
+            std::thread::spawn(move || batches_come_back(workers)).join().unwrap();
         }
     }
 
@@ -516,6 +545,56 @@ mod tests {
                 100,
                 "{threads:?}"
             );
+        }
+    }
+
+    /// Stays in its first message until the last batch is sent, and longer than any run may take to end.
+    struct Stuck {
+        board: Arc<Board>,
+        stuck: Arc<AtomicBool>,
+        ended: bool,
+    }
+
+    impl Listener for Stuck {
+        fn wants(&self) -> Wants {
+            Wants { frames: true, events: false, audit: false, records: true }
+        }
+        fn opened(&mut self, _: u32, _: &About<'_>) {}
+        fn message(&mut self, _: u32, _: &Delivery<'_>) {
+            if !self.stuck.swap(true, Ordering::Relaxed) {
+                self.ended = (0..1_000).any(|_| {
+                    std::thread::sleep(Duration::from_millis(10));
+                    self.board.snapshot().gauges.batches.0 > QUEUE as u64
+                });
+            }
+        }
+        fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
+        fn event(&mut self, _: u32, _: &CallEvent) {}
+        fn closed(&mut self, _: u32, _: bool, _: Option<CallRecord>) {}
+    }
+
+    /// No batch is free, and none will be: the capturing thread reads and counts what is left, and ends.
+    #[test]
+    fn a_jam_does_not_keep_a_run_from_ending() {
+        // More than can be dropped as a jam before the time is up, and less.
+        for packets in [400_000, 10_000] {
+            for threads in [Threads::Pair, Threads::Workers(2)] {
+                let board = Arc::new(Board::new(threads, false));
+                let stuck = Arc::new(AtomicBool::new(false));
+                let mut listener =
+                    Stuck { board: Arc::clone(&board), stuck: Arc::clone(&stuck), ended: false };
+                let mut script = Script::new((0..packets).map(|_| 1));
+                let settings = Settings { board: Some(board), batch: 16, ..settings() };
+                let stop = || stuck.load(Ordering::Relaxed);
+                let outcome = run_live(&mut script, settings, threads, &mut listener, &stop);
+                assert!(listener.ended, "{threads:?}");
+                assert_eq!(
+                    outcome.intake.packets + outcome.live.queue_full + outcome.live.unread,
+                    packets,
+                    "{threads:?}"
+                );
+                assert!(outcome.live.unread > 0 || packets == 10_000, "{threads:?}: {:?}", outcome.live);
+            }
         }
     }
 

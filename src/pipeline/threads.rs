@@ -95,7 +95,7 @@ impl<'scope> Running<'scope> {
     }
 
     /// Gives every stage the next batch; false when one is gone. The tracker, last, gets the sender's own reference: it
-    /// may be through before this returns, and has to be the batch's only owner by then, or the batch is lost.
+    /// may be through before this returns, and has to be the batch's only owner by then to use its memory again.
     pub(super) fn send(&self, shared: Shared) -> bool {
         let Some((tracker, workers)) = self.inputs.split_last() else { return false };
         let shared = Arc::new(shared);
@@ -194,10 +194,8 @@ fn track(
         for (messages, answer) in outputs.drain(..).zip(answers) {
             let _ = answer.spare.try_send(messages);
         }
-        // The workers are through with it, so this is its last owner and its memory can be used again.
-        if let Some(shared) = Arc::into_inner(shared) {
-            let _ = recycle.try_send(shared);
-        }
+        // The workers are through with it, so this is its last owner.
+        give_back(shared, recycle);
     }
     order
 }
@@ -217,13 +215,34 @@ fn follow(
             worker.process(lane, &view, output);
         }
         order.apply(&shared.staged, &outputs, &view, listener);
-        if let Some(shared) = Arc::into_inner(shared) {
-            let _ = recycle.try_send(shared);
-        }
+        give_back(shared, recycle);
     }
     (workers, order)
 }
 
+/// Makes a batch's memory free to be used again. A live run has only so many batches and stands still without them: if
+/// anybody still held this one, another would take its place.
+fn give_back(shared: Arc<Shared>, recycle: &Sender<Shared>) {
+    let lanes = shared.staged.lanes.len();
+    let _ = recycle.try_send(Arc::into_inner(shared).unwrap_or_else(|| Shared::new(lanes)));
+}
+
 fn rethrow<T>(joined: std::thread::Result<T>) -> T {
     joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_somebody_holds_is_replaced() {
+        let (recycle, recycled) = bounded(2);
+        let shared = Arc::new(Shared::new(3));
+        let held = Arc::clone(&shared);
+        give_back(shared, &recycle);
+        give_back(held, &recycle);
+        let lanes: Vec<usize> = recycled.try_iter().map(|shared| shared.staged.lanes.len()).collect();
+        assert_eq!(lanes, [3, 3]);
+    }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::header::{
-    Name, NameAddress, content_length, cut, first_value, is_token, number, parameter, plain_branch, plain_party,
-    split, trim, unfold,
+    Name, NameAddress, content_length, cut, first_value, is_token, number, parameter, plain_branch,
+    plain_party, split, trim, unfold,
 };
 use super::method::Method;
 use super::search::LineFeeds;
@@ -202,7 +202,8 @@ impl Head {
         if !conforms {
             head.faults.add(Faults::START_LINE);
         }
-        let is_sound = |line: &[u8]| cut(line).is_some_and(|(name, _)| name.iter().all(|&byte| is_token(byte)));
+        let is_sound =
+            |line: &[u8]| cut(line).is_some_and(|(name, _)| name.iter().all(|&byte| is_token(byte)));
         head.read(stream, start_line, is_sound)?.then_some(head)
     }
 

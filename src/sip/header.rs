@@ -240,9 +240,7 @@ pub fn number(digits: &[u8]) -> Option<u64> {
     match digits {
         [] => None,
         // What has so few digits fits.
-        short if short.len() < 20 => {
-            short.iter().try_fold(0u64, |sum, &byte| Some(sum * 10 + value(byte)?))
-        }
+        short if short.len() < 20 => short.iter().try_fold(0u64, |sum, &byte| Some(sum * 10 + value(byte)?)),
         long => long.iter().try_fold(0u64, |sum, &byte| sum.checked_mul(10)?.checked_add(value(byte)?)),
     }
 }
