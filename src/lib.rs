@@ -15,6 +15,7 @@ pub mod decode;
 pub mod defrag;
 pub mod flow;
 pub mod reassembly;
+pub mod tls;
 pub mod sip;
 pub mod media;
 pub mod call;

@@ -36,5 +36,6 @@ mod service;
 mod sources;
 mod support;
 mod tidy;
+mod tls;
 mod traffic;
 mod wire;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::lippycat;
 
 /// What a module may use: itself and what stands before it. The last five are what a user meets and know each other.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "time",
     "counters",
     "flow",
@@ -15,6 +15,7 @@ const ORDER: [&str; 14] = [
     "decode",
     "defrag",
     "reassembly",
+    "tls",
     "sip",
     "media",
     "call",

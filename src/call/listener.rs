@@ -4,6 +4,7 @@ use crate::capture::Packet;
 use crate::pipeline::View;
 use crate::sip::{Message, Messages};
 use crate::time::Timestamp;
+use crate::tls;
 
 use super::record::{CallEvent, CallKind, CallRecord};
 
@@ -77,6 +78,11 @@ pub trait Listener {
 
     /// A media frame of a call. Those captured before their SDP come late, in their own order.
     fn media(&mut self, call: u32, frame: &MediaFrame<'_>);
+
+    /// It became known how a TLS handshake in front of SIP ended.
+    fn tls(&mut self, report: &tls::Report) {
+        let _ = report;
+    }
 
     /// Something happened to a call.
     fn event(&mut self, call: u32, event: &CallEvent);

@@ -248,7 +248,19 @@ pub fn summary(answer: &Value) -> String {
     if number(part("streams"), "/tls_streams") > 0.0 {
         lines.push(("Unreadable (TLS) connections", text(part("streams"), "/tls_streams")));
     }
+    let tls = part("tls");
+    if number(tls, "/connections") > 0.0 {
+        let failed = tls.pointer("/failed").and_then(Value::as_object);
+        let failed: u64 =
+            failed.into_iter().flat_map(|failed| failed.values()).filter_map(Value::as_u64).sum();
+        let established = text(tls, "/established");
+        let told = format!("{} ({established} established, {failed} failed)", text(tls, "/connections"));
+        lines.push(("Of these, SIP over TLS", told));
+    }
     rows(&mut out, &lines);
+    for warning in tls.pointer("/warnings").and_then(Value::as_array).into_iter().flatten() {
+        out.push_str(&format!("  {}\n", text(warning, "")));
+    }
     out
 }
 

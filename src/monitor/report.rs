@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::View;
 use super::sample::{Caps, Sample};
 use crate::pipeline::Stage;
+use crate::sink::TlsSummary;
 
 /// Seconds since 1970 as scripts want them: a number.
 fn unix(sample: &Sample) -> f64 {
@@ -228,7 +229,20 @@ pub fn summary(view: &View) -> Value {
         "capture": capture(view),
         "calls": calls(sample),
         "media": media(sample),
+        "tls": tls(sample),
         "process": process(sample),
         "timestamp": sample.taken.rfc3339(),
     })
+}
+
+/// SIP over TLS, as in the summary of a run, and what of it asks for attention.
+fn tls(sample: &Sample) -> Value {
+    let outcome = &sample.snapshot.outcome;
+    let tls = TlsSummary::new(&outcome.tls, outcome.intake.last);
+    let warnings: Vec<String> = tls.warnings().collect();
+    let mut told = json!(tls);
+    if let Some(fields) = told.as_object_mut() {
+        fields.insert("warnings".to_owned(), json!(warnings));
+    }
+    told
 }

@@ -22,7 +22,7 @@ use crate::capture::SourceCounters;
 use crate::capture::live::InterfaceCounters;
 use crate::reassembly::Budget;
 use crate::time::Timestamp;
-use crate::{defrag, media, reassembly, sip};
+use crate::{defrag, media, reassembly, sip, tls};
 
 /// Shared by a run and those who want to know about it.
 #[derive(Debug)]
@@ -113,6 +113,7 @@ struct Tracked {
     census: Census,
     tally: Tally,
     media: media::Counters,
+    tls: tls::Census,
     gauges: TrackerGauges,
 }
 
@@ -201,7 +202,7 @@ impl Board {
         let answered =
             workers.chain([self.front.answers(), self.tracker.answers()]).min().unwrap_or_default();
         let Front { source, intake, passed_over, backward, wild, defrag } = self.front.get();
-        let Tracked { order, census, tally, media, gauges } = self.tracker.get();
+        let Tracked { order, census, tally, media, tls, gauges } = self.tracker.get();
         let mut outcome = Outcome {
             source: source.files,
             interfaces: source.interfaces,
@@ -214,6 +215,7 @@ impl Board {
             census,
             tally,
             media,
+            tls,
             ..Outcome::default()
         };
         outcome.pass_over(&passed_over);
@@ -308,6 +310,7 @@ impl Board {
             census: tracker.census().counts(),
             tally: tracker.tally().clone(),
             media: *tracker.media_counters(),
+            tls: order.tls().clone(),
             gauges: tracker.gauges(),
         };
         self.tracker.put(question, told);

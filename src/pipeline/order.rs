@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::board::Board;
 use super::work::{MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
 use crate::call::{Delivery, GROUP, Listener, MediaPacket, Tracker};
 use crate::media::{Datagram, FlowHint};
 use crate::sip::Messages;
+use crate::tls;
 
 /// Packets by what the tracker found them to be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,12 +27,21 @@ pub(crate) struct Order {
     counters: Counters,
     board: Option<Arc<Board>>,
     logs_streams: bool,
+    tls: tls::Census,
 }
 
 impl Order {
     pub(crate) fn new(tracker: Tracker, board: Option<Arc<Board>>, logs_streams: bool) -> Self {
         let counters = Counters::default();
-        Self { tracker, hashes: Vec::new(), flows: Vec::new(), counters, board, logs_streams }
+        Self {
+            tracker,
+            hashes: Vec::new(),
+            flows: Vec::new(),
+            counters,
+            board,
+            logs_streams,
+            tls: tls::Census::default(),
+        }
     }
 
     pub(crate) const fn tracker(&self) -> &Tracker {
@@ -38,6 +50,10 @@ impl Order {
 
     pub(crate) const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(crate) const fn tls(&self) -> &tls::Census {
+        &self.tls
     }
 
     /// Applies one batch: `outputs` has one value per worker.
@@ -69,12 +85,24 @@ impl Order {
         }
         self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
+        self.handshakes(outputs, listener);
         listener.batch_end();
         if self.logs_streams {
             stream_log::ended(outputs);
         }
         if let Some(board) = &self.board {
             board.tracker(self);
+        }
+    }
+
+    /// What workers learned of TLS, in the order of its packets.
+    fn handshakes(&mut self, outputs: &[Messages], listener: &mut dyn Listener) {
+        let mut reports: SmallVec<[&tls::Report; 4]> =
+            outputs.iter().flat_map(|messages| &messages.tls).collect();
+        reports.sort_by_key(|report| (report.sequence, report.client));
+        for report in reports {
+            self.tls.count(report);
+            listener.tls(report);
         }
     }
 

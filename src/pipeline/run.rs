@@ -17,7 +17,7 @@ use crate::capture::{PacketBatch, PacketFilter, PacketSource, Progress, SourceCo
 use crate::reassembly::Budget;
 use crate::sip::Messages;
 use crate::time::Timestamp;
-use crate::{defrag, media, reassembly, sip};
+use crate::{defrag, media, reassembly, sip, tls};
 
 /// What a run is to do.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ pub struct Outcome {
     pub(crate) census: Census,
     pub(crate) tally: Tally,
     pub(crate) media: media::Counters,
+    pub(crate) tls: tls::Census,
 }
 
 /// The stages of a run.
@@ -234,6 +235,7 @@ pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<Source
         census: order.tracker().census().clone(),
         tally: order.tracker().tally().clone(),
         media: *order.tracker().media_counters(),
+        tls: order.tls().clone(),
         ..Outcome::default()
     };
     outcome.pass_over(intake.passed_over());

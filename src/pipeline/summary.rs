@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::sink::{
     CallCounts, FileCounters, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,
-    Summary, TcpCounts, TransportCounts,
+    Summary, TcpCounts, TlsSummary, TransportCounts,
 };
 
 impl Outcome {
@@ -35,6 +35,7 @@ impl Outcome {
                 retransmitted_segments: self.reassembly.retransmitted_segments,
                 out_of_order_segments: self.reassembly.out_of_order_segments,
             },
+            tls: TlsSummary::new(&self.tls, self.intake.last),
             files_written: files.map_or(0, |files| files.files_written),
             ..Summary::default()
         };

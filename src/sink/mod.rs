@@ -39,6 +39,7 @@ mod template;
 mod throttle;
 #[cfg(test)]
 mod tshark_tests;
+mod tls;
 mod websocket;
 mod writer;
 
@@ -63,4 +64,5 @@ pub use summary::{
     TcpCounts, TransportCounts,
 };
 pub use template::{NameFields, NameTemplate, TemplateError};
+pub use tls::{TlsServer, TlsSummary};
 pub use writer::{FLUSH_AFTER, MAILBOX_BYTES, WhenFull, share};

@@ -16,6 +16,7 @@ use crate::sink::template::NameFields;
 use crate::sink::writer::{WhenFull, Writers};
 use crate::sip::{Carriage, uri};
 use crate::time::Timestamp;
+use crate::tls;
 
 /// Hears of calls and writes down what was asked for.
 #[derive(Debug)]
@@ -222,6 +223,10 @@ impl Listener for Recorder {
         self.frame(call, &info(frame.packet), frame.frame);
     }
 
+    fn tls(&mut self, report: &tls::Report) {
+        log_handshake(report);
+    }
+
     fn event(&mut self, call: u32, event: &CallEvent) {
         let extract = self.extracts.get(call as usize).and_then(Option::as_deref);
         match &mut self.outlet {
@@ -263,6 +268,14 @@ impl Listener for Recorder {
             Outlet::Inline { .. } => {}
             Outlet::Threads(writers) => writers.ring(),
         }
+    }
+}
+
+/// A handshake that fails is a call that is not made: somebody wants to know at once.
+fn log_handshake(report: &tls::Report) {
+    let tls::Report { client, server, outcome, .. } = report;
+    if let tls::Outcome::Failed(failure) = outcome {
+        tracing::warn!("TLS handshake of {client} with {server} failed: {failure}");
     }
 }
 

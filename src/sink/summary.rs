@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use crate::sink::escape::{json_line, terminal};
+use crate::sink::tls::TlsSummary;
 use crate::time::Timestamp;
 
 /// The end-of-run summary. Its JSON keys are a promise to scripts: keys are added, never changed.
@@ -39,6 +40,8 @@ pub struct Summary {
     pub fragments: FragmentCounts,
     /// TCP streams.
     pub tcp: TcpCounts,
+    /// SIP over TLS, which cannot be read.
+    pub tls: TlsSummary,
     /// Call files written.
     pub files_written: u64,
     /// What was not looked at, by stage and reason; reasons that did not occur are left out.
@@ -248,6 +251,7 @@ impl Summary {
             ("out of order", tcp.out_of_order_segments),
         ];
         section(out, "Fragments and TCP", &[], &rows)?;
+        self.print_tls(out)?;
         self.print_dropped(out)
     }
 
@@ -314,6 +318,22 @@ impl Summary {
             ("files written", self.files_written),
         ];
         section(out, "Calls", &all, &rest)
+    }
+
+    fn print_tls(&self, out: &mut impl Write) -> io::Result<()> {
+        let tls = &self.tls;
+        if tls.connections == 0 {
+            return Ok(());
+        }
+        let failed = tls.failed.values().sum();
+        let rows = [
+            ("established", tls.established),
+            ("joined midway", tls.joined),
+            ("failed", failed),
+            ("not known", tls.unknown),
+        ];
+        section(out, "SIP over TLS (cannot be read)", &[("connections", tls.connections)], &rows)?;
+        tls.warnings().try_for_each(|warning| writeln!(out, "  {}", terminal(warning.as_bytes())))
     }
 
     fn print_dropped(&self, out: &mut impl Write) -> io::Result<()> {
@@ -406,6 +426,7 @@ mod tests {
 "calls":{"total":0,"answered":0,"by_result":{"success":0,"failed":0,"timeout":0,"cancelled":0,"busy":0,"redirected":0,"open":0}},
 "registrations":0,"rtp":{"packets":0,"streams":0},"rtcp":{"packets":0},
 "fragments":{"seen":0,"reassembled":0,"failed":0},"tcp":{"streams":0,"gaps":0,"midstream":0,"retransmitted_segments":0,"out_of_order_segments":0},
+"tls":{"connections":0,"established":0,"joined":0,"unknown":0,"failed":{},"servers":[]},
 "files_written":0,"dropped":{}}"#;
         assert_eq!(String::from_utf8(out).unwrap(), expected.replace('\n', "") + "\n");
     }

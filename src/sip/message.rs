@@ -9,6 +9,7 @@ use crate::sip::Head;
 use crate::sip::sdp::Media;
 use crate::sip::stream::{Partial, StreamCounters, StreamEnd, StreamSettings};
 use crate::time::Timestamp;
+use crate::tls;
 
 /// What carried a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +134,8 @@ pub struct Messages {
     pub shares: Vec<Share>,
     /// Streams that carried SIP and are over, in the order of the packets or ticks that ended them.
     pub ended: Vec<StreamEnd>,
+    /// What became known of connections that carry SIP over TLS, in the order of the packets or ticks that told it.
+    pub tls: Vec<tls::Report>,
     /// What was counted in streams since the last [`Messages::clear`].
     pub counters: StreamCounters,
     /// How streams are to be read. Stays when cleared.
@@ -151,6 +154,7 @@ impl Messages {
         self.media.clear();
         self.shares.clear();
         self.ended.clear();
+        self.tls.clear();
         self.counters = StreamCounters::default();
     }
 }

@@ -1,5 +1,8 @@
 //! What the first bytes of a stream say about the rest.
 
+use memchr::memmem;
+
+use crate::reassembly::Chunk;
 use crate::sip::websocket::{Upgrade, WebSocket, WebSocketFrame, upgrade};
 use crate::sip::{Probe, is_sip_datagram, probe};
 
@@ -86,6 +89,27 @@ pub(super) fn websocket(bytes: &[u8], max_message: usize, scratch: &mut Vec<u8>)
     let found = matches!(frame, WebSocketFrame::Message { .. }) && is_sip_datagram(scratch);
     scratch.clear();
     found
+}
+
+/// Whether a direction begins with a TLS record. Neither SIP nor HTTP begins with such a byte.
+#[inline]
+pub(super) fn begins_tls(chunk: &Chunk<'_>) -> bool {
+    match chunk.bytes {
+        [0x14..=0x17] => chunk.opening,
+        [0x14..=0x17, 3, ..] => true,
+        _ => false,
+    }
+}
+
+/// Whether a `ClientHello` may name SIP as what it wants to speak: it does not when the whole of it is there and the
+/// name is not (RFC 7301 6, `sip/2`).
+pub(super) fn may_greet_sip(bytes: &[u8]) -> bool {
+    let is_whole = match bytes {
+        [0x16, 3, _, high, low, rest @ ..] => rest.len() >= usize::from(u16::from_be_bytes([*high, *low])),
+        [0x16] | [0x16, 3] | [0x16, 3, _] | [0x16, 3, _, _] => false,
+        _ => return false,
+    };
+    !is_whole || memmem::find(bytes, b"\x05sip/2").is_some()
 }
 
 /// A TLS record: its type, and major version 3 (RFC 8446 5.1).

@@ -5,7 +5,7 @@
 //! with one exception: a stream that was joined in the middle, or that stopped making sense, is taken up again where
 //! a segment begins with a message.
 //!
-//! Absent on purpose: TLS. Its streams are counted and rejected.
+//! Of TLS that carries SIP the handshake is followed ([`crate::tls`]); other TLS is counted and rejected.
 
 mod counters;
 mod detect;
@@ -23,6 +23,7 @@ use crate::reassembly::{Application, Chunk, Context, Direction, Verdict};
 use crate::sip::Messages;
 use crate::sip::stream::emit::Emitter;
 use crate::sip::stream::side::Side;
+use crate::tls::{Handshake, SIPS_PORT};
 
 /// Finds the SIP messages of one TCP connection.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub struct SipStream {
     lossy: bool,
     /// Both directions have ended and that has been told.
     closed: bool,
+    /// It is TLS, and perhaps SIP inside.
+    tls: Option<Box<Handshake>>,
 }
 
 impl SipStream {
@@ -43,6 +46,32 @@ impl SipStream {
             Direction::Up => (&mut self.up, &mut self.down),
             Direction::Down => (&mut self.down, &mut self.up),
         }
+    }
+
+    /// Whether a connection that has not spoken yet begins with a TLS handshake that may be followed.
+    fn begins_tls(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> bool {
+        if !detect::begins_tls(chunk) || !self.up.is_new() || !self.down.is_new() {
+            return false;
+        }
+        let ports = [context.source.port, context.destination.port];
+        let by_port = ports.contains(&SIPS_PORT);
+        let may_be_sip = by_port || chunk.opening && detect::may_greet_sip(chunk.bytes);
+        if !may_be_sip {
+            return false;
+        }
+        output.counters.tls_streams = output.counters.tls_streams.saturating_add(1);
+        self.tls = Some(Box::new(Handshake::new(!chunk.opening, by_port)));
+        true
+    }
+
+    fn handshake(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> Verdict {
+        let Some(tls) = &mut self.tls else { return Verdict::Continue };
+        output.tls.extend(tls.data(context, chunk.bytes));
+        if !tls.is_over() {
+            return Verdict::Continue;
+        }
+        output.counters.rejected_streams = output.counters.rejected_streams.saturating_add(1);
+        Verdict::Reject
     }
 
     fn close(&mut self, context: &Context, output: &mut Messages) {
@@ -72,6 +101,9 @@ impl Application for SipStream {
     type Output = Messages;
 
     fn data(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> Verdict {
+        if self.tls.is_some() || self.begins_tls(context, chunk, output) {
+            return self.handshake(context, chunk, output);
+        }
         let before = output.list.len();
         let (side, other) = self.sides(context.direction);
         let verdict = side.data(chunk, other.is_upgraded(), &mut Emitter { context, output });
@@ -91,10 +123,18 @@ impl Application for SipStream {
 
     fn gap(&mut self, context: &Context, lost: u64, output: &mut Messages) {
         self.lossy = true;
+        if let Some(tls) = &mut self.tls {
+            output.tls.extend(tls.gap(context));
+            return;
+        }
         self.sides(context.direction).0.gap(lost, output);
     }
 
     fn end(&mut self, context: &Context, output: &mut Messages) {
+        if let Some(tls) = &mut self.tls {
+            output.tls.extend(tls.end(context));
+            return;
+        }
         self.sides(context.direction).0.end(output);
         self.close(context, output);
     }
@@ -103,10 +143,14 @@ impl Application for SipStream {
         self.lossy = true;
         self.up.shed();
         self.down.shed();
+        if let Some(tls) = &mut self.tls {
+            tls.give_up();
+        }
     }
 
     #[inline]
     fn held(&self) -> usize {
-        self.up.held().saturating_add(self.down.held())
+        let tls = self.tls.as_ref().map_or(0, |tls| tls.held());
+        self.up.held().saturating_add(self.down.held()).saturating_add(tls)
     }
 }

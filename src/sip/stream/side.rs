@@ -350,6 +350,12 @@ impl Side {
         }
     }
 
+    /// Whether nothing has come yet.
+    #[inline]
+    pub(super) const fn is_new(&self) -> bool {
+        matches!(self.mode, Mode::New)
+    }
+
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
     }

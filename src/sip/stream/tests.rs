@@ -243,9 +243,9 @@ fn cut_at_every_byte() {
 
 #[test]
 fn foreign_streams_are_rejected_for_good() {
-    for (first, tls) in
-        [(http().into_bytes(), 0), (vec![0x16, 3, 1, 2, 0], 1), (b"\0\0\0\x05hello".to_vec(), 0)]
-    {
+    // The hello is whole and does not name SIP; of one that may still do so more is waited for.
+    let hello = vec![0x16, 3, 1, 0, 1, 1];
+    for (first, tls) in [(http().into_bytes(), 0), (hello, 1), (b"\0\0\0\x05hello".to_vec(), 0)] {
         for opening in [true, false] {
             let mut play = Play::new(opening);
             play.up(&first);
