@@ -17,6 +17,7 @@ pub mod flow;
 pub mod reassembly;
 pub mod tls;
 pub mod sip;
+pub mod quality;
 pub mod media;
 pub mod call;
 pub mod sink;

@@ -30,6 +30,7 @@ mod machine;
 mod mutation;
 mod operations;
 mod peers;
+mod quality;
 mod recut;
 mod selection;
 mod service;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::lippycat;
 
 /// What a module may use: itself and what stands before it. The last five are what a user meets and know each other.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "time",
     "counters",
     "flow",
@@ -17,6 +17,7 @@ const ORDER: [&str; 15] = [
     "reassembly",
     "tls",
     "sip",
+    "quality",
     "media",
     "call",
     "sink",

@@ -113,6 +113,14 @@ pub(crate) struct Announced {
     pub(crate) endpoint: Endpoint,
     pub(crate) id: EndpointId,
     pub(crate) is_rtcp: bool,
+    pub(crate) may: Directions,
+}
+
+/// In which directions audio was ever to flow at an endpoint, as its owner sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Directions {
+    pub(crate) send: bool,
+    pub(crate) receive: bool,
 }
 
 /// What happened to a dialog, as far as others want to hear of it.
@@ -495,7 +503,10 @@ impl Dialog {
 
     /// Remembers an announced endpoint.
     pub(crate) fn note_endpoint(&mut self, announced: Announced) {
-        if !self.endpoints.iter().any(|known| known.endpoint == announced.endpoint) {
+        if let Some(known) = self.endpoints.iter_mut().find(|known| known.endpoint == announced.endpoint) {
+            known.may.send |= announced.may.send;
+            known.may.receive |= announced.may.receive;
+        } else {
             self.endpoints.push(announced);
         }
     }

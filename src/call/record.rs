@@ -2,6 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
+use super::findings::Finding;
+use super::media_record::MediaRecord;
 use crate::flow::Endpoint;
 use crate::time::Timestamp;
 
@@ -170,39 +172,10 @@ pub struct CallRecord {
     pub updates: u32,
     /// The request was repeated with credentials after 401 or 407.
     pub authenticated: bool,
+    /// What is wrong with it, or strange.
+    pub findings: Vec<Finding>,
     /// Path of its PCAP; null when none was written.
     pub pcap: Option<String>,
-}
-
-/// One RTP stream of a call.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MediaRecord {
-    /// Synchronisation source.
-    pub ssrc: u32,
-    /// Sender.
-    #[serde(serialize_with = "display")]
-    pub source: Endpoint,
-    /// Receiver.
-    #[serde(serialize_with = "display")]
-    pub destination: Endpoint,
-    /// Its payload type: the latest, comfort noise and DTMF aside.
-    pub payload_type: u8,
-    /// Its encoding name from SDP or RFC 3551; null when unknown.
-    pub codec: Option<String>,
-    /// Packets received.
-    pub packets: u64,
-    /// Expected minus received; negative with duplicates (as tshark counts).
-    pub lost: i64,
-    /// Mean of the RFC 3550 jitter estimator, in milliseconds; null when the clock rate is unknown.
-    pub jitter_ms: Option<f64>,
-    /// Its maximum.
-    pub max_jitter_ms: Option<f64>,
-    /// Time of its first packet.
-    #[serde(serialize_with = "rfc3339")]
-    pub start: Timestamp,
-    /// Time of its last packet.
-    #[serde(serialize_with = "rfc3339")]
-    pub end: Timestamp,
 }
 
 /// A step of a call, told when it happens (`--format`).
@@ -257,7 +230,7 @@ pub struct CallEvent {
     pub kept: bool,
 }
 
-fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.rfc3339())
 }
 
@@ -268,6 +241,6 @@ fn rfc3339_or_null<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Re
     }
 }
 
-fn display<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn display<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(endpoint)
 }

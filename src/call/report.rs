@@ -1,10 +1,12 @@
 //! A dialog as it is told: its record and its events.
 
 use super::dialog::Dialog;
-use super::record::{CallEvent, CallKind, CallRecord, CallResult, MediaRecord};
+use super::findings::findings;
+use super::media_record::MediaRecord;
+use super::record::{CallEvent, CallKind, CallRecord, CallResult};
 use super::tracker::Tracker;
 use crate::flow::Endpoint;
-use crate::media::{CallRef, StreamReport};
+use crate::media::{CallMedia, CallRef, StreamReport};
 use crate::sip::{SipTransport, uri};
 use crate::time::Timestamp;
 
@@ -15,26 +17,28 @@ impl Tracker {
     /// Everything known of a dialog.
     pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
         let call = CallRef { slot, generation: dialog.generation };
-        let mut streams = dialog.archived.clone();
-        let (mut rtp, mut rtcp) = dialog.moved;
+        let (rtp, rtcp) = dialog.moved;
+        let mut media = CallMedia { streams: dialog.archived.clone(), heard: Vec::new(), rtp, rtcp };
         for announced in &dialog.endpoints {
-            let packets = self.media.report(call, announced.id, &mut streams);
-            (rtp, rtcp) = (rtp + packets.0, rtcp + packets.1);
+            self.media.report(call, announced.id, &mut media);
         }
-        streams.sort_by_key(|stream| (stream.statistics.first, stream.statistics.ssrc));
-        streams.truncate(MAX_STREAMS);
+        media.streams.sort_by_key(|report| (report.stream.first(), report.stream.ssrc));
+        media.streams.truncate(MAX_STREAMS);
         let record = dialog.record();
         // Of a call that is still up, media tells better than signalling how long it has been.
-        let heard = streams.iter().map(|stream| stream.statistics.last).max().unwrap_or_default();
+        let heard = media.streams.iter().map(|report| report.stream.latest()).max().unwrap_or_default();
         let up = dialog.answered.filter(|_| dialog.end.is_none());
         let duration = up.map(|answered| seconds(answered, heard.max(dialog.last)));
-        CallRecord {
+        let streams = media.streams.iter().map(|report| MediaRecord::of(report, &media.heard)).collect();
+        let mut record = CallRecord {
             duration_seconds: duration.or(record.duration_seconds),
-            media: streams.iter().map(media_record).collect(),
-            rtp_packets: rtp,
-            rtcp_packets: rtcp,
+            media: streams,
+            rtp_packets: media.rtp,
+            rtcp_packets: media.rtcp,
             ..record
-        }
+        };
+        record.findings = findings(&record, &dialog.endpoints);
+        record
     }
 }
 
@@ -47,7 +51,7 @@ impl Dialog {
     }
 
     /// What the dialog itself knows; media is the tracker's to add.
-    fn record(&self) -> CallRecord {
+    pub(super) fn record(&self) -> CallRecord {
         let is_call = self.kind == Some(CallKind::Call);
         let last = self.end.unwrap_or(self.last);
         CallRecord {
@@ -88,6 +92,7 @@ impl Dialog {
             reinvites: self.reinvites,
             updates: self.updates,
             authenticated: self.authenticated,
+            findings: Vec::new(),
             pcap: None,
         }
     }
@@ -137,29 +142,6 @@ impl Dialog {
         let used = SipTransport::ALL.into_iter().filter(move |transport| seen & 1 << *transport as u8 != 0);
         used.map(SipTransport::name)
     }
-}
-
-fn media_record(stream: &StreamReport) -> MediaRecord {
-    let statistics = &stream.statistics;
-    let codec = statistics.codec.as_str();
-    MediaRecord {
-        ssrc: statistics.ssrc,
-        source: stream.source,
-        destination: stream.destination,
-        payload_type: statistics.payload_type,
-        codec: (!codec.is_empty()).then(|| codec.to_owned()),
-        packets: statistics.packets,
-        lost: statistics.lost(),
-        jitter_ms: statistics.mean_jitter_ms().map(microseconds),
-        max_jitter_ms: statistics.max_jitter_ms().map(microseconds),
-        start: statistics.first,
-        end: statistics.last,
-    }
-}
-
-/// Milliseconds to the microsecond: captures know no more.
-fn microseconds(milliseconds: f64) -> f64 {
-    (milliseconds * 1e3).round() / 1e3
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {

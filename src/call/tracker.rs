@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use super::bindings::{Bindings, Registration};
 use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
-use super::dialog::{Activity, Announced, Dialog, Look, Step};
+use super::dialog::{Activity, Announced, Dialog, Directions, Look, Step};
 use super::filter::Filter;
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
@@ -20,7 +20,7 @@ use super::tally::Tally;
 use crate::flow::Endpoint;
 use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, next_port};
 use crate::pipeline::View;
-use crate::sip::sdp::{Media, MediaKind};
+use crate::sip::sdp::{Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, StartLine};
 use crate::time::Timestamp;
 
@@ -546,8 +546,12 @@ impl Tracker {
             let is_plain = media.rtcp == media.endpoint || Some(media.rtcp) == next_port(media.endpoint);
             for (endpoint, formats, is_rtcp) in announced.into_iter().take(if is_plain { 1 } else { 2 }) {
                 if dialog.may_announce(endpoint) {
-                    let id = self.media.claim(call, &Claim { endpoint, formats }, &mut self.effects);
-                    dialog.note_endpoint(Announced { endpoint, id, is_rtcp });
+                    let id = self.media.claim(
+                        call,
+                        &Claim { endpoint, formats, secure: media.secure },
+                        &mut self.effects,
+                    );
+                    dialog.note_endpoint(Announced { endpoint, id, is_rtcp, may: may(media) });
                 }
             }
         }
@@ -725,6 +729,15 @@ fn about(dialog: &Dialog) -> About<'_> {
 fn descriptions<'a>(message: &Message, messages: &'a Messages) -> &'a [Media] {
     let (first, end) = message.media;
     messages.media.get(first as usize..end as usize).unwrap_or_default()
+}
+
+/// What an announcement says about the directions of its audio (RFC 3264 5.1).
+const fn may(media: &Media) -> Directions {
+    let is_audio = matches!(media.kind, MediaKind::Audio);
+    Directions {
+        send: is_audio && matches!(media.flow, MediaFlow::SendRecv | MediaFlow::SendOnly),
+        receive: is_audio && matches!(media.flow, MediaFlow::SendRecv | MediaFlow::RecvOnly),
+    }
 }
 
 /// Whether an announcement names somewhere that packets can go to: not refused, not on hold, not MSRP.

@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::flows::Owners;
+use super::flows::{Claim, Owners};
 use crate::flow::{Endpoint, PairHasher};
 use crate::sip::sdp::Format;
 
@@ -72,6 +72,8 @@ pub(crate) struct Entry {
     pub(crate) flows: SmallVec<[u32; 4]>,
     /// The formats announced by those who own it.
     pub(crate) formats: Vec<Format>,
+    /// One of them announced SRTP.
+    pub(crate) secure: bool,
 }
 
 impl Entry {
@@ -82,12 +84,14 @@ impl Entry {
     }
 
     /// Adds or renews a call's claim.
-    pub(crate) fn claim(&mut self, call: CallRef, formats: &[Format], calls: &mut Calls) {
+    pub(crate) fn claim(&mut self, call: CallRef, claim: &Claim<'_>, calls: &mut Calls) {
         if self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
             self.formats.clear();
+            self.secure = false;
         }
+        self.secure |= claim.secure;
         calls.mark(call).into_iter().for_each(|mark| mark.ended = false);
-        for format in formats {
+        for format in claim.formats {
             let known = self.formats.iter().position(|known| known.payload_type == format.payload_type);
             if let Some(known) = known.and_then(|index| self.formats.get_mut(index)) {
                 *known = *format;
@@ -164,6 +168,7 @@ impl Endpoints {
         if let Some(entry) = self.entries.get_mut(slot as usize) {
             entry.endpoint = endpoint;
             entry.formats.clear();
+            entry.secure = false;
         }
         let (entries, hasher) = (&self.entries, &self.hasher);
         let hash_of = |&slot: &u32| {

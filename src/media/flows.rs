@@ -7,9 +7,11 @@ use hashbrown::HashTable;
 
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
-use super::rtp::{Look, PayloadFormat, RtpHeader, StreamStatistics, look, rtcp_packet, rtp_header};
+use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
+use crate::quality::rtcp::Compound;
+use crate::quality::{Arrival, Control, Events, Heard, PayloadFormat, Playout, Role, Stream};
 use crate::sip::sdp::{Format, static_format};
 use crate::time::Timestamp;
 
@@ -122,6 +124,8 @@ pub struct Claim<'a> {
     pub endpoint: Endpoint,
     /// The formats it announced; empty for RTCP.
     pub formats: &'a [Format],
+    /// The profile is one of SRTP (RFC 3711).
+    pub secure: bool,
 }
 
 /// One stream of a call, as it was.
@@ -132,7 +136,26 @@ pub struct StreamReport {
     /// The receiver.
     pub destination: Endpoint,
     /// What it was like.
-    pub statistics: StreamStatistics,
+    pub stream: Stream,
+    /// Keys pressed in it.
+    pub events: Events,
+    /// It is announced as SRTP.
+    pub encrypted: bool,
+    /// Its receiver has announced its payload type; none when the receiver has announced nothing.
+    pub announced: Option<bool>,
+}
+
+/// The media of a call.
+#[derive(Debug, Default)]
+pub struct CallMedia {
+    /// Its streams.
+    pub streams: Vec<StreamReport>,
+    /// What RTCP says of them.
+    pub heard: Vec<Heard>,
+    /// RTP packets.
+    pub rtp: u64,
+    /// RTCP packets.
+    pub rtcp: u64,
 }
 
 /// What a change of ownership entails, for the tracker to carry out. Cleared and used again.
@@ -170,9 +193,12 @@ struct Flow {
     owners: Owners,
     in_use: bool,
     /// The stream of the latest packet.
-    stream: StreamStatistics,
+    stream: Stream,
     generation: u32,
-    others: Vec<StreamStatistics>,
+    others: Vec<Stream>,
+    /// What its RTCP says.
+    control: Option<Box<Control>>,
+    events: Events,
     /// RTP packets of streams that were more than can be followed.
     unfollowed: u64,
     rtcp: u64,
@@ -183,6 +209,9 @@ struct Flow {
     /// It began with RTCP: it may go to the port next to the one announced.
     is_rtcp: bool,
 }
+
+/// What a usual packet needs of its stream is the second cache line.
+const _: () = assert!(std::mem::offset_of!(Flow, stream) == 64);
 
 /// Every media flow, and every endpoint that SDP announced.
 #[derive(Debug)]
@@ -247,13 +276,13 @@ impl MediaTable {
     /// overlap, where one after the other each would be waited for.
     #[inline]
     pub fn look_up(&self, pairs: impl Iterator<Item = (Endpoint, Endpoint)>, found: &mut Vec<FlowHint>) {
-        let mut touched = 0;
+        let mut touched = 0u32;
         found.extend(pairs.map(|(source, destination)| {
             // Whether it is this one and not another with nearly the same hash is seen when it is used.
             let slot = self.index.find(self.hasher.hash(source, destination), |_| true);
             let slot = slot.copied().unwrap_or(u32::MAX);
             if let Some(flow) = self.flows.get(slot as usize) {
-                touched ^= u64::from(flow.in_use) ^ flow.stream.packets ^ u64::from(flow.stream.payload_type);
+                touched ^= u32::from(flow.in_use) ^ flow.stream.ssrc;
             }
             FlowHint(slot)
         }));
@@ -282,9 +311,9 @@ impl MediaTable {
             Look::Rtp(header) => {
                 counters.rtp += u64::from(is_owned);
                 if flow.is_next(&header) {
-                    flow.stream.observe(&header, datagram.timestamp);
+                    flow.stream.observe(&arrival(&header, datagram.timestamp));
                 } else {
-                    self.begin_stream(slot, header, datagram.timestamp);
+                    self.begin_stream(slot, header, &{ *datagram });
                 }
                 Payload::Rtp
             }
@@ -292,6 +321,7 @@ impl MediaTable {
                 counters.rtcp += u64::from(is_owned);
                 flow.rtcp += 1;
                 flow.last_other = datagram.timestamp;
+                self.note_rtcp(slot, &{ *datagram });
                 Payload::Rtcp
             }
             Look::Neither => {
@@ -313,12 +343,37 @@ impl MediaTable {
 
     /// A packet of another SSRC or payload type than the one before it on its flow.
     #[cold]
-    fn begin_stream(&mut self, slot: u32, header: RtpHeader, arrival: Timestamp) {
+    fn begin_stream(&mut self, slot: u32, header: RtpHeader, datagram: &Datagram<'_>) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         let format = self.format(flow, header.payload_type);
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
-        let is_new = flow.switch(&header, arrival, format);
+        let role = role(format);
+        let is_new = flow.switch(&header, datagram.timestamp, (format, role));
         self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
+        if role == Role::Event {
+            let payload = rtp_header(datagram.payload).and_then(|length| datagram.payload.get(length..));
+            flow.events.observe(header.timestamp, payload.unwrap_or_default());
+        }
+    }
+
+    /// Reads an RTCP packet, with that of the other direction beside it.
+    #[cold]
+    fn note_rtcp(&mut self, slot: u32, datagram: &Datagram<'_>) {
+        let Some(compound) = Compound::of(datagram.payload) else { return };
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let mut control = flow.control.take().unwrap_or_default();
+        let reverse = self.find_flow(datagram.destination, datagram.source);
+        let reverse = reverse.and_then(|slot| self.flows.get(slot as usize)?.control.as_deref());
+        control.observe(compound, datagram.timestamp, reverse);
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            flow.control = Some(control);
+        }
+    }
+
+    fn find_flow(&self, source: &Endpoint, destination: &Endpoint) -> Option<u32> {
+        let is_it =
+            |&slot: &u32| self.flows.get(slot as usize).is_some_and(|flow| flow.joins(source, destination));
+        self.index.find(self.hasher.hash(*source, *destination), is_it).copied()
     }
 
     #[cold]
@@ -343,7 +398,7 @@ impl MediaTable {
     pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) -> EndpointId {
         let slot = self.endpoints.find_or_insert(claim.endpoint);
         if let Some(entry) = self.endpoints.get_mut(slot) {
-            entry.claim(call, claim.formats, &mut self.calls);
+            entry.claim(call, claim, &mut self.calls);
         }
         self.settle_around(slot, effects);
         EndpointId(slot)
@@ -393,11 +448,10 @@ impl MediaTable {
         }
     }
 
-    /// The streams of a call at one endpoint, and the RTP and RTCP packets of their flows. A flow between two
-    /// endpoints of one call is reported at its receiver's.
-    pub fn report(&self, call: CallRef, endpoint: EndpointId, report: &mut Vec<StreamReport>) -> (u64, u64) {
-        let mut packets = (0, 0);
-        let Some(entry) = self.endpoints.get(endpoint.0) else { return packets };
+    /// Adds the media of a call at one endpoint. A flow between two endpoints of one call is reported at its
+    /// receiver's.
+    pub fn report(&self, call: CallRef, endpoint: EndpointId, media: &mut CallMedia) {
+        let Some(entry) = self.endpoints.get(endpoint.0) else { return };
         let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
         let next = next.and_then(|next| self.endpoints.get(next)).filter(|next| next.owners.is_empty());
         for entry in [Some(entry), next].into_iter().flatten() {
@@ -406,12 +460,30 @@ impl MediaTable {
                 if flow.owners.as_slice().contains(&call)
                     && !self.is_told_elsewhere(call, flow, entry.endpoint)
                 {
-                    packets = (packets.0 + flow.rtp(), packets.1 + flow.rtcp);
-                    report.extend(flow.reports());
+                    media.rtp += flow.rtp();
+                    media.rtcp += flow.rtcp;
+                    media.streams.extend(self.reports(flow));
+                    media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
                 }
             }
         }
-        packets
+    }
+
+    fn reports<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = StreamReport> + 'a {
+        let receiver = self.endpoints.claimed(flow.destination);
+        let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
+        let encrypted = either.is_some_and(|entry| entry.secure);
+        flow.streams().map(move |&stream| StreamReport {
+            source: flow.source,
+            destination: flow.destination,
+            stream,
+            // The keys of one sender; which of its streams they are in is not worth a table.
+            events: if stream.ssrc == flow.stream.ssrc { flow.events } else { Events::default() },
+            encrypted,
+            announced: receiver
+                .filter(|entry| !entry.formats.is_empty())
+                .map(|entry| entry.formats.iter().any(|format| format.payload_type == stream.payload_type())),
+        })
     }
 
     /// Whether a flow that begins at `endpoint` is reported where it ends.
@@ -461,13 +533,11 @@ impl MediaTable {
             return None;
         }
         let hash = self.hasher.hash(source, destination);
-        if ends.0.is_some() && ends.1.is_some() {
-            let is_it = |&slot: &u32| {
-                self.flows.get(slot as usize).is_some_and(|flow| flow.joins(&source, &destination))
-            };
-            if let Some(&slot) = self.index.find(hash, is_it) {
-                return Some(slot);
-            }
+        if ends.0.is_some()
+            && ends.1.is_some()
+            && let Some(slot) = self.find_flow(&source, &destination)
+        {
+            return Some(slot);
         }
         self.follow(hash, datagram, look)
     }
@@ -604,16 +674,21 @@ impl MediaTable {
                 self.take_up(slot, call, effects);
             }
         } else {
-            // Who owned it keeps what it was like until now; a call that owns it newly begins at its next packet.
-            for &old in before.as_slice().iter().filter(|owner| !calls.as_slice().contains(owner)) {
-                effects.archived.extend(flow.reports().map(|report| (old, report)));
-                effects.moved.push((old, flow.rtp(), flow.rtcp));
-            }
-            if !goes_on {
+            self.part(slot, before, effects);
+            if !goes_on && let Some(flow) = self.flows.get_mut(slot as usize) {
                 flow.forget_streams();
             }
         }
         self.learn_formats(slot);
+    }
+
+    /// Who owned a flow keeps what it was like until now; a call that owns it newly begins at its next packet.
+    fn part(&self, slot: u32, before: Owners, effects: &mut Effects) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        for &old in before.as_slice().iter().filter(|owner| !flow.owners.as_slice().contains(owner)) {
+            effects.archived.extend(self.reports(flow).map(|report| (old, report)));
+            effects.moved.push((old, flow.rtp(), flow.rtcp));
+        }
     }
 
     /// An unclaimed flow found its call.
@@ -633,13 +708,12 @@ impl MediaTable {
     /// Tells the streams of a flow their clock rate, once SDP has said it.
     fn learn_formats(&mut self, slot: u32) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        if flow.stream.packets == 0 || flow.stream.has_clock() {
+        if !flow.stream.is_some() || flow.stream.has_clock() {
             return;
         }
-        let payload_type = flow.stream.payload_type;
-        let format = self.format(flow, payload_type);
+        let format = self.format(flow, flow.stream.payload_type());
         if let Some(flow) = self.flows.get_mut(slot as usize) {
-            flow.stream.set_format(payload_type, format);
+            flow.stream.learn(format);
         }
     }
 
@@ -689,66 +763,79 @@ impl Flow {
     /// Whether a packet goes on with the stream of the one before it.
     #[inline]
     const fn is_next(&self, header: &RtpHeader) -> bool {
-        self.stream.ssrc == header.ssrc
-            && self.stream.payload_type == header.payload_type
-            && self.stream.packets != 0
+        self.stream.takes(header.ssrc, header.payload_type)
     }
 
     /// Counts a packet of another SSRC or payload type; true when it begins a stream. The stream of its SSRC
     /// comes to the front.
-    fn switch(&mut self, header: &RtpHeader, arrival: Timestamp, format: PayloadFormat) -> bool {
-        if self.stream.packets == 0 {
-            self.stream = StreamStatistics::new(header, arrival, format);
+    fn switch(&mut self, header: &RtpHeader, at: Timestamp, (format, role): (PayloadFormat, Role)) -> bool {
+        let arrival = arrival(header, at);
+        if self.stream.is_some() && self.stream.ssrc != header.ssrc {
+            if let Some(known) = self.others.iter_mut().find(|stream| stream.ssrc == header.ssrc) {
+                std::mem::swap(&mut self.stream, known);
+            } else {
+                self.put_aside();
+            }
+        }
+        if !self.stream.is_some() {
+            self.stream = Stream::new(header.ssrc, header.payload_type, &arrival, format, Playout::default());
+            if role != Role::Media {
+                // Its media is still to come.
+                self.stream.set_aside(header.payload_type);
+            }
             return true;
         }
-        if self.stream.ssrc == header.ssrc {
-            // Comfort noise and digits come in between; the stream is what it was.
-            let is_aside =
-                matches!(format.name.as_str(), "CN" | "telephone-event") && self.stream.has_clock();
-            if !is_aside {
-                self.stream.set_format(header.payload_type, format);
-            }
-            self.stream.observe(header, arrival);
-            return false;
+        if role == Role::Media && !self.is_next(header) {
+            self.stream.set_format(header.payload_type, format);
         }
-        if let Some(known) = self.others.iter_mut().find(|stream| stream.ssrc == header.ssrc) {
-            std::mem::swap(&mut self.stream, known);
-            self.stream.observe(header, arrival);
-            return false;
+        match role {
+            Role::Media => self.stream.observe(&arrival),
+            Role::ComfortNoise | Role::Event => self.stream.observe_aside(&arrival, role),
         }
-        let before = std::mem::replace(&mut self.stream, StreamStatistics::new(header, arrival, format));
+        false
+    }
+
+    /// Makes room for another stream in front.
+    fn put_aside(&mut self) {
+        let before = std::mem::take(&mut self.stream);
         if self.others.len() + 1 < MAX_STREAMS {
             self.others.push(before);
         } else {
-            self.unfollowed += before.packets;
+            self.unfollowed += before.packets();
         }
-        true
     }
 
-    fn streams(&self) -> impl Iterator<Item = &StreamStatistics> {
-        self.others.iter().chain([&self.stream]).filter(|stream| stream.packets > 0)
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.others.iter().chain([&self.stream]).filter(|stream| stream.is_some())
     }
 
     fn rtp(&self) -> u64 {
-        self.streams().map(|stream| stream.packets).sum::<u64>() + self.unfollowed
+        self.streams().map(Stream::packets).sum::<u64>() + self.unfollowed
     }
 
     fn last(&self) -> Timestamp {
-        self.stream.last.max(self.last_other)
-    }
-
-    fn reports(&self) -> impl Iterator<Item = StreamReport> + '_ {
-        self.streams().map(|&statistics| StreamReport {
-            source: self.source,
-            destination: self.destination,
-            statistics,
-        })
+        self.stream.latest().max(self.last_other)
     }
 
     fn forget_streams(&mut self) {
-        self.stream = StreamStatistics::default();
+        self.stream = Stream::default();
         self.others.clear();
+        (self.control, self.events) = (None, Events::default());
         (self.unfollowed, self.rtcp, self.fragmented) = (0, 0, (0, 0));
+    }
+}
+
+#[inline]
+const fn arrival(header: &RtpHeader, time: Timestamp) -> Arrival {
+    Arrival { time, sequence: header.sequence, timestamp: header.timestamp, marker: header.marker }
+}
+
+/// What packets of a format are to the stream that they come in.
+fn role(format: PayloadFormat) -> Role {
+    match format.name.as_str() {
+        name if name.eq_ignore_ascii_case("CN") => Role::ComfortNoise,
+        name if name.eq_ignore_ascii_case("telephone-event") => Role::Event,
+        _ => Role::Media,
     }
 }
 

@@ -13,5 +13,6 @@ pub use backlog::StoredPacket;
 pub(crate) use endpoints::next_port;
 pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
-    Claim, Counters, Datagram, Effects, Finding, FlowHint, Limits, MediaTable, Owners, Payload, StreamReport,
+    CallMedia, Claim, Counters, Datagram, Effects, Finding, FlowHint, Limits, MediaTable, Owners, Payload,
+    StreamReport,
 };

@@ -71,7 +71,7 @@ impl RecordWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::{CallKind, CallResult, EndedBy, MediaRecord};
+    use crate::call::{BurstRecord, CallKind, CallResult, EndedBy, FarEndRecord, Finding, MediaRecord};
     use crate::flow::{Address, Endpoint};
     use crate::time::Timestamp;
     use serde_json::Value;
@@ -82,19 +82,6 @@ mod tests {
         let time = Timestamp::new(1_700_000_000, 123_456_000);
         let endpoint = Endpoint::new(Address::v4([192, 0, 2, 1]), 5060);
         let text = |text: &str| text.to_owned();
-        let media = MediaRecord {
-            ssrc: u32::MAX,
-            source: endpoint,
-            destination: endpoint,
-            payload_type: 8,
-            codec: Some(text("PCMA")),
-            packets: 100,
-            lost: -3,
-            jitter_ms: Some(0.25),
-            max_jitter_ms: Some(1.5),
-            start: time,
-            end: time,
-        };
         CallRecord {
             call_id: text("a\u{202e}b\u{1b}[2J\"@192.0.2.1"),
             kind: CallKind::Call,
@@ -118,7 +105,7 @@ mod tests {
             source: endpoint,
             destination: endpoint,
             user_agents: vec![text("phone")],
-            media: vec![media],
+            media: vec![stream(endpoint, time)],
             media_endpoints: vec![text("192.0.2.1:4000")],
             codecs: vec![text("PCMA")],
             messages: 7,
@@ -130,7 +117,54 @@ mod tests {
             reinvites: 0,
             updates: 0,
             authenticated: true,
+            findings: vec![Finding { code: "packet_loss", text: text("1.0 % of RTP lost") }],
             pcap: Some(text("/tmp/a.pcap")),
+        }
+    }
+
+    fn stream(endpoint: Endpoint, time: Timestamp) -> MediaRecord {
+        MediaRecord {
+            ssrc: u32::MAX,
+            source: endpoint,
+            destination: endpoint,
+            payload_type: 8,
+            codec: Some("PCMA".to_owned()),
+            encrypted: false,
+            packets: 100,
+            expected: 97,
+            lost: -3,
+            missing: 1,
+            duplicates: 4,
+            reordered: 2,
+            discarded: 1,
+            bursts: BurstRecord { count: 1, packets: 5, lost: 2 },
+            restarts: 0,
+            timestamp_leaps: 0,
+            jitter_ms: Some(0.25),
+            max_jitter_ms: Some(1.5),
+            max_delta_ms: 40.0,
+            packet_ms: Some(20.0),
+            clock_drift_ppm: Some(-12.5),
+            markers: 2,
+            digits: 3,
+            mos: Some(4.2),
+            r_factor: Some(87.5),
+            mos_missing: None,
+            delay_ms: 110.0,
+            delay_source: "assumed",
+            far_end: Some(FarEndRecord {
+                reports: 2,
+                lost: -1,
+                worst_loss_percent: 5.08,
+                jitter_ms: Some(1.25),
+                round_trip_ms: Some(80.0),
+                mos: Some(3.9),
+                r_factor: Some(81),
+                discarded_percent: Some(1.95),
+            }),
+            start: time,
+            end: time,
+            unannounced: false,
         }
     }
 
@@ -152,6 +186,12 @@ mod tests {
         record.pcap = None;
         record.media.iter_mut().for_each(|media| {
             (media.codec, media.jitter_ms, media.max_jitter_ms) = (None, None, None);
+            (media.packet_ms, media.clock_drift_ppm) = (None, None);
+            (media.mos, media.r_factor, media.mos_missing) = (None, None, Some("codec not known"));
+            if let Some(far) = &mut media.far_end {
+                (far.jitter_ms, far.round_trip_ms, far.mos) = (None, None, None);
+                (far.r_factor, far.discarded_percent) = (None, None);
+            }
         });
         record
     }
@@ -194,9 +234,16 @@ mod tests {
     fn the_schema_describes_every_field_and_no_other() {
         let schema = schema();
         let line = serde_json::to_value(full()).unwrap();
-        for (object, described) in
-            [(&line, &schema), (&line["media"][0], &schema["properties"]["media"]["items"])]
-        {
+        let (media, findings) =
+            (&schema["properties"]["media"]["items"], &schema["properties"]["findings"]["items"]);
+        let stream = &line["media"][0];
+        for (object, described) in [
+            (&line, &schema),
+            (stream, media),
+            (&stream["bursts"], &media["properties"]["bursts"]),
+            (&stream["far_end"], &media["properties"]["far_end"]),
+            (&line["findings"][0], findings),
+        ] {
             assert_eq!(keys(object), keys(&described["properties"]));
             let required: BTreeSet<&str> =
                 described["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();

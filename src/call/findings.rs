@@ -1,0 +1,344 @@
+//! What is wrong with a call's media, or strange, in the words of who has to repair it.
+
+use serde::Serialize;
+
+use super::dialog::{Announced, Directions};
+use super::media_record::MediaRecord;
+use super::record::{CallKind, CallRecord};
+use crate::quality::{Unrated, impairment};
+use crate::time::Timestamp;
+
+/// Seconds that audio has to go on after the answer for the other direction to be missed.
+const MISSED_AFTER: f64 = 2.0;
+
+/// Seconds after the end within which packets are still on their way.
+const ON_THEIR_WAY: f64 = 1.0;
+
+/// Share of missing and discarded packets from which on it is named: the usual limit of voice networks.
+const NAMED_LOSS: f64 = 0.01;
+
+/// Score below which nearly all users are dissatisfied (G.107 table B.1, R below 60).
+const POOR: f64 = 3.1;
+
+/// Something that a call's media shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which: a word for programs.
+    pub code: &'static str,
+    /// In a sentence.
+    pub text: String,
+}
+
+fn finding(code: &'static str, text: String) -> Finding {
+    Finding { code, text }
+}
+
+/// What a call's record and the endpoints that it announced show.
+pub(super) fn findings(record: &CallRecord, endpoints: &[Announced]) -> Vec<Finding> {
+    if record.kind != CallKind::Call {
+        return Vec::new();
+    }
+    let endpoints: Vec<&Announced> = endpoints.iter().filter(|announced| !announced.is_rtcp).collect();
+    let mut findings = Vec::new();
+    findings.extend(no_rtp(record, &endpoints));
+    findings.extend(one_way(record, &endpoints));
+    findings.extend(before_answer(record));
+    findings.extend(after_end(record));
+    findings.extend(strangers(record, &endpoints));
+    findings.extend(record.media.iter().filter_map(codec_not_announced));
+    findings.extend(codecs_differ(record));
+    findings.extend(sources(record));
+    findings.extend(record.media.iter().filter_map(loss));
+    findings.extend(record.media.iter().filter_map(poor));
+    findings
+}
+
+fn route(stream: &MediaRecord) -> String {
+    format!("from {} to {}", stream.source, stream.destination)
+}
+
+fn between(from: Timestamp, to: Timestamp) -> f64 {
+    to.since(from).as_secs_f64()
+}
+
+/// Whether it is speech, or may be: video and text have their own times.
+fn is_audio(stream: &MediaRecord) -> bool {
+    impairment(stream.codec.as_deref().unwrap_or_default()) != Err(Unrated::NoSpeech)
+}
+
+fn no_rtp(record: &CallRecord, endpoints: &[&Announced]) -> Option<Finding> {
+    let lasted = record.answered.and(record.duration_seconds)? >= MISSED_AFTER;
+    let wanted = endpoints.iter().any(|announced| announced.may.send || announced.may.receive);
+    (lasted && wanted && record.media.is_empty())
+        .then(|| finding("no_rtp", "answered, but the capture has no RTP".to_owned()))
+}
+
+/// Audio that goes on after the answer, and nothing comes back, though both sides would have had it.
+fn one_way(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
+    let Some(answered) = record.answered else { return Vec::new() };
+    let heard_after = |stream: &&MediaRecord| stream.end > answered && is_audio(stream);
+    let streams: Vec<&MediaRecord> = record.media.iter().filter(heard_after).collect();
+    let talks = |stream: &&&MediaRecord| between(stream.start.max(answered), stream.end) >= MISSED_AFTER;
+    let unanswered = streams.iter().filter(talks).filter(|stream| {
+        let may = |endpoint, default| {
+            let known = endpoints.iter().find(|announced| announced.endpoint == endpoint);
+            known.map_or(default, |announced| announced.may)
+        };
+        let any = Directions { send: true, receive: true };
+        let is_wanted = may(stream.destination, any).send && may(stream.source, any).receive;
+        is_wanted && !streams.iter().any(|other| answers(stream, other))
+    });
+    unanswered
+        .map(|stream| finding("one_way_audio", format!("audio one way only: {}", route(stream))))
+        .collect()
+}
+
+/// Whether `other` goes to where `one` comes from. Ports count only on one host: many devices send from another
+/// port than they receive on.
+fn answers(one: &MediaRecord, other: &MediaRecord) -> bool {
+    let is_back = other.destination.address == one.source.address;
+    let is_local = one.source.address == one.destination.address;
+    is_back && (!is_local || other.destination == one.source || other.source == one.destination)
+}
+
+fn before_answer(record: &CallRecord) -> Option<Finding> {
+    let first = record.media.iter().min_by_key(|stream| stream.start)?;
+    let early = between(first.start, record.answered?);
+    (early > 0.0).then(|| {
+        finding("media_before_answer", format!("RTP {early:.3} s before the answer, {}", route(first)))
+    })
+}
+
+fn after_end(record: &CallRecord) -> Option<Finding> {
+    let end = record.end?;
+    let last = record.media.iter().max_by_key(|stream| stream.end)?;
+    let late = between(end, last.end);
+    (late > ON_THEIR_WAY)
+        .then(|| finding("media_after_end", format!("RTP until {late:.3} s after the end, {}", route(last))))
+}
+
+/// Media from an address that nobody announced: a NAT, a media server that was not told of, or a stranger.
+fn strangers(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
+    let is_known = |stream: &MediaRecord| {
+        endpoints.iter().any(|announced| announced.endpoint.address == stream.source.address)
+    };
+    let mut strangers: Vec<_> =
+        record.media.iter().filter(|stream| !is_known(stream)).map(|stream| stream.source).collect();
+    strangers.dedup();
+    strangers
+        .into_iter()
+        .map(|source| finding("unannounced_source", format!("RTP from {source}, which no SDP announces")))
+        .collect()
+}
+
+fn codec_not_announced(stream: &MediaRecord) -> Option<Finding> {
+    stream.unannounced.then(|| {
+        let text = format!(
+            "payload type {} {}, which its receiver did not announce",
+            stream.payload_type,
+            route(stream)
+        );
+        finding("codec_mismatch", text)
+    })
+}
+
+/// Two directions of one conversation in different codecs: allowed, and often not meant.
+fn codecs_differ(record: &CallRecord) -> Option<Finding> {
+    let codec = |stream: &MediaRecord| stream.codec.clone().filter(|_| is_audio(stream));
+    record.media.iter().enumerate().find_map(|(index, one)| {
+        let name = codec(one)?;
+        let later = record.media.iter().skip(index + 1);
+        let mut back = later.filter(|other| {
+            (one.source, one.destination) == (other.destination, other.source)
+                && one.start < other.end
+                && other.start < one.end
+        });
+        let other = back.find_map(codec).filter(|other| !other.eq_ignore_ascii_case(&name))?;
+        let text = format!("{name} {}, {other} the other way", route(one));
+        Some(finding("codec_mismatch", text))
+    })
+}
+
+/// A sender that changed its source, or began its numbers anew, in the middle.
+fn sources(record: &CallRecord) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut routes: Vec<(_, u32)> = Vec::new();
+    for stream in &record.media {
+        let key = (stream.source, stream.destination);
+        match routes.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, count)) => *count += 1,
+            None => routes.push((key, 1)),
+        }
+        if stream.restarts > 0 {
+            let times =
+                if stream.restarts == 1 { "once".to_owned() } else { format!("{} times", stream.restarts) };
+            let text = format!("sequence numbers began anew {times}, {}", route(stream));
+            findings.push(finding("sequence_restart", text));
+        }
+    }
+    findings.extend(routes.into_iter().filter(|(_, count)| *count > 1).map(
+        |((source, destination), count)| {
+            finding(
+                "ssrc_change",
+                format!("{count} sources one after the other from {source} to {destination}"),
+            )
+        },
+    ));
+    findings
+}
+
+fn loss(stream: &MediaRecord) -> Option<Finding> {
+    let lost = stream.missing + stream.discarded;
+    let share = lost as f64 / stream.expected.max(1) as f64;
+    (share >= NAMED_LOSS).then(|| {
+        let text = format!(
+            "{:.1} % of RTP lost, {} ({} missing, {} too late to be played)",
+            share * 100.0,
+            route(stream),
+            stream.missing,
+            stream.discarded
+        );
+        finding("packet_loss", text)
+    })
+}
+
+fn poor(stream: &MediaRecord) -> Option<Finding> {
+    let mos = stream.mos.filter(|mos| *mos < POOR)?;
+    Some(finding("poor_quality", format!("MOS {mos:.2}, {}", route(stream))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::dialog::Dialog;
+    use crate::flow::{Address, Endpoint};
+    use crate::media::{EndpointId, StreamReport};
+    use crate::quality::{Arrival, Events, PayloadFormat, Playout, Stream};
+    use crate::sip::sdp::CodecName;
+
+    const BOTH: Directions = Directions { send: true, receive: true };
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp((1_000_000 + ms) * 1_000_000)
+    }
+
+    fn caller() -> Endpoint {
+        Endpoint::new(Address::v4([192, 0, 2, 10]), 40_000)
+    }
+
+    fn callee() -> Endpoint {
+        Endpoint::new(Address::v4([192, 0, 2, 20]), 50_000)
+    }
+
+    /// A stream of these milliseconds; `keep` says which packets arrive.
+    fn stream(ends: (Endpoint, Endpoint), codec: &str, ms: (u64, u64), keep: fn(u64) -> bool) -> MediaRecord {
+        let format = PayloadFormat { clock: 8000, name: CodecName::new(codec.as_bytes()) };
+        let packet = |step: u64| Arrival {
+            time: at(ms.0 + step * 20),
+            sequence: step as u16,
+            timestamp: step as u32 * 160,
+            marker: false,
+        };
+        let mut stream = Stream::new(1, 0, &packet(0), format, Playout::default());
+        (1..=(ms.1 - ms.0) / 20).filter(|step| keep(*step)).for_each(|step| stream.observe(&packet(step)));
+        let (source, destination) = ends;
+        let (events, encrypted, announced) = (Events::default(), false, Some(true));
+        MediaRecord::of(&StreamReport { source, destination, stream, events, encrypted, announced }, &[])
+    }
+
+    fn out(ms: (u64, u64)) -> MediaRecord {
+        stream((caller(), callee()), "PCMU", ms, |_| true)
+    }
+
+    fn back(ms: (u64, u64)) -> MediaRecord {
+        stream((callee(), caller()), "PCMU", ms, |_| true)
+    }
+
+    fn announced(endpoint: Endpoint, may: Directions) -> Announced {
+        Announced { endpoint, id: EndpointId::default(), is_rtcp: false, may }
+    }
+
+    /// What is found of a call from 0 to 10 s that was answered at 1 s.
+    fn found_with(media: Vec<MediaRecord>, endpoints: [Directions; 2]) -> Vec<&'static str> {
+        let record = CallRecord {
+            kind: CallKind::Call,
+            answered: Some(at(1000)),
+            end: Some(at(10_000)),
+            duration_seconds: Some(9.0),
+            media,
+            ..Dialog::default().record()
+        };
+        let [first, second] = endpoints;
+        let endpoints = [announced(caller(), first), announced(callee(), second)];
+        findings(&record, &endpoints).into_iter().map(|finding| finding.code).collect()
+    }
+
+    fn found(media: Vec<MediaRecord>) -> Vec<&'static str> {
+        found_with(media, [BOTH, BOTH])
+    }
+
+    #[test]
+    fn audio_one_way_is_missed_and_a_call_on_hold_is_not() {
+        assert_eq!(found(vec![out((1000, 9990)), back((1010, 9990))]), [""; 0]);
+        assert_eq!(found(vec![out((1000, 9990))]), ["one_way_audio"]);
+        // The other way went silent with the answer: ringback only.
+        assert_eq!(
+            found(vec![out((1000, 9990)), back((500, 980))]),
+            ["one_way_audio", "media_before_answer"]
+        );
+        // Too short to be missed.
+        assert_eq!(found(vec![out((1000, 2500))]), [""; 0]);
+        let send = Directions { send: true, receive: false };
+        let receive = Directions { send: false, receive: true };
+        assert_eq!(found_with(vec![out((1000, 9990))], [send, receive]), [""; 0], "music on hold");
+    }
+
+    #[test]
+    fn a_device_behind_nat_answers_from_another_address() {
+        let outside = Endpoint::new(Address::v4([198, 51, 100, 7]), 6000);
+        let both = vec![
+            stream((outside, callee()), "PCMU", (1000, 9990), |_| true),
+            stream((callee(), outside), "PCMU", (1000, 9990), |_| true),
+        ];
+        assert_eq!(found(both), ["unannounced_source"]);
+    }
+
+    #[test]
+    fn no_rtp_is_told_when_audio_was_announced() {
+        assert_eq!(found(vec![]), ["no_rtp"]);
+        let none = Directions::default();
+        assert_eq!(found_with(vec![], [none, none]), [""; 0], "T.38, or video alone");
+    }
+
+    #[test]
+    fn media_out_of_its_time() {
+        assert_eq!(found(vec![out((980, 9990)), back((1000, 9990))]), ["media_before_answer"]);
+        assert_eq!(found(vec![out((1000, 10_980)), back((1000, 9990))]), [""; 0], "still on its way");
+        assert_eq!(found(vec![out((1000, 11_020)), back((1000, 9990))]), ["media_after_end"]);
+    }
+
+    #[test]
+    fn codecs_that_do_not_match() {
+        let other = stream((callee(), caller()), "GSM", (1000, 9990), |_| true);
+        assert_eq!(found(vec![out((1000, 9990)), other]), ["codec_mismatch"]);
+        // One codec after the other, in both directions at the same time.
+        let changed = vec![
+            out((1000, 4990)),
+            back((1000, 4990)),
+            stream((caller(), callee()), "GSM", (5010, 9990), |_| true),
+            stream((callee(), caller()), "GSM", (5010, 9990), |_| true),
+        ];
+        assert_eq!(found(changed), ["ssrc_change", "ssrc_change"]);
+        let mut strange = out((1000, 9990));
+        strange.unannounced = true;
+        assert_eq!(found(vec![strange, back((1000, 9990))]), ["codec_mismatch"]);
+    }
+
+    #[test]
+    fn loss_from_one_per_cent_on_and_a_poor_score() {
+        let lossy = |keep| vec![stream((caller(), callee()), "PCMU", (1000, 9990), keep), back((1000, 9990))];
+        assert_eq!(found(lossy(|step| step % 110 != 50)), [""; 0], "4 of 450");
+        assert_eq!(found(lossy(|step| step % 90 != 50)), ["packet_loss"], "5 of 450");
+        assert_eq!(found(lossy(|step| step % 3 != 1)), ["packet_loss", "poor_quality"]);
+    }
+}

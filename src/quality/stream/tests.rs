@@ -1,0 +1,286 @@
+//! Streams against an obviously right model, and by hand.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::sip::sdp::CodecName;
+
+const MS: u64 = 1_000_000;
+
+fn pcmu() -> PayloadFormat {
+    PayloadFormat { clock: 8000, name: CodecName::new(b"PCMU") }
+}
+
+fn arrival(sequence: u16, timestamp: u32, ms: f64) -> Arrival {
+    Arrival { time: Timestamp((ms * 1e6) as u64 + 1_000_000 * MS), sequence, timestamp, marker: false }
+}
+
+/// A stream of these packets: sequence number, timestamp, milliseconds.
+fn stream(packets: &[(u16, u32, f64)]) -> Stream {
+    let mut packets = packets.iter().map(|&(sequence, timestamp, ms)| arrival(sequence, timestamp, ms));
+    let mut stream = Stream::new(7, 0, &packets.next().unwrap(), pcmu(), Playout::default());
+    packets.for_each(|packet| stream.observe(&packet));
+    stream
+}
+
+/// A packet each 20 ms.
+fn steady(count: u32) -> Vec<(u16, u32, f64)> {
+    (0..count).map(|step| (step as u16, step * 160, f64::from(step) * 20.0)).collect()
+}
+
+#[test]
+fn a_usual_packet_needs_one_cache_line() {
+    assert_eq!(std::mem::offset_of!(Stream, rest), 64);
+}
+
+#[test]
+fn loss_is_expected_minus_received_across_the_wrap() {
+    let packets: Vec<_> = (0..=20u32)
+        .filter(|step| *step == 0 || step % 5 != 0)
+        .map(|step| (65_530u16.wrapping_add(step as u16), step * 160, f64::from(step) * 20.0))
+        .collect();
+    let figures = stream(&packets).figures();
+    assert_eq!((figures.packets, figures.expected), (17, 20));
+    assert_eq!(
+        (figures.lost, figures.missing),
+        (3, 3),
+        "5, 10 and 15; 20 was the last and nobody can know of it"
+    );
+    assert_eq!((figures.duplicates, figures.reordered), (0, 0));
+}
+
+#[test]
+fn duplicates_and_reordering_are_told_apart() {
+    let figures =
+        stream(&[(10, 0, 0.0), (12, 320, 40.0), (11, 160, 41.0), (11, 160, 42.0), (9, 4_294_967_136, 43.0)]);
+    let figures = figures.figures();
+    assert_eq!(
+        (figures.duplicates, figures.reordered, figures.missing),
+        (1, 2, 0),
+        "9 came before the first"
+    );
+    assert_eq!((figures.expected, figures.lost), (3, -2));
+}
+
+#[test]
+fn a_new_start_is_no_loss_and_a_single_wild_number_is_none() {
+    let mut packets = steady(100);
+    packets.extend(
+        (0..100).map(|step| (30_000 + step as u16, 16_000 + step * 160, 2000.0 + f64::from(step) * 20.0)),
+    );
+    let figures = stream(&packets).figures();
+    assert_eq!((figures.lost, figures.missing, figures.restarts), (0, 0, 1));
+    let mut packets = steady(100);
+    packets.insert(50, (40_000, 50 * 160, 995.0));
+    let figures = stream(&packets).figures();
+    assert_eq!((figures.expected, figures.missing, figures.restarts), (100, 0, 0));
+}
+
+/// RFC 3550 A.8: J += (|D| - J) / 16. One packet 16 ms late gives 1 ms.
+#[test]
+fn jitter_follows_the_estimator_of_rfc_3550() {
+    let figures = stream(&[(0, 0, 0.0), (1, 160, 36.0)]).figures();
+    assert_eq!((figures.jitter_ms, figures.max_jitter_ms), (Some(1.0), Some(1.0)));
+    assert!((figures.max_delta_ms - 36.0).abs() < 1e-9);
+}
+
+#[test]
+fn without_a_clock_there_is_no_jitter() {
+    let mut stream = Stream::new(7, 96, &arrival(0, 0, 0.0), PayloadFormat::default(), Playout::default());
+    stream.observe(&arrival(1, 160, 50.0));
+    assert_eq!(stream.figures().jitter_ms, None);
+    // From here on it is known: two samples, 30 ms and none.
+    stream.set_format(96, pcmu());
+    stream.observe(&arrival(2, 320, 100.0));
+    stream.observe(&arrival(3, 480, 120.0));
+    let figures = stream.figures();
+    let after = 30.0 / 16.0 * 15.0 / 16.0;
+    assert!((figures.max_jitter_ms.unwrap() - 30.0 / 16.0).abs() < 1e-4, "{figures:?}");
+    assert!((figures.jitter_ms.unwrap() - (30.0 / 16.0 + after) / 2.0).abs() < 1e-4, "{figures:?}");
+}
+
+#[test]
+fn a_packet_that_is_late_for_the_buffer_is_discarded() {
+    // 100 ms late, beyond the 40 ms that the buffer has when there is no jitter.
+    let mut packets = steady(400);
+    packets[300].2 += 100.0;
+    packets.sort_by(|a, b| a.2.total_cmp(&b.2));
+    let figures = stream(&packets).figures();
+    assert_eq!((figures.discarded, figures.missing, figures.reordered), (1, 0, 1));
+    assert!((figures.playout_delay_ms - 40.0).abs() < 1.0, "{figures:?}");
+    // Late in order: those behind it wait with it, until they have caught up.
+    let mut packets = steady(400);
+    packets[300..303].iter_mut().for_each(|packet| packet.2 = 6100.0);
+    let figures = stream(&packets).figures();
+    assert_eq!(figures.discarded, 3, "100, 80 and 60 ms late");
+}
+
+#[test]
+fn the_buffer_grows_with_the_jitter() {
+    // Every other packet is 30 ms late; its jitter is 30 ms, and so its buffer 120 ms.
+    let mut packets = steady(1000);
+    packets.iter_mut().skip(1).step_by(2).for_each(|packet| packet.2 += 15.0);
+    let late = stream(&packets).figures();
+    assert_eq!(late.discarded, 0);
+    assert!((50.0..70.0).contains(&late.playout_delay_ms), "{late:?}");
+}
+
+#[test]
+fn a_clock_that_runs_fast_is_told() {
+    // 100 ppm fast: 20 ms of media each 19.998 ms, for a minute; with jitter of up to 5 ms on it.
+    let packets: Vec<_> = (0..3000u32)
+        .map(|step| (step as u16, step * 160, f64::from(step) * 19.998 + f64::from(step % 7) * 0.8))
+        .collect();
+    let drift = stream(&packets).figures().drift_ppm.unwrap();
+    assert!((drift - 100.0).abs() < 5.0, "{drift}");
+    assert_eq!(stream(&steady(1000)).figures().drift_ppm, None, "twenty seconds are too short");
+}
+
+#[test]
+fn silence_is_no_jitter() {
+    // A talkspurt ends, and one second later the next begins with a marker, as its timestamp says.
+    let mut packets: Vec<Arrival> =
+        steady(100).into_iter().map(|(sequence, timestamp, ms)| arrival(sequence, timestamp, ms)).collect();
+    packets.extend((0..100u32).map(|step| {
+        let mut packet = arrival(100 + step as u16, 24_000 + step * 160, 3000.0 + f64::from(step) * 20.0);
+        packet.marker = step == 0;
+        packet
+    }));
+    let mut stream = Stream::new(7, 0, &packets[0], pcmu(), Playout::default());
+    packets[1..].iter().for_each(|packet| stream.observe(packet));
+    let figures = stream.figures();
+    assert_eq!((figures.markers, figures.leaps, figures.discarded, figures.missing), (1, 0, 0, 0));
+    assert_eq!((figures.jitter_ms, figures.max_jitter_ms), (Some(0.0), Some(0.0)));
+    assert!((figures.max_delta_ms - 20.0).abs() < 1e-9, "{figures:?}");
+    assert_eq!(figures.frame_ms, Some(20.0));
+}
+
+/// A key is pressed: its packets keep the timestamp of its beginning, and the voice behind it goes on from there.
+#[test]
+fn a_long_digit_makes_nothing_late() {
+    let voice: Vec<Arrival> = steady(500).into_iter().map(|(s, t, ms)| arrival(s, t, ms)).collect();
+    let mut stream = Stream::new(7, 0, &voice[0], pcmu(), Playout::default());
+    for (step, packet) in voice.iter().enumerate().skip(1) {
+        if (100..400).contains(&step) {
+            stream.observe_aside(&Arrival { timestamp: 16_000, ..*packet }, Role::Event);
+        } else {
+            stream.observe(packet);
+        }
+    }
+    let figures = stream.figures();
+    assert_eq!((figures.packets, figures.missing, figures.discarded, figures.leaps), (500, 0, 0, 0));
+}
+
+#[test]
+fn timestamps_that_begin_anew_are_no_jitter() {
+    let mut packets = steady(200);
+    packets.iter_mut().skip(100).for_each(|packet| packet.1 += 80_000_000);
+    let figures = stream(&packets).figures();
+    assert_eq!((figures.leaps, figures.max_jitter_ms, figures.discarded), (1, Some(0.0), 0));
+}
+
+/// What happens to one packet of a stream.
+#[derive(Clone, Debug)]
+struct Fate {
+    lost: bool,
+    twice: bool,
+    late_ms: f64,
+    marker: bool,
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let late = prop_oneof![8 => 0.0..3.0, 2 => 0.0..60.0];
+    let fate = (
+        proptest::bool::weighted(0.05),
+        proptest::bool::weighted(0.03),
+        late,
+        proptest::bool::weighted(0.02),
+    );
+    proptest::collection::vec(
+        fate.prop_map(|(lost, twice, late_ms, marker)| Fate { lost, twice, late_ms, marker }),
+        2..400,
+    )
+}
+
+/// Which packets come, in the order in which they come: position and milliseconds.
+fn arrivals(fates: &[Fate]) -> Vec<(usize, f64)> {
+    let mut arrivals = Vec::new();
+    for (position, fate) in fates.iter().enumerate().filter(|(position, fate)| *position == 0 || !fate.lost) {
+        let ms = position as f64 * 20.0 + if position == 0 { 0.0 } else { fate.late_ms };
+        arrivals.push((position, ms));
+        if fate.twice {
+            arrivals.push((position, ms + 1.0));
+        }
+    }
+    arrivals.sort_by(|a, b| a.1.total_cmp(&b.1));
+    arrivals
+}
+
+/// Mean and maximum of the estimator in floating point, by the rules that Wireshark has for what is no sample.
+fn plain_jitter(fates: &[Fate], arrivals: &[(usize, f64)]) -> (f64, f64) {
+    let (mut jitter, mut mean, mut max) = (0.0, 0.0, 0.0f64);
+    let mut latest = arrivals[0];
+    for (count, &(position, ms)) in arrivals.iter().enumerate().skip(1) {
+        let media = (position as f64 - latest.0 as f64) * 20.0;
+        jitter = (15.0 * jitter + (ms - latest.1 - media).abs()) / 16.0;
+        if !fates[position].marker {
+            max = max.max(jitter);
+            mean = (mean * (count as f64 - 1.0) + jitter) / count as f64;
+        }
+        latest = (position, ms);
+    }
+    (mean, max)
+}
+
+proptest! {
+    #[test]
+    fn every_figure_is_that_of_the_model(fates in fates(), start in prop_oneof![Just(65_400u16), any::<u16>()]) {
+        let arrivals = arrivals(&fates);
+        // A packet that overtakes the first is one before it to anybody who did not see it sent.
+        prop_assume!(arrivals[0].0 == 0);
+        let packet = |&(position, ms): &(usize, f64)| Arrival {
+            marker: fates[position].marker,
+            ..arrival(start.wrapping_add(position as u16), (position as u32).wrapping_mul(160).wrapping_sub(3200), ms)
+        };
+        let mut stream = Stream::new(1, 0, &packet(&arrivals[0]), pcmu(), Playout::default());
+        arrivals[1..].iter().for_each(|it| stream.observe(&packet(it)));
+        let figures = stream.figures();
+
+        let mut seen = std::collections::BTreeSet::new();
+        let (mut duplicates, mut reordered) = (0, 0);
+        for (position, _) in &arrivals {
+            let behind = seen.last().is_some_and(|last| last > position);
+            if seen.insert(*position) { reordered += u64::from(behind) } else { duplicates += 1 }
+        }
+        let expected = *seen.last().unwrap() as u64 + 1;
+        prop_assert_eq!(figures.packets, arrivals.len() as u64);
+        prop_assert_eq!(figures.expected, expected);
+        prop_assert_eq!(figures.lost, expected as i64 - arrivals.len() as i64);
+        prop_assert_eq!((figures.duplicates, figures.reordered), (duplicates, reordered));
+        prop_assert_eq!(figures.missing, expected - seen.len() as u64);
+        prop_assert_eq!((figures.restarts, figures.leaps), (0, 0));
+        let (mean, max) = plain_jitter(&fates, &arrivals);
+        if arrivals.len() > 1 {
+            prop_assert!((figures.jitter_ms.unwrap() - mean).abs() < 1e-4, "{:?} {}", figures.jitter_ms, mean);
+            prop_assert!((figures.max_jitter_ms.unwrap() - max).abs() < 1e-4, "{:?} {}", figures.max_jitter_ms, max);
+        }
+    }
+
+    #[test]
+    fn hostile_numbers_do_no_harm(packets in proptest::collection::vec((any::<u16>(), any::<u32>(), any::<u64>(), any::<bool>(), 0u8..3), 1..300)) {
+        let arrival = |&(sequence, timestamp, time, marker, _): &(u16, u32, u64, bool, u8)| {
+            Arrival { time: Timestamp(time), sequence, timestamp, marker }
+        };
+        let mut stream = Stream::new(1, 0, &arrival(&packets[0]), pcmu(), Playout::default());
+        for packet in &packets[1..] {
+            match packet.4 {
+                0 => stream.observe(&arrival(packet)),
+                1 => stream.observe_aside(&arrival(packet), Role::Event),
+                _ => stream.observe_aside(&arrival(packet), Role::ComfortNoise),
+            }
+        }
+        let figures = stream.figures();
+        prop_assert_eq!(figures.packets, packets.len() as u64);
+        prop_assert!(figures.missing + figures.discarded <= figures.expected, "{:?}", figures);
+    }
+}
