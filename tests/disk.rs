@@ -365,7 +365,11 @@ fn old_files_go_and_those_of_others_stay() {
         } else {
             run.wait(what, || run.told().contains("old call files deleted"));
             run.wait(what, || ours().is_empty());
-            let left: Vec<_> = fs::read_dir(&directory).unwrap().map(|it| it.unwrap().file_name()).collect();
+            let left =
+                || fs::read_dir(&directory).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+            // Directories go a moment after their last file.
+            run.wait(what, || left().len() == 4);
+            let left = left();
             assert_eq!(left.len(), 4, "{what}: directories that were made are gone: {left:?}");
         }
         let (code, _, told) = run.end();
