@@ -5,6 +5,7 @@ mod follow;
 mod isolate;
 mod isolation;
 mod live;
+mod long_run;
 mod operations;
 mod outputs;
 mod service;
@@ -93,7 +94,7 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(&config.log)?;
     let beside = operations::prepare(&config, environment, cli::settled(&mut loaded))?;
-    let reload = Reload::new(flags, global, environment, &loaded, cores(), Vec::new());
+    let reload = Reload::new(flags, global, environment, &loaded, cores());
     if config.run.follow.is_some() {
         follow::sniff_followed(&config, beside, reload)
     } else if config.run.live {

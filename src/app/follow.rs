@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::isolate::isolate;
-use super::operations::{Beside, Operations};
-use super::outputs::{Outputs, Pace};
-use super::service::{Reload, Service};
-use super::{sniff, stages, tell};
+use super::long_run::LongRun;
+use super::operations::Beside;
+use super::outputs::Pace;
+use super::service::Reload;
+use super::{stages, tell};
 use crate::capture::follow::Follow;
 use crate::config::{Config, Visible};
 use crate::exit_code::ExitCode;
-use crate::pipeline::{self, Board, Continue, Threads};
+use crate::pipeline::{self, Board, Continue};
 
 /// Follows the calls in the captures that are written to the directory of `config`.
 ///
@@ -23,8 +23,7 @@ use crate::pipeline::{self, Board, Continue, Threads};
 /// When the directory or an output cannot be had.
 pub(super) fn sniff_followed(config: &Config, beside: Beside, reload: Reload) -> Result<ExitCode> {
     let Some(directory) = config.run.follow.as_deref() else { return Ok(ExitCode::Usage) };
-    let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };
-    let board = Arc::new(Board::new(threads, true));
+    let board = Arc::new(Board::new(stages::threads(config), true));
     let settings = pipeline::Settings {
         board: Some(Arc::clone(&board)),
         ..stages::settings(config, stages::calls(config, true), config.pcap.write)?
@@ -37,26 +36,14 @@ pub(super) fn sniff_followed(config: &Config, beside: Beside, reload: Reload) ->
         ))?;
         return Ok(ExitCode::Usage);
     }
-    isolate(config, Some(&reload), beside.directory())?;
-    let mut outputs = Outputs::open(config, Pace::Pipe)?;
-    let operations = Operations::start(beside, board, config, outputs.status())?;
-    let reload = reload.with(operations.takes_alerts());
-    let mut service = Service::start(Some(reload), vec![outputs.reopen()])?;
     let status = format!("following {}", Visible(&directory.to_string_lossy()));
-    if !config.run.quiet {
-        tell(&format!("{status}; Ctrl-C ends"))?;
-    }
-    service.ready(&status);
+    let mut run = LongRun::start(config, beside, board, reload, Pace::Pipe, &status)?;
+    let LongRun { outputs, service, .. } = &mut run;
     let outcome = pipeline::run(&mut source, settings, &mut outputs.recorder, &mut |progress| {
         let go_on = service.turn(|| format!("{status}: {} packets", progress.packets));
         if go_on { Continue::Yes } else { Continue::No }
     });
-    service.over();
-    drop(operations);
-    for error in &outcome.errors {
-        tell(&format!("error: {error}"))?;
-    }
-    sniff::finish(config, &outcome, outputs)
+    run.finish(config, &outcome)
 }
 
 /// What is written there would be read again, and written again.

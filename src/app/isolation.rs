@@ -32,8 +32,6 @@ pub(super) struct Needs {
     pub(super) sockets: Vec<PathBuf>,
     /// Interfaces may have to be opened again.
     pub(super) interfaces: bool,
-    /// Internet sockets are opened later on.
-    pub(super) network: bool,
 }
 
 impl Needs {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::isolate::isolate;
-use super::operations::{Beside, Operations};
-use super::outputs::{Outputs, Pace};
-use super::service::{Reload, Service};
-use super::{sniff, stages, tell};
+use super::long_run::LongRun;
+use super::operations::Beside;
+use super::outputs::Pace;
+use super::service::Reload;
+use super::{stages, tell};
 use crate::capture::live::{self, Interfaces, KernelFilter};
 use crate::cli;
 use crate::config::{self, Config};
@@ -29,21 +29,13 @@ pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Res
         ..stages::settings(config, stages::calls(config, true), config.pcap.write)?
     };
     let mut sources = open_sources(config)?;
-    isolate(config, Some(&reload), beside.directory())?;
-    let mut outputs = Outputs::open(config, Pace::Wire)?;
-    let operations = Operations::start(beside, board, config, outputs.status())?;
-    let reload = reload.with(operations.takes_alerts());
-    let service = RefCell::new(Service::start(Some(reload), vec![outputs.reopen()])?);
     let status = format!("capturing on {}", config.live.interfaces.join(", "));
-    if !config.run.quiet {
-        tell(&format!("{status}; Ctrl-C ends"))?;
-    }
-    service.borrow().ready(&status);
+    let mut run = LongRun::start(config, beside, board, reload, Pace::Wire, &status)?;
+    let LongRun { outputs, service, .. } = &mut run;
+    let service = RefCell::new(service);
     let asked = || !service.borrow_mut().turn(|| status.clone());
     let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs.recorder, &asked);
-    service.borrow_mut().over();
-    drop(operations);
-    sniff::finish(config, &outcome, outputs)
+    run.finish(config, &outcome)
 }
 
 fn open_sources(config: &Config) -> Result<Interfaces> {

@@ -81,14 +81,16 @@ impl Outputs {
             let when_full = if pace == Pace::Pipe { WhenFull::Wait } else { WhenFull::Drop };
             Recorder::threads(files.collect::<Result<_>>()?, lines, when_full, &status)?
         };
-        if is_live {
-            // As of every daemon whose files are rotated.
-            signal_hook::flag::register(signal_hook::consts::SIGUSR1, reopen.flag())?;
-        }
         let watch = (config.pcap.write && is_live).then(|| {
             DiskWatch::start(config.pcap.directory.clone(), retention(config), manifest, Arc::clone(&status))
         });
         Ok(Self { recorder, status, watch: watch.transpose()?, reopen })
+    }
+
+    /// Has records and events opened anew on SIGUSR1, as of every daemon whose files are rotated: for a run without a
+    /// [`service::Service`] that hears of it.
+    pub(super) fn reopen_on_signal(&self) -> io::Result<()> {
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, self.reopen.flag()).map(drop)
     }
 
     /// What has records and events opened anew.

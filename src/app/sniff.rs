@@ -10,13 +10,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
+use super::service::end_on_signals;
 use super::{stages, tell};
 use crate::call::{self, Listener};
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
 use crate::config::{Config, EventFormat, SummaryFormat};
 use crate::exit_code::ExitCode;
-use crate::pipeline::{self, Board, Continue, Outcome, Threads};
+use crate::pipeline::{self, Board, Continue, Outcome};
 use crate::sink::Written;
 
 /// Follows the calls in the capture files of `config` and ends with a summary.
@@ -25,11 +26,12 @@ use crate::sink::Written;
 /// When an output cannot be made or written to.
 pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     isolate(config, None, beside.directory())?;
-    let mut outputs = Outputs::open(config, Pace::of(&config.run.inputs))?;
-    let board = (!beside.is_empty()).then(|| {
-        let threads = if config.workers == 0 { Threads::Inline } else { Threads::Workers(config.workers) };
-        Arc::new(Board::new(threads, true))
-    });
+    let pace = Pace::of(&config.run.inputs);
+    let mut outputs = Outputs::open(config, pace)?;
+    if pace != Pace::File {
+        outputs.reopen_on_signal()?;
+    }
+    let board = (!beside.is_empty()).then(|| Arc::new(Board::new(stages::threads(config), true)));
     let operations =
         board.clone().map(|board| Operations::start(beside, board, config, outputs.status())).transpose()?;
     let calls = stages::calls(config, board.is_some());
@@ -67,7 +69,7 @@ pub(super) fn follow(
     listener: &mut (dyn Listener + Send),
 ) -> Result<(Outcome, ExitCode)> {
     let settings = pipeline::Settings { board, ..stages::settings(config, calls, frames)? };
-    let stop = stop_on_signals()?;
+    let stop = end_on_signals()?;
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);
     let mut outcome = run(source, settings, listener, &stop, &bar);
@@ -102,16 +104,6 @@ fn code_of(errors: &[SourceError]) -> ExitCode {
         errors if errors.iter().all(SourceError::is_permission_denied) => ExitCode::NotPermitted,
         _ => ExitCode::No,
     }
-}
-
-/// The first SIGINT or SIGTERM finishes the run, the second ends the program at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = file::stop_flag();
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }
 
 /// The summary goes where nobody parses something else: as JSON to stdout; as text there too, except beside JSON

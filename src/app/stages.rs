@@ -6,6 +6,7 @@ use crate::call::{self, Filter, Pattern};
 use crate::capture::{FilterError, PacketFilter};
 use crate::config::limits;
 use crate::config::{Config, Selection};
+use crate::pipeline::Threads;
 use crate::{defrag, media, pipeline, reassembly, sip};
 
 /// The settings of a run over captures; `frames` says that somebody writes frames down.
@@ -49,6 +50,14 @@ pub(super) fn settings(
         board: None,
         log_streams: config.run.inputs.is_empty(),
     })
+}
+
+/// The threads of a run over captures.
+pub(super) const fn threads(config: &Config) -> Threads {
+    match config.workers {
+        0 => Threads::Inline,
+        workers => Threads::Workers(workers),
+    }
 }
 
 /// Which calls `sniff voip` keeps; `asked`: somebody may ask about them while the run goes on.

@@ -8,8 +8,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use super::record::{display, rfc3339};
 use crate::flow::Endpoint;
 use crate::sip::Head;
 use crate::sip::header::{Lines, Name, NameAddress, field, first_value, number, parameter};
@@ -224,14 +225,6 @@ fn cut(bytes: &[u8]) -> Vec<u8> {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time.rfc3339())
-}
-
-fn display<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(endpoint)
 }
 
 #[cfg(test)]

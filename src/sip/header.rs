@@ -27,24 +27,7 @@ pub enum Name {
 impl Name {
     /// The field that `name` names, in its long or its compact form, in any case.
     #[must_use]
-    #[inline]
     pub fn of(name: &[u8]) -> Self {
-        // As nearly everybody writes them: one comparison each, of a length known beforehand.
-        match name {
-            b"Via" => Self::Via,
-            b"From" => Self::From,
-            b"To" => Self::To,
-            b"Call-ID" => Self::CallId,
-            b"CSeq" => Self::CSeq,
-            b"Contact" => Self::Contact,
-            b"Content-Length" => Self::ContentLength,
-            b"Content-Type" => Self::ContentType,
-            b"User-Agent" => Self::UserAgent,
-            _ => Self::in_any_case(name),
-        }
-    }
-
-    fn in_any_case(name: &[u8]) -> Self {
         let Some(&first) = name.first() else { return Self::Other };
         let (long, found): (&[u8], Self) = match (first | 0x20, name.len()) {
             (_, 1) => return Self::compact(first),

@@ -24,8 +24,6 @@ pub struct Census {
     pub failed: BTreeMap<&'static str, u64>,
     /// By server, the first 256 of them.
     pub servers: BTreeMap<Endpoint, Server>,
-    /// Connections to servers beyond these.
-    pub servers_left_out: u64,
 }
 
 /// A server that is asked for SIP over TLS.
@@ -56,7 +54,6 @@ impl Census {
             Outcome::Failed(failure) => *self.failed.entry(failure.name()).or_default() += 1,
         }
         if self.servers.len() >= MAX_SERVERS && !self.servers.contains_key(&report.server) {
-            self.servers_left_out += 1;
             return;
         }
         let server = self.servers.entry(report.server).or_default();
@@ -72,11 +69,5 @@ impl Census {
         if report.certificate.is_some() {
             server.certificate.clone_from(&report.certificate);
         }
-    }
-
-    /// Handshakes that failed.
-    #[must_use]
-    pub fn failures(&self) -> u64 {
-        self.failed.values().sum()
     }
 }

@@ -147,9 +147,6 @@ fn domains(needs: &Needs) -> Vec<i32> {
     if needs.interfaces {
         domains.extend([libc::AF_PACKET, libc::AF_NETLINK]);
     }
-    if needs.network {
-        domains.extend([libc::AF_INET, libc::AF_INET6]);
-    }
     domains
 }
 

@@ -13,8 +13,8 @@ use super::Needs;
 /// What is asked of the kernel; an older one does what it can.
 const WANTED: ABI = ABI::V6;
 
-/// What libraries read: figures of this process and the machine, interfaces, time zones.
-const SYSTEM: [&str; 10] = [
+/// What libraries read: figures of this process and the machine, time zones.
+const SYSTEM: [&str; 8] = [
     "/proc/self",
     "/proc/meminfo",
     "/proc/stat",
@@ -23,12 +23,10 @@ const SYSTEM: [&str; 10] = [
     "/sys/fs/cgroup",
     "/etc/localtime",
     "/usr/share/zoneinfo",
-    "/sys/class/net",
-    "/sys/devices",
 ];
 
-/// How many of `SYSTEM` are not about interfaces.
-const WITHOUT_INTERFACES: usize = 8;
+/// And about interfaces.
+const INTERFACES: [&str; 2] = ["/sys/class/net", "/sys/devices"];
 
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg
@@ -37,16 +35,15 @@ const SOCKET: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadDir | MakeSock 
 
 /// Forbids every file but those of `needs`, TCP and signals to others.
 pub(super) fn restrict(needs: &Needs) -> Result<String> {
-    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(WANTED))?;
-    if !needs.network {
-        ruleset = ruleset.handle_access(AccessNet::from_all(WANTED))?;
-    }
+    let ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(WANTED))?
+        .handle_access(AccessNet::from_all(WANTED))?;
     // A service manager may listen on an abstract socket (sd_notify(3)).
     let is_abstract = std::env::var("NOTIFY_SOCKET").is_ok_and(|path| path.starts_with('@'));
     let scope = if is_abstract { Scope::Signal.into() } else { Scope::from_all(WANTED) };
     let mut created = ruleset.scope(scope)?.create()?;
-    let system = if needs.interfaces { SYSTEM.len() } else { WITHOUT_INTERFACES };
-    for path in SYSTEM.iter().take(system).map(Path::new) {
+    let interfaces = INTERFACES.iter().filter(|_| needs.interfaces);
+    for path in SYSTEM.iter().chain(interfaces).map(Path::new) {
         created = allow(created, path, READ)?;
     }
     for (paths, access) in [(&needs.read, READ), (&needs.write, WRITE), (&needs.sockets, SOCKET)] {

@@ -35,17 +35,15 @@ pub(in crate::app) struct Reload {
 type Row = (&'static str, String);
 
 impl Reload {
-    /// `loaded` is what the running configuration was made of, settled; `hooks` take what can be changed besides logs.
+    /// `loaded` is what the running configuration was made of, settled. Of it, logs can be changed.
     pub(in crate::app) fn new(
         flags: &SniffVoip,
         global: &Global,
         environment: &Environment,
         loaded: &Loaded,
         cores: usize,
-        mut hooks: Vec<Hook>,
     ) -> Self {
         let log = Hook { keys: "log.", take: Box::new(|config, _| Ok(logging::change(&config.log)?)) };
-        hooks.push(log);
         Self {
             flags: flags.clone(),
             global: global.clone(),
@@ -53,7 +51,7 @@ impl Reload {
             file: loaded.file.clone(),
             cores,
             rows: rows(&loaded.settings),
-            hooks,
+            hooks: vec![log],
         }
     }
 
@@ -174,8 +172,7 @@ mod tests {
                 Ok(())
             };
             let hook = Hook { keys: "pcap.", take: Box::new(take) };
-            let mut reload =
-                Reload::new(&SniffVoip::default(), &global, &environment, &loaded, 2, vec![hook]);
+            let mut reload = Reload::new(&SniffVoip::default(), &global, &environment, &loaded, 2).with(hook);
             // Logging is the process's, and tests share it.
             reload.hooks.retain(|hook| hook.keys != "log.");
             Self { directory, reload, taken }

@@ -24,11 +24,7 @@ pub(super) struct Signals {
 impl Signals {
     /// SIGINT and SIGTERM end the run, a second one at once; SIGHUP reloads, SIGUSR1 opens files anew.
     pub(super) fn hear() -> io::Result<Self> {
-        let signals = Self { end: file::stop_flag(), reload: Arc::default(), reopen: Arc::default() };
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&signals.end))?;
-            flag::register(signal, Arc::clone(&signals.end))?;
-        }
+        let signals = Self { end: end_on_signals()?, reload: Arc::default(), reopen: Arc::default() };
         flag::register(SIGHUP, Arc::clone(&signals.reload))?;
         flag::register(SIGUSR1, Arc::clone(&signals.reopen))?;
         Ok(signals)
@@ -50,6 +46,16 @@ impl Signals {
     pub(super) fn wants_reopen(&self) -> bool {
         self.reopen.swap(false, Ordering::Relaxed)
     }
+}
+
+/// The first SIGINT or SIGTERM finishes the run, the second ends the program at once.
+pub(in crate::app) fn end_on_signals() -> io::Result<Arc<AtomicBool>> {
+    let end = file::stop_flag();
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&end))?;
+        flag::register(signal, Arc::clone(&end))?;
+    }
+    Ok(end)
 }
 
 /// SIGHUP is also what the kernel says when a terminal was closed. Nobody would see the run from then on.
