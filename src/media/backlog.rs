@@ -34,6 +34,10 @@ pub(crate) struct Backlog {
 /// Frame buffers kept for reuse.
 const SPARE: usize = 1024;
 
+/// Bytes of a frame of audio: 30 ms of G.711 and its headers fit in. Only buffers of that size are kept: kept with what
+/// the longest frame made of them, they would grow for days.
+const USUAL: usize = 320;
+
 impl Backlog {
     /// Keeps a packet, at most `limit` bytes of them in all.
     pub(crate) fn keep(&mut self, flow: u32, generation: u32, packet: &Packet, bytes: &[u8], limit: usize) {
@@ -42,7 +46,8 @@ impl Backlog {
         if bytes.len() > limit {
             return;
         }
-        let mut frame = self.spare.pop().unwrap_or_default();
+        let spare = if bytes.len() <= USUAL { self.spare.pop() } else { None };
+        let mut frame = spare.unwrap_or_else(|| Vec::with_capacity(bytes.len().max(USUAL)));
         frame.clear();
         frame.extend_from_slice(bytes);
         self.bytes = self.bytes.saturating_add(frame.capacity());
@@ -75,7 +80,7 @@ impl Backlog {
     fn drop_oldest(&mut self) -> bool {
         let Some(stored) = self.packets.pop_front() else { return false };
         self.bytes = self.bytes.saturating_sub(stored.frame.capacity());
-        if self.spare.len() < SPARE {
+        if self.spare.len() < SPARE && stored.frame.capacity() == USUAL {
             self.spare.push(stored.frame);
         }
         true
