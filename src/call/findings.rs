@@ -49,6 +49,7 @@ pub(super) fn findings(record: &CallRecord, endpoints: &[Announced]) -> Vec<Find
     findings.extend(codecs_differ(record));
     findings.extend(sources(record));
     findings.extend(record.media.iter().filter_map(loss));
+    findings.extend(record.media.iter().filter_map(capture_loss));
     findings.extend(record.media.iter().filter_map(poor));
     findings
 }
@@ -188,17 +189,31 @@ fn sources(record: &CallRecord) -> Vec<Finding> {
 }
 
 fn loss(stream: &MediaRecord) -> Option<Finding> {
-    let lost = stream.missing + stream.discarded;
+    // What the capture lost, whoever listened heard.
+    let missing = stream.missing.saturating_sub(stream.lost_by_capture);
+    let lost = missing + stream.discarded;
     let share = lost as f64 / stream.expected.max(1) as f64;
     (share >= NAMED_LOSS).then(|| {
         let text = format!(
             "{:.1} % of RTP lost, {} ({} missing, {} too late to be played)",
             share * 100.0,
             route(stream),
-            stream.missing,
+            missing,
             stream.discarded
         );
         finding("packet_loss", text)
+    })
+}
+
+fn capture_loss(stream: &MediaRecord) -> Option<Finding> {
+    let lost = stream.lost_by_capture;
+    (lost > 0).then(|| {
+        let route = route(stream);
+        let text = format!(
+            "{lost} RTP packets missing from the capture and not lost by the network, {route}: streams of all senders have \
+             a hole there. What was heard was better than the score says"
+        );
+        finding("capture_loss", text)
     })
 }
 
@@ -240,7 +255,9 @@ mod tests {
             marker: false,
         };
         let mut stream = Stream::new(1, 0, &packet(0), format, Playout::default());
-        (1..=(ms.1 - ms.0) / 20).filter(|step| keep(*step)).for_each(|step| stream.observe(&packet(step)));
+        (1..=(ms.1 - ms.0) / 20).filter(|step| keep(*step)).for_each(|step| {
+            stream.observe(&packet(step));
+        });
         let (source, destination) = ends;
         let (events, encrypted, announced) = (Events::default(), false, Some(true));
         MediaRecord::of(&StreamReport { source, destination, stream, events, encrypted, announced }, &[])

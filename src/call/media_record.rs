@@ -33,6 +33,9 @@ pub struct MediaRecord {
     pub lost: i64,
     /// Sequence numbers that never came.
     pub missing: u64,
+    /// Of these, packets that the capture lost and not the network: the streams of all senders missed packets then. What
+    /// was heard was better than `mos` says.
+    pub lost_by_capture: u64,
     /// Packets that came again.
     pub duplicates: u64,
     /// Packets that came after one with a higher sequence number.
@@ -136,6 +139,7 @@ impl MediaRecord {
             expected: figures.expected,
             lost: figures.lost,
             missing: figures.missing,
+            lost_by_capture: figures.lost_by_capture,
             duplicates: figures.duplicates,
             reordered: figures.reordered,
             discarded: figures.discarded,

@@ -1,6 +1,7 @@
 //! Media flows: who sends to whom, for which calls, and what the streams in them were like.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -8,6 +9,7 @@ use hashbrown::HashTable;
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
+use super::shared_loss::{Moment, is_shared};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
 use crate::quality::rtcp::Compound;
@@ -43,6 +45,8 @@ pub struct Counters {
     pub unclaimed_expired: u64,
     /// Flows that went because a table was full.
     pub flows_evicted: u64,
+    /// Moments at which the streams of all senders missed packets, and those packets.
+    pub lost_by_capture: (u64, u64),
 }
 
 /// A UDP datagram that is not SIP.
@@ -226,6 +230,7 @@ pub struct MediaTable {
     unclaimed_count: usize,
     hasher: PairHasher,
     backlog: Backlog,
+    moment: Moment,
     counters: Counters,
 }
 
@@ -244,6 +249,7 @@ impl MediaTable {
             unclaimed_count: 0,
             hasher: PairHasher::default(),
             backlog: Backlog::default(),
+            moment: Moment::default(),
             counters: Counters::default(),
         }
     }
@@ -311,7 +317,9 @@ impl MediaTable {
             Look::Rtp(header) => {
                 counters.rtp += u64::from(is_owned);
                 if flow.is_next(&header) {
-                    flow.stream.observe(&arrival(&header, datagram.timestamp));
+                    if flow.stream.observe(&arrival(&header, datagram.timestamp)) {
+                        self.moment.begin(datagram.timestamp);
+                    }
                 } else {
                     self.begin_stream(slot, header, &{ *datagram });
                 }
@@ -504,6 +512,9 @@ impl MediaTable {
     /// Forgets unclaimed flows that went silent.
     pub fn expire(&mut self, now: Timestamp) {
         self.backlog.expire(now);
+        if let Some(moment) = self.moment.take_if_over(now) {
+            self.compare(&moment);
+        }
         while let Some(&(slot, generation, since)) = self.unclaimed.front() {
             if now.since(since) < self.limits.unclaimed_timeout {
                 break;
@@ -518,6 +529,25 @@ impl MediaTable {
             } else {
                 self.counters.unclaimed_expired += 1;
                 self.remove(slot);
+            }
+        }
+    }
+
+    /// A stream missed packets at that moment. When all did, it was the capture.
+    #[inline(never)]
+    fn compare(&mut self, moment: &RangeInclusive<Timestamp>) {
+        let flows = self.flows.iter().filter(|flow| !flow.owners.is_empty());
+        let streams = flows.flat_map(|flow| flow.streams().map(|stream| (flow.source.address, stream)));
+        if !is_shared(streams, moment) {
+            return;
+        }
+        let (moments, packets) = &mut self.counters.lost_by_capture;
+        *moments += 1;
+        for flow in self.flows.iter_mut().filter(|flow| !flow.owners.is_empty()) {
+            for stream in flow.others.iter_mut().chain([&mut flow.stream]) {
+                if stream.missed_within(moment) {
+                    *packets += stream.blame_capture();
+                }
             }
         }
     }
@@ -789,7 +819,9 @@ impl Flow {
             self.stream.set_format(header.payload_type, format);
         }
         match role {
-            Role::Media => self.stream.observe(&arrival),
+            Role::Media => {
+                self.stream.observe(&arrival);
+            }
             Role::ComfortNoise | Role::Event => self.stream.observe_aside(&arrival, role),
         }
         false

@@ -8,6 +8,7 @@ mod backlog;
 mod endpoints;
 mod flows;
 pub mod rtp;
+mod shared_loss;
 
 pub use backlog::StoredPacket;
 pub(crate) use endpoints::next_port;

@@ -72,6 +72,11 @@ pub const TABLE: &[Metric] = &[
     counter("ip_reassembly_failures_total", &["reason"], "Datagrams that were not, by reason."),
     gauge("tcp_streams_active", &[], "TCP connections that carried SIP and are open."),
     counter("tcp_reassembly_gaps_total", &[], "Holes in TCP streams that nothing filled."),
+    counter(
+        "lippycat_capture_loss_total",
+        &["evidence"],
+        "What the network delivered and the capture has not: TCP holes that their receiver acknowledged (tcp), RTP packets missing from all streams at once (rtp).",
+    ),
     counter("tcp_midstream_pickups_total", &[], "TCP streams whose beginning was not captured."),
     gauge("tcp_buffered_bytes", &[], "Memory for out-of-order segments and partial messages."),
     counter("lippycat_packets_total", &["interface"], "Packets seen, by interface; file for captures read."),
@@ -222,6 +227,9 @@ fn network(view: &View, values: &mut Values) {
     }
     values.one("tcp_streams_active", sample.active_streams());
     values.one("tcp_reassembly_gaps_total", sample.summary.tcp.gaps);
+    let loss = sample.summary.capture_loss;
+    values.put("lippycat_capture_loss_total", &["tcp"], loss.tcp_holes as f64);
+    values.put("lippycat_capture_loss_total", &["rtp"], loss.rtp_packets as f64);
     values.one("tcp_midstream_pickups_total", sample.summary.tcp.midstream);
     values.one("tcp_buffered_bytes", sample.snapshot.gauges.held_bytes);
 }

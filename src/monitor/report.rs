@@ -39,6 +39,7 @@ pub fn streams(sample: &Sample) -> Value {
         "tls_streams": streams.tls_streams,
         "midstream_pickups": tcp.midstream_pickups,
         "reassembly_gaps": tcp.reassembly_gaps,
+        "acknowledged_gaps": tcp.acknowledged_gaps,
         "gap_bytes": tcp.gap_bytes,
         "resynchronisations": streams.resynchronisations,
         "last_metrics_update": unix(sample),

@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use crate::sink::{
-    CallCounts, FileCounters, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,
-    Summary, TcpCounts, TlsSummary, TransportCounts,
+    CallCounts, CaptureLoss, FileCounters, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts,
+    SipCounts, Summary, TcpCounts, TlsSummary, TransportCounts,
 };
 
 impl Outcome {
@@ -34,6 +34,11 @@ impl Outcome {
                 midstream: self.reassembly.midstream_pickups,
                 retransmitted_segments: self.reassembly.retransmitted_segments,
                 out_of_order_segments: self.reassembly.out_of_order_segments,
+            },
+            capture_loss: CaptureLoss {
+                tcp_holes: self.reassembly.acknowledged_gaps,
+                rtp_moments: self.media.lost_by_capture.0,
+                rtp_packets: self.media.lost_by_capture.1,
             },
             tls: TlsSummary::new(&self.tls, self.intake.last),
             files_written: files.map_or(0, |files| files.files_written),

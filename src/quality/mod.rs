@@ -10,6 +10,7 @@ mod codec;
 mod control;
 mod emodel;
 mod events;
+mod hole;
 mod playout;
 mod rating;
 pub mod rtcp;

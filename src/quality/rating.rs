@@ -55,7 +55,9 @@ mod tests {
             marker: false,
         };
         let mut stream = Stream::new(1, 0, &arrival(0), format, Playout::adaptive(60, 60));
-        (1..1000).filter(|step| step % lost != lost - 1).for_each(|step| stream.observe(&arrival(step)));
+        (1..1000).filter(|step| step % lost != lost - 1).for_each(|step| {
+            stream.observe(&arrival(step));
+        });
         stream.figures()
     }
 

@@ -1,9 +1,11 @@
 //! What is counted of one RTP stream, packet by packet: loss, reordering, duplicates and jitter as RFC 3550 defines
 //! them (6.4.1, A.1, A.3, A.8), and which packets a receiver could have played.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::bursts::{BurstFigures, Bursts};
+use super::hole::Hole;
 use super::playout::Playout;
 use crate::sip::sdp::CodecName;
 use crate::time::Timestamp;
@@ -147,6 +149,7 @@ struct Rest {
     /// How much later than its timestamp an event has come so far.
     held: i64,
     bursts: Bursts,
+    hole: Hole,
     discarded: u64,
     playout: Playout,
     /// Transit time of the fastest packet of the round before, relative to the first packet's.
@@ -297,16 +300,20 @@ impl Stream {
         self.round |= CLOSER;
     }
 
-    /// Counts the next packet of the stream's payload type.
+    /// Counts the next packet of the stream's payload type, and tells whether others are missing before it.
     #[inline]
-    pub fn observe(&mut self, arrival: &Arrival) {
+    pub fn observe(&mut self, arrival: &Arrival) -> bool {
         let wall = arrival.time.0.wrapping_sub(self.last.0);
         let is_usual = (arrival.sequence == (self.highest as u16).wrapping_add(1))
             & (arrival.timestamp == self.next)
             & !arrival.marker
             & (self.round < CLOSER)
             & (wall < SOON);
-        if is_usual { self.usual(arrival.time, wall as u32) } else { self.unusual(arrival, Role::Media) }
+        if is_usual {
+            self.usual(arrival.time, wall as u32);
+            return false;
+        }
+        self.unusual(arrival, Role::Media)
     }
 
     /// Counts a packet that is no media of its own.
@@ -348,8 +355,12 @@ impl Stream {
 
     /// Every other packet.
     #[inline(never)]
-    fn unusual(&mut self, arrival: &Arrival, role: Role) {
+    fn unusual(&mut self, arrival: &Arrival, role: Role) -> bool {
         let step = arrival.sequence.wrapping_sub(self.highest as u16);
+        let is_ahead = (2..MAX_DROPOUT).contains(&step);
+        if is_ahead {
+            self.rest.hole.open(arrival.time, u32::from(step) - 1);
+        }
         let back = u64::from(step.wrapping_neg());
         if back < u64::from(MAX_MISORDER) && back > self.top() {
             self.before_first();
@@ -364,6 +375,7 @@ impl Stream {
         }
         let is_known = self.frame != 0 && role == Role::Media && self.has_clock();
         self.round |= if is_known { 0 } else { CLOSER };
+        is_ahead
     }
 
     /// A packet that was overtaken by the first: for Wireshark time begins with that one.
@@ -519,6 +531,7 @@ impl Stream {
         let place = 1u32.checked_shl(u32::from(back)).unwrap_or_default();
         if self.received & place == 0 {
             self.rest.reordered += 1;
+            self.rest.hole.fill();
             self.received |= place;
             self.played |= if in_time { place } else { 0 };
         } else {
@@ -568,6 +581,17 @@ impl Stream {
         self.deadline = rest.playout.delay(self.jitter);
     }
 
+    /// Whether packets were missing at that moment.
+    #[must_use]
+    pub fn missed_within(&self, moment: &RangeInclusive<Timestamp>) -> bool {
+        self.rest.hole.is_within(moment)
+    }
+
+    /// Those packets were lost by the capture; tells how many.
+    pub fn blame_capture(&mut self) -> u64 {
+        self.rest.hole.blame_capture()
+    }
+
     /// So many units of its media time in milliseconds; none when the clock rate is not known.
     #[must_use]
     pub fn milliseconds(&self, units: u32) -> Option<f64> {
@@ -594,6 +618,7 @@ impl Stream {
             duplicates: rest.duplicates,
             reordered: rest.reordered,
             missing: rest.bursts.lost - rest.discarded,
+            lost_by_capture: rest.hole.in_capture,
             discarded: rest.discarded,
             bursts: rest.bursts.figures(),
             burst_ratio: rest.bursts.ratio(expected),
@@ -632,6 +657,8 @@ pub struct Figures {
     pub reordered: u64,
     /// Sequence numbers that never came, or more than 32 packets late.
     pub missing: u64,
+    /// Of these, packets that the streams of other senders missed too at the same moment.
+    pub lost_by_capture: u64,
     /// Packets that came too late for the playout buffer.
     pub discarded: u64,
     /// Missing and discarded packets where they cluster.

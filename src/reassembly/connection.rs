@@ -89,6 +89,7 @@ impl<A: Application> Connection<A> {
         if segment.header.flags.0 & SPECIAL != 0 || self.rejected || !self.half(direction).is_next(&arrival) {
             return None;
         }
+        self.acknowledge(direction, segment);
         self.count_stream(turn.counters);
         let (half, mut delivery) = self.split(turn, key, direction);
         if half.push_next(&arrival, &mut delivery) == Verdict::Reject {
@@ -105,6 +106,7 @@ impl<A: Application> Connection<A> {
         if flags.syn() && !flags.rst() {
             self.open(direction, segment);
         }
+        self.acknowledge(direction, segment);
         if self.rejected {
             add(&mut turn.counters.rejected_bytes, arrival.payload.len());
             self.closing |= flags.fin() || flags.rst();
@@ -133,6 +135,14 @@ impl<A: Application> Connection<A> {
         }
         // Its SYN was not captured, but the last connection is over and the number does not fit it.
         self.is_over() && !segment.payload.is_empty() && half.is_strange(Seq(segment.header.sequence))
+    }
+
+    /// What the sender of a segment says of the other direction.
+    #[inline]
+    fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) {
+        if segment.header.flags.ack() {
+            self.half_mut(direction.reverse()).acknowledge(Seq(segment.header.acknowledgement));
+        }
     }
 
     fn open(&mut self, direction: Direction, segment: &Segment<'_>) {

@@ -29,7 +29,9 @@ counters! {
     overlap_bytes,
     /// Holes that were given up.
     reassembly_gaps,
-    /// Bytes in them that are known to be missing.
+    /// Of these, holes whose bytes the receiver acknowledged: it had them, so the capture lost them and not the network.
+    acknowledged_gaps,
+    /// Bytes in holes that are known to be missing.
     gap_bytes,
     /// Payload bytes that the capture cut off.
     snapped_bytes,

@@ -33,6 +33,8 @@ pub(super) enum Start {
 pub(super) struct Half {
     /// The sequence number of position 0: that of the SYN, or a grace before the first byte seen.
     pub(super) base: Seq,
+    /// The receiver has acknowledged all before it.
+    acknowledged: Seq,
     /// Bytes after `position` that the capture cut off.
     pub(super) lost_after: u32,
     /// The next byte to deliver.
@@ -49,6 +51,7 @@ impl Half {
     pub(super) fn open(&mut self, syn: Seq) {
         *self = Self {
             base: syn,
+            acknowledged: syn,
             position: 1,
             start: Start::Opened,
             scheduled: self.scheduled,
@@ -58,6 +61,15 @@ impl Half {
 
     pub(super) fn join(&mut self, first: Seq) {
         (self.base, self.position, self.start) = (first.minus(GRACE), GRACE, Start::Joined);
+        self.acknowledged = first;
+    }
+
+    /// The receiver says that it has all before that number (RFC 9293 3.4).
+    #[inline]
+    pub(super) fn acknowledge(&mut self, all_before: Seq) {
+        if all_before.distance(self.acknowledged) > 0 {
+            self.acknowledged = all_before;
+        }
     }
 
     pub(super) fn is_unknown(&self) -> bool {
@@ -293,11 +305,15 @@ impl Half {
 
     /// The next `lost` bytes will not come.
     pub(super) fn gap<R: Receiver>(&mut self, lost: u64, to: &mut R) {
+        let is_cut = self.lost_after > 0;
         self.position = self.position.saturating_add(lost);
         self.lost_after = u64::from(self.lost_after).saturating_sub(lost) as u32;
         let counters = to.counters();
         count(&mut counters.reassembly_gaps, 1);
         count(&mut counters.gap_bytes, lost);
+        if !is_cut && self.acknowledged.distance(self.next()) >= 0 {
+            count(&mut counters.acknowledged_gaps, 1);
+        }
         to.gap(lost);
     }
 

@@ -60,8 +60,8 @@ pub use reframe::StreamPiece;
 pub use retention::{DiskWatch, RetentionSettings};
 pub use store::FileCounters;
 pub use summary::{
-    CallCounts, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts, Summary,
-    TcpCounts, TransportCounts,
+    CallCounts, CaptureLoss, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,
+    Summary, TcpCounts, TransportCounts,
 };
 pub use template::{NameFields, NameTemplate, TemplateError};
 pub use tls::{TlsServer, TlsSummary};

@@ -134,6 +134,7 @@ mod tests {
             expected: 97,
             lost: -3,
             missing: 1,
+            lost_by_capture: 0,
             duplicates: 4,
             reordered: 2,
             discarded: 1,

@@ -40,6 +40,8 @@ pub struct Summary {
     pub fragments: FragmentCounts,
     /// TCP streams.
     pub tcp: TcpCounts,
+    /// What the capture lost and the network did not.
+    pub capture_loss: CaptureLoss,
     /// SIP over TLS, which cannot be read.
     pub tls: TlsSummary,
     /// Call files written.
@@ -172,6 +174,18 @@ pub struct TcpCounts {
     pub out_of_order_segments: u64,
 }
 
+/// What the network delivered and the capture has not, as far as the packets show it. The capture's own counters say what
+/// the kernel and the card know of; a mirror port that is too slow, nobody counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CaptureLoss {
+    /// Holes in TCP streams whose bytes the receiver acknowledged.
+    pub tcp_holes: u64,
+    /// Moments at which the RTP streams of all senders missed packets.
+    pub rtp_moments: u64,
+    /// The RTP packets missing then.
+    pub rtp_packets: u64,
+}
+
 impl CallCounts {
     /// Counts a call that ended, or is open at the end.
     pub fn count(&mut self, result: crate::call::CallResult, answered: bool) {
@@ -251,6 +265,11 @@ impl Summary {
             ("out of order", tcp.out_of_order_segments),
         ];
         section(out, "Fragments and TCP", &[], &rows)?;
+        let loss = self.capture_loss;
+        if loss != CaptureLoss::default() {
+            let rows = [("acknowledged holes", loss.tcp_holes), ("RTP packets", loss.rtp_packets)];
+            section(out, "Lost by the capture, not by the network", &rows, &[])?;
+        }
         self.print_tls(out)?;
         self.print_dropped(out)
     }
@@ -425,7 +444,7 @@ mod tests {
 "retransmissions":0,"duplicates":0,"malformed":0,"quoted_in_icmp":0,"with_sdp":0,"call_ids":0},
 "calls":{"total":0,"answered":0,"by_result":{"success":0,"failed":0,"timeout":0,"cancelled":0,"busy":0,"redirected":0,"open":0}},
 "registrations":0,"rtp":{"packets":0,"streams":0},"rtcp":{"packets":0},
-"fragments":{"seen":0,"reassembled":0,"failed":0},"tcp":{"streams":0,"gaps":0,"midstream":0,"retransmitted_segments":0,"out_of_order_segments":0},
+"fragments":{"seen":0,"reassembled":0,"failed":0},"tcp":{"streams":0,"gaps":0,"midstream":0,"retransmitted_segments":0,"out_of_order_segments":0},"capture_loss":{"tcp_holes":0,"rtp_moments":0,"rtp_packets":0},
 "tls":{"connections":0,"established":0,"joined":0,"unknown":0,"failed":{},"servers":[]},
 "files_written":0,"dropped":{}}"#;
         assert_eq!(String::from_utf8(out).unwrap(), expected.replace('\n', "") + "\n");

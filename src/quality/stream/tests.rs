@@ -19,7 +19,9 @@ fn arrival(sequence: u16, timestamp: u32, ms: f64) -> Arrival {
 fn stream(packets: &[(u16, u32, f64)]) -> Stream {
     let mut packets = packets.iter().map(|&(sequence, timestamp, ms)| arrival(sequence, timestamp, ms));
     let mut stream = Stream::new(7, 0, &packets.next().unwrap(), pcmu(), Playout::default());
-    packets.for_each(|packet| stream.observe(&packet));
+    packets.for_each(|packet| {
+        stream.observe(&packet);
+    });
     stream
 }
 
@@ -147,7 +149,9 @@ fn silence_is_no_jitter() {
         packet
     }));
     let mut stream = Stream::new(7, 0, &packets[0], pcmu(), Playout::default());
-    packets[1..].iter().for_each(|packet| stream.observe(packet));
+    packets[1..].iter().for_each(|packet| {
+        stream.observe(packet);
+    });
     let figures = stream.figures();
     assert_eq!((figures.markers, figures.leaps, figures.discarded, figures.missing), (1, 0, 0, 0));
     assert_eq!((figures.jitter_ms, figures.max_jitter_ms), (Some(0.0), Some(0.0)));
@@ -243,7 +247,9 @@ proptest! {
             ..arrival(start.wrapping_add(position as u16), (position as u32).wrapping_mul(160).wrapping_sub(3200), ms)
         };
         let mut stream = Stream::new(1, 0, &packet(&arrivals[0]), pcmu(), Playout::default());
-        arrivals[1..].iter().for_each(|it| stream.observe(&packet(it)));
+        arrivals[1..].iter().for_each(|it| {
+            stream.observe(&packet(it));
+        });
         let figures = stream.figures();
 
         let mut seen = std::collections::BTreeSet::new();
@@ -274,7 +280,9 @@ proptest! {
         let mut stream = Stream::new(1, 0, &arrival(&packets[0]), pcmu(), Playout::default());
         for packet in &packets[1..] {
             match packet.4 {
-                0 => stream.observe(&arrival(packet)),
+                0 => {
+                    stream.observe(&arrival(packet));
+                }
                 1 => stream.observe_aside(&arrival(packet), Role::Event),
                 _ => stream.observe_aside(&arrival(packet), Role::ComfortNoise),
             }

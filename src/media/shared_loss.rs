@@ -1,0 +1,54 @@
+//! Loss that the streams of all senders share at one moment.
+//!
+//! What they have in common is the place where they are captured: when nearly all streams that are up miss packets at the
+//! same time, those were lost there, and whoever listened heard them. A network that loses packets seldom takes them from
+//! all senders at once.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::flow::Address;
+use crate::quality::Stream;
+use crate::time::Timestamp;
+
+/// Within that time after the first hole each stream of usual audio has sent its next packet, and shows its own.
+const WINDOW: Duration = Duration::from_millis(60);
+
+/// Fewer streams may have lost packets together by chance.
+const LEAST_STREAMS: usize = 6;
+
+/// A moment at which a stream missed packets, until the others have been looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moment {
+    since: Option<Timestamp>,
+}
+
+impl Moment {
+    /// A stream misses packets.
+    #[inline]
+    pub(super) fn begin(&mut self, at: Timestamp) {
+        self.since.get_or_insert(at);
+    }
+
+    /// The moment, when it is over; another one may begin then.
+    pub(super) fn take_if_over(&mut self, now: Timestamp) -> Option<RangeInclusive<Timestamp>> {
+        let since = self.since.take_if(|since| now.since(*since) > WINDOW)?;
+        Some(since..=since.after(WINDOW))
+    }
+}
+
+/// Whether nine of ten streams that were up at that moment missed packets in it, and of more than one sender.
+pub(super) fn is_shared<'a>(
+    streams: impl Iterator<Item = (Address, &'a Stream)>,
+    moment: &RangeInclusive<Timestamp>,
+) -> bool {
+    let (mut active, mut missing, mut first, mut several) = (0, 0, None, false);
+    for (sender, stream) in streams.filter(|(_, stream)| stream.latest() >= *moment.start()) {
+        active += 1;
+        if stream.missed_within(moment) {
+            missing += 1;
+            several |= *first.get_or_insert(sender) != sender;
+        }
+    }
+    several && missing >= LEAST_STREAMS && missing * 10 >= active * 9
+}
