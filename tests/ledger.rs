@@ -190,7 +190,7 @@ fn compare_streams(
     field("media", json!(ours), json!(truth));
 }
 
-fn compare(case: &str, input: &Path, ledger: &Ledger) -> Vec<String> {
+pub(crate) fn compare(case: &str, input: &Path, ledger: &Ledger) -> Vec<String> {
     let mut list = Vec::new();
     let run = Run::of(input, &[]);
     assert_nothing_vanished(&run, case);

@@ -21,6 +21,7 @@ mod debug;
 mod determinism;
 mod disk;
 mod ending;
+mod faults;
 mod follow;
 mod fuzz_seeds;
 mod isolation;

@@ -102,7 +102,6 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
             registrations: true,
             others: true,
             media_frames: true,
-            bindings: true,
         },
         filter: None,
         batch,

@@ -148,6 +148,10 @@ pub(crate) struct Call {
     pub(crate) rtp_packets: u64,
     pub(crate) rtcp_packets: u64,
     pub(crate) streams: Vec<Stream>,
+    /// What has to be found of its signalling: codes of findings, and `hold`, `fork`, `transfer` with what is told of
+    /// them.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) signs: &'static [&'static str],
 }
 
 /// One RTP stream of a call.

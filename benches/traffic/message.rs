@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::frame::Endpoint;
 use super::rng::mix;
-use super::step::{Method, Step};
+use super::step::{Extra, Method, Step};
 
 /// How a dialog's messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,11 @@ impl Renderer {
         self.out.clear();
         self.body.clear();
         if step.sdp {
-            self.session(identity, usize::from(!step.forward));
+            let direction = if let Extra::Direction(direction) = step.extra { direction } else { "sendrecv" };
+            self.session(identity, usize::from(!step.forward), direction);
+        }
+        if let Extra::Fragment(code) = step.extra {
+            line!(self.body, "SIP/2.0 {code} {}", reason(code));
         }
         match step.code {
             None => self.request(identity, step),
@@ -148,10 +152,13 @@ impl Renderer {
             Method::Prack => line!(out, "RAck: 1 1 INVITE"),
             Method::Invite => {
                 line!(out, "P-Asserted-Identity: <sip:{}@sip.example.net>", identity.user(sender));
-                line!(out, "Session-Expires: 1800;refresher=uac");
+                if !matches!(step.extra, Extra::Timer(_)) {
+                    line!(out, "Session-Expires: 1800;refresher=uac");
+                }
             }
             _ => {}
         }
+        extra(out, step.extra);
         if step.credentials {
             credentials(out, identity, step);
         }
@@ -183,6 +190,7 @@ impl Renderer {
         if identity.key.is_multiple_of(3) && step.method == Method::Invite {
             line!(out, "Record-Route: <sip:{};lr;ftag={:x}>", responder, identity.tag(0, 0));
         }
+        extra(out, step.extra);
         if code == 183 {
             line!(out, "Require: 100rel\r\nRSeq: 1");
         }
@@ -242,7 +250,9 @@ impl Renderer {
         let [content_type, length] =
             if identity.compact { ["c", "l"] } else { ["Content-Type", "Content-Length"] };
         if !self.body.is_empty() {
-            line!(out, "{content_type}: application/sdp");
+            let is_fragment = matches!(step.extra, Extra::Fragment(_));
+            let kind = if is_fragment { "message/sipfrag;version=2.0" } else { "application/sdp" };
+            line!(out, "{content_type}: {kind}");
         }
         if identity.lf_only {
             self.body.retain(|&byte| byte != b'\r');
@@ -255,7 +265,7 @@ impl Renderer {
     }
 
     /// An SDP of either end: G.711 and telephone events (RFC 8866, RFC 3551, RFC 4733).
-    fn session(&mut self, identity: &Identity, end: usize) {
+    fn session(&mut self, identity: &Identity, end: usize, direction: &str) {
         let body = &mut self.body;
         let media = identity.media[end];
         let version = if media.ip.is_ipv4() { "IP4" } else { "IP6" };
@@ -272,7 +282,7 @@ impl Renderer {
         line!(body, "a=rtpmap:101 telephone-event/8000");
         line!(body, "a=fmtp:101 0-16");
         line!(body, "a=ptime:20");
-        line!(body, "a=sendrecv");
+        line!(body, "a={direction}");
     }
 }
 
@@ -292,6 +302,18 @@ fn credentials(out: &mut Vec<u8>, identity: &Identity, step: &Step) {
         identity.user(0),
         a as u32
     );
+}
+
+/// The header fields of what a message has that others have not.
+fn extra(out: &mut Vec<u8>, extra: Extra) {
+    match extra {
+        Extra::Timer(seconds) => line!(out, "Session-Expires: {seconds};refresher=uac"),
+        Extra::LeastTimer(seconds) => line!(out, "Min-SE: {seconds}"),
+        Extra::ReferTo(whom) => line!(out, "Refer-To: <sip:{whom}@sip.example.net>"),
+        Extra::Cause(cause) => line!(out, "Reason: Q.850;cause={cause}"),
+        Extra::Fragment(_) => line!(out, "Event: refer\r\nSubscription-State: active;expires=60"),
+        Extra::None | Extra::Direction(_) => {}
+    }
 }
 
 fn abilities(out: &mut Vec<u8>, identity: &Identity) {
@@ -316,13 +338,17 @@ fn reason(code: u16) -> &'static str {
         180 => "Ringing",
         183 => "Session Progress",
         200 => "OK",
+        202 => "Accepted",
         302 => "Moved Temporarily",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         407 => "Proxy Authentication Required",
+        422 => "Session Interval Too Small",
         486 => "Busy Here",
         487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        491 => "Request Pending",
         _ => "Service Unavailable",
     }
 }

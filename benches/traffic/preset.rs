@@ -20,6 +20,7 @@ impl Profile {
             "tcp" => Some(Self::trunks()),
             "media" => Some(Self::talk()),
             "mixed" => Some(Self::office()),
+            "faults" => Some(Self::trouble()),
             _ => None,
         }
     }
@@ -48,7 +49,8 @@ impl Profile {
             open: 0.005,
             registration_refused: 0.02,
         };
-        let shape = Shape { reinvites: 0.03, updates: 0.01, pracks: 0.02, forks: 0.01, reused: 0.001 };
+        let shape =
+            Shape { reinvites: 0.03, updates: 0.01, pracks: 0.02, forks: 0.01, faults: 0.0, reused: 0.001 };
         let text = Text { compact: 0.03, lf_only: 0.0, no_content_length: 0.0, large: 0.33 };
         let datagrams = Datagrams { sip_retransmitted: 0.01, ..Datagrams::default() };
         let wire = Wire { ipv6: 0.05, ..Wire::default() };
@@ -87,6 +89,12 @@ impl Profile {
         Self { load, media, wire: Wire { ipv6: 0.05, ..Wire::default() }, ..Self::default() }
     }
 
+    /// Ten thousand calls, each with a fault in its signalling, or with what looks like one and is none.
+    fn trouble() -> Self {
+        let load = Load { calls: 10_000, rate: 100.0, user_agents: 500, list: true, ..Load::default() };
+        Self { load, shape: Shape { faults: 1.0, ..Shape::default() }, ..Self::default() }
+    }
+
     /// One packet in a hundred is SIP, the rest is what an office sends.
     fn office() -> Self {
         let mut profile = Self::carrier();
@@ -112,6 +120,7 @@ mod tests {
         for (_, name) in PRESETS {
             assert!(Profile::preset(name).is_some(), "{name}");
         }
+        assert!(Profile::preset("faults").is_some());
         assert!(Profile::preset("nothing").is_none());
     }
 }

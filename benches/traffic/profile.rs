@@ -95,6 +95,8 @@ pub(crate) struct Shape {
     pub(crate) pracks: f64,
     /// Two 180 with different To-tags, the second one answers.
     pub(crate) forks: f64,
+    /// Calls with a fault in their signalling, or with what looks like one and is none; UDP only.
+    pub(crate) faults: f64,
     /// After its end a new call uses the Call-ID again; these calls come on top of `calls`.
     pub(crate) reused: f64,
 }

@@ -2,7 +2,9 @@
 
 use super::profile::Profile;
 use super::rng::Rng;
-use super::step::{Mark, Method, Step};
+use super::step::{Extra, Mark, Method, Step};
+
+mod fault;
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000 * MILLISECOND;
@@ -46,6 +48,8 @@ pub(crate) struct Script {
     pub(crate) talk: u64,
     /// The end that opened the dialog sends the BYE (or the CANCEL).
     pub(crate) ended_by_caller: bool,
+    /// What has to be found of its signalling; nothing else may be.
+    pub(crate) signs: &'static [&'static str],
 }
 
 /// Draws scripts.
@@ -92,6 +96,9 @@ impl<'a> Author<'a> {
 
     /// A call.
     pub(crate) fn call(mut self) -> Script {
+        if self.profile.shape.faults > 0.0 && self.rng.share(self.profile.shape.faults) {
+            return self.troubled();
+        }
         let shares = &self.profile.outcome;
         let refusals = [
             (shares.not_found, Outcome::Failed, 404),
@@ -307,7 +314,7 @@ impl<'a> Author<'a> {
 
     fn finish(mut self, outcome: Outcome, code: Option<u16>) -> Script {
         self.steps.sort_by_key(|step| step.at);
-        Script { steps: self.steps, outcome, code, talk: 0, ended_by_caller: true }
+        Script { steps: self.steps, outcome, code, talk: 0, ended_by_caller: true, signs: &[] }
     }
 }
 

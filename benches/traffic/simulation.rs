@@ -95,7 +95,8 @@ impl<'a, 'w> Simulation<'a, 'w> {
     /// Lets everything happen.
     pub(crate) fn run(mut self) -> io::Result<Ledger> {
         self.drain()?;
-        if self.network.ledger.calls.by_result.contains_key(Outcome::Timeout.word()) {
+        let is_troubled = self.profile.shape.faults > 0.0;
+        if is_troubled || self.network.ledger.calls.by_result.contains_key(Outcome::Timeout.word()) {
             // Somebody must speak when the time of the unanswered is up, or their calls would still be open.
             self.now += SILENCE;
             self.begin(Kind::Options, None)?;
@@ -277,6 +278,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
             rtp_packets: 0,
             rtcp_packets: 0,
             streams: Vec::new(),
+            signs: script.signs,
         })
     }
 

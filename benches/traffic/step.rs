@@ -10,6 +10,8 @@ pub(crate) enum Method {
     Options,
     Prack,
     Update,
+    Refer,
+    Notify,
 }
 
 impl Method {
@@ -24,6 +26,8 @@ impl Method {
             Self::Options => "OPTIONS",
             Self::Prack => "PRACK",
             Self::Update => "UPDATE",
+            Self::Refer => "REFER",
+            Self::Notify => "NOTIFY",
         }
     }
 }
@@ -38,6 +42,24 @@ pub(crate) enum Mark {
     /// The dialog is confirmed: media may begin.
     Confirmed,
     End,
+}
+
+/// What a message has that others of its kind have not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extra {
+    None,
+    /// The direction of its audio.
+    Direction(&'static str),
+    /// A session timer of so many seconds (RFC 4028).
+    Timer(u32),
+    /// The least session timer that is accepted.
+    LeastTimer(u32),
+    /// Whom to call (RFC 3515).
+    ReferTo(&'static str),
+    /// The status of what a REFER asked for (RFC 3420).
+    Fragment(u16),
+    /// Why it ends, as ISDN has it (RFC 3326).
+    Cause(u16),
 }
 
 /// One message.
@@ -63,6 +85,7 @@ pub(crate) struct Step {
     /// The same message was sent before.
     pub(crate) repeated: bool,
     pub(crate) mark: Mark,
+    pub(crate) extra: Extra,
 }
 
 impl Step {
@@ -81,6 +104,7 @@ impl Step {
             large: false,
             repeated: false,
             mark: Mark::None,
+            extra: Extra::None,
         }
     }
 
@@ -93,6 +117,7 @@ impl Step {
             credentials: false,
             large: false,
             mark: Mark::None,
+            extra: Extra::None,
             ..self
         }
     }
@@ -105,6 +130,11 @@ impl Step {
     /// With a body.
     pub(crate) fn sdp(self) -> Self {
         Self { sdp: true, ..self }
+    }
+
+    /// With what others have not.
+    pub(crate) fn extra(self, extra: Extra) -> Self {
+        Self { extra, ..self }
     }
 
     /// With a meaning for the ledger.

@@ -26,7 +26,7 @@ pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Res
     let board = Arc::new(Board::new(threads, false));
     let settings = pipeline::Settings {
         board: Some(Arc::clone(&board)),
-        ..stages::settings(config, stages::calls(config, true), config.pcap.write)?
+        ..stages::settings(config, stages::calls(config), config.pcap.write)?
     };
     let mut sources = open_sources(config)?;
     let status = format!("capturing on {}", config.live.interfaces.join(", "));

@@ -34,7 +34,7 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     let board = (!beside.is_empty()).then(|| Arc::new(Board::new(stages::threads(config), true)));
     let operations =
         board.clone().map(|board| Operations::start(beside, board, config, outputs.status())).transpose()?;
-    let calls = stages::calls(config, board.is_some());
+    let calls = stages::calls(config);
     let (outcome, code) = follow(config, calls, config.pcap.write, board, &mut outputs.recorder)?;
     drop(operations);
     let result = finish(config, &outcome, outputs)?;

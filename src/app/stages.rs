@@ -60,14 +60,13 @@ pub(super) const fn threads(config: &Config) -> Threads {
     }
 }
 
-/// Which calls `sniff voip` keeps; `asked`: somebody may ask about them while the run goes on.
-pub(super) fn calls(config: &Config, asked: bool) -> call::Settings {
+/// Which calls `sniff voip` keeps.
+pub(super) fn calls(config: &Config) -> call::Settings {
     call::Settings {
         filter: filter(&config.run.selection),
         registrations: config.pcap.registrations,
         others: config.pcap.options,
         media_frames: config.pcap.write && config.pcap.rtp,
-        bindings: asked,
     }
 }
 

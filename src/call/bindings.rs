@@ -19,6 +19,9 @@ use crate::time::Timestamp;
 /// Bindings known at once: about 700 bytes each at most, 70 MiB when full. Attack: registrations of random users.
 const MAX_BINDINGS: usize = 100_000;
 
+/// Bindings that are over and may come back. At the cap all are forgotten: those that come back then count as new.
+const MAX_LAPSED: usize = 16_384;
+
 /// Contacts of one answer. Attack: a message of 1 MiB that consists of them.
 const MAX_CONTACTS: usize = 64;
 
@@ -81,13 +84,42 @@ pub(super) struct Registration<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What became of bindings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BindingCounts {
+    /// Those that hold.
+    pub active: u64,
+    /// Made.
+    pub added: u64,
+    /// Confirmed in time.
+    pub refreshed: u64,
+    /// Taken away: by the phone, or no longer listed by the registrar.
+    pub removed: u64,
+    /// Over without refresh: the phone cannot be reached.
+    pub expired: u64,
+    /// Of these, made anew later.
+    pub returned: u64,
+    /// Gone because the table was full.
+    pub evicted: u64,
+}
+
+/// What an answer did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Learned {
+    /// How long the binding that holds longest does.
+    pub(super) longest: Duration,
+    /// How long one that is made anew had been over.
+    pub(super) late: Option<Duration>,
+}
+
 /// All bindings known.
 #[derive(Debug, Default)]
 pub struct Bindings {
     table: BTreeMap<Key, Known>,
     due: BTreeSet<(Timestamp, Key)>,
-    /// Bindings that went because the table was full.
-    pub(super) evicted: u64,
+    /// Bindings that are over, and since when.
+    lapsed: BTreeMap<Key, Timestamp>,
+    counts: BindingCounts,
 }
 
 impl Bindings {
@@ -103,37 +135,62 @@ impl Bindings {
         self.table.is_empty()
     }
 
+    /// What became of all there were.
+    #[must_use]
+    pub fn counts(&self) -> BindingCounts {
+        BindingCounts { active: self.len() as u64, ..self.counts }
+    }
+
     /// Takes a 2xx answer to a REGISTER: what it lists is bound, and nothing else of its address-of-record.
-    pub(super) fn learn(&mut self, answer: &Registration<'_>) {
+    pub(super) fn learn(&mut self, answer: &Registration<'_>) -> Learned {
+        let mut learned = Learned::default();
         let aor: Arc<[u8]> = cut(without_parameters(answer.head.to_uri.of(answer.bytes))).into();
         if aor.is_empty() {
-            return;
+            return learned;
         }
         let mut gone: Vec<Key> = self.of(&aor).map(|(key, _)| key.clone()).collect();
         for (contact, lifetime) in contacts(answer) {
             if lifetime > 0 {
                 let key = (Arc::clone(&aor), Arc::from(cut(contact)));
                 gone.retain(|other| *other != key);
-                self.bind(key, lifetime, answer);
+                learned.longest = learned.longest.max(Duration::from_secs(lifetime));
+                learned.late = learned.late.max(self.bind(key, lifetime, answer));
             }
         }
-        gone.iter().for_each(|key| self.unbind(key));
-    }
-
-    /// Forgets what has expired.
-    pub(super) fn expire(&mut self, now: Timestamp) {
-        while let Some((_, key)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
+        for key in gone {
+            self.counts.removed += 1;
             self.unbind(&key);
         }
+        learned
     }
 
-    fn bind(&mut self, key: Key, lifetime: u64, answer: &Registration<'_>) {
-        let since = self.table.get(&key).map_or(answer.now, |known| known.since);
+    /// Forgets what has expired; true when there was something.
+    pub(super) fn expire(&mut self, now: Timestamp) -> bool {
+        let before = self.counts.expired;
+        while let Some((due, key)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
+            self.unbind(&key);
+            self.counts.expired += 1;
+            if self.lapsed.len() >= MAX_LAPSED {
+                self.lapsed.clear();
+            }
+            self.lapsed.insert(key, due);
+        }
+        self.counts.expired != before
+    }
+
+    /// Binds; tells how long a binding that is made anew had been over.
+    fn bind(&mut self, key: Key, lifetime: u64, answer: &Registration<'_>) -> Option<Duration> {
+        let before = self.table.get(&key).map(|known| known.since);
+        let since = before.unwrap_or(answer.now);
+        self.counts.refreshed += u64::from(before.is_some());
+        self.counts.added += u64::from(before.is_none());
+        let late = self.lapsed.remove(&key).map(|over| answer.now.since(over));
+        self.counts.returned += u64::from(late.is_some());
         self.unbind(&key);
         if self.table.len() >= MAX_BINDINGS
             && let Some((_, first)) = self.due.first().cloned()
         {
-            self.evicted += 1;
+            self.counts.evicted += 1;
             self.unbind(&first);
         }
         let known = Known {
@@ -146,6 +203,7 @@ impl Bindings {
         };
         self.due.insert((known.expires, key.clone()));
         self.table.insert(key, known);
+        late
     }
 
     fn unbind(&mut self, key: &Key) {
@@ -327,6 +385,6 @@ mod tests {
             learn(&mut bindings, &message, user);
         }
         assert_eq!((bindings.len(), bindings.due.len()), (MAX_BINDINGS, MAX_BINDINGS));
-        assert_eq!(bindings.evicted, MAX_CONTACTS as u64, "those that would have expired first");
+        assert_eq!(bindings.counts().evicted, MAX_CONTACTS as u64, "those that would have expired first");
     }
 }

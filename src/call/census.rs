@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use foldhash::HashSet;
 
+use super::bindings::BindingCounts;
+use super::performance::Performance;
 use super::record::CallResult;
 use crate::sip::{Faults, Message, Method, SipTransport, StartLine};
 
@@ -52,6 +54,10 @@ pub struct Census {
     pub registrations: u64,
     /// Dialogs that went because the table was full.
     pub evicted: u64,
+    /// How well calls and registrations are set up.
+    pub performance: Performance,
+    /// What became of bindings.
+    pub bindings: BindingCounts,
 }
 
 impl Census {
@@ -133,6 +139,8 @@ impl Census {
             results: self.results,
             registrations: self.registrations,
             evicted: self.evicted,
+            performance: self.performance.clone(),
+            bindings: self.bindings,
         }
     }
 

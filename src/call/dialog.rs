@@ -7,9 +7,10 @@ use smallvec::SmallVec;
 use super::deadlines::Armed;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
+use super::signalling::Signalling;
 use crate::flow::Endpoint;
 use crate::media::{EndpointId, StreamReport};
-use crate::sip::header::{NameAddress, first_value, parameter};
+use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
 use crate::sip::{Head, Message, Method, Span, StartLine};
 use crate::time::Timestamp;
@@ -46,7 +47,7 @@ pub(crate) struct Dialog {
     pub(crate) hash: u64,
     pub(crate) generation: u32,
     /// CSeq number of the latest initial request.
-    cseq: u32,
+    pub(super) cseq: u32,
     pub(crate) armed: Armed,
     pub(crate) messages: u64,
     pub(crate) last: Timestamp,
@@ -82,6 +83,8 @@ pub(crate) struct Dialog {
     pub(crate) number: u64,
     branch: u64,
     pub(crate) start: Timestamp,
+    /// When what is tried now began: the start, or that of a request after the last one was decided.
+    pub(super) attempted: Timestamp,
     pub(crate) ringing: Option<Timestamp>,
     pub(crate) answered: Option<Timestamp>,
     pub(crate) end: Option<Timestamp>,
@@ -105,6 +108,7 @@ pub(crate) struct Dialog {
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(crate) archived: Vec<StreamReport>,
     pub(crate) moved: (u64, u64),
+    pub(super) signalling: Signalling,
 }
 
 /// An endpoint that a dialog announced.
@@ -153,7 +157,8 @@ pub(crate) struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn method(&self) -> Option<Method> {
+    /// The method of a request.
+    pub(super) fn method(&self) -> Option<Method> {
         match self.head.start {
             StartLine::Request { method, .. } => Some(method),
             StartLine::Response { .. } => None,
@@ -165,7 +170,7 @@ impl Look<'_> {
         self.method().unwrap_or(self.head.cseq_method)
     }
 
-    fn is_initial(&self) -> bool {
+    pub(super) fn is_initial(&self) -> bool {
         self.head.to_tag.is_empty()
     }
 }
@@ -189,6 +194,7 @@ impl Dialog {
     pub(crate) fn begin(&mut self, look: &Look<'_>) {
         let (head, message) = (look.head, look.message);
         self.start = message.timestamp;
+        self.attempted = message.timestamp;
         self.last = message.timestamp;
         self.progress = message.timestamp;
         let kind = kind_of(look.about());
@@ -248,6 +254,7 @@ impl Dialog {
             self.progress = now;
         }
         if copy == Copy::Retransmission {
+            self.came_again(look);
             return (copy, None);
         }
         self.note_agent(look);
@@ -271,6 +278,7 @@ impl Dialog {
         if method == Method::Register {
             self.unregisters = unregisters(look);
         }
+        self.requested(look, method);
         match method {
             Method::Invite if look.is_initial() => self.invite(look),
             Method::Invite => self.reinvites += self.is_new_change(look),
@@ -290,6 +298,7 @@ impl Dialog {
             self.kind = Some(CallKind::Call);
             self.method = Method::Invite;
             self.start = look.message.timestamp;
+            self.attempted = self.start;
             self.status = 0;
             self.result = None;
             self.end = None;
@@ -311,6 +320,7 @@ impl Dialog {
         }
         if self.kind != Some(CallKind::Call) && self.state == Some(CallState::Ended) {
             self.state = Some(CallState::Calling);
+            self.attempted = look.message.timestamp;
             self.result = None;
             self.end = None;
         }
@@ -325,9 +335,9 @@ impl Dialog {
         if self.state == Some(CallState::Ended) {
             return None;
         }
-        let is_caller = look.head.from_tag.of(look.bytes) == self.from_tag.of(&self.text);
-        let by = if is_caller { EndedBy::Caller } else { EndedBy::Callee };
-        self.end_reason = self.keep(look.head.reason.of(look.bytes));
+        let by = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
+        self.end_reason = self.keep_reason(look);
+        self.released();
         // A BYE whose call was not seen to be answered: the answer was not captured, or never came.
         let result =
             if self.answered.is_some() || self.status == 0 { CallResult::Success } else { self.outcome() };
@@ -336,13 +346,16 @@ impl Dialog {
 
     fn response(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
         let head = look.head;
-        if head.cseq_method != self.method || self.state == Some(CallState::Ended) {
-            return None;
-        }
+        let is_over = self.state == Some(CallState::Ended);
         // A challenge comes from whom the call passes, not from whom it may reach.
         let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407);
-        if is_answer && self.method == Method::Invite && self.answered.is_none() {
+        let is_invite = head.cseq_method == self.method && self.method == Method::Invite;
+        if is_answer && is_invite && !is_over && self.answered.is_none() {
             self.note_answer_tag(look);
+        }
+        self.responded(look, status);
+        if head.cseq_method != self.method || is_over {
+            return None;
         }
         let now = look.message.timestamp;
         match status {
@@ -388,15 +401,16 @@ impl Dialog {
             self.status = status;
             self.reason = self.keep(reason.of(look.bytes));
         }
-        if is_challenge {
-            self.challenged = true;
+        // Neither is the last word: the request comes anew, with credentials or with a longer session (RFC 4028 7.3).
+        if is_challenge || status == 422 {
+            self.challenged |= is_challenge;
             self.progress = look.message.timestamp;
             return None;
         }
         if !decides {
             return None;
         }
-        self.end_reason = self.keep(look.head.reason.of(look.bytes));
+        self.end_reason = self.keep_reason(look);
         let result = self.outcome();
         let by = match result {
             CallResult::Cancelled => EndedBy::Caller,
@@ -518,7 +532,21 @@ impl Dialog {
         }
     }
 
-    fn keep(&mut self, value: &[u8]) -> Span {
+    /// Whether the request that a message is, or answers, is from who began the dialog.
+    pub(super) fn is_caller(&self, look: &Look<'_>) -> bool {
+        look.head.from_tag.of(look.bytes) == self.from_tag.of(&self.text)
+    }
+
+    /// All Reason fields of a message, as one list.
+    fn keep_reason(&mut self, look: &Look<'_>) -> Span {
+        if look.head.reason.is_empty() {
+            return Span::default();
+        }
+        let all: Vec<&[u8]> = values(look.bytes, Name::Reason).take(MAX_KINDS).collect();
+        self.keep(&all.join(&b", "[..]))
+    }
+
+    pub(super) fn keep(&mut self, value: &[u8]) -> Span {
         let room = MAX_TEXT.saturating_sub(self.text.len()).min(MAX_VALUE);
         let value = value.get(..room).unwrap_or(value);
         let span = Span { start: self.text.len() as u32, length: value.len() as u32 };
@@ -536,6 +564,16 @@ impl Dialog {
     #[inline]
     pub(crate) fn touch_text(&self) -> u8 {
         self.text.first().copied().unwrap_or_default()
+    }
+
+    /// What [`Self::keep`] kept.
+    pub(super) fn kept(&self, span: Span) -> &[u8] {
+        span.of(&self.text)
+    }
+
+    /// Whether a request was seen, and not only answers.
+    pub(super) const fn request_seen(&self) -> bool {
+        self.request_seen
     }
 
     pub(crate) fn call_id(&self) -> &[u8] {

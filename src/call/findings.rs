@@ -1,10 +1,11 @@
-//! What is wrong with a call's media, or strange, in the words of who has to repair it.
+//! What is wrong with a call's media, or strange, in the words of who has to repair it. What is wrong with its
+//! signalling is found in `signalling`.
 
 use serde::Serialize;
 
 use super::dialog::{Announced, Directions};
 use super::media_record::MediaRecord;
-use super::record::{CallKind, CallRecord};
+use super::record::{CallKind, CallRecord, rfc3339_or_null};
 use crate::quality::{Unrated, impairment};
 use crate::time::Timestamp;
 
@@ -20,17 +21,23 @@ const NAMED_LOSS: f64 = 0.01;
 /// Score below which nearly all users are dissatisfied (G.107 table B.1, R below 60).
 const POOR: f64 = 3.1;
 
-/// Something that a call's media shows.
+/// Something that a call shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Which: a word for programs.
     pub code: &'static str,
     /// In a sentence.
     pub text: String,
+    /// When the message came that shows it; media shows itself over time.
+    #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    /// Which message that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 fn finding(code: &'static str, text: String) -> Finding {
-    Finding { code, text }
+    Finding { code, text, time: None, message: None }
 }
 
 /// What a call's record and the endpoints that it announced show.

@@ -12,25 +12,32 @@ mod filter;
 mod findings;
 mod listener;
 mod media_record;
+mod performance;
 mod query;
 mod record;
 mod report;
 mod seen;
+mod signalling;
 mod slots;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod tracker;
 
-pub use bindings::{Binding, Bindings};
+pub use bindings::{Binding, BindingCounts, Bindings};
 pub use census::Census;
 pub use filter::{Filter, Pattern};
 pub use findings::Finding;
 pub use listener::{About, Delivery, Listener, MediaFrame, Wants};
 pub use media_record::{BurstRecord, FarEndRecord, MediaRecord};
+pub use performance::{Delay, Performance};
 pub use query::{ActiveCall, CallPage};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy};
 pub(crate) use seen::CAPTURED_TWICE;
+pub use signalling::{
+    CauseRecord, HoldRecord, HopRecord, RegistrationRecord, SessionTimerRecord, Side, SignallingRecord,
+    TransferRecord,
+};
 pub use tally::Tally;
 pub(crate) use tracker::GROUP;
 pub use tracker::{Limits, MediaPacket, Settings, Tracker, TrackerGauges};

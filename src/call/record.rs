@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::findings::Finding;
 use super::media_record::MediaRecord;
+use super::signalling::SignallingRecord;
 use crate::flow::Endpoint;
 use crate::time::Timestamp;
 
@@ -172,6 +173,9 @@ pub struct CallRecord {
     pub updates: u32,
     /// The request was repeated with credentials after 401 or 407.
     pub authenticated: bool,
+    /// Its signalling; what did not happen is left out.
+    #[serde(flatten)]
+    pub signalling: SignallingRecord,
     /// What is wrong with it, or strange.
     pub findings: Vec<Finding>,
     /// Path of its PCAP; null when none was written.
@@ -230,17 +234,20 @@ pub struct CallEvent {
     pub kept: bool,
 }
 
-pub(super) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::call) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.rfc3339())
 }
 
-fn rfc3339_or_null<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339_or_null<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => rfc3339(time, serializer),
         None => serializer.serialize_none(),
     }
 }
 
-pub(super) fn display<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::call) fn display<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(endpoint)
 }

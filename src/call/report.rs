@@ -4,6 +4,7 @@ use super::dialog::Dialog;
 use super::findings::findings;
 use super::media_record::MediaRecord;
 use super::record::{CallEvent, CallKind, CallRecord, CallResult};
+use super::signalling;
 use super::tracker::Tracker;
 use crate::flow::Endpoint;
 use crate::media::{CallMedia, CallRef, StreamReport};
@@ -37,7 +38,8 @@ impl Tracker {
             rtcp_packets: media.rtcp,
             ..record
         };
-        record.findings = findings(&record, &dialog.endpoints);
+        record.findings = signalling::findings(dialog, &record, self.now());
+        record.findings.extend(findings(&record, &dialog.endpoints));
         record
     }
 }
@@ -92,6 +94,7 @@ impl Dialog {
             reinvites: self.reinvites,
             updates: self.updates,
             authenticated: self.authenticated,
+            signalling: self.signalling_record(),
             findings: Vec::new(),
             pcap: None,
         }

@@ -11,11 +11,11 @@ use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
 use crate::time::Timestamp;
 
 #[derive(Default)]
-struct Heard {
-    records: Vec<CallRecord>,
-    events: Vec<(&'static str, String)>,
-    media: Vec<(u32, Vec<u8>)>,
-    messages: Vec<u32>,
+pub(super) struct Heard {
+    pub(super) records: Vec<CallRecord>,
+    pub(super) events: Vec<(&'static str, String)>,
+    pub(super) media: Vec<(u32, Vec<u8>)>,
+    pub(super) messages: Vec<u32>,
 }
 
 impl Listener for Heard {
@@ -44,16 +44,16 @@ impl Listener for Heard {
 }
 
 /// A scene between hosts named by the last byte of their addresses.
-struct Scene {
-    tracker: Tracker,
-    heard: Heard,
-    now: Timestamp,
+pub(super) struct Scene {
+    pub(super) tracker: Tracker,
+    pub(super) heard: Heard,
+    pub(super) now: Timestamp,
 }
 
-const SECOND: u64 = 1_000;
+pub(super) const SECOND: u64 = 1_000;
 
 impl Scene {
-    fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         let media = crate::media::Limits {
             max_flows: 1000,
             max_unclaimed: 100,
@@ -66,12 +66,12 @@ impl Scene {
         Self { tracker, heard, now: Timestamp::new(1_000_000, 0) }
     }
 
-    fn plain() -> Self {
+    pub(super) fn plain() -> Self {
         Self::new(Settings { media_frames: true, ..Settings::default() })
     }
 
     /// Lets packet time go by, tick by tick.
-    fn wait(&mut self, milliseconds: u64) {
+    pub(super) fn wait(&mut self, milliseconds: u64) {
         let end = self.now.after(Duration::from_millis(milliseconds));
         while self.now < end {
             self.now = self.now.after(Duration::from_millis(100)).min(end);
@@ -80,7 +80,7 @@ impl Scene {
     }
 
     /// Sends a message from one host's SIP port to another's.
-    fn send(&mut self, from: u8, to: u8, text: &str) {
+    pub(super) fn send(&mut self, from: u8, to: u8, text: &str) {
         let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
         let bytes = text.as_bytes();
         let head = Head::parse(bytes, true).unwrap();
@@ -109,7 +109,7 @@ impl Scene {
     }
 
     /// Sends an RTP packet of PCMU.
-    fn rtp(&mut self, from: (u8, u16), to: (u8, u16), sequence: u16) -> bool {
+    pub(super) fn rtp(&mut self, from: (u8, u16), to: (u8, u16), sequence: u16) -> bool {
         let mut payload = vec![0x80, 0];
         payload.extend(sequence.to_be_bytes());
         payload.extend((u32::from(sequence) * 160).to_be_bytes());
@@ -137,7 +137,7 @@ impl Scene {
         owned
     }
 
-    fn end(mut self) -> (Vec<CallRecord>, Heard, Census) {
+    pub(super) fn end(mut self) -> (Vec<CallRecord>, Heard, Census) {
         let now = self.now;
         self.tracker.finish(now, &mut self.heard);
         let census = self.tracker.census().clone();
@@ -145,22 +145,22 @@ impl Scene {
     }
 }
 
-fn host(last: u8) -> Address {
+pub(super) fn host(last: u8) -> Address {
     Address::v4([192, 0, 2, last])
 }
 
-fn sip_port(last: u8) -> Endpoint {
+pub(super) fn sip_port(last: u8) -> Endpoint {
     Endpoint::new(host(last), 5060)
 }
 
-struct Text<'a> {
-    call_id: &'a str,
-    branch: &'a str,
-    from_tag: &'a str,
-    to_tag: &'a str,
-    cseq: &'a str,
-    extra: &'a str,
-    body: String,
+pub(super) struct Text<'a> {
+    pub(super) call_id: &'a str,
+    pub(super) branch: &'a str,
+    pub(super) from_tag: &'a str,
+    pub(super) to_tag: &'a str,
+    pub(super) cseq: &'a str,
+    pub(super) extra: &'a str,
+    pub(super) body: String,
 }
 
 impl Default for Text<'_> {
@@ -178,7 +178,7 @@ impl Default for Text<'_> {
 }
 
 impl Text<'_> {
-    fn with(&self, start: &str) -> String {
+    pub(super) fn with(&self, start: &str) -> String {
         let to_tag = if self.to_tag.is_empty() { String::new() } else { format!(";tag={}", self.to_tag) };
         let kind = if self.body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
         format!(
@@ -195,16 +195,16 @@ impl Text<'_> {
     }
 }
 
-fn sdp(host: u8, port: u16) -> String {
+pub(super) fn sdp(host: u8, port: u16) -> String {
     format!(
         "v=0\no=- 1 1 IN IP4 192.0.2.{host}\ns=-\nc=IN IP4 192.0.2.{host}\nt=0 0\nm=audio {port} RTP/AVP 0\n"
     )
 }
 
-const INVITE: &str = "INVITE sip:bob@b.example SIP/2.0";
+pub(super) const INVITE: &str = "INVITE sip:bob@b.example SIP/2.0";
 
 /// The messages of RFC 3665 3.1 up to the ACK.
-fn answer(scene: &mut Scene, text: &Text<'_>) {
+pub(super) fn answer(scene: &mut Scene, text: &Text<'_>) {
     let caller = Text {
         body: sdp(1, 4000),
         call_id: text.call_id,
@@ -243,7 +243,7 @@ fn answer(scene: &mut Scene, text: &Text<'_>) {
     scene.send(1, 2, &ack.with("ACK sip:bob@192.0.2.2 SIP/2.0"));
 }
 
-fn bye(scene: &mut Scene, by_caller: bool) {
+pub(super) fn bye(scene: &mut Scene, by_caller: bool) {
     let (from, to, from_tag, to_tag) =
         if by_caller { (1, 2, "alice", "bob") } else { (2, 1, "bob", "alice") };
     let text = Text {

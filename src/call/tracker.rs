@@ -46,8 +46,6 @@ pub struct Settings {
     pub others: bool,
     /// Media frames go to their call's listener too.
     pub media_frames: bool,
-    /// Follow who is registered where, for those who may ask while the run goes on.
-    pub bindings: bool,
 }
 
 /// A UDP datagram that is not SIP, with what it was captured in.
@@ -295,6 +293,9 @@ impl Tracker {
         let was_call = dialog.kind == Some(CallKind::Call);
         let was = dialog.activity();
         let (copy, step) = dialog.observe(&look, identity);
+        if step == Some(Step::Answered) {
+            self.census.performance.answered(dialog);
+        }
         let became_call = !was_call && dialog.kind == Some(CallKind::Call);
         if became_call {
             self.census.calls += 1;
@@ -313,6 +314,7 @@ impl Tracker {
             listener.message(slot, delivery);
         }
         if copy == Copy::First {
+            self.pace(slot, &look, descriptions(message, messages));
             self.claim(slot, descriptions(message, messages), listener);
             self.register(slot, &look);
         }
@@ -324,11 +326,11 @@ impl Tracker {
     fn register(&mut self, slot: u32, look: &Look<'_>) {
         let (head, bytes) = (look.head, look.bytes);
         let StartLine::Response { status: 200..=299, .. } = head.start else { return };
-        if head.cseq_method != Method::Register || !self.settings.bindings {
+        if head.cseq_method != Method::Register {
             return;
         }
-        let Some(dialog) = self.dialogs.get(slot as usize) else { return };
-        self.bindings.learn(&Registration {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        let learned = self.bindings.learn(&Registration {
             head,
             bytes,
             source: dialog.source,
@@ -336,6 +338,20 @@ impl Tracker {
             user_agent: dialog.agents().next().unwrap_or_default(),
             now: look.message.timestamp,
         });
+        dialog.bound(&learned);
+        self.census.bindings = self.bindings.counts();
+    }
+
+    /// What a first copy says about the pace of its transaction, and about the media of an established call.
+    #[inline]
+    fn pace(&mut self, slot: u32, look: &Look<'_>, media: &[Media]) {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        if let Some(took) = dialog.signalling.pace.observe(look, dialog.start) {
+            self.census.performance.response(look.about(), took);
+        }
+        if dialog.answered.is_some() && matches!(look.about(), Method::Invite | Method::Update) {
+            dialog.change(look, media);
+        }
     }
 
     /// Looks up the flows of what is about to come, as [`Self::touch`] does dialogs.
@@ -390,7 +406,9 @@ impl Tracker {
     pub fn tick(&mut self, now: Timestamp, listener: &mut dyn Listener) {
         self.begin(now);
         self.media.expire(now);
-        self.bindings.expire(now);
+        if self.bindings.expire(now) {
+            self.census.bindings = self.bindings.counts();
+        }
         self.now = now;
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
@@ -598,6 +616,7 @@ impl Tracker {
 
     fn ended(&mut self, slot: u32, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
+        self.census.performance.ended(dialog);
         let call = CallRef { slot, generation: dialog.generation };
         self.media.end(call, dialog.endpoints.iter().map(|announced| announced.id), &mut self.effects);
         self.settle(listener);
@@ -661,6 +680,7 @@ impl Tracker {
         let was = dialog.activity();
         if is_call {
             self.census.result(dialog.result.unwrap_or(CallResult::Open));
+            self.census.performance.closed(dialog);
         }
         let record = (kept && self.wants.records).then(|| self.record(slot, dialog));
         if self.wants != Wants::default() {

@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use crate::sink::{
-    CallCounts, CaptureLoss, FileCounters, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts,
-    SipCounts, Summary, TcpCounts, TlsSummary, TransportCounts,
+    CallCounts, CaptureLoss, FileCounters, FragmentCounts, PacketKinds, PerformanceSummary, ResultCounts,
+    RtcpCounts, RtpCounts, SipCounts, Summary, TcpCounts, TlsSummary, TransportCounts,
 };
 
 impl Outcome {
@@ -21,6 +21,8 @@ impl Outcome {
             sip: self.sip(),
             calls: self.calls(),
             registrations: self.census.registrations,
+            bindings: self.census.bindings.into(),
+            performance: PerformanceSummary::new(&self.census.performance),
             rtp: RtpCounts { packets: self.media.rtp, streams: self.media.streams },
             rtcp: RtcpCounts { packets: self.media.rtcp },
             fragments: FragmentCounts {

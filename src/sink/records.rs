@@ -71,7 +71,11 @@ impl RecordWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::{BurstRecord, CallKind, CallResult, EndedBy, FarEndRecord, Finding, MediaRecord};
+    use crate::call::{
+        BurstRecord, CallKind, CallResult, CauseRecord, EndedBy, FarEndRecord, Finding, HoldRecord,
+        HopRecord, MediaRecord, RegistrationRecord, SessionTimerRecord, Side, SignallingRecord,
+        TransferRecord,
+    };
     use crate::flow::{Address, Endpoint};
     use crate::time::Timestamp;
     use serde_json::Value;
@@ -117,8 +121,58 @@ mod tests {
             reinvites: 0,
             updates: 0,
             authenticated: true,
-            findings: vec![Finding { code: "packet_loss", text: text("1.0 % of RTP lost") }],
+            signalling: signalling(endpoint, time),
+            findings: vec![Finding {
+                code: "no_ack",
+                text: text("no ACK"),
+                time: Some(time),
+                message: Some(text("200 to INVITE")),
+            }],
             pcap: Some(text("/tmp/a.pcap")),
+        }
+    }
+
+    fn signalling(endpoint: Endpoint, time: Timestamp) -> SignallingRecord {
+        let text = |text: &str| text.to_owned();
+        SignallingRecord {
+            early_dialogs: 2,
+            reliable_provisionals: 1,
+            unacknowledged_provisionals: 1,
+            holds: vec![HoldRecord { by: Side::Callee, count: 1, seconds: 2.5 }],
+            glares: 1,
+            transfers: vec![TransferRecord {
+                time,
+                by: Side::Caller,
+                to: text("carol"),
+                attended: true,
+                status_code: Some(200),
+            }],
+            replaces: Some(text("other@192.0.2.9")),
+            session_timer: Some(SessionTimerRecord {
+                interval_seconds: Some(1800),
+                refresher: Some(Side::Caller),
+                refreshes: 1,
+                min_seconds: Some(90),
+            }),
+            end_causes: vec![CauseRecord {
+                protocol: text("Q.850"),
+                cause: Some(16),
+                text: Some(text("normal call clearing")),
+            }],
+            response_seconds: [("INVITE", 0.02)].into(),
+            disconnect_seconds: Some(0.03),
+            retransmissions_by_hop: vec![HopRecord {
+                source: endpoint,
+                destination: endpoint,
+                retransmissions: 1,
+            }],
+            registration: Some(RegistrationRecord {
+                contact: Some(text("sip:alice@192.0.2.1")),
+                expires_seconds: 3600,
+                refreshes: 1,
+                behind_nat: true,
+                late_seconds: Some(12.0),
+            }),
         }
     }
 
@@ -185,6 +239,8 @@ mod tests {
         record.ended_by = None;
         record.end_reason = None;
         record.pcap = None;
+        record.signalling = SignallingRecord::default();
+        record.findings.iter_mut().for_each(|finding| (finding.time, finding.message) = (None, None));
         record.media.iter_mut().for_each(|media| {
             (media.codec, media.jitter_ms, media.max_jitter_ms) = (None, None, None);
             (media.packet_ms, media.clock_drift_ppm) = (None, None);
@@ -235,20 +291,30 @@ mod tests {
     fn the_schema_describes_every_field_and_no_other() {
         let schema = schema();
         let line = serde_json::to_value(full()).unwrap();
+        let least = serde_json::to_value(sparse()).unwrap();
         let (media, findings) =
             (&schema["properties"]["media"]["items"], &schema["properties"]["findings"]["items"]);
-        let stream = &line["media"][0];
-        for (object, described) in [
-            (&line, &schema),
-            (stream, media),
-            (&stream["bursts"], &media["properties"]["bursts"]),
-            (&stream["far_end"], &media["properties"]["far_end"]),
-            (&line["findings"][0], findings),
+        let (stream, properties) = (&line["media"][0], &schema["properties"]);
+        let item = |key: &str| (&line[key][0], &line[key][0], &properties[key]["items"]);
+        let only = |key: &str| (&line[key], &line[key], &properties[key]);
+        // A key that may be left out is one that a line with as little as can be does not have.
+        for (object, least, described) in [
+            (&line, &least, &schema),
+            (stream, stream, media),
+            (&stream["bursts"], &stream["bursts"], &media["properties"]["bursts"]),
+            (&stream["far_end"], &stream["far_end"], &media["properties"]["far_end"]),
+            (&line["findings"][0], &least["findings"][0], findings),
+            item("holds"),
+            item("transfers"),
+            item("end_causes"),
+            item("retransmissions_by_hop"),
+            only("session_timer"),
+            only("registration"),
         ] {
             assert_eq!(keys(object), keys(&described["properties"]));
             let required: BTreeSet<&str> =
                 described["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
-            assert_eq!(required, keys(object));
+            assert_eq!(required, keys(least));
             for property in described["properties"].as_object().unwrap().values() {
                 assert!(property["description"].is_string(), "{property}");
             }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use crate::sink::escape::{json_line, terminal};
+use crate::sink::performance::{BindingSummary, PerformanceSummary};
 use crate::sink::tls::TlsSummary;
 use crate::time::Timestamp;
 
@@ -32,6 +33,10 @@ pub struct Summary {
     pub calls: CallCounts,
     /// Registration dialogs.
     pub registrations: u64,
+    /// What became of bindings.
+    pub bindings: BindingSummary,
+    /// How well calls and registrations are set up.
+    pub performance: PerformanceSummary,
     /// RTP that belongs to a call.
     pub rtp: RtpCounts,
     /// RTCP that belongs to a call.
@@ -247,6 +252,8 @@ impl Summary {
         self.print_packets(out)?;
         self.print_sip(out)?;
         self.print_calls(out)?;
+        self.performance.print(out)?;
+        self.print_bindings(out)?;
         let media = [
             ("RTP packets", self.rtp.packets),
             ("RTP streams", self.rtp.streams),
@@ -337,6 +344,21 @@ impl Summary {
             ("files written", self.files_written),
         ];
         section(out, "Calls", &all, &rest)
+    }
+
+    fn print_bindings(&self, out: &mut impl Write) -> io::Result<()> {
+        let bindings = self.bindings;
+        if bindings == BindingSummary::default() {
+            return Ok(());
+        }
+        let rows = [
+            ("added", bindings.added),
+            ("refreshed", bindings.refreshed),
+            ("removed", bindings.removed),
+            ("not refreshed", bindings.expired),
+            ("came back late", bindings.returned),
+        ];
+        section(out, "Bindings", &[("active", bindings.active)], &rows)
     }
 
     fn print_tls(&self, out: &mut impl Write) -> io::Result<()> {
@@ -443,7 +465,11 @@ mod tests {
 "sip":{"messages":0,"requests":{"INVITE":0},"responses":{"200":0},"transports":{"udp":0,"tcp":0,"tls":0,"ws":0,"wss":0,"sctp":0},
 "retransmissions":0,"duplicates":0,"malformed":0,"quoted_in_icmp":0,"with_sdp":0,"call_ids":0},
 "calls":{"total":0,"answered":0,"by_result":{"success":0,"failed":0,"timeout":0,"cancelled":0,"busy":0,"redirected":0,"open":0}},
-"registrations":0,"rtp":{"packets":0,"streams":0},"rtcp":{"packets":0},
+"registrations":0,"bindings":{"active":0,"added":0,"refreshed":0,"removed":0,"expired":0,"returned":0},
+"performance":{"attempts":0,"asr_percent":null,"ner_percent":null,"ser_percent":null,"seer_percent":null,"isa_percent":null,"scr_percent":null,
+"session_request_delay":null,"failed_session_request_delay":null,"session_disconnect_delay":null,"session_duration":null,
+"registration_attempts":0,"ira_percent":null,"registration_delay":null,"registration_failures":{},"response_delay":{}},
+"rtp":{"packets":0,"streams":0},"rtcp":{"packets":0},
 "fragments":{"seen":0,"reassembled":0,"failed":0},"tcp":{"streams":0,"gaps":0,"midstream":0,"retransmitted_segments":0,"out_of_order_segments":0},"capture_loss":{"tcp_holes":0,"rtp_moments":0,"rtp_packets":0},
 "tls":{"connections":0,"established":0,"joined":0,"unknown":0,"failed":{},"servers":[]},
 "files_written":0,"dropped":{}}"#;

@@ -120,6 +120,30 @@ impl fmt::Debug for Faults {
     }
 }
 
+/// Which of the fields that few messages have, and fewer are asked for, a message has: their values are looked for when
+/// they are wanted ([`super::header::values`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rare(u8);
+
+impl Rare {
+    /// RSeq (RFC 3262 7.1).
+    pub const RSEQ: Self = Self(1);
+    /// Session-Expires (RFC 4028 4).
+    pub const SESSION_EXPIRES: Self = Self(1 << 1);
+    /// Replaces (RFC 3891).
+    pub const REPLACES: Self = Self(1 << 2);
+
+    /// Whether the field of `other` is there.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    const fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
 /// A parsed message head. All spans are relative to the message's first byte. Where a header field may stand
 /// several times, the span is that of the first value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +188,8 @@ pub struct Head {
     pub expires: Span,
     /// Authorization or Proxy-Authorization is there.
     pub credentials: bool,
+    /// Which rare fields are there.
+    pub rare: Rare,
     /// Content-Length.
     pub content_length: ContentLength,
     /// The body, as far as it is there.
@@ -237,6 +263,7 @@ impl Head {
             content_type: none,
             expires: none,
             credentials: false,
+            rare: Rare::default(),
             content_length: ContentLength::Missing,
             body: none,
             faults: Faults::default(),
@@ -312,7 +339,7 @@ impl Head {
             b'M' if begins(b"Max-Forw", 8) && goes_on(b"ards:") => {}
             b'A' if begins(b"Allow:  ", 6) => {}
             b'S' if begins(b"Supporte", 8) && goes_on(b"d:") => {}
-            b'S' if begins(b"Session-", 8) && goes_on(b"Expires:") => {}
+            b'S' if begins(b"Session-", 8) && goes_on(b"Expires:") => self.rare.add(Rare::SESSION_EXPIRES),
             b'R' if begins(b"Record-R", 8) && goes_on(b"oute:") => {}
             b'R' if begins(b"Route:  ", 6) => {}
             _ => return false,
@@ -357,7 +384,10 @@ impl Head {
             Name::AssertedIdentity => first(&mut self.asserted, message, value),
             Name::Expires => first(&mut self.expires, message, value),
             Name::Authorization | Name::ProxyAuthorization => self.credentials = true,
-            Name::Via | Name::Other => {}
+            Name::RSeq => self.rare.add(Rare::RSEQ),
+            Name::SessionExpires => self.rare.add(Rare::SESSION_EXPIRES),
+            Name::Replaces => self.rare.add(Rare::REPLACES),
+            Name::Via | Name::RAck | Name::MinSe | Name::ReferTo | Name::Other => {}
         }
     }
 

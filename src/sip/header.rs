@@ -21,6 +21,12 @@ pub enum Name {
     Expires,
     Authorization,
     ProxyAuthorization,
+    RSeq,
+    RAck,
+    MinSe,
+    ReferTo,
+    Replaces,
+    SessionExpires,
     Other,
 }
 
@@ -43,6 +49,12 @@ impl Name {
             (b'u', 10) => (b"user-agent", Self::UserAgent),
             (b's', 6) => (b"server", Self::Server),
             (b'r', 6) => (b"reason", Self::Reason),
+            (b'r', 4) if name.get(1).is_some_and(|second| second | 0x20 == b's') => (b"rseq", Self::RSeq),
+            (b'r', 4) => (b"rack", Self::RAck),
+            (b'r', 8) if name.get(5) == Some(&b'-') => (b"refer-to", Self::ReferTo),
+            (b'r', 8) => (b"replaces", Self::Replaces),
+            (b'm', 6) => (b"min-se", Self::MinSe),
+            (b's', 15) => (b"session-expires", Self::SessionExpires),
             (b'e', 7) => (b"expires", Self::Expires),
             (b'a', 13) => (b"authorization", Self::Authorization),
             (b'p', 19) if name.get(1) == Some(&b'-') => (b"p-asserted-identity", Self::AssertedIdentity),
@@ -62,6 +74,8 @@ impl Name {
             b'm' => Self::Contact,
             b'c' => Self::ContentType,
             b'l' => Self::ContentLength,
+            b'r' => Self::ReferTo,
+            b'x' => Self::SessionExpires,
             _ => Self::Other,
         }
     }
@@ -197,6 +211,12 @@ pub(super) fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
 #[must_use]
 pub fn field(line: &[u8]) -> Option<(Name, &[u8])> {
     split(line).map(|(name, value)| (Name::of(name), value))
+}
+
+/// The values of a field in a message, in their order: for what is asked of few messages. The start line is none.
+pub fn values(message: &[u8], name: Name) -> impl Iterator<Item = &[u8]> {
+    let fields = Lines::new(message, 0).filter_map(field);
+    fields.filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
 /// A character of a token (RFC 3261 25.1).
@@ -405,6 +425,15 @@ mod tests {
             ("L", Name::ContentLength),
             ("Proxy-Authorization", Name::ProxyAuthorization),
             ("P-Asserted-Identity", Name::AssertedIdentity),
+            ("RSeq", Name::RSeq),
+            ("rack", Name::RAck),
+            ("Refer-To", Name::ReferTo),
+            ("r", Name::ReferTo),
+            ("Replaces", Name::Replaces),
+            ("Min-SE", Name::MinSe),
+            ("Session-Expires", Name::SessionExpires),
+            ("x", Name::SessionExpires),
+            ("rsea", Name::Other),
             ("Callaid", Name::Other),
             ("Vib", Name::Other),
             ("", Name::Other),

@@ -27,7 +27,7 @@ pub mod uri;
 pub mod websocket;
 
 pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe};
-pub use head::{ContentLength, Faults, Head, Span};
+pub use head::{ContentLength, Faults, Head, Rare, Span};
 pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};
 pub use method::Method;
 pub use start_line::StartLine;

@@ -1,0 +1,319 @@
+//! What goes on inside a dialog's transactions: holds, transfers, session timers, answers that are missing.
+//!
+//! In: first copies of messages, and retransmissions. Out: a [`SignallingRecord`] and findings when the dialog is over.
+//! What every dialog has stands in [`Signalling`] itself; what few have, in a box. All lists are bounded: what a flood
+//! adds beyond is not told one by one, the plain counts of the record have it.
+
+mod change;
+mod finding;
+mod pace;
+mod reason;
+mod record;
+mod registration;
+mod report;
+mod session_timer;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use smallvec::SmallVec;
+
+use self::change::{Hold, Offer};
+use self::pace::Pace;
+pub(super) use self::registration::Registered;
+use self::session_timer::SessionTimer;
+use self::transfer::Transfer;
+use super::dialog::{Dialog, Look};
+use super::record::CallKind;
+use crate::flow::Endpoint;
+use crate::sip::header::{Name, number, values};
+use crate::sip::{Method, Rare as RareFields, Span, StartLine};
+use crate::time::Timestamp;
+
+pub(super) use self::finding::findings;
+pub use self::record::{
+    CauseRecord, HoldRecord, HopRecord, RegistrationRecord, SessionTimerRecord, Side, SignallingRecord,
+    TransferRecord,
+};
+
+/// Pairs of neighbours that retransmissions are counted for.
+const MAX_HOPS: usize = 16;
+
+/// Reliable provisional answers that wait for their PRACK.
+const MAX_UNACKNOWLEDGED: usize = 16;
+
+/// Notes of one dialog.
+const MAX_NOTES: usize = 16;
+
+/// What a dialog remembers of its signalling.
+#[derive(Debug, Default)]
+pub(super) struct Signalling {
+    pub(super) pace: Pace,
+    timer: SessionTimer,
+    /// Topmost branches of the latest 2xx to the first INVITE, by hop.
+    answer_branches: [u32; 2],
+    /// To-tag of the first 2xx.
+    answer_tag: u32,
+    /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
+    disconnect: u32,
+    /// Bits of [`Dialog::answer_tags`] that came in a provisional answer.
+    early: u8,
+    /// The first INVITE was seen.
+    pub(super) invited: bool,
+    /// Anything answered the first request.
+    responded: bool,
+    /// The first INVITE's 2xx has its ACK.
+    acknowledged: bool,
+    /// A BYE ended it.
+    released: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few dialogs have.
+#[derive(Debug, Default)]
+struct Rare {
+    notes: SmallVec<[Note; 4]>,
+    glares: u32,
+    holds: [Hold; 2],
+    offers: [Option<Offer>; 2],
+    transfers: Vec<Transfer>,
+    replaces: Span,
+    /// RSeq and To-tag of provisional answers that wait for their PRACK, and when they came.
+    reliable: SmallVec<[(u64, u32, Timestamp); 2]>,
+    reliables: u32,
+    /// The latest ones that were counted, so that their other hops do not count again.
+    counted: [(u64, u32); 2],
+    hops: SmallVec<[(Endpoint, Endpoint, u32); 2]>,
+    /// How often the first INVITE's 2xx, and the BYE, came again.
+    answers_again: u32,
+    byes_again: u32,
+    /// Topmost branch of the latest CANCEL.
+    cancel: u32,
+    registered: Option<Registered>,
+}
+
+/// Something rare that happened, and the message that shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    what: What,
+    at: Timestamp,
+    cseq: u32,
+    by: Side,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// 491 to an offer inside the dialog.
+    Glare,
+    /// The answer and the CANCEL crossed.
+    CancelRace,
+    /// A second 2xx, from somebody else.
+    SecondAnswer,
+    /// 422.
+    IntervalTooSmall,
+}
+
+/// Text from the wire; whoever shows it escapes it.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Signalling {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Takes a note, once for all hops that the message passes.
+    fn note(&mut self, note: Note) -> bool {
+        let notes = &mut self.rare().notes;
+        let is_known =
+            notes.iter().any(|known| (known.what, known.cseq, known.by) == (note.what, note.cseq, note.by));
+        let is_new = !is_known && notes.len() < MAX_NOTES;
+        if is_new {
+            notes.push(note);
+        }
+        is_new
+    }
+
+    fn noted(&self, what: What) -> Option<&Note> {
+        self.rare.as_ref()?.notes.iter().find(|note| note.what == what)
+    }
+
+    /// Whether a BYE ended it and was answered.
+    pub(super) const fn disconnected(&self) -> Option<std::time::Duration> {
+        if self.disconnect == 0 { None } else { Some(pace::duration(self.disconnect - 1)) }
+    }
+}
+
+impl Dialog {
+    /// Who sent the request that a message is, or answers.
+    fn requester(&self, look: &Look<'_>) -> Side {
+        if self.is_caller(look) { Side::Caller } else { Side::Callee }
+    }
+
+    /// A request that is seen for the first time.
+    pub(super) fn requested(&mut self, look: &Look<'_>, method: Method) {
+        match method {
+            Method::Ack => self.acknowledge(look),
+            Method::Invite if look.is_initial() => self.invited(look),
+            Method::Cancel if look.is_initial() => self.cancel(look),
+            Method::Prack => self.prack(look),
+            Method::Refer => self.refer(look),
+            Method::Notify => self.progress_of_transfer(look),
+            Method::Register => self.registers(look),
+            _ => {}
+        }
+    }
+
+    fn invited(&mut self, look: &Look<'_>) {
+        self.signalling.invited = true;
+        if look.head.rare.has(RareFields::REPLACES)
+            && let Some(value) = values(look.bytes, Name::Replaces).next()
+        {
+            let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+            let replaces = self.keep(value.get(..end).unwrap_or(value).trim_ascii());
+            self.signalling.rare().replaces = replaces;
+        }
+    }
+
+    fn acknowledge(&mut self, look: &Look<'_>) {
+        if !self.signalling.acknowledged && self.answered.is_some() && look.head.cseq == self.cseq {
+            self.signalling.acknowledged = self.is_caller(look);
+        }
+    }
+
+    /// The CANCEL has the branch of what it cancels (RFC 3261 9.1): a proxy that has its answer cancels other branches.
+    fn cancel(&mut self, look: &Look<'_>) {
+        let branch = look.branch as u32;
+        if self.answered.is_some() {
+            if look.head.cseq == self.cseq && self.signalling.answer_branches.contains(&branch) {
+                self.crossed(look);
+            }
+        } else {
+            self.signalling.rare().cancel = branch;
+        }
+    }
+
+    fn crossed(&mut self, look: &Look<'_>) {
+        self.note_down(What::CancelRace, look);
+    }
+
+    fn glare(&mut self, look: &Look<'_>) {
+        if self.note_down(What::Glare, look) {
+            self.signalling.rare().glares += 1;
+        }
+    }
+
+    fn note_down(&mut self, what: What, look: &Look<'_>) -> bool {
+        let by = self.requester(look);
+        self.signalling.note(Note { what, at: look.message.timestamp, cseq: look.head.cseq, by })
+    }
+
+    /// A response that is seen for the first time.
+    pub(super) fn responded(&mut self, look: &Look<'_>, status: u16) {
+        let head = look.head;
+        self.signalling.responded |= head.cseq_method == self.method;
+        match (head.cseq_method, status) {
+            (Method::Invite, 101..=199) => self.provisional(look),
+            (Method::Invite, 200..=299) if self.is_first_invite(look) => self.accepted(look),
+            (Method::Invite | Method::Update, 491) if self.answered.is_some() => self.glare(look),
+            (Method::Invite, 422) => self.interval_refused(look),
+            (Method::Bye, 200..) if self.signalling.released && self.signalling.disconnect == 0 => {
+                let took = look.message.timestamp.since(self.end.unwrap_or(look.message.timestamp));
+                self.signalling.disconnect = pace::ticks(took).saturating_add(1);
+            }
+            (Method::Refer, 300..) => self.transfer_refused(look, status),
+            (Method::Register, 200..=299) => self.registered(look),
+            _ => {}
+        }
+        if let (Method::Invite | Method::Update, 200..=299) = (head.cseq_method, status) {
+            self.session(look);
+        }
+    }
+
+    /// Whether a response answers the latest INVITE that was to begin the dialog.
+    fn is_first_invite(&self, look: &Look<'_>) -> bool {
+        look.head.cseq == self.cseq && self.is_caller(look)
+    }
+
+    /// The 2xx to the first INVITE; there may be several, from several ends or over several hops.
+    fn accepted(&mut self, look: &Look<'_>) {
+        let (branch, tag) = (look.branch as u32, look.to_tag as u32);
+        let [latest, _] = self.signalling.answer_branches;
+        self.signalling.answer_branches = [branch, latest];
+        if self.signalling.rare.as_ref().is_some_and(|rare| rare.cancel == branch) {
+            self.crossed(look);
+        }
+        if self.signalling.answer_tag == 0 {
+            self.signalling.answer_tag = tag;
+        } else if self.signalling.answer_tag != tag {
+            self.note_down(What::SecondAnswer, look);
+        }
+    }
+
+    fn provisional(&mut self, look: &Look<'_>) {
+        if let Some(place) = self.answer_tags.iter().position(|&tag| tag == look.to_tag) {
+            self.signalling.early |= 1 << place;
+        }
+        if !look.head.rare.has(RareFields::RSEQ) {
+            return;
+        }
+        let Some(sequence) = values(look.bytes, Name::RSeq).next().and_then(number) else { return };
+        let key = (sequence, look.to_tag as u32);
+        let rare = self.signalling.rare();
+        if rare.counted.contains(&key) {
+            return;
+        }
+        let [latest, _] = rare.counted;
+        rare.counted = [key, latest];
+        rare.reliables += 1;
+        if rare.reliable.len() < MAX_UNACKNOWLEDGED {
+            rare.reliable.push((key.0, key.1, look.message.timestamp));
+        }
+    }
+
+    /// RAck has RSeq, CSeq and the method of what it acknowledges (RFC 3262 7.2).
+    fn prack(&mut self, look: &Look<'_>) {
+        let Some(value) = values(look.bytes, Name::RAck).next() else { return };
+        let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+        let sequence = value.get(..end).and_then(number);
+        if let Some(rare) = &mut self.signalling.rare {
+            let tag = look.to_tag as u32;
+            rare.reliable.retain(|(waiting, of, _)| Some(*waiting) != sequence || *of != tag);
+        }
+    }
+
+    /// A message that came again over the same hop.
+    pub(super) fn came_again(&mut self, look: &Look<'_>) {
+        let (source, destination) = (look.message.source, look.message.destination);
+        let is_bye = look.method() == Some(Method::Bye);
+        let is_answer = self.answered.is_some()
+            && matches!(look.head.start, StartLine::Response { status: 200..=299, .. })
+            && look.head.cseq_method == Method::Invite
+            && self.is_first_invite(look);
+        let rare = self.signalling.rare();
+        rare.byes_again += u32::from(is_bye);
+        rare.answers_again += u32::from(is_answer);
+        let known = rare.hops.iter_mut().find(|(from, to, _)| (*from, *to) == (source, destination));
+        if let Some((.., count)) = known {
+            *count += 1;
+        } else if rare.hops.len() < MAX_HOPS {
+            rare.hops.push((source, destination, 1));
+        }
+    }
+
+    /// A BYE ended the dialog.
+    pub(super) fn released(&mut self) {
+        self.signalling.released = true;
+    }
+
+    /// Whether it is a call whose first INVITE was seen: one that figures of call set-up are about.
+    pub(super) fn is_attempt(&self) -> bool {
+        self.kind == Some(CallKind::Call) && self.signalling.invited
+    }
+
+    /// Whether a BYE ended it.
+    pub(super) const fn is_released(&self) -> bool {
+        self.signalling.released
+    }
+}

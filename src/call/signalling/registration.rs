@@ -1,0 +1,78 @@
+//! What becomes of a REGISTER (RFC 3261 10): for how long it holds, and whether it comes in time.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::record::RegistrationRecord;
+use super::text;
+use crate::call::bindings::Learned;
+use crate::call::dialog::{Dialog, Look};
+use crate::sip::header::{NameAddress, first_value};
+use crate::sip::{Span, uri};
+
+/// What a REGISTER dialog remembers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::call) struct Registered {
+    contact: Span,
+    behind_nat: bool,
+    accepted: u32,
+    /// CSeq of the latest that was accepted, so that its other hops do not count again.
+    cseq: u32,
+    expires: u32,
+    late: Option<Duration>,
+}
+
+impl Dialog {
+    /// A REGISTER: whom it would have called, and whether that is where it comes from.
+    pub(super) fn registers(&mut self, look: &Look<'_>) {
+        if look.message.source != self.source {
+            return;
+        }
+        let contact = NameAddress::parse(first_value(look.head.contact.of(look.bytes))).uri;
+        let known = self.signalling.rare.as_ref().and_then(|rare| rare.registered);
+        let span = match known {
+            Some(known) if self.kept(known.contact) == contact => known.contact,
+            _ => self.keep(contact),
+        };
+        let behind_nat = is_elsewhere(contact, look);
+        let registered = self.signalling.rare().registered.get_or_insert_default();
+        registered.contact = span;
+        registered.behind_nat = behind_nat;
+    }
+
+    /// It was accepted.
+    pub(super) fn registered(&mut self, look: &Look<'_>) {
+        let registered = self.signalling.rare().registered.get_or_insert_default();
+        if registered.accepted == 0 || registered.cseq != look.head.cseq {
+            registered.accepted += 1;
+            registered.cseq = look.head.cseq;
+        }
+    }
+
+    /// What the registrar's answer did to the bindings.
+    pub(in crate::call) fn bound(&mut self, learned: &Learned) {
+        if let Some(registered) = self.signalling.rare.as_mut().and_then(|rare| rare.registered.as_mut()) {
+            registered.expires = learned.longest.as_secs().try_into().unwrap_or(u32::MAX);
+            registered.late = registered.late.max(learned.late);
+        }
+    }
+
+    pub(super) fn registration(&self) -> Option<RegistrationRecord> {
+        let registered = self.signalling.rare.as_ref()?.registered.as_ref()?;
+        let contact = self.kept(registered.contact);
+        Some(RegistrationRecord {
+            contact: (!contact.is_empty()).then(|| text(contact)),
+            expires_seconds: if self.unregisters { 0 } else { registered.expires },
+            refreshes: registered.accepted.saturating_sub(1),
+            behind_nat: registered.behind_nat,
+            late_seconds: registered.late.map(|late| late.as_secs_f64()),
+        })
+    }
+}
+
+/// Whether the host of a contact is an address, and not the one that the message comes from. Names tell nothing.
+fn is_elsewhere(contact: &[u8], look: &Look<'_>) -> bool {
+    let host = uri::host(contact).and_then(|host| std::str::from_utf8(host).ok());
+    let address = host.and_then(|host| host.parse::<IpAddr>().ok());
+    address.is_some_and(|address| crate::flow::Address::from(address) != look.message.source.address)
+}

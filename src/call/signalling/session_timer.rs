@@ -1,0 +1,124 @@
+//! Session timers (RFC 4028): who has to say in time that the session still is there.
+
+use std::time::Duration;
+
+use super::record::{SessionTimerRecord, Side};
+use super::{Note, What};
+use crate::call::dialog::{Dialog, Look};
+use crate::sip::Rare;
+use crate::sip::header::{Name, number, parameter, values};
+use crate::time::Timestamp;
+
+/// The most that a BYE comes before the session expires (RFC 4028 10).
+const EARLIEST: Duration = Duration::from_secs(32);
+
+/// How exact a timer is taken to be.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// What was agreed on, and when it was last refreshed.
+#[derive(Debug, Default)]
+pub(super) struct SessionTimer {
+    /// Seconds; 0 is no timer.
+    interval: u32,
+    /// Seconds of the latest Min-SE; 0 is none.
+    min: u32,
+    refreshed: Timestamp,
+    refreshes: u32,
+    refresher: Side,
+    /// The transaction that refreshed it, so that its other hops do not count again.
+    transaction: u64,
+}
+
+/// How a session stood when it ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Overdue {
+    /// It ended when the missing refresh made it end.
+    Ended,
+    /// It went on without.
+    WentOn,
+}
+
+impl SessionTimer {
+    /// How it stood at `end`, and how long that was after the latest refresh; none when it was in time.
+    pub(super) fn overdue(&self, end: Timestamp) -> Option<(Overdue, Duration)> {
+        let interval = Duration::from_secs(u64::from(self.interval));
+        let since = end.since(self.refreshed);
+        // "The minimum of 32 seconds and one third of the session interval" before it expires.
+        let earliest = interval.saturating_sub(EARLIEST.min(interval / 3));
+        if interval.is_zero() || since + Duration::from_secs(1) < earliest {
+            return None;
+        }
+        Some((if since <= interval + SLACK { Overdue::Ended } else { Overdue::WentOn }, since))
+    }
+
+    /// Seconds that were agreed on.
+    pub(super) const fn interval(&self) -> u32 {
+        self.interval
+    }
+
+    /// Who was to refresh.
+    pub(super) const fn refresher(&self) -> Side {
+        self.refresher
+    }
+
+    pub(super) fn record(&self) -> Option<SessionTimerRecord> {
+        let given = |seconds: u32| (seconds > 0).then_some(seconds);
+        (self.interval > 0 || self.min > 0).then(|| SessionTimerRecord {
+            interval_seconds: given(self.interval),
+            refresher: given(self.interval).map(|_| self.refresher),
+            refreshes: self.refreshes,
+            min_seconds: given(self.min),
+        })
+    }
+}
+
+impl Dialog {
+    /// A 2xx to INVITE or UPDATE: it says whether there is a timer, and begins it anew.
+    pub(super) fn session(&mut self, look: &Look<'_>) {
+        let requester = self.requester(look);
+        let head = look.head;
+        let transaction = u64::from(head.cseq) << 8
+            | u64::from(head.cseq_method as u8) << 2
+            | ((requester as u64) << 1)
+            | 1;
+        let timer = &mut self.signalling.timer;
+        let is_other = timer.transaction != transaction;
+        let value = if head.rare.has(Rare::SESSION_EXPIRES) {
+            values(look.bytes, Name::SessionExpires).next()
+        } else {
+            None
+        };
+        let Some(value) = value else {
+            // "If the 2xx response did not contain a Session-Expires header field, there is no session expiration."
+            if is_other && timer.interval > 0 {
+                timer.interval = 0;
+            }
+            return;
+        };
+        let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+        let seconds = value.get(..end).and_then(number).and_then(|seconds| u32::try_from(seconds).ok());
+        let Some(seconds) = seconds.filter(|seconds| *seconds > 0) else { return };
+        let is_uas = parameter(value, b"refresher").is_some_and(|by| by.eq_ignore_ascii_case(b"uas"));
+        if is_other && timer.interval > 0 {
+            timer.refreshes += 1;
+        }
+        timer.transaction = transaction;
+        timer.interval = seconds;
+        timer.refreshed = look.message.timestamp;
+        timer.refresher = if is_uas { requester.other() } else { requester };
+    }
+
+    /// 422: the interval that the INVITE asked for is too small for somebody, who says how long it has to be.
+    pub(super) fn interval_refused(&mut self, look: &Look<'_>) {
+        let min = values(look.bytes, Name::MinSe).next().map(|value| {
+            let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+            value.get(..end).unwrap_or(value)
+        });
+        let seconds = min.and_then(number).and_then(|seconds| u32::try_from(seconds).ok());
+        self.signalling.timer.min = seconds.unwrap_or(self.signalling.timer.min);
+        let by = self.requester(look);
+        let note =
+            Note { what: What::IntervalTooSmall, at: look.message.timestamp, cseq: look.head.cseq, by };
+        self.signalling.note(note);
+    }
+}

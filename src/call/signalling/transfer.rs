@@ -1,0 +1,92 @@
+//! Transfers: REFER (RFC 3515), and what its NOTIFYs say became of it (RFC 3420).
+
+use super::record::{Side, TransferRecord};
+use super::text;
+use crate::call::dialog::{Dialog, Look};
+use crate::sip::header::{Name, NameAddress, number, values};
+use crate::sip::{Span, uri};
+use crate::time::Timestamp;
+
+/// Transfers told of one dialog.
+const MAX_TRANSFERS: usize = 8;
+
+/// A REFER.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer {
+    at: Timestamp,
+    by: Side,
+    to: Span,
+    cseq: u32,
+    is_attended: bool,
+    /// 0 is none yet.
+    status: u16,
+}
+
+impl Dialog {
+    pub(super) fn refer(&mut self, look: &Look<'_>) {
+        let (by, cseq) = (self.requester(look), look.head.cseq);
+        let Some(value) = values(look.bytes, Name::ReferTo).next() else { return };
+        let target = NameAddress::parse(value).uri;
+        // `<sip:carol@example.com?Replaces=...>`: the header fields of the INVITE to come (RFC 3261 19.1.1).
+        let end = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+        let (target, fields) = target.split_at_checked(end).unwrap_or((target, &[]));
+        let is_attended = fields
+            .split(|byte| matches!(byte, b'?' | b'&'))
+            .any(|field| field.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"replaces=")));
+        let transfers = self.signalling.rare.as_ref().map_or(&[][..], |rare| rare.transfers.as_slice());
+        let is_known = transfers.iter().any(|known| (known.by, known.cseq) == (by, cseq));
+        // Asked for its credentials, it is the same one again.
+        let is_repeated =
+            transfers.last().is_some_and(|last| last.by == by && matches!(last.status, 401 | 407));
+        if is_known || (transfers.len() >= MAX_TRANSFERS && !is_repeated) {
+            return;
+        }
+        let to = self.keep(target);
+        let transfer = Transfer { at: look.message.timestamp, by, to, cseq, is_attended, status: 0 };
+        let transfers = &mut self.signalling.rare().transfers;
+        if is_repeated {
+            transfers.pop();
+        }
+        transfers.push(transfer);
+    }
+
+    pub(super) fn transfer_refused(&mut self, look: &Look<'_>, status: u16) {
+        let by = self.requester(look);
+        let Some(rare) = &mut self.signalling.rare else { return };
+        let mut transfers = rare.transfers.iter_mut();
+        if let Some(it) = transfers.find(|known| (known.by, known.cseq) == (by, look.head.cseq)) {
+            it.status = status;
+        }
+    }
+
+    /// A NOTIFY with a piece of SIP: the status of what the transferee was asked to do.
+    pub(super) fn progress_of_transfer(&mut self, look: &Look<'_>) {
+        let Some(status) = fragment_status(look.head.body.of(look.bytes)) else { return };
+        let by = self.requester(look).other();
+        let Some(rare) = &mut self.signalling.rare else { return };
+        // The one that is under way; a late word about one that is decided changes nothing.
+        let mut open = rare.transfers.iter_mut().filter(|known| known.by == by && known.status < 200);
+        if let Some(it) = open.next() {
+            it.status = status;
+        }
+    }
+
+    pub(super) fn transfers(&self) -> Vec<TransferRecord> {
+        let transfers = self.signalling.rare.iter().flat_map(|rare| &rare.transfers);
+        transfers
+            .map(|transfer| TransferRecord {
+                time: transfer.at,
+                by: transfer.by,
+                to: text(uri::display(self.kept(transfer.to))),
+                attended: transfer.is_attended,
+                status_code: (transfer.status > 0).then_some(transfer.status),
+            })
+            .collect()
+    }
+}
+
+/// The status of a `message/sipfrag` that is a response.
+fn fragment_status(body: &[u8]) -> Option<u16> {
+    let digits = body.trim_ascii_start().strip_prefix(b"SIP/2.0 ")?.get(..3)?;
+    number(digits).and_then(|status| u16::try_from(status).ok()).filter(|status| (100..700).contains(status))
+}
