@@ -142,7 +142,9 @@ impl PerformanceSummary {
             ("SDT", self.session_duration),
             ("RRD", self.registration_delay),
         ];
-        let responses = self.response_delay.iter().map(|(&method, &delay)| (method, Some(delay)));
+        let responses =
+            self.response_delay.iter().map(|(method, &delay)| (format!("{method} response"), Some(delay)));
+        let delays = delays.into_iter().map(|(name, delay)| (name.to_owned(), delay));
         let mut title = "Performance (RFC 6076, E.425)\n";
         for (name, share) in shares {
             if let Some(share) = share {
@@ -150,7 +152,7 @@ impl PerformanceSummary {
                 title = "";
             }
         }
-        for (name, delay) in delays.into_iter().chain(responses) {
+        for (name, delay) in delays.chain(responses) {
             if let Some(delay) = delay {
                 let (mean, max) = (delay.mean_seconds, delay.max_seconds);
                 writeln!(out, "{title}  {name:<18} {mean:>14.3} s, at most {max:.3} s")?;
