@@ -77,9 +77,5 @@ fn every_fault_in_signalling_is_found_and_none_is_made_up() {
     assert_eq!(scores.len(), 19, "{scores:#?}");
     assert!(faulty > 200 && near_misses > 200, "{faulty} faults, {near_misses} near misses");
     let right: u64 = scores.values().map(|score| score.right).sum();
-    eprintln!(
-        "{} calls, {right} signs of {} kinds: precision 1.0, recall 1.0",
-        ledger.list.len(),
-        scores.len()
-    );
+    eprintln!("{faulty} calls with faults, {near_misses} near misses: {right} signs found, none invented");
 }
