@@ -184,9 +184,13 @@ impl Bindings {
         let since = before.unwrap_or(answer.now);
         self.counts.refreshed += u64::from(before.is_some());
         self.counts.added += u64::from(before.is_none());
-        let late = self.lapsed.remove(&key).map(|over| answer.now.since(over));
+        // Most have never been over; a search for nothing costs as much as one for something.
+        let lapsed = if self.lapsed.is_empty() { None } else { self.lapsed.remove(&key) };
+        let late = lapsed.map(|over| answer.now.since(over));
         self.counts.returned += u64::from(late.is_some());
-        self.unbind(&key);
+        if before.is_some() {
+            self.unbind(&key);
+        }
         if self.table.len() >= MAX_BINDINGS
             && let Some((_, first)) = self.due.first().cloned()
         {

@@ -76,6 +76,7 @@ pub(crate) struct Dialog {
     /// The latest of `agents`: most messages are from one of two.
     latest_agents: [u32; 2],
     seen: Seen,
+    pub(super) signalling: Signalling,
     /// User-Agent and Server values, and the low bits of their hashes.
     agents: SmallVec<[(Span, u32); 2]>,
     pub(crate) answer_tags: SmallVec<[u64; 2]>,
@@ -108,7 +109,6 @@ pub(crate) struct Dialog {
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(crate) archived: Vec<StreamReport>,
     pub(crate) moved: (u64, u64),
-    pub(super) signalling: Signalling,
 }
 
 /// An endpoint that a dialog announced.
@@ -557,7 +557,8 @@ impl Dialog {
     /// Reads a little of every cache line that a message will need.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        self.hash ^ u64::from(self.status) ^ u64::from(self.seen.touch())
+        let near = u64::from(self.seen.touch() ^ self.signalling.touch());
+        self.hash ^ u64::from(self.status) ^ near
     }
 
     /// Reads a little of the text.

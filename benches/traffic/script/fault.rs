@@ -37,7 +37,7 @@ enum Fault {
     NoPrack,
     Prack,
     IntervalTooSmall,
-    NetworkFault,
+    BadCause,
     NormalCause,
 }
 
@@ -70,7 +70,7 @@ const ALL: [Fault; 30] = [
     Fault::NoPrack,
     Fault::Prack,
     Fault::IntervalTooSmall,
-    Fault::NetworkFault,
+    Fault::BadCause,
     Fault::NormalCause,
 ];
 
@@ -96,7 +96,7 @@ impl Fault {
             Self::ByeUnanswered => &["no_bye_answer"],
             Self::NoPrack => &["prack_missing"],
             Self::IntervalTooSmall => &["session_interval_too_small"],
-            Self::NetworkFault => &["network_fault"],
+            Self::BadCause => &["network_fault"],
             Self::HoldRefused
             | Self::Listens
             | Self::Changes
@@ -133,7 +133,7 @@ impl Author<'_> {
             }
             Fault::IntervalTooSmall => self.interval_too_small(),
             Fault::SessionExpires | Fault::SessionOverdue | Fault::SessionRefreshed => self.session(fault),
-            Fault::ByeUnanswered | Fault::ByeAnsweredLate | Fault::NetworkFault | Fault::NormalCause => {
+            Fault::ByeUnanswered | Fault::ByeAnsweredLate | Fault::BadCause | Fault::NormalCause => {
                 self.ends(fault)
             }
             _ => self.within(fault),
@@ -388,7 +388,7 @@ impl Author<'_> {
     fn ends(mut self, fault: Fault) -> Script {
         self.set_up();
         let extra = match fault {
-            Fault::NetworkFault => Extra::Cause(38),
+            Fault::BadCause => Extra::Cause(38),
             Fault::NormalCause => Extra::Cause(16),
             _ => Extra::None,
         };

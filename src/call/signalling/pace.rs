@@ -71,6 +71,13 @@ impl Pace {
         Some(duration(waited))
     }
 
+    /// Reads a little.
+    #[inline]
+    pub(super) fn touch(&self) -> u32 {
+        let [(branch, _), ..] = self.waiting;
+        branch
+    }
+
     /// The longest wait of each method.
     pub(super) fn longest(&self) -> impl Iterator<Item = (Method, Duration)> {
         self.longest.iter().map(|&(method, waited)| (method, duration(waited)))

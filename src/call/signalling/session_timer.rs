@@ -75,8 +75,11 @@ impl SessionTimer {
 impl Dialog {
     /// A 2xx to INVITE or UPDATE: it says whether there is a timer, and begins it anew.
     pub(super) fn session(&mut self, look: &Look<'_>) {
-        let requester = self.requester(look);
         let head = look.head;
+        if self.signalling.timer.interval == 0 && !head.rare.has(Rare::SESSION_EXPIRES) {
+            return;
+        }
+        let requester = self.requester(look);
         let transaction = u64::from(head.cseq) << 8
             | u64::from(head.cseq_method as u8) << 2
             | ((requester as u64) << 1)
