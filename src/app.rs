@@ -8,6 +8,7 @@ mod live;
 mod long_run;
 mod operations;
 mod outputs;
+mod report;
 mod service;
 mod sniff;
 mod stages;
@@ -61,6 +62,10 @@ fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
             drop(out);
             return start_inspecting(command, global, environment);
         }
+        Command::Report(command) => {
+            drop(out);
+            return report::report(command, global, environment);
+        }
         Command::Config(ConfigCommand::Generate) => cli::generate(&mut out)?,
         Command::Config(ConfigCommand::Validate { file }) => {
             validate(file.as_deref().or(global.config.as_deref()), environment, &mut out)?;
@@ -93,6 +98,9 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     }
     let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
     cli::logging::start(&config.log)?;
+    if config.privacy.masked && config.pcap.write {
+        tell("warning: privacy.numbers is masked, and the capture files of calls hold packets as they are")?;
+    }
     let beside = operations::prepare(&config, environment, cli::settled(&mut loaded))?;
     let reload = Reload::new(flags, global, environment, &loaded, cores());
     if config.run.follow.is_some() {
@@ -114,6 +122,10 @@ fn start_inspecting(
         InspectCommand::Call(flags) => flags.read_file.clone(),
         InspectCommand::Calls(flags) => flags.read_file.clone(),
     };
+    match command {
+        InspectCommand::Call(flags) => flags.privacy.apply(&mut loaded.settings),
+        InspectCommand::Calls(flags) => flags.privacy.apply(&mut loaded.settings),
+    }
     let color = global.color.unwrap_or_default();
     let run = Run { inputs, color, quiet: global.quiet, ..Run::default() };
     let config = config::resolve(&mut loaded.settings, run, cores());
@@ -133,8 +145,8 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
     let wanted = inspect::Wanted::new(&flags.call_id);
     let mut code = ExitCode::Good;
-    inspect::call(wanted, flags.view(), &screen, &mut out, |listener| {
-        code = sniff::follow(config, inspect::settings(), false, None, listener)?.1;
+    inspect::call(wanted, flags.view(), config.privacy, &screen, &mut out, |listener| {
+        code = sniff::follow(config, inspect::settings(config.privacy.digits), false, None, listener)?.1;
         Ok(())
     })?;
     Ok(code)
@@ -149,7 +161,7 @@ fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
     let mut code = ExitCode::Good;
     inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
-        code = sniff::follow(config, inspect::settings(), false, None, listener)?.1;
+        code = sniff::follow(config, inspect::settings(config.privacy.digits), false, None, listener)?.1;
         Ok(())
     })?;
     Ok(code)

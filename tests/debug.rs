@@ -219,16 +219,7 @@ fn calls_and_registrations_are_told_while_packets_come() {
     let input = directory.path().join("calls.pcap");
     std::fs::write(&input, signalling()).unwrap();
     let mut sniffer = Sniffer::start(&input, &[]);
-    // Each packet is a batch, and the tracker looks.
-    let mut writer = sniffer.input.take().unwrap();
-    let pulse = std::thread::spawn(move || {
-        for second in 0..600u32 {
-            if writer.write_all(&record(1_700_000_010 + second / 10, &datagram(9, 9, b"x"))).is_err() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    });
+    let pulse = pulse(&mut sniffer);
     let calls = sniffer.json(&["calls"]);
     assert_eq!(calls.as_array().map(Vec::len), Some(1), "{calls}");
     let call = &calls[0];
@@ -258,6 +249,52 @@ fn calls_and_registrations_are_told_while_packets_come() {
         text.contains("sip_registrations_active 1\n")
             && text.contains("sip_calls_total{result=\"failed\"} 0\n")
     );
+    drop(sniffer);
+    pulse.join().unwrap();
+}
+
+/// Each packet is a batch, and the tracker looks; until the sniffer is gone.
+fn pulse(sniffer: &mut Sniffer) -> std::thread::JoinHandle<()> {
+    let mut writer = sniffer.input.take().unwrap();
+    std::thread::spawn(move || {
+        for second in 0..600u32 {
+            if writer.write_all(&record(1_700_000_010 + second / 10, &datagram(9, 9, b"x"))).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    })
+}
+
+#[test]
+fn a_sniffer_that_masks_tells_nobody_and_reports_live() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("calls.pcap");
+    std::fs::write(&input, signalling()).unwrap();
+    let mut sniffer = Sniffer::start(&input, &["--numbers", "masked"]);
+    let pulse = pulse(&mut sniffer);
+    let report = |arguments: &[&str]| {
+        let mut command = lippycat();
+        command.arg("report").args(arguments).arg("--live").arg("--control-socket").arg(sniffer.socket());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = [
+        sniffer.text(&["calls"]),
+        sniffer.text(&["calls", "--json"]),
+        sniffer.text(&["registrations"]),
+        sniffer.text(&["registrations", "--json"]),
+        report(&["calls", "--format", "json", "--where", "state=confirmed"]),
+        report(&["call", "up@192.0.2.1"]),
+    ];
+    for text in &told {
+        assert!(text.contains("a***") || text.contains("c***"), "{text}");
+        assert!(["alice", "bob", "carol"].iter().all(|name| !text.contains(name)), "{text}");
+    }
+    let call: Value = serde_json::from_str(&told[4]).unwrap();
+    assert_eq!((&call["call_id"], &call["from"]), (&"up@192.0.2.1".into(), &"a***".into()));
+    assert!(told[5].starts_with("a*** called b***: answered after"), "{}", told[5]);
     drop(sniffer);
     pulse.join().unwrap();
 }

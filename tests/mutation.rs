@@ -102,6 +102,7 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
             registrations: true,
             others: true,
             media_frames: true,
+            digits: true,
         },
         filter: None,
         batch,

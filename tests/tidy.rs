@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::lippycat;
 
-/// What a module may use: itself and what stands before it. The last five are what a user meets and know each other.
-const ORDER: [&str; 16] = [
+/// What a module may use: itself and what stands before it. The last six are what a user meets and know each other.
+const ORDER: [&str; 17] = [
     "time",
     "counters",
     "flow",
@@ -20,12 +20,13 @@ const ORDER: [&str; 16] = [
     "quality",
     "media",
     "call",
+    "privacy",
     "sink",
     "pipeline",
     "monitor",
     "control",
 ];
-const EDGE: [&str; 5] = ["inspect", "config", "cli", "app", "exit_code"];
+const EDGE: [&str; 6] = ["inspect", "report", "config", "cli", "app", "exit_code"];
 
 /// Names for bytes of a batch, which every stage may use.
 const BYTES: [&str; 4] = ["Bytes", "Place", "View", "FragmentFrames"];

@@ -34,16 +34,41 @@ pub(crate) fn ethernet(packets: Vec<Packet>) -> Classic {
 
 /// Ethernet, IPv4, UDP from 192.0.2.`source` to 192.0.2.`destination`, both on port 5060.
 pub(crate) fn datagram(source: u8, destination: u8, payload: &[u8]) -> Vec<u8> {
-    let udp = u16::try_from(8 + payload.len()).unwrap();
+    udp((source, 5060), (destination, 5060), payload)
+}
+
+/// As [`datagram`], with ports.
+pub(crate) fn udp((source, from): (u8, u16), (destination, to): (u8, u16), payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(8 + payload.len()).unwrap();
     let mut ip = vec![0x45, 0, 0, 0, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, source, 192, 0, 2, destination];
-    ip[2..4].copy_from_slice(&(20 + udp).to_be_bytes());
+    ip[2..4].copy_from_slice(&(20 + length).to_be_bytes());
     let sum = checksum(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
     let mut frame = vec![2, 0, 0, 0, 0, destination, 2, 0, 0, 0, 0, source, 8, 0];
     frame.extend(ip);
-    [5060, 5060, udp, 0].into_iter().for_each(|half: u16| frame.extend(half.to_be_bytes()));
+    [from, to, length, 0].into_iter().for_each(|half: u16| frame.extend(half.to_be_bytes()));
     frame.extend(payload);
     frame
+}
+
+/// A packet of `frame`, so many milliseconds after 2023-11-14 22:13:20 UTC.
+pub(crate) fn at(milliseconds: u32, frame: Vec<u8>) -> Packet {
+    Packet {
+        seconds: 1_700_000_000 + milliseconds / 1000,
+        fraction: milliseconds % 1000 * 1000,
+        original: u32::try_from(frame.len()).unwrap(),
+        frame,
+    }
+}
+
+/// An RTP packet (RFC 3550 5.1).
+pub(crate) fn rtp(payload_type: u8, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, payload_type];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend(timestamp.to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend(payload);
+    packet
 }
 
 /// The Internet checksum of an even number of bytes (RFC 1071).

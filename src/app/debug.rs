@@ -105,15 +105,7 @@ impl Asker<'_> {
     }
 
     fn connect(&self) -> Result<Client, ClientError> {
-        let instance = self.flags.name.as_deref();
-        let named = self.global.control_socket.clone().or_else(|| {
-            // A file that is broken or not ours to read says nothing; the usual places are tried then.
-            let loaded = config::load(self.global.config.as_deref(), self.environment).ok();
-            loaded.and_then(|loaded| loaded.settings.control.socket.get()).filter(|_| instance.is_none())
-        });
-        let runtime = self.environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let places = named.map_or_else(|| socket::places(runtime.as_deref(), instance), |path| vec![path]);
-        Client::connect(&places, instance)
+        connect(self.flags.name.as_deref(), self.global, self.environment)
     }
 
     /// Without a running sniffer, what a start would use.
@@ -139,6 +131,25 @@ impl Asker<'_> {
             None => print(&text),
         }
     }
+}
+
+/// Connects to the running sniffer, or to the one that has this name.
+///
+/// # Errors
+/// When nobody answers.
+pub(super) fn connect(
+    instance: Option<&str>,
+    global: &Global,
+    environment: &Environment,
+) -> Result<Client, ClientError> {
+    let named = global.control_socket.clone().or_else(|| {
+        // A file that is broken or not ours to read says nothing; the usual places are tried then.
+        let loaded = config::load(global.config.as_deref(), environment).ok();
+        loaded.and_then(|loaded| loaded.settings.control.socket.get()).filter(|_| instance.is_none())
+    });
+    let runtime = environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let places = named.map_or_else(|| socket::places(runtime.as_deref(), instance), |path| vec![path]);
+    Client::connect(&places, instance)
 }
 
 /// Whether a binding is one of this address-of-record, or of this user.

@@ -16,6 +16,7 @@ use crate::capture::follow::Follow;
 use crate::config::{Config, Visible};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Board, Continue};
+use crate::privacy::Private;
 
 /// Follows the calls in the captures that are written to the directory of `config`.
 ///
@@ -39,7 +40,8 @@ pub(super) fn sniff_followed(config: &Config, beside: Beside, reload: Reload) ->
     let status = format!("following {}", Visible(&directory.to_string_lossy()));
     let mut run = LongRun::start(config, beside, board, reload, Pace::Pipe, &status)?;
     let LongRun { outputs, service, .. } = &mut run;
-    let outcome = pipeline::run(&mut source, settings, &mut outputs.recorder, &mut |progress| {
+    let mut private = Private::new(&mut outputs.recorder, config.privacy);
+    let outcome = pipeline::run(&mut source, settings, private.told(), &mut |progress| {
         let go_on = service.turn(|| format!("{status}: {} packets", progress.packets));
         if go_on { Continue::Yes } else { Continue::No }
     });

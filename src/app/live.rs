@@ -16,6 +16,7 @@ use crate::cli;
 use crate::config::{self, Config};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Board, Threads};
+use crate::privacy::Private;
 
 /// Follows the calls on the interfaces of `config` until a signal, a count or a duration ends the run.
 ///
@@ -34,7 +35,8 @@ pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Res
     let LongRun { outputs, service, .. } = &mut run;
     let service = RefCell::new(service);
     let asked = || !service.borrow_mut().turn(|| status.clone());
-    let outcome = pipeline::run_live(&mut sources, settings, threads, &mut outputs.recorder, &asked);
+    let mut private = Private::new(&mut outputs.recorder, config.privacy);
+    let outcome = pipeline::run_live(&mut sources, settings, threads, private.told(), &asked);
     run.finish(config, &outcome)
 }
 

@@ -78,8 +78,9 @@ impl Operations {
         config: &Config,
         files: Arc<DiskStatus>,
     ) -> Result<Self> {
-        let running = Monitor::start(board, caps(config), config.alerts, beside.effective, Some(files))
-            .context("the monitor cannot be started")?;
+        let running =
+            Monitor::start(board, caps(config), config.alerts, beside.effective, Some(files), config.privacy)
+                .context("the monitor cannot be started")?;
         let server = beside.control.map(|socket| Server::start(socket, running.monitor())).transpose();
         let endpoint = beside
             .metrics

@@ -163,7 +163,11 @@ fn lines(config: &Config, pace: Pace, reopen: Reopen) -> Result<Lines> {
         opened.with_context(|| format!("{}: the records cannot be written", path.display()))
     });
     let log = config.events.as_ref().map(|events| {
-        let fields = EventFields { trace: events.trace_header.clone(), headers: events.headers.clone() };
+        let fields = EventFields {
+            trace: events.trace_header.clone(),
+            headers: events.headers.clone(),
+            privacy: config.privacy,
+        };
         let path = &events.file;
         let opened = if is_live { EventLog::append(path, fields) } else { EventLog::create(path, fields) };
         opened.with_context(|| format!("{}: the event log cannot be written", path.display()))

@@ -18,6 +18,7 @@ use crate::capture::{Progress, SourceError};
 use crate::config::{Config, EventFormat, SummaryFormat};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Board, Continue, Outcome};
+use crate::privacy::Private;
 use crate::sink::Written;
 
 /// Follows the calls in the capture files of `config` and ends with a summary.
@@ -72,7 +73,8 @@ pub(super) fn follow(
     let stop = end_on_signals()?;
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);
-    let mut outcome = run(source, settings, listener, &stop, &bar);
+    let mut private = Private::new(listener, config.privacy);
+    let mut outcome = run(source, settings, private.told(), &stop, &bar);
     bar.finish_and_clear();
     errors.append(&mut outcome.errors);
     for error in &errors {

@@ -67,6 +67,7 @@ pub(super) fn calls(config: &Config) -> call::Settings {
         registrations: config.pcap.registrations,
         others: config.pcap.options,
         media_frames: config.pcap.write && config.pcap.rtp,
+        digits: config.privacy.digits,
     }
 }
 

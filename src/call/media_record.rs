@@ -62,6 +62,8 @@ pub struct MediaRecord {
     pub markers: u64,
     /// Keys pressed (RFC 4733).
     pub digits: u64,
+    /// Which, the first 64; null when there were none, and where they are not to be told.
+    pub dtmf: Option<String>,
     /// Mean opinion score of the E-model (ITU-T G.107, G.107.1), 1 to 4.5; null when there is none.
     pub mos: Option<f64>,
     /// Transmission rating factor, of which it is made.
@@ -153,6 +155,7 @@ impl MediaRecord {
             clock_drift_ppm: figures.drift_ppm.map(|drift| (drift * 10.0).round() / 10.0),
             markers: figures.markers,
             digits: report.events.digits,
+            dtmf: Some(report.events.keys()).filter(|keys| !keys.is_empty()),
             mos: rating.map(|rating| (rating.mos * 100.0).round() / 100.0),
             r_factor: rating.map(|rating| (rating.r * 10.0).round() / 10.0),
             mos_missing: quality.rating.err().map(|why| why.reason()),

@@ -40,6 +40,9 @@ impl Tracker {
         };
         record.findings = signalling::findings(dialog, &record, self.now());
         record.findings.extend(findings(&record, &dialog.endpoints));
+        if !self.settings.digits {
+            record.media.iter_mut().for_each(|stream| stream.dtmf = None);
+        }
         record
     }
 }

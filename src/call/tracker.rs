@@ -46,6 +46,8 @@ pub struct Settings {
     pub others: bool,
     /// Media frames go to their call's listener too.
     pub media_frames: bool,
+    /// Records tell which keys were pressed, not only how many.
+    pub digits: bool,
 }
 
 /// A UDP datagram that is not SIP, with what it was captured in.
@@ -99,7 +101,7 @@ pub struct TrackerGauges {
 #[derive(Debug)]
 pub struct Tracker {
     limits: Limits,
-    settings: Settings,
+    pub(super) settings: Settings,
     wants: Wants,
     pub(super) dialogs: Slots<Dialog>,
     free: Vec<u32>,
@@ -582,7 +584,9 @@ impl Tracker {
             |dialog: &&mut Dialog, call: CallRef| dialog.in_use && dialog.generation == call.generation;
         for (call, report) in self.effects.archived.drain(..) {
             let dialog = self.dialogs.get_mut(call.slot as usize);
-            dialog.filter(|dialog| is_it(dialog, call)).into_iter().for_each(|dialog| dialog.archive(report));
+            if let Some(dialog) = dialog.filter(|dialog| is_it(dialog, call)) {
+                dialog.archive(report);
+            }
         }
         for (call, rtp, rtcp) in self.effects.moved.drain(..) {
             if let Some(dialog) =

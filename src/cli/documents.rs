@@ -73,8 +73,16 @@ mod tests {
         let debug: Vec<String> = debug.iter().map(|command| format!("lippycat-debug{command}.1")).collect();
         let more =
             ["-inspect", "-inspect-call", "-inspect-calls", "-interfaces", "-man", "-sniff", "-sniff-voip"];
-        let mut wanted: Vec<String> =
-            commands.iter().chain(&more).map(|command| format!("lippycat{command}.1")).chain(debug).collect();
+        let report = ["", "-call", "-calls", "-carriers", "-targets"];
+        let report: Vec<String> =
+            report.iter().map(|command| format!("lippycat-report{command}.1")).collect();
+        let mut wanted: Vec<String> = commands
+            .iter()
+            .chain(&more)
+            .map(|command| format!("lippycat{command}.1"))
+            .chain(debug)
+            .chain(report)
+            .collect();
         wanted.sort();
         assert_eq!(names, wanted);
     }

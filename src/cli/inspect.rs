@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::PrivacyFlags;
+
 /// What can be inspected.
 #[derive(Debug, Subcommand)]
 pub enum InspectCommand {
@@ -32,6 +34,10 @@ pub struct InspectCall {
     /// Arrows between the parties (this is the default)
     #[arg(long)]
     pub ladder: bool,
+
+    /// What may be told.
+    #[command(flatten)]
+    pub privacy: PrivacyFlags,
 }
 
 /// How a call is shown.
@@ -65,4 +71,8 @@ pub struct InspectCalls {
     /// One JSON record a line, as each dialog ends
     #[arg(long)]
     pub json: bool,
+
+    /// What may be told.
+    #[command(flatten)]
+    pub privacy: PrivacyFlags,
 }

@@ -10,7 +10,9 @@ mod documents;
 mod inspect;
 mod interfaces;
 pub mod logging;
+mod privacy;
 mod refuse;
+mod report;
 mod sniff;
 
 pub use config::{ConfigCommand, effective, generate, settled, show, validate};
@@ -18,7 +20,11 @@ pub use debug::{AlertFlags, Debug, DebugCommand, Look, MetricsFlags, MetricsForm
 pub use documents::{completions, man};
 pub use inspect::{InspectCall, InspectCalls, InspectCommand, View};
 pub use interfaces::{interfaces_json, interfaces_text};
+pub use privacy::PrivacyFlags;
 pub use refuse::explain;
+pub use report::{
+    ReportCall, ReportCalls, ReportCarriers, ReportCommand, ReportTargets, Source, StoryFormat, Which,
+};
 pub use sniff::SniffVoip;
 
 use std::ffi::OsString;
@@ -36,6 +42,7 @@ Examples:
   lippycat sniff voip -r trunk.pcap -w --pcap-dir out   one capture file per call
   lippycat sniff voip -r trunk.pcap -u '+4930*'         only calls of these numbers
   lippycat inspect call 'a84b4c76e66710@pc33' -r trunk.pcap
+  lippycat report calls --records calls.jsonl --where 'media.mos<3.5'
   lippycat config generate > lippycat.yaml
 
 Exit codes: 0 good, 1 the answer is no, 2 usage, 3 nothing is running, 4 not permitted.";
@@ -106,6 +113,10 @@ pub enum Command {
     /// Show the signalling of calls
     #[command(subcommand)]
     Inspect(InspectCommand),
+
+    /// What happened: lists, figures and single calls, from records, captures or the running sniffer
+    #[command(subcommand)]
+    Report(Box<ReportCommand>),
 
     /// Write, check or show the configuration
     #[command(subcommand)]

@@ -24,11 +24,8 @@ const FLAGS: [(&str, &str); 12] = [
 ];
 
 /// Commands that later versions have.
-const COMMANDS: [(&str, &str); 3] = [
-    ("report", "see lippycat sniff voip --records and --summary json"),
-    ("parsers", "there is no store of signalling"),
-    ("flush", "there is no store of signalling"),
-];
+const COMMANDS: [(&str, &str); 2] =
+    [("parsers", "there is no store of signalling"), ("flush", "there is no store of signalling")];
 
 /// Our words for an error of the parser, in one line; none when its own are good.
 #[must_use]

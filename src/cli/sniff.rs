@@ -9,7 +9,7 @@ use clap::builder::ArgPredicate;
 use clap::{ArgAction, ArgGroup, Args};
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Global;
+use super::{Global, PrivacyFlags};
 use crate::config::{
     EventFormat, Isolation, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat,
     name_template,
@@ -161,6 +161,10 @@ pub struct SniffVoip {
     #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Output")]
     pub summary: Option<SummaryFormat>,
 
+    /// What may be told.
+    #[command(flatten)]
+    pub privacy: PrivacyFlags,
+
     /// Serve GET /metrics and GET /health there, such as 127.0.0.1:9123
     #[arg(long, value_name = "ADDR", value_parser = units::address, help_heading = "Operation")]
     pub metrics_listen: Option<SocketAddr>,
@@ -233,6 +237,7 @@ impl SniffVoip {
     /// Lays the flags over `settings`.
     pub fn apply(&self, settings: &mut Settings) {
         self.streams.apply(settings);
+        self.privacy.apply(settings);
         let names = (!self.interfaces.is_empty()).then(|| Names(self.interfaces.clone()));
         settings.interfaces.names.flag(names);
         settings.interfaces.promiscuous.flag(self.promiscuous.then_some(true));

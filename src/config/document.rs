@@ -6,6 +6,8 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
+use super::units::{Item, ItemKey};
+
 /// A node of the document. Scalars are text: their key knows how to read them.
 #[derive(Debug, PartialEq)]
 pub(super) enum Node {
@@ -15,6 +17,8 @@ pub(super) enum Node {
     Scalar(String),
     /// A sequence of scalars, joined by commas as a flag takes them; none when it holds anything else.
     List(Option<String>),
+    /// A sequence of mappings.
+    Items(Vec<Item>),
     /// A mapping.
     Map(Vec<Entry>),
 }
@@ -51,7 +55,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Broken> {
     match root.value {
         Node::Null => Ok(Vec::new()),
         Node::Map(sections) => Ok(sections),
-        Node::Scalar(_) | Node::List(_) => {
+        Node::Scalar(_) | Node::List(_) | Node::Items(_) => {
             Err(Broken { at: Some(position(&root)), message: "want sections, such as voip:".to_owned() })
         }
     }
@@ -97,10 +101,20 @@ impl Node {
         match self {
             Self::Scalar(text) => text,
             Self::Null => "null".to_owned(),
-            Self::List(_) => "[…]".to_owned(),
+            Self::List(_) | Self::Items(_) => "[…]".to_owned(),
             Self::Map(_) => "{…}".to_owned(),
         }
     }
+}
+
+fn item_key(entry: Entry) -> ItemKey {
+    let text = match entry.value {
+        Node::Scalar(text) => Some(text),
+        Node::Null => Some(String::new()),
+        Node::List(joined) => joined,
+        Node::Items(_) | Node::Map(_) => None,
+    };
+    ItemKey { name: entry.key, place: entry.key_at, text }
 }
 
 struct NodeVisitor;
@@ -154,8 +168,21 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
         let mut joined = Some(String::new());
+        let mut mappings = Some(Vec::new());
         let mut count = 0;
         while let Some(item) = items.next_element::<Node>()? {
+            let item = match item {
+                Node::Map(keys) => {
+                    mappings = mappings.map(|mut all| {
+                        all.push(Item { keys: keys.into_iter().map(item_key).collect() });
+                        all
+                    });
+                    joined = None;
+                    continue;
+                }
+                item => item,
+            };
+            mappings = None;
             joined = joined.zip(if let Node::Scalar(text) = item { Some(text) } else { None }).map(
                 |(mut all, text)| {
                     if count > 0 {
@@ -167,7 +194,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
             );
             count += 1;
         }
-        Ok(Node::List(joined))
+        Ok(mappings.filter(|all| !all.is_empty()).map_or(Node::List(joined), Node::Items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<Node, A::Error> {

@@ -12,7 +12,7 @@ use super::limits::MAX_CONFIG_BYTES;
 use super::problem::{ConfigError, Problem};
 use super::retired::{Fate, fate};
 use super::settings::{Origin, Setting, Settings, Visitor};
-use super::units::{Parse, Value, nearest};
+use super::units::{Parse, Value, Wrong, nearest};
 
 /// Reads `path` and lays it over `settings`; returns the warnings.
 ///
@@ -94,6 +94,13 @@ impl Reader<'_> {
         self.problems.push(Problem { file, place, key: key.to_owned(), message, warning: false });
     }
 
+    fn report_items(&mut self, key: &str, value_at: Position, wrong: Vec<Wrong>) {
+        for Wrong { place, key: below, message } in wrong {
+            let name = if below.is_empty() { key.to_owned() } else { format!("{key}.{below}") };
+            self.report(place.or(Some(value_at)), &name, message);
+        }
+    }
+
     /// Sorts the document into the keys of our sections and what is wrong with the rest.
     fn collect(&mut self, sections: Vec<Entry>) {
         let mut seen = HashMap::new();
@@ -103,12 +110,16 @@ impl Reader<'_> {
                 continue;
             }
             self.report_twice(&mut seen, &section);
+            if self.keys.contains(&section.key.as_str()) {
+                self.leaves.push(Leaf { entry: section, taken: false });
+                continue;
+            }
             match section.value {
                 Node::Null => {}
                 Node::Map(keys) => {
                     self.collect_below(&section.key, keys, &mut seen);
                 }
-                Node::Scalar(_) | Node::List(_) => self.report_keyless(&section),
+                Node::Scalar(_) | Node::List(_) | Node::Items(_) => self.report_keyless(&section),
             }
         }
     }
@@ -127,7 +138,7 @@ impl Reader<'_> {
             match entry.value {
                 Node::Null => {}
                 Node::Map(keys) => self.collect_below(&entry.key, keys, seen),
-                Node::Scalar(_) | Node::List(_) => self.report_keyless(&entry),
+                Node::Scalar(_) | Node::List(_) | Node::Items(_) => self.report_keyless(&entry),
             }
         }
     }
@@ -224,6 +235,13 @@ impl Visitor for Reader<'_> {
                 Ok(value) => return slot.set(value, Origin::File { line }),
                 Err(wanted) => format!("'{text}': {wanted}"),
             },
+            Node::Items(items) => match T::of_items(items) {
+                Some(Ok(value)) => return slot.set(value, Origin::File { line }),
+                Some(Err(wrong)) => return self.report_items(key, value_at, wrong),
+                None if T::LIST => "want a list of single values".to_owned(),
+                None => "want a single value, not a list".to_owned(),
+            },
+            Node::Map(_) if T::of_items(&[]).is_some() => "want a list, each with name, cidrs, …".to_owned(),
             Node::List(_) if T::LIST => "want a list of single values".to_owned(),
             Node::List(_) => "want a single value, not a list".to_owned(),
             Node::Map(_) => "want a single value, not keys".to_owned(),

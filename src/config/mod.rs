@@ -13,6 +13,7 @@ mod env;
 mod file;
 pub mod limits;
 mod modes;
+mod networks;
 mod problem;
 mod resolve;
 mod retired;
@@ -24,13 +25,14 @@ pub mod units;
 pub use env::{Environment, variable};
 pub use file::{apply, read};
 pub use modes::{ModeSettings, PerformanceMode, Threads};
+pub use networks::{Carriers, Cidr, OTHER, Party, Targets};
 pub use problem::{ConfigError, Problem, Visible, is_unsafe};
 pub use resolve::{
     Color, Config, Control, EventFormat, Events, Isolation, Live, Log, Metrics, Pcap, Run, Selection,
     Streams, SummaryFormat, resolve,
 };
 pub use search::{Loaded, load, places, subject};
-pub use settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings, Visitor};
+pub use settings::{Dtmf, LogFormat, LogLevel, Numbers, Origin, PcapFormat, Setting, Settings, Visitor};
 pub use template::name_template;
 
 /// The commented default file, as shipped: every key at its default.

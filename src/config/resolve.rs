@@ -9,10 +9,12 @@ use clap::ValueEnum;
 use regex::bytes::Regex;
 
 use super::modes::{ModeSettings, PerformanceMode, Threads};
-use super::settings::{LogFormat, LogLevel, Origin, PcapFormat, Setting, Settings};
+use super::networks::Party;
+use super::settings::{Dtmf, LogFormat, LogLevel, Numbers, Origin, PcapFormat, Setting, Settings};
 use super::units::{Names, PortRange, PortRanges};
 use crate::capture::live::Ports;
 use crate::monitor::alerts::AlertSettings;
+use crate::privacy::Privacy;
 use crate::sink::NameTemplate;
 
 /// All that a run needs to know.
@@ -30,6 +32,12 @@ pub struct Config {
     pub records: Option<PathBuf>,
     /// The event log, if there is to be one.
     pub events: Option<Events>,
+    /// Names for networks and domains; the first that fits.
+    pub carriers: Vec<Party>,
+    /// Names for our own networks; the first that fits.
+    pub targets: Vec<Party>,
+    /// What of a call may be told.
+    pub privacy: Privacy,
     /// Threads that write call files in live runs; 0: whoever follows the calls.
     pub writers: usize,
     /// A call ends after this long without signalling or media.
@@ -306,6 +314,9 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
         pcap: pcap(settings),
         records: settings.records_file.get(),
         events: events(settings),
+        carriers: settings.carriers.get().unwrap_or_default().0,
+        targets: settings.targets.get().unwrap_or_default().0,
+        privacy: privacy(settings),
         writers: settings.voip.tcp_io_threads.settle(of_mode.writers, Origin::Mode),
         call_expiration: settings.voip.call_expiration_time.settle(hours(4), Origin::Default),
         workers: settings.voip.workers.settle(workers, Origin::Mode),
@@ -388,6 +399,14 @@ fn pcap(settings: &mut Settings) -> Pcap {
         max_age: pcap.max_age.get(),
         max_total_size: pcap.max_total_size.get(),
         min_free: pcap.min_free.get(),
+    }
+}
+
+fn privacy(settings: &mut Settings) -> Privacy {
+    let privacy = &mut settings.privacy;
+    Privacy {
+        masked: privacy.numbers.settle(Numbers::default(), Origin::Default) == Numbers::Masked,
+        digits: privacy.dtmf.settle(Dtmf::default(), Origin::Default) == Dtmf::Digits,
     }
 }
 

@@ -36,14 +36,11 @@ const REPLACED: [(&str, &str); 16] = [
 ];
 
 /// Sections and keys of what is not built yet.
-const ABSENT: [(&str, &str); 7] = [
+const ABSENT: [(&str, &str); 4] = [
     ("hep", "there is no HEP"),
-    ("carriers", "calls are not told apart by carrier"),
-    ("targets", "calls are not told apart by target"),
     ("allowlist", "nothing needs one"),
     ("events.required_headers", "there are no alerts"),
     ("inspect", "there is no store of signalling; use lippycat inspect -r FILE"),
-    ("privacy", "nothing is masked"),
 ];
 
 /// What is known of `key`, a section or a dotted key that is none of ours.

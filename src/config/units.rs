@@ -25,6 +25,40 @@ pub trait Value: Clone + PartialEq {
     fn json(&self) -> serde_json::Value {
         self.text().into()
     }
+
+    /// Reads a list of mappings, for keys that may have one in the file; none for all others.
+    fn of_items(_: &[Item]) -> Option<Result<Self, Vec<Wrong>>> {
+        None
+    }
+}
+
+/// One mapping of a list in the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Its keys, in their order.
+    pub keys: Vec<ItemKey>,
+}
+
+/// One key of an [`Item`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemKey {
+    /// Its name.
+    pub name: String,
+    /// Line and column, from 1.
+    pub place: (u64, u64),
+    /// Its value, a list with commas between its values; none when it is something else.
+    pub text: Option<String>,
+}
+
+/// What is wrong with a key of an [`Item`], or with the whole when `key` is empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wrong {
+    /// Line and column, from 1.
+    pub place: Option<(u64, u64)>,
+    /// The key's name.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
 }
 
 impl Value for usize {

@@ -78,5 +78,9 @@ fn page(monitor: &Monitor, ask: Ask) -> Answer {
             return Answer::refusal(Trouble::Busy, message);
         }
     };
+    let told = told.map(|mut told| {
+        monitor.privacy().value(&mut told);
+        told
+    });
     told.map_or_else(|error| Answer::refusal(Trouble::Unknown, error.to_string()), Answer::of)
 }

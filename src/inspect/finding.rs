@@ -9,17 +9,37 @@ use super::trace::{Call, Line, Traced};
 /// Loss from which on it is named: one packet in a hundred, the usual limit of voice networks.
 const NAMED_LOSS: f64 = 0.01;
 
+/// Something that strikes, and the messages that show it, by their places in the trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Striking {
+    pub(crate) text: String,
+    pub(crate) messages: Vec<usize>,
+}
+
 /// What strikes, most of all first.
-pub(super) fn findings(call: &Call) -> Vec<String> {
+pub(super) fn findings(call: &Call) -> Vec<Striking> {
+    let mut findings = signalling(call);
+    if call.record.kind == CallKind::Call {
+        findings.extend(media(call).into_iter().map(|text| Striking { text, messages: Vec::new() }));
+    }
+    findings
+}
+
+/// What strikes in the messages alone.
+pub(crate) fn signalling(call: &Call) -> Vec<Striking> {
     let mut findings = Vec::new();
     findings.extend(challenge(call));
     if call.record.kind == CallKind::Call {
         findings.extend(rejection(call));
         findings.extend(silence(call));
         findings.extend(unacknowledged(call));
-        findings.extend(media(call));
     }
     findings
+}
+
+/// The messages with their places.
+fn places(call: &Call) -> impl Iterator<Item = (usize, &Traced)> {
+    call.trace.messages.iter().enumerate()
 }
 
 /// The dialog's first request, as a name: responses to it are those that count.
@@ -34,55 +54,65 @@ fn response(message: &Traced) -> Option<u16> {
     }
 }
 
-fn challenge(call: &Call) -> Option<String> {
-    let mut messages = call.trace.messages.iter();
-    let challenge = messages.find(|message| matches!(response(message), Some(401 | 407)))?;
+fn challenge(call: &Call) -> Option<Striking> {
+    let mut messages = places(call);
+    let (place, challenge) = messages.find(|(_, message)| matches!(response(message), Some(401 | 407)))?;
     let status = response(challenge)?;
     let is_answer = |message: &Traced| {
         message.credentials && message.method == challenge.method && message.cseq > challenge.cseq
     };
-    let repeated = messages.any(is_answer) || call.record.authenticated;
+    let answer = messages.find(|(_, message)| is_answer(message)).map(|(place, _)| place);
+    let is_repeated = answer.is_some() || call.record.authenticated;
     let is_final = call.record.status_code == Some(status);
-    Some(match (repeated, is_final) {
+    let text = match (is_repeated, is_final) {
         (true, false) => format!("{status} answered with credentials"),
         (true, true) => format!("{status}, and the credentials were not accepted"),
         (false, _) => format!("{status} not answered with credentials"),
-    })
+    };
+    Some(Striking { text, messages: std::iter::once(place).chain(answer).collect() })
 }
 
 /// Who said no: the first to send the final answer, before proxies passed it on. Challenges are told apart.
-fn rejection(call: &Call) -> Option<String> {
+fn rejection(call: &Call) -> Option<Striking> {
     let status = call.record.status_code.filter(|status| *status >= 400 && !matches!(status, 401 | 407))?;
     let is_no = matches!(call.record.result, CallResult::Failed | CallResult::Busy | CallResult::Timeout);
-    let is_it = |message: &&Traced| response(message) == Some(status) && is_of_first(message, call);
-    let first = call.trace.messages.iter().find(is_it).filter(|_| is_no)?;
-    Some(format!("rejected with {status} by {}", first.source.address))
+    let is_it = |message: &Traced| response(message) == Some(status) && is_of_first(message, call);
+    let (place, first) = places(call).find(|(_, message)| is_it(message)).filter(|_| is_no)?;
+    let text = format!("rejected with {status} by {}", first.source.address);
+    Some(Striking { text, messages: vec![place] })
 }
 
 /// An INVITE that nobody answered for good.
-fn silence(call: &Call) -> Option<String> {
+fn silence(call: &Call) -> Option<Striking> {
     let record = &call.record;
     if record.status_code.is_some() || record.answered.is_some() {
         return None;
     }
-    let mut messages = call.trace.messages.iter();
-    let first =
-        messages.find(|message| matches!(message.line, Line::Request(_)) && is_of_first(message, call))?;
+    let is_request =
+        |message: &Traced| matches!(message.line, Line::Request(_)) && is_of_first(message, call);
+    let (place, first) = places(call).find(|(_, message)| is_request(message))?;
     let last = record.end.into_iter().chain(call.trace.messages.last().map(|message| message.at)).max()?;
     let waited = seconds(last.since(first.at).as_secs_f64());
     let heard = call.trace.messages.iter().any(|message| response(message).is_some());
-    Some(match (record.end.is_some(), heard) {
+    let text = match (record.end.is_some(), heard) {
         (true, true) => format!("no final answer for {waited}"),
         (true, false) => format!("no answer at all for {waited}"),
         (false, _) => format!("no final answer in the capture, which ends {waited} after the first request"),
-    })
+    };
+    Some(Striking { text, messages: vec![place] })
 }
 
-fn unacknowledged(call: &Call) -> Option<String> {
+fn unacknowledged(call: &Call) -> Option<Striking> {
     call.record.answered?;
     let acknowledged = |message: &Traced| matches!(&message.line, Line::Request(method) if method == "ACK");
     let is_seen = call.trace.messages.iter().any(acknowledged) || call.trace.left_out > 0;
-    (!is_seen).then(|| "the answer was never acknowledged (no ACK)".to_owned())
+    let is_answer =
+        |message: &Traced| matches!(response(message), Some(200..=299)) && is_of_first(message, call);
+    let answer = places(call).find(|(_, message)| is_answer(message)).map(|(place, _)| place);
+    (!is_seen).then(|| Striking {
+        text: "the answer was never acknowledged (no ACK)".to_owned(),
+        messages: answer.into_iter().collect(),
+    })
 }
 
 fn media(call: &Call) -> Vec<String> {

@@ -9,7 +9,7 @@
 
 mod columns;
 mod drawing;
-mod finding;
+pub(crate) mod finding;
 mod ladder;
 mod layout;
 mod messages;
@@ -19,8 +19,8 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
-mod trace;
-mod wanted;
+pub(crate) mod trace;
+pub(crate) mod wanted;
 
 pub use screen::{Ink, Screen};
 pub use table::{Form, calls};
@@ -32,12 +32,13 @@ use anyhow::Result;
 
 use crate::call::{Listener, Settings};
 use crate::cli::View;
+use crate::privacy::Privacy;
 use trace::{Collector, Found};
 
-/// What the tracker has to keep: every dialog, without the frames of its media.
+/// What the tracker has to keep: every dialog, without the frames of its media; `digits`: keys pressed are told.
 #[must_use]
-pub fn settings() -> Settings {
-    Settings { registrations: true, others: true, ..Settings::default() }
+pub fn settings(digits: bool) -> Settings {
+    Settings { registrations: true, others: true, digits, ..Settings::default() }
 }
 
 /// Shows every call of the wanted Call-ID; `run` reads the capture with [`settings`].
@@ -48,11 +49,13 @@ pub fn settings() -> Settings {
 pub fn call(
     wanted: Wanted,
     view: View,
+    privacy: Privacy,
     screen: &Screen,
     out: &mut dyn Write,
     run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<()>,
 ) -> Result<()> {
-    let mut collector = Collector::new(wanted, view == View::Text);
+    let text = if view == View::Text { trace::MAX_TEXT } else { 0 };
+    let mut collector = Collector::new(wanted, text, privacy);
     run(&mut collector)?;
     let found = collector.finish().map_err(anyhow::Error::msg)?;
     show(&found, view, screen, out)?;

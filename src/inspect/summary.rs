@@ -23,7 +23,12 @@ pub(super) fn head(call: &Call, screen: &Screen, out: &mut dyn Write) -> io::Res
     writeln!(out, "Call-ID {}", screen.text(&record.call_id))?;
     writeln!(out, "{}", screen.paint(Ink::Dim, &screen.text(&facts(record))))?;
     for finding in finding::findings(call) {
-        writeln!(out, "{} {}", screen.paint(Ink::Warning, screen.pick("▸", "*")), screen.text(&finding))?;
+        writeln!(
+            out,
+            "{} {}",
+            screen.paint(Ink::Warning, screen.pick("▸", "*")),
+            screen.text(&finding.text)
+        )?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::capture::{LinkType, Packet, PacketBatch};
 use crate::flow::{Address, Endpoint};
 use crate::media::Datagram;
 use crate::pipeline::{Bytes, FragmentFrames, Place, View as Batch};
+use crate::privacy::Privacy;
 use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
 use crate::time::{Timestamp, grid};
 
@@ -96,7 +97,7 @@ impl Scene {
             backlog_bytes: 0,
         };
         let limits = Limits { max_dialogs: 100, idle_timeout: Duration::from_secs(3600), media };
-        let mut tracker = Tracker::new(limits, settings(), listener.wants());
+        let mut tracker = Tracker::new(limits, settings(false), listener.wants());
         let mut steps = self.steps.clone();
         steps.sort_by_key(|(at, _)| *at);
         let mut now = Timestamp(START * 1_000_000);
@@ -122,7 +123,7 @@ impl Scene {
 
     fn view(&self, wanted: &str, view: View, screen: Screen) -> Result<String> {
         let mut out = Vec::new();
-        call(Wanted::new(wanted), view, &screen, &mut out, |listener| {
+        call(Wanted::new(wanted), view, Privacy::default(), &screen, &mut out, |listener| {
             self.play(listener);
             Ok(())
         })?;

@@ -5,30 +5,29 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::call::{About, CAPTURED_TWICE, CallEvent, CallRecord, Delivery, Listener, MediaFrame, Wants};
 use crate::flow::Endpoint;
+use crate::privacy::{Privacy, free_text};
 use crate::sip::{Message, Messages, Method, SipTransport, StartLine};
 use crate::time::Timestamp;
 
 use super::stream;
-use super::wanted::{Fit, Wanted, shown};
+use super::wanted::{Search, Verdict, Wanted, shown};
 
 /// Messages kept, of all calls with the Call-ID: a flood under one Call-ID must not fill the memory.
 const MAX_MESSAGES: usize = 10_000;
 /// Bytes kept of one message.
-const MAX_TEXT: usize = 64 << 10;
+pub(crate) const MAX_TEXT: usize = 64 << 10;
 /// Bytes kept of all messages.
 const MAX_TEXTS: usize = 64 << 20;
 /// Bytes kept of a reason phrase or of a method.
 const MAX_PHRASE: usize = 256;
 /// Calls shown that share the Call-ID.
 const MAX_CALLS: usize = 256;
-/// Call-IDs named when none fits.
-const MAX_NAMES: usize = 8;
 /// Media endpoints remembered with the one who announced them.
 const MAX_ANNOUNCED: usize = 1024;
 
 /// Whether a message came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(crate) enum Again {
     /// It did not.
     No,
     /// It was sent again.
@@ -39,7 +38,7 @@ pub(super) enum Again {
 
 /// A message's first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// A request of this method.
     Request(String),
     /// A response.
@@ -48,83 +47,57 @@ pub(super) enum Line {
 
 /// A kept message.
 #[derive(Clone, Debug)]
-pub(super) struct Traced {
-    pub(super) at: Timestamp,
-    pub(super) source: Endpoint,
-    pub(super) destination: Endpoint,
-    pub(super) transport: SipTransport,
-    pub(super) line: Line,
-    pub(super) cseq: u32,
-    pub(super) method: String,
+pub(crate) struct Traced {
+    pub(crate) at: Timestamp,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+    pub(crate) transport: SipTransport,
+    pub(crate) line: Line,
+    pub(crate) cseq: u32,
+    pub(crate) method: String,
     /// What its SDP offers, when it has one.
-    pub(super) media: Option<String>,
+    pub(crate) media: Option<String>,
     /// It is a request with credentials.
-    pub(super) credentials: bool,
-    pub(super) again: Again,
+    pub(crate) credentials: bool,
+    pub(crate) again: Again,
     /// Its bytes, when they are to be shown.
-    pub(super) text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
     /// Its bytes that were not kept.
-    pub(super) cut: usize,
+    pub(crate) cut: usize,
 }
 
 /// A call with its messages.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
-    pub(super) record: CallRecord,
-    pub(super) trace: Trace,
+pub(crate) struct Call {
+    pub(crate) record: CallRecord,
+    pub(crate) trace: Trace,
 }
 
 /// What is kept of a call until its record comes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trace {
-    pub(super) messages: Vec<Traced>,
+pub(crate) struct Trace {
+    pub(crate) messages: Vec<Traced>,
     /// Messages that were not kept.
-    pub(super) left_out: u64,
+    pub(crate) left_out: u64,
     /// Media endpoints and the SIP endpoint that announced each first.
-    pub(super) announced: HashMap<Endpoint, Endpoint>,
+    pub(crate) announced: HashMap<Endpoint, Endpoint>,
     seen: HashMap<u64, Timestamp>,
 }
 
 /// The calls that were asked for, in the order of their ends.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
-    pub(super) calls: Vec<Call>,
+pub(crate) struct Found {
+    pub(crate) calls: Vec<Call>,
     /// Calls that were not kept.
-    pub(super) left_out: u64,
-}
-
-/// Call-IDs to suggest, and how many there were beyond.
-#[derive(Debug, Default)]
-struct Names {
-    list: Vec<String>,
-    more: u64,
-}
-
-impl Names {
-    fn add(&mut self, name: String) {
-        if self.list.contains(&name) {
-            return;
-        }
-        if self.list.len() < MAX_NAMES { self.list.push(name) } else { self.more += 1 }
-    }
-
-    fn lines(&self) -> String {
-        let mut text: String = self.list.iter().map(|name| format!("\n  {name}")).collect();
-        if self.more > 0 {
-            text.push_str(&format!("\n  and {} more", self.more));
-        }
-        text
-    }
+    pub(crate) left_out: u64,
 }
 
 /// Keeps the calls of one Call-ID: those of the whole one if they occur, else those of the only one that begins so.
-pub(super) struct Collector {
-    wanted: Wanted,
-    keep_text: bool,
-    /// The whole Call-ID occurred; others are of no interest any more.
-    exact: bool,
-    parts: Names,
-    near: Names,
+pub(crate) struct Collector {
+    search: Search,
+    /// Bytes kept of each message.
+    text: usize,
+    privacy: Privacy,
     open: HashMap<u32, Trace>,
     found: Found,
     messages: usize,
@@ -133,13 +106,12 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(wanted: Wanted, keep_text: bool) -> Self {
+    /// Keeps at most `text` bytes of each message, and of these what may be shown.
+    pub(crate) fn new(wanted: Wanted, text: usize, privacy: Privacy) -> Self {
         Self {
-            wanted,
-            keep_text,
-            exact: false,
-            parts: Names::default(),
-            near: Names::default(),
+            search: Search::new(wanted),
+            text: text.min(MAX_TEXT),
+            privacy,
             open: HashMap::new(),
             found: Found::default(),
             messages: 0,
@@ -149,17 +121,11 @@ impl Collector {
     }
 
     /// The calls, or what to tell a person who asked for a Call-ID that does not occur.
-    pub(super) fn finish(self) -> Result<Found, String> {
+    pub(crate) fn finish(self) -> Result<Found, String> {
         if !self.found.calls.is_empty() {
             return Ok(self.found);
         }
-        let text = self.wanted.text();
-        if self.parts.list.len() > 1 {
-            return Err(format!("several Call-IDs begin like {text}; which one?{}", self.parts.lines()));
-        }
-        let hint = format!("no call {text}; inspect calls -r FILE lists them");
-        let near = if self.near.list.is_empty() { "" } else { "; these come close:" };
-        Err(format!("{hint}{near}{}", self.near.lines()))
+        Err(self.search.missing("inspect calls -r FILE lists them"))
     }
 
     /// What was kept is not what was asked for.
@@ -171,27 +137,11 @@ impl Collector {
 
     /// Whether this dialog's messages are to be kept.
     fn is_kept(&mut self, call_id: String) -> bool {
-        match self.wanted.fit(&call_id) {
-            Fit::Whole => {
-                if !std::mem::replace(&mut self.exact, true) {
-                    self.drop_all();
-                }
-                true
-            }
-            Fit::Part if !self.exact => {
-                self.parts.add(call_id);
-                let is_only = self.parts.list.len() == 1;
-                if !is_only {
-                    self.drop_all();
-                }
-                is_only
-            }
-            Fit::Near => {
-                self.near.add(call_id);
-                false
-            }
-            _ => false,
+        let verdict = self.search.consider(call_id);
+        if matches!(verdict, Verdict::Instead | Verdict::Several) {
+            self.drop_all();
         }
+        matches!(verdict, Verdict::Keep | Verdict::Instead)
     }
 }
 
@@ -219,10 +169,10 @@ impl Listener for Collector {
             return;
         }
         self.messages += 1;
-        let room = if self.keep_text { MAX_TEXT.min(MAX_TEXTS - self.texts) } else { 0 };
+        let room = self.text.min(MAX_TEXTS.saturating_sub(self.texts));
         let identity = self.hasher.hash_one(identity(delivery.message, delivery.bytes));
         let again = trace.again(identity, delivery.message);
-        let traced = traced(delivery, again, room);
+        let traced = traced(delivery, again, room, self.privacy);
         self.texts += traced.text.len();
         trace.announce(delivery.message, delivery.messages);
         trace.messages.push(traced);
@@ -271,7 +221,7 @@ fn descriptions<'a>(message: &Message, messages: &'a Messages) -> &'a [crate::si
     messages.media.get(first as usize..end as usize).unwrap_or_default()
 }
 
-fn traced(delivery: &Delivery<'_>, again: Again, room: usize) -> Traced {
+fn traced(delivery: &Delivery<'_>, again: Again, room: usize, privacy: Privacy) -> Traced {
     let Delivery { message, bytes, messages, .. } = *delivery;
     let head = &message.head;
     let line = match head.start {
@@ -282,7 +232,16 @@ fn traced(delivery: &Delivery<'_>, again: Again, room: usize) -> Traced {
         Method::Other => phrase(head.cseq_token.of(bytes)),
         known => known.name().to_owned(),
     };
-    let text = bytes.get(..room.min(bytes.len())).unwrap_or_default().to_vec();
+    // Not more of a message is looked at than could be shown: it may be a megabyte.
+    let mut text = match room {
+        0 => Vec::new(),
+        room => privacy.message(bytes.get(..room.min(bytes.len())).unwrap_or_default()),
+    };
+    text.truncate(room);
+    let line = match line {
+        Line::Response(status, reason) if privacy.masked => Line::Response(status, free_text(&reason)),
+        line => line,
+    };
     Traced {
         at: message.timestamp,
         source: message.source,
@@ -294,7 +253,7 @@ fn traced(delivery: &Delivery<'_>, again: Again, room: usize) -> Traced {
         method,
         media: stream::offer(descriptions(message, messages)),
         again,
-        cut: bytes.len() - text.len(),
+        cut: bytes.len().saturating_sub(room),
         text,
     }
 }

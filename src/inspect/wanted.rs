@@ -64,8 +64,91 @@ impl Wanted {
 }
 
 /// A Call-ID as it is shown, compared and suggested.
-pub(super) fn shown(call_id: &[u8]) -> String {
+pub(crate) fn shown(call_id: &[u8]) -> String {
     Visible(&String::from_utf8_lossy(call_id)).to_string()
+}
+
+/// What to do with a dialog of which the Call-ID is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Keep it.
+    Keep,
+    /// Keep it, and nothing that was kept before.
+    Instead,
+    /// Nothing is kept: several fit.
+    Several,
+    /// Leave it.
+    No,
+}
+
+/// Looks for the whole Call-ID, or else the only one that begins so.
+#[derive(Clone, Debug)]
+pub(crate) struct Search {
+    wanted: Wanted,
+    /// The whole Call-ID occurred; others are of no interest any more.
+    exact: bool,
+    parts: Names,
+    near: Names,
+}
+
+/// Call-IDs named when none fits.
+const MAX_NAMES: usize = 8;
+
+/// Call-IDs to suggest, and how many there were beyond.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    list: Vec<String>,
+    more: u64,
+}
+
+impl Names {
+    fn add(&mut self, name: String) {
+        if self.list.contains(&name) {
+            return;
+        }
+        if self.list.len() < MAX_NAMES { self.list.push(name) } else { self.more += 1 }
+    }
+
+    fn lines(&self) -> String {
+        let mut text: String = self.list.iter().map(|name| format!("\n  {name}")).collect();
+        if self.more > 0 {
+            text.push_str(&format!("\n  and {} more", self.more));
+        }
+        text
+    }
+}
+
+impl Search {
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        Self { wanted, exact: false, parts: Names::default(), near: Names::default() }
+    }
+
+    /// Looks at a Call-ID, in the form of [`shown`].
+    pub(crate) fn consider(&mut self, call_id: String) -> Verdict {
+        match self.wanted.fit(&call_id) {
+            Fit::Whole if std::mem::replace(&mut self.exact, true) => Verdict::Keep,
+            Fit::Whole => Verdict::Instead,
+            Fit::Part if !self.exact => {
+                self.parts.add(call_id);
+                if self.parts.list.len() == 1 { Verdict::Keep } else { Verdict::Several }
+            }
+            Fit::Near => {
+                self.near.add(call_id);
+                Verdict::No
+            }
+            _ => Verdict::No,
+        }
+    }
+
+    /// What to tell a person when nothing was kept; `hint` says how to find Call-IDs.
+    pub(crate) fn missing(&self, hint: &str) -> String {
+        let text = self.wanted.text();
+        if self.parts.list.len() > 1 {
+            return format!("several Call-IDs begin like {text}; which one?{}", self.parts.lines());
+        }
+        let near = if self.near.list.is_empty() { "" } else { "; these come close:" };
+        format!("no call {text}; {hint}{near}{}", self.near.lines())
+    }
 }
 
 #[cfg(test)]

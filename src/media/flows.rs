@@ -133,7 +133,7 @@ pub struct Claim<'a> {
 }
 
 /// One stream of a call, as it was.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StreamReport {
     /// The sender.
     pub source: Endpoint,
@@ -486,7 +486,7 @@ impl MediaTable {
             destination: flow.destination,
             stream,
             // The keys of one sender; which of its streams they are in is not worth a table.
-            events: if stream.ssrc == flow.stream.ssrc { flow.events } else { Events::default() },
+            events: if stream.ssrc == flow.stream.ssrc { flow.events.clone() } else { Events::default() },
             encrypted,
             announced: receiver
                 .filter(|entry| !entry.formats.is_empty())

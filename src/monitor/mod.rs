@@ -25,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::pipeline::Board;
+use crate::privacy::Privacy;
 use crate::sink::DiskStatus;
 use crate::time::Timestamp;
 use alerts::{Alert, AlertSettings, Book, Change, Facts, Level};
@@ -54,6 +55,7 @@ pub struct View {
 #[derive(Debug)]
 pub struct Monitor {
     board: Arc<Board>,
+    privacy: Privacy,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -103,12 +105,13 @@ impl Monitor {
         settings: AlertSettings,
         config: Value,
         files: Option<Arc<DiskStatus>>,
+        privacy: Privacy,
     ) -> std::io::Result<Running> {
         let mut watch = Watch::new(caps, files);
         board.ask();
         let view = Arc::new(watch.look(&board, &settings));
         let state = State { view, settings, config: Arc::new(config), stopped: false };
-        let monitor = Arc::new(Self { board, state: Mutex::new(state), wake: Condvar::new() });
+        let monitor = Arc::new(Self { board, privacy, state: Mutex::new(state), wake: Condvar::new() });
         let shared = Arc::clone(&monitor);
         let run = move || shared.run(&mut watch);
         let thread = std::thread::Builder::new().name("monitor".to_owned()).spawn(run)?;
@@ -131,6 +134,12 @@ impl Monitor {
     #[must_use]
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// What of calls and bindings may be told.
+    #[must_use]
+    pub const fn privacy(&self) -> Privacy {
+        self.privacy
     }
 
     /// The configuration was read anew: from the next second on these thresholds count.

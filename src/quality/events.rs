@@ -1,11 +1,19 @@
 //! Telephone events: digits and signals in packets of their own (RFC 4733).
 
+/// Keys remembered of a stream; those beyond are counted.
+const MAX_KEYS: usize = 64;
+
+/// Names of events 0 to 15 (RFC 4733 3.2).
+const NAMES: [u8; 16] = *b"0123456789*#ABCD";
+
 /// Keys of a stream: an event is sent many times with one timestamp, its end three times (RFC 4733 2.5.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
     /// Keys pressed: events 0 to 15 (RFC 4733 3.2).
     pub digits: u64,
     latest: Option<(u32, u8)>,
+    /// Which: most streams have none.
+    keys: Option<Box<[u8; MAX_KEYS]>>,
 }
 
 impl Events {
@@ -18,10 +26,27 @@ impl Events {
             let since = timestamp.wrapping_sub(known) as i32;
             since <= 0 || (code == before && since == i32::from(u16::MAX))
         });
-        self.digits += u64::from(!is_known && code < 16);
+        if let Some(name) = NAMES.get(usize::from(code)).filter(|_| !is_known) {
+            self.press(*name);
+        }
         if self.latest.is_none_or(|(known, _)| timestamp.wrapping_sub(known) as i32 > 0) {
             self.latest = Some((timestamp, code));
         }
+    }
+
+    fn press(&mut self, name: u8) {
+        let keys = self.keys.get_or_insert_with(|| Box::new([0; MAX_KEYS]));
+        if let Some(place) = usize::try_from(self.digits).ok().and_then(|at| keys.get_mut(at)) {
+            *place = name;
+        }
+        self.digits += 1;
+    }
+
+    /// The keys pressed, the first 64 of them, as on a telephone; empty when there were none.
+    #[must_use]
+    pub fn keys(&self) -> String {
+        let keys = self.keys.iter().flat_map(|keys| keys.iter()).take_while(|key| **key != 0);
+        keys.map(|key| char::from(*key)).collect()
     }
 }
 
@@ -44,7 +69,7 @@ mod tests {
         ];
         let mut events = Events::default();
         packets.iter().for_each(|(timestamp, payload)| events.observe(*timestamp, payload));
-        assert_eq!(events.digits, 3);
+        assert_eq!((events.digits, events.keys().as_str()), (3, "911"));
         events.observe(40_000, &[1, 2, 3]);
         assert_eq!(events.digits, 3, "cut");
     }

@@ -81,7 +81,7 @@ impl Formatter for SafeJson {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn json_line<W: io::Write>(out: &mut W, value: &impl serde::Serialize) -> io::Result<()> {
+pub fn json_line<W: io::Write + ?Sized>(out: &mut W, value: &impl serde::Serialize) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, SafeJson);
     value.serialize(&mut serializer)?;
     out.write_all(b"\n")

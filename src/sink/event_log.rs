@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::call::{CallEvent, CallKind, CallResult, EndedBy};
+use crate::privacy::Privacy;
 use crate::sink::escape::json_line;
 use crate::sink::line_file::{Begin, LineCounters, LineFile};
 use crate::sip::{header, uri};
@@ -21,6 +22,8 @@ pub struct EventFields {
     pub trace: String,
     /// Their values go into `details`, under their names as written here.
     pub headers: Vec<String>,
+    /// What of these values may be told.
+    pub privacy: Privacy,
 }
 
 /// What a call's first message says besides what everybody reads in it.
@@ -39,11 +42,13 @@ impl EventFields {
         for (name, value) in header::Lines::new(message, start).filter_map(header::split) {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
             if extract.trace_id.is_none() && is(&self.trace) {
-                extract.trace_id = Some(text(value));
+                // A trace is found by its name: of it only credentials are hidden.
+                let open = Privacy { masked: false, ..self.privacy };
+                extract.trace_id = Some(open.header_value(name, &text(value)));
             }
             for (index, _) in self.headers.iter().enumerate().filter(|(_, wanted)| is(wanted)) {
                 if !extract.headers.iter().any(|(known, _)| *known == index) {
-                    extract.headers.push((index, text(value)));
+                    extract.headers.push((index, self.privacy.header_value(name, &text(value))));
                 }
             }
         }
@@ -264,7 +269,11 @@ mod tests {
     fn logged(events: Vec<CallEvent>) -> Vec<Value> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log/events.jsonl");
-        let fields = EventFields { trace: "X-Trace".to_owned(), headers: vec!["X-Hazard".to_owned()] };
+        let fields = EventFields {
+            trace: "X-Trace".to_owned(),
+            headers: vec!["X-Hazard".to_owned()],
+            privacy: Privacy::default(),
+        };
         let message =
             b"INVITE sip:b SIP/2.0\r\nx-trace:  t1\r\nX-HAZARD: one\r\n two\r\nX-Trace: t2\r\n\r\nX-Trace: 3";
         let mut log = EventLog::append(&path, fields).unwrap();

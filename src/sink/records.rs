@@ -202,6 +202,7 @@ mod tests {
             clock_drift_ppm: Some(-12.5),
             markers: 2,
             digits: 3,
+            dtmf: Some("911".to_owned()),
             mos: Some(4.2),
             r_factor: Some(87.5),
             mos_missing: None,

@@ -16,7 +16,8 @@
 //!
 //! Absent on purpose: libpcap and memory maps, both measured slower, and other formats than pcap and pcapng.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use super::{PacketBatch, PacketSource, Progress, SourceCounters, SourceError};
 
@@ -67,6 +68,14 @@ pub fn open(inputs: &[PathBuf]) -> (CaptureFiles, Vec<SourceError>) {
     let (merge, more) = Merge::new(files);
     errors.extend(more);
     (CaptureFiles(Kind::Many(Box::new(merge))), errors)
+}
+
+/// The bytes of one file that is no capture, or of standard input for `-`: unpacked where they are packed.
+///
+/// # Errors
+/// As for a capture.
+pub fn unpacked(path: &Path) -> Result<impl Read, SourceError> {
+    packed::Stream::open(path, false)
 }
 
 impl PacketSource for CaptureFiles {

@@ -1,0 +1,260 @@
+//! `lippycat report`: finds the records and hands them to a report.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::{cores, debug, load, sniff, tell};
+use crate::cli::{
+    self, Global, ReportCall, ReportCalls, ReportCarriers, ReportCommand, ReportTargets, Source, StoryFormat,
+};
+use crate::config::{self, Config, Environment, Run};
+use crate::exit_code::ExitCode;
+use crate::inspect::trace::Collector;
+use crate::inspect::{self, Screen, Wanted};
+use crate::report::{
+    Calls, FIRST_LINE, Finder, Grouped, Grouping, Groups, Listing, MAX_ROWS, OfCapture, ReadError, Record,
+    Story, Taker, read,
+};
+
+/// Digits of a prefix, unless others are asked for: most country codes and the beginning of what follows.
+const PREFIX: usize = 4;
+
+/// Reports.
+///
+/// # Errors
+/// When there are no records to be had, no such call, or stdout says no.
+pub(super) fn report(
+    command: &ReportCommand,
+    global: &Global,
+    environment: &Environment,
+) -> Result<ExitCode> {
+    let source = command.source();
+    let mut loaded = load(global, environment)?;
+    source.privacy.apply(&mut loaded.settings);
+    let color = global.color.unwrap_or_default();
+    let run = Run { inputs: source.read_file.clone(), color, quiet: global.quiet, ..Run::default() };
+    let config = config::resolve(&mut loaded.settings, run, cores());
+    cli::logging::start(&config.log)?;
+    let Some(origin) = Origin::of(source, &config) else {
+        tell(
+            "error: no records: name files of them with --records FILE or captures with -r FILE, ask the running \
+             sniffer with --live, or set records.file in the configuration",
+        )?;
+        return Ok(ExitCode::Usage);
+    };
+    let reporter = Reporter { origin, source, config: &config, global, environment };
+    match command {
+        ReportCommand::Calls(flags) => reporter.calls(flags),
+        ReportCommand::Carriers(flags) => reporter.carriers(flags),
+        ReportCommand::Targets(flags) => reporter.targets(flags),
+        ReportCommand::Call(flags) => reporter.call(flags),
+    }
+}
+
+/// Where records come from.
+enum Origin {
+    Files(Vec<PathBuf>),
+    Captures,
+    Live,
+}
+
+impl Origin {
+    fn of(source: &Source, config: &Config) -> Option<Self> {
+        if source.live {
+            Some(Self::Live)
+        } else if !source.read_file.is_empty() {
+            Some(Self::Captures)
+        } else if !source.records.is_empty() {
+            Some(Self::Files(source.records.clone()))
+        } else {
+            let is_file = |path: &PathBuf| path != Path::new("-");
+            config.records.clone().filter(is_file).map(|path| Self::Files(vec![path]))
+        }
+    }
+}
+
+struct Reporter<'a> {
+    origin: Origin,
+    source: &'a Source,
+    config: &'a Config,
+    global: &'a Global,
+    environment: &'a Environment,
+}
+
+impl Reporter<'_> {
+    fn screen(&self) -> Screen {
+        Screen::of_stdout(self.config.run.color)
+    }
+
+    fn calls(&self, flags: &ReportCalls) -> Result<ExitCode> {
+        let listing = Listing {
+            selection: flags.which.selection(),
+            all: flags.all,
+            fields: flags.fields.clone(),
+            sort: flags.sort.clone(),
+            descending: flags.desc,
+            limit: flags.limit,
+            format: flags.format.unwrap_or_default(),
+        };
+        let mut out = BufWriter::new(io::stdout());
+        let mut calls = Calls::new(listing, self.screen(), &mut out);
+        let code = self.feed(&mut calls)?;
+        let left_out = calls.finish()?;
+        if left_out > 0 {
+            tell(&format!(
+                "note: {left_out} more are not shown: a table, and what is sorted, has at most {MAX_ROWS}; choose fewer, \
+                 or use --format csv or json without --sort"
+            ))?;
+        }
+        Ok(code)
+    }
+
+    fn carriers(&self, flags: &ReportCarriers) -> Result<ExitCode> {
+        let by = flags.by.unwrap_or_default();
+        if flags.digits.is_some() && by != crate::report::By::Prefix {
+            tell("error: --digits is about --by prefix")?;
+            return Ok(ExitCode::Usage);
+        }
+        if by == crate::report::By::Carrier && self.config.carriers.is_empty() {
+            tell("note: no carriers are configured, so all is other; see carriers in docs/configuration.md")?;
+        }
+        let grouping = Grouping::Carriers { by, digits: flags.digits.map_or(PREFIX, usize::from) };
+        self.groups(flags.which.selection(), grouping, flags.limit, flags.format.unwrap_or_default())
+    }
+
+    fn targets(&self, flags: &ReportTargets) -> Result<ExitCode> {
+        if self.config.targets.is_empty() {
+            tell("note: no targets are configured, so all is other; see targets in docs/configuration.md")?;
+        }
+        self.groups(flags.which.selection(), Grouping::Targets, flags.limit, flags.format.unwrap_or_default())
+    }
+
+    fn groups(
+        &self,
+        selection: crate::report::Selection,
+        grouping: Grouping,
+        limit: Option<usize>,
+        format: crate::report::Format,
+    ) -> Result<ExitCode> {
+        let (carriers, targets) = (self.config.carriers.clone(), self.config.targets.clone());
+        let mut groups = Groups::new(Grouped { selection, grouping, carriers, targets, limit, format });
+        let code = self.feed(&mut groups)?;
+        groups.finish(&self.screen(), &mut BufWriter::new(io::stdout()))?;
+        Ok(code)
+    }
+
+    fn call(&self, flags: &ReportCall) -> Result<ExitCode> {
+        let wanted = Wanted::new(&flags.call_id);
+        let mut out = BufWriter::new(io::stdout());
+        let (stories, code) = match self.origin {
+            Origin::Captures => {
+                let mut collector = Collector::new(wanted, FIRST_LINE, self.config.privacy);
+                let settings = inspect::settings(self.config.privacy.digits);
+                let code = sniff::follow(self.config, settings, false, None, &mut collector)?.1;
+                let found = collector.finish().map_err(anyhow::Error::msg)?;
+                let stories = found.calls.iter().map(Story::of_call).collect::<io::Result<Vec<_>>>()?;
+                (stories, code)
+            }
+            Origin::Files(_) | Origin::Live => {
+                let mut finder = Finder::new(wanted);
+                let code = self.feed(&mut finder)?;
+                (finder.finish().map_err(anyhow::Error::msg)?, code)
+            }
+        };
+        let ladder = self.ladder(flags);
+        for (number, story) in stories.iter().enumerate() {
+            match flags.format.unwrap_or_default() {
+                StoryFormat::Json => story.json(ladder.as_deref(), &mut out)?,
+                StoryFormat::Text => {
+                    if number > 0 {
+                        writeln!(out)?;
+                    }
+                    story.text(ladder.as_deref(), &self.screen(), &mut out)?;
+                }
+            }
+        }
+        out.flush()?;
+        Ok(code)
+    }
+
+    /// The command that draws the call.
+    fn ladder(&self, flags: &ReportCall) -> Option<String> {
+        if !matches!(self.origin, Origin::Captures)
+            || self.source.read_file.iter().any(|it| it == Path::new("-"))
+        {
+            return None;
+        }
+        let files: Vec<String> =
+            self.source.read_file.iter().map(|it| quoted(&it.to_string_lossy())).collect();
+        Some(format!("lippycat inspect call {} -r {}", quoted(&flags.call_id), files.join(" ")))
+    }
+
+    /// Hands all records to `taker`.
+    fn feed(&self, taker: &mut (dyn Taker + Send)) -> Result<ExitCode> {
+        match &self.origin {
+            Origin::Files(files) => self.read(files, taker),
+            Origin::Captures => {
+                let mut listener = OfCapture::new(taker);
+                let settings = inspect::settings(self.config.privacy.digits);
+                let code = sniff::follow(self.config, settings, false, None, &mut listener)?.1;
+                listener.outcome?;
+                Ok(code)
+            }
+            Origin::Live => {
+                let mut client = debug::connect(self.source.name.as_deref(), self.global, self.environment)?;
+                for call in client.ask_all("calls", "calls")? {
+                    taker.take(&Record::new(call, self.config.privacy))?;
+                }
+                Ok(ExitCode::Good)
+            }
+        }
+    }
+
+    fn read(&self, files: &[PathBuf], taker: &mut (dyn Taker + Send)) -> Result<ExitCode> {
+        let (mut records, mut failed, mut denied) = (0, 0, 0);
+        for path in files {
+            let name = config::Visible(&path.to_string_lossy()).to_string();
+            let told = match read(path, self.config.privacy, taker) {
+                Ok(told) => told,
+                Err(ReadError::Output(error)) => return Err(error.into()),
+                Err(ReadError::Source(error)) => {
+                    tell(&format!("error: {error}"))?;
+                    failed += 1;
+                    denied += usize::from(error.is_permission_denied());
+                    continue;
+                }
+            };
+            records += told.records;
+            if told.records == 0 && told.damaged > 0 {
+                tell(&format!("error: {name}: no line of it is a record; captures are read with -r"))?;
+                failed += 1;
+            } else if told.damaged > 0 {
+                tell(&format!("warning: {name}: {} damaged lines are left out", told.damaged))?;
+            }
+            if let Some(error) = told.cut {
+                tell(&format!("warning: {name}: used up to record {}: {error}", told.records))?;
+            }
+            if told.stopped {
+                break;
+            }
+        }
+        if failed == files.len() && records == 0 {
+            if denied == failed {
+                return Ok(ExitCode::NotPermitted);
+            }
+            bail!("no records could be read");
+        }
+        Ok(if failed == 0 { ExitCode::Good } else { ExitCode::No })
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}

@@ -1,0 +1,149 @@
+//! Fields of a record by their names: `result`, `media.mos`. The schema says which there are.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use crate::config::units::did_you_mean;
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    // It is part of the program, and a test reads it.
+    serde_json::from_str(include_str!("../../schema/record.schema.json")).unwrap_or_default()
+});
+
+/// What active calls have besides (`--live`).
+const LIVE: &str = "state";
+
+/// Fields of streams and findings that have a column of their own.
+const BELOW: [&str; 7] = [
+    "media.codec",
+    "media.packets",
+    "media.lost",
+    "media.jitter_ms",
+    "media.mos",
+    "media.mos_missing",
+    "findings.code",
+];
+
+/// A field that has values: below lists and objects, where there are such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    name: String,
+}
+
+impl Field {
+    /// Reads a dotted name.
+    ///
+    /// # Errors
+    /// Says what is known instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text == LIVE {
+            return Ok(Self { name: text.to_owned() });
+        }
+        let mut node = &*SCHEMA;
+        let mut above = "a record".to_owned();
+        for part in text.split('.') {
+            let below = children(node).ok_or_else(|| format!("{above} has no fields of its own"))?;
+            let names = below.keys().map(String::as_str);
+            node = below.get(part).ok_or_else(|| {
+                format!("{above} has no field '{part}'{}; see docs/records.md", did_you_mean(part, names))
+            })?;
+            above = part.to_owned();
+        }
+        match children(node).and_then(|below| below.keys().next()) {
+            Some(first) => Err(format!("{text} has fields of its own: want one, such as {text}.{first}")),
+            None => Ok(Self { name: text.to_owned() }),
+        }
+    }
+
+    /// Its dotted name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All its values in a record: several below a list, none where there is nothing. Null is nothing.
+    #[must_use]
+    pub fn values<'a>(&self, record: &'a Value) -> Vec<&'a Value> {
+        let mut found = Vec::new();
+        collect(record, &self.name, &mut found);
+        found
+    }
+
+    /// Its values as text, with semicolons between them.
+    #[must_use]
+    pub fn text(&self, record: &Value) -> String {
+        self.values(record).into_iter().map(text).collect::<Vec<_>>().join(";")
+    }
+
+    /// The columns of a table that has everything which fits into one: what is no object, and of those a few fields.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let names = SCHEMA.get("required").and_then(Value::as_array).into_iter().flatten();
+        let mut fields: Vec<Self> = Vec::new();
+        for name in names.filter_map(Value::as_str) {
+            let below = BELOW.iter().filter(|field| field.split('.').next() == Some(name));
+            fields.extend(std::iter::once(&name).chain(below).filter_map(|name| Self::parse(name).ok()));
+        }
+        fields
+    }
+}
+
+/// The text of a single value.
+#[must_use]
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The fields of an object, or of the objects of a list.
+fn children(node: &Value) -> Option<&Map<String, Value>> {
+    node.get("properties").or_else(|| node.get("items")?.get("properties"))?.as_object()
+}
+
+fn collect<'a>(value: &'a Value, path: &str, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) => items.iter().for_each(|item| collect(item, path, found)),
+        value if path.is_empty() => found.push(value),
+        value => {
+            let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+            if let Some(below) = value.get(name) {
+                collect(below, rest, found);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_found_below_lists() {
+        let record = json!({"from": "a", "end": null, "transports": ["udp", "tcp"],
+            "media": [{"mos": 4.1, "far_end": {"mos": 3}}, {"mos": null, "far_end": null}, {"mos": 2}]});
+        let text = |name: &str| Field::parse(name).unwrap().text(&record);
+        assert_eq!((text("from").as_str(), text("end").as_str()), ("a", ""));
+        assert_eq!((text("transports").as_str(), text("media.mos").as_str()), ("udp;tcp", "4.1;2"));
+        assert_eq!(text("media.far_end.mos"), "3");
+    }
+
+    #[test]
+    fn only_what_the_schema_has_is_a_field() {
+        let wrong = |name: &str| Field::parse(name).unwrap_err();
+        assert_eq!(
+            wrong("rezult"),
+            "a record has no field 'rezult' (did you mean result?); see docs/records.md"
+        );
+        assert_eq!(wrong("media.moss"), "media has no field 'moss' (did you mean mos?); see docs/records.md");
+        assert_eq!(wrong("from.x"), "from has no fields of its own");
+        assert_eq!(wrong("media"), "media has fields of its own: want one, such as media.bursts");
+        assert!(wrong("").starts_with("a record has no field ''"));
+        assert!(Field::all().len() > 30 && Field::all().iter().any(|field| field.name() == "media.mos"));
+    }
+}

@@ -1,0 +1,397 @@
+//! `report carriers` and `report targets`: calls by who carried them, by where they went, by our own addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::condition::Selection;
+use super::figures::Figures;
+use super::records::{Go, Record, Taker};
+use super::rows::{Column, Csv, Datum, Format, table};
+use crate::config::{OTHER, Party};
+use crate::inspect::Screen;
+use crate::sip::uri;
+
+/// Groups told apart: prefixes are what somebody dials.
+const MAX_GROUPS: usize = 10_000;
+
+/// Addresses of one target told apart.
+const MAX_MEMBERS: usize = 64;
+
+/// Final codes named in a cell.
+const MAX_CODES: usize = 3;
+
+/// What calls are grouped by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// Carrier.
+    #[default]
+    Carrier,
+    /// The first digits of the number that was dialled.
+    Prefix,
+    /// Our own address.
+    Address,
+}
+
+/// Which groups there are.
+#[derive(Clone, Debug)]
+pub enum Grouping {
+    /// `report carriers`.
+    Carriers {
+        /// What they are grouped by.
+        by: By,
+        /// Digits of a prefix.
+        digits: usize,
+    },
+    /// `report targets`.
+    Targets,
+}
+
+/// What is grouped, and how it is shown.
+#[derive(Clone, Debug)]
+pub struct Grouped {
+    /// Which records.
+    pub selection: Selection,
+    /// By what.
+    pub grouping: Grouping,
+    /// The carriers of the configuration.
+    pub carriers: Vec<Party>,
+    /// The targets of the configuration.
+    pub targets: Vec<Party>,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// In this form.
+    pub format: Format,
+}
+
+/// Groups records as they come.
+pub struct Groups {
+    grouped: Grouped,
+    groups: BTreeMap<String, Figures>,
+    /// Addresses seen of each target.
+    members: BTreeMap<String, BTreeSet<IpAddr>>,
+}
+
+/// Who a call was between.
+struct Ends {
+    source: Option<IpAddr>,
+    destination: Option<IpAddr>,
+    host: Option<String>,
+}
+
+impl Ends {
+    fn of(record: &Record) -> Self {
+        let address = |key| record.text(key).parse::<SocketAddr>().ok().map(|it| it.ip());
+        let host = uri::host(record.text("request_uri").as_bytes());
+        Self {
+            source: address("source"),
+            destination: address("destination"),
+            host: host.map(|host| String::from_utf8_lossy(host).into_owned()),
+        }
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        [self.destination, self.source].into_iter().flatten()
+    }
+}
+
+impl Groups {
+    /// No groups yet.
+    #[must_use]
+    pub const fn new(grouped: Grouped) -> Self {
+        Self { grouped, groups: BTreeMap::new(), members: BTreeMap::new() }
+    }
+
+    fn names(&mut self, record: &Record) -> Vec<String> {
+        let ends = Ends::of(record);
+        match self.grouped.grouping {
+            Grouping::Targets => self.targets(&ends),
+            Grouping::Carriers { by: By::Carrier, .. } => vec![self.carrier(&ends).to_owned()],
+            Grouping::Carriers { by: By::Prefix, digits } => vec![prefix(record, digits)],
+            Grouping::Carriers { by: By::Address, .. } => {
+                vec![self.own(&ends).map_or_else(|| OTHER.to_owned(), |it| it.to_string())]
+            }
+        }
+    }
+
+    fn carrier(&self, ends: &Ends) -> &str {
+        let is_it = |carrier: &&Party| {
+            ends.addresses().any(|address| carrier.has_address(address))
+                || ends.host.as_deref().is_some_and(|host| carrier.has_host(host))
+        };
+        self.grouped.carriers.iter().find(is_it).map_or(OTHER, |carrier| carrier.name.as_str())
+    }
+
+    /// The end that is a target; else the one that faces a carrier; else the one that was called.
+    fn own(&self, ends: &Ends) -> Option<IpAddr> {
+        let is_of =
+            |parties: &[Party], address: IpAddr| parties.iter().any(|party| party.has_address(address));
+        let target = ends.addresses().find(|address| is_of(&self.grouped.targets, *address));
+        let faces = |other: Option<IpAddr>| other.is_some_and(|other| is_of(&self.grouped.carriers, other));
+        target
+            .or_else(|| ends.source.filter(|_| faces(ends.destination)))
+            .or_else(|| ends.destination.filter(|_| faces(ends.source)))
+            .or(ends.destination)
+    }
+
+    /// Each target that is an end of it, or an address of one.
+    fn targets(&mut self, ends: &Ends) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for address in ends.addresses() {
+            let Some(target) = self.grouped.targets.iter().find(|target| target.has_address(address)) else {
+                continue;
+            };
+            let name = if target.each {
+                let members = self.members.entry(target.name.clone()).or_default();
+                let is_told = members.contains(&address) || members.len() < MAX_MEMBERS;
+                if is_told {
+                    members.insert(address);
+                    format!("{} {address}", target.name)
+                } else {
+                    format!("{} {OTHER}", target.name)
+                }
+            } else {
+                target.name.clone()
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() { vec![OTHER.to_owned()] } else { names }
+    }
+
+    /// Prints the groups, the one with most calls first.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn finish(self, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+        let (title, format) = (self.title(), self.grouped.format);
+        let mut groups: Vec<(String, Figures)> = self.groups.into_iter().collect();
+        groups.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.calls()));
+        groups.truncate(self.grouped.limit.unwrap_or(usize::MAX));
+        let rows = groups.iter().map(|(name, figures)| (name.as_str(), figures.json()));
+        match format {
+            Format::Json => rows.into_iter().try_for_each(|(name, mut told)| {
+                if let Some(object) = told.as_object_mut() {
+                    object.insert(title.to_owned(), json!(name));
+                }
+                crate::sink::escape::json_line(&mut *out, &told)
+            })?,
+            Format::Csv => csv(title, rows, out)?,
+            Format::Table if groups.is_empty() => writeln!(out, "no calls")?,
+            Format::Table => {
+                let rows: Vec<Vec<String>> = rows.map(|(name, told)| cells(name, &told)).collect();
+                table(&columns(title), &rows, screen, out)?;
+            }
+        }
+        out.flush()
+    }
+
+    const fn title(&self) -> &'static str {
+        match self.grouped.grouping {
+            Grouping::Targets => "target",
+            Grouping::Carriers { by: By::Carrier, .. } => "carrier",
+            Grouping::Carriers { by: By::Prefix, .. } => "prefix",
+            Grouping::Carriers { by: By::Address, .. } => "address",
+        }
+    }
+}
+
+impl Taker for Groups {
+    fn take(&mut self, record: &Record) -> io::Result<Go> {
+        // What is asked of a target is not calls alone.
+        let is_wanted = matches!(self.grouped.grouping, Grouping::Targets) || record.text("kind") == "call";
+        if !is_wanted || !self.grouped.selection.takes(&record.value) {
+            return Ok(Go::On);
+        }
+        for name in self.names(record) {
+            let is_told = self.groups.contains_key(&name) || self.groups.len() < MAX_GROUPS;
+            self.groups.entry(if is_told { name } else { OTHER.to_owned() }).or_default().add(record);
+        }
+        Ok(Go::On)
+    }
+}
+
+/// The first digits of the number in the request URI, else of To; `other` when that is no number.
+fn prefix(record: &Record, digits: usize) -> String {
+    let dialled = uri::user_part(record.text("request_uri").as_bytes()).map(String::from_utf8_lossy);
+    let number = dialled.unwrap_or_else(|| record.text("to").into());
+    let plus = if number.starts_with('+') { "+" } else { "" };
+    let rest = number.trim_start_matches('+');
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '.' | '(' | ')' | ' ' | '*' | '#');
+    // A masked number is told as far as it is there.
+    let shown = rest.chars().take_while(|c| *c != '*').filter(char::is_ascii_digit).take(digits);
+    let first: String = shown.collect();
+    if first.is_empty() || !rest.chars().all(is_part) { OTHER.to_owned() } else { format!("{plus}{first}") }
+}
+
+/// A column of a table or of CSV: its name there, its title here, where its value is, and how it reads.
+type Place = (&'static str, &'static str, &'static str, &'static str);
+
+/// All of them, but for the group itself and the codes.
+const PLACES: [Place; 13] = [
+    ("calls", "calls", "/calls", ""),
+    ("answered", "answered", "/answered", ""),
+    ("asr_percent", "ASR", "/asr_percent", " %"),
+    ("ner_percent", "NER", "/ner_percent", " %"),
+    ("acd_seconds", "ACD", "/acd_seconds", " s"),
+    ("pdd_mean_seconds", "PDD", "/pdd_seconds/mean", " s"),
+    ("pdd_p95_seconds", "PDD 95 %", "/pdd_seconds/p95", " s"),
+    ("setup_mean_seconds", "setup", "/setup_seconds/mean", " s"),
+    ("setup_p95_seconds", "setup 95 %", "/setup_seconds/p95", " s"),
+    ("mos_mean", "MOS", "/mos/mean", ""),
+    ("mos_min", "MOS min", "/mos/min", ""),
+    ("loss_percent", "loss", "/loss_percent", " %"),
+    ("retransmissions", "resent", "/retransmissions", ""),
+];
+
+fn columns(title: &str) -> Vec<Column> {
+    let figures = PLACES.iter().map(|(_, title, ..)| Column::number(title));
+    let first = std::iter::once(Column::text(title));
+    let last = [Column::text(if title == "target" { "requests (failed)" } else { "not answered" })];
+    first.chain(figures).chain(last).collect()
+}
+
+fn cells(name: &str, told: &Value) -> Vec<String> {
+    let figures =
+        PLACES.iter().map(|(_, _, place, unit)| match told.pointer(place).and_then(Value::as_f64) {
+            None => String::new(),
+            Some(number) if unit.is_empty() && number.fract() == 0.0 => format!("{number:.0}"),
+            Some(number) if unit.is_empty() => format!("{number:.2}"),
+            Some(number) => format!("{number:.1}{unit}"),
+        });
+    std::iter::once(name.to_owned()).chain(figures).chain([detail(told)]).collect()
+}
+
+/// The most frequent codes; of a target the requests, since it has more than calls.
+fn detail(told: &Value) -> String {
+    let of = |key: &str| told.get(key).and_then(Value::as_object).into_iter().flatten();
+    let requests: Vec<String> = of("requests")
+        .map(|(method, it)| {
+            format!(
+                "{method} {} ({})",
+                it.get("count").unwrap_or(&Value::Null),
+                it.get("failed").unwrap_or(&Value::Null)
+            )
+        })
+        .collect();
+    let mut codes: Vec<(&String, u64)> =
+        of("failed").filter_map(|(code, count)| Some((code, count.as_u64()?))).collect();
+    codes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let more = if codes.len() > MAX_CODES { ", …" } else { "" };
+    let codes: Vec<String> =
+        codes.into_iter().take(MAX_CODES).map(|(code, count)| format!("{code}: {count}")).collect();
+    let is_calls_alone = requests.len() <= 1;
+    if is_calls_alone { format!("{}{more}", codes.join(", ")) } else { requests.join(", ") }
+}
+
+fn csv<'a>(title: &str, rows: impl Iterator<Item = (&'a str, Value)>, out: &mut dyn Write) -> io::Result<()> {
+    let names =
+        std::iter::once(title).chain(PLACES.iter().map(|(name, ..)| *name)).chain(["failed", "requests"]);
+    let mut csv = Csv::new(out, names)?;
+    for (name, told) in rows {
+        let numbers: Vec<String> = PLACES
+            .iter()
+            .map(|(_, _, place, _)| {
+                told.pointer(place).filter(|it| !it.is_null()).map(Value::to_string).unwrap_or_default()
+            })
+            .collect();
+        let text = |key: &str| told.get(key).map(Value::to_string).unwrap_or_default();
+        let (failed, requests) = (text("failed"), text("requests"));
+        let figures = numbers.iter().map(|number| Datum::Number(number));
+        csv.row(
+            std::iter::once(Datum::Text(name))
+                .chain(figures)
+                .chain([Datum::Text(&failed), Datum::Text(&requests)]),
+        )?;
+    }
+    csv.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Color, Settings, apply};
+    use crate::privacy::Privacy;
+    use std::path::Path;
+
+    fn grouped(grouping: Grouping) -> Grouped {
+        let text = "carriers:\n  - {name: one, cidrs: [203.0.113.0/24]}\n  - {name: two, cidrs: [198.51.100.0/24, 203.0.113.9], domains: [two.example]}\ntargets:\n  - {name: edge, cidrs: [10.0.1.0/24], members: auto}\n  - {name: db, cidrs: [10.0.2.0/24]}\n";
+        let mut settings = Settings::default();
+        assert_eq!(apply(text, Path::new("f"), &mut settings), []);
+        Grouped {
+            selection: Selection::default(),
+            grouping,
+            carriers: settings.carriers.get().unwrap().0,
+            targets: settings.targets.get().unwrap().0,
+            limit: None,
+            format: Format::Csv,
+        }
+    }
+
+    fn names(grouping: Grouping, calls: &[(&str, &str, &str)]) -> Vec<String> {
+        let mut groups = Groups::new(grouped(grouping));
+        let mut found = Vec::new();
+        for (source, destination, request_uri) in calls {
+            let value = json!({"call_id": "x", "kind": "call", "source": source, "destination": destination, "request_uri": request_uri, "to": "x"});
+            let record = Record::new(value, Privacy::default());
+            found.push(groups.names(&record).join("|"));
+            groups.take(&record).unwrap();
+        }
+        let mut out = Vec::new();
+        let screen = Screen::new(Color::Never, false, None, |_| None);
+        groups.finish(&screen, &mut out).unwrap();
+        assert!(out.starts_with(b"\""));
+        found
+    }
+
+    #[test]
+    fn the_first_carrier_that_fits_is_it() {
+        let calls = [
+            ("203.0.113.9:5060", "10.0.1.1:5060", "sip:1@10.0.1.1"),
+            ("10.0.1.1:5060", "198.51.100.7:5060", "sip:1@x"),
+            ("10.0.1.1:5060", "10.0.1.2:5060", "sip:1@edge.TWO.example:5070"),
+            ("10.0.1.1:5060", "10.0.1.2:5060", "sip:1@nottwo.example"),
+            ("broken", "", ""),
+        ];
+        let by = Grouping::Carriers { by: By::Carrier, digits: 4 };
+        assert_eq!(names(by, &calls), ["one", "two", "two", "other", "other"]);
+        let by = Grouping::Carriers { by: By::Address, digits: 4 };
+        assert_eq!(names(by, &calls), ["10.0.1.1", "10.0.1.1", "10.0.1.2", "10.0.1.2", "other"]);
+    }
+
+    #[test]
+    fn prefixes_are_digits() {
+        let calls = [
+            "sip:+4930123@h",
+            "sip:004930123@h",
+            "sip:(49)30-1@h",
+            "sip:alice@h",
+            "tel:112",
+            "sip:h",
+            "sip:+49301****@h",
+        ];
+        let calls = calls.map(|uri| ("192.0.2.1:1", "192.0.2.2:1", uri));
+        let by = Grouping::Carriers { by: By::Prefix, digits: 4 };
+        assert_eq!(names(by, &calls), ["+4930", "0049", "4930", "other", "112", "other", "+4930"]);
+    }
+
+    #[test]
+    fn members_of_a_target_have_rows_of_their_own() {
+        let calls = [
+            ("10.0.1.1:5060", "10.0.1.2:5060", ""),
+            ("10.0.1.1:5060", "10.0.1.1:5060", ""),
+            ("10.0.2.1:5060", "10.0.2.2:5060", ""),
+            ("192.0.2.1:5060", "10.0.1.3:5060", ""),
+            ("192.0.2.1:5060", "192.0.2.2:5060", ""),
+        ];
+        let expected = ["edge 10.0.1.2|edge 10.0.1.1", "edge 10.0.1.1", "db", "edge 10.0.1.3", "other"];
+        assert_eq!(names(Grouping::Targets, &calls), expected);
+        let many: Vec<String> = (0..70).map(|n| format!("10.0.1.{n}:5060")).collect();
+        let many: Vec<(&str, &str, &str)> = many.iter().map(|it| ("192.0.2.1:1", it.as_str(), "")).collect();
+        assert_eq!(names(Grouping::Targets, &many).last().unwrap(), "edge other");
+    }
+}

@@ -1,0 +1,188 @@
+//! What of a call leaves the program, whatever is asked of it: distinctive numbers, keys and credentials go in, and
+//! every output is searched for them.
+
+use std::fs;
+use std::path::Path;
+
+use crate::classic::Packet;
+use crate::support::lippycat;
+use crate::wire::{at, datagram, ethernet, rtp, udp};
+
+const CALLER: &str = "+4930771199553";
+const CALLEE: &str = "16505557788342";
+const NAME: &str = "wolfeschlegel";
+
+/// What must not be told when numbers are masked: what is left of each with its beginning hidden.
+const NUMBERS: [&str; 3] = ["199553", "788342", "olfesch"];
+
+/// What must never be told.
+const CREDENTIALS: [&str; 4] =
+    ["n0nceOfServer", "a1f6deadbeef", "c1ientn0nce", "WVNfX19zZW1jdGwgKCkgewkyMjA"];
+
+/// The keys that are pressed.
+const KEYS: &str = "90210";
+
+/// A call that is challenged, answered, has keys pressed in both ways, is transferred and hung up.
+fn capture() -> Vec<Packet> {
+    let sdp = |port: u16| {
+        format!(
+            "v=0\r\no={NAME} 1 1 IN IP4 192.0.2.1\r\ns={NAME}\r\nc=IN IP4 192.0.2.{}\r\nt=0 0\r\nm=audio {port} RTP/SAVP 0 101\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}|2^20|1:4\r\n",
+            if port == 4000 { 1 } else { 2 },
+            CREDENTIALS[3]
+        )
+    };
+    let message = |start: &str, cseq: &str, more: &str, body: &str| {
+        let is_sdp = body.starts_with("v=0");
+        let kind = if is_sdp { "application/sdp" } else { "application/dtmf-relay" };
+        let kind = if body.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
+        format!(
+            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{cseq_number}\r\nFrom: \"Hans {NAME}\" <sip:{CALLER}@example.com>;tag=a\r\n\
+             To: <sip:{CALLEE}@example.net>;tag=b\r\nCall-ID: c1@192.0.2.1\r\nCSeq: {cseq}\r\nContact: <sip:{NAME}@192.0.2.1>\r\n\
+             P-Asserted-Identity: \"{NAME}\" <tel:{CALLER}>\r\nX-Hazard: from {CALLER}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len(),
+            cseq_number = cseq.split(' ').next().unwrap(),
+        )
+        .into_bytes()
+    };
+    let invite = format!("INVITE sip:{CALLEE}@example.net;user=phone SIP/2.0");
+    let challenge = format!("Proxy-Authenticate: Digest realm=\"x\", nonce=\"{}\"\r\n", CREDENTIALS[0]);
+    let credentials = format!(
+        "Proxy-Authorization: Digest username=\"{NAME}\", realm=\"x\", nonce=\"{}\",\r\n uri=\"sip:{CALLEE}@example.net\", cnonce=\"{}\", response=\"{}\"\r\n",
+        CREDENTIALS[0], CREDENTIALS[2], CREDENTIALS[1]
+    );
+    let refer = format!("Refer-To: <sip:{CALLEE}@example.org>\r\nReferred-By: <sip:{NAME}@example.org>\r\n");
+    let reason = format!("Reason: Q.850;cause=16;text=\"transferred to {CALLER}\"\r\n");
+    // The event log has the header fields of the first message, credentials too.
+    let steps = [
+        (0, 1, message(&invite, "1 INVITE", &credentials, &sdp(4000))),
+        (10, 2, message("SIP/2.0 407 Proxy Authentication Required", "1 INVITE", &challenge, "")),
+        (15, 1, message(&invite.replacen("INVITE", "ACK", 1), "1 ACK", "", "")),
+        (20, 1, message(&invite, "2 INVITE", &credentials, &sdp(4000))),
+        (30, 2, message(&format!("SIP/2.0 200 Hello {CALLER}"), "2 INVITE", "", &sdp(5000))),
+        (40, 1, message(&invite.replacen("INVITE", "ACK", 1), "2 ACK", "", "")),
+        (
+            900,
+            1,
+            message(&invite.replacen("INVITE", "INFO", 1), "3 INFO", "", "Signal=7\r\nDuration=16090210\r\n"),
+        ),
+        (910, 2, message("SIP/2.0 200 OK", "3 INFO", "", "")),
+        (2900, 1, message(&invite.replacen("INVITE", "REFER", 1), "4 REFER", &refer, "")),
+        (2910, 2, message("SIP/2.0 202 Accepted", "4 REFER", "", "")),
+        (3000, 1, message(&invite.replacen("INVITE", "BYE", 1), "5 BYE", &reason, "")),
+        (3010, 2, message("SIP/2.0 200 OK", "5 BYE", "", "")),
+    ];
+    let mut packets: Vec<Packet> =
+        steps.into_iter().map(|(time, from, text)| at(time, datagram(from, 3 - from, &text))).collect();
+    for (number, key) in (0u16..).zip(KEYS.bytes()) {
+        let time = 1000 + u32::from(number) * 200;
+        let event = rtp(101, number, time * 8, 7, &[key - b'0', 0x8a, 3, 0x20]);
+        packets.push(at(time, udp((1, 4000), (2, 5000), &event)));
+    }
+    packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+    packets
+}
+
+/// Every output there is of a run with these flags, each under its name; and the bytes of the call file.
+fn outputs(directory: &Path, flags: &[&str]) -> (Vec<(String, String)>, Vec<u8>) {
+    fs::create_dir_all(directory).unwrap();
+    let input = directory.join("input.pcap");
+    fs::write(&input, ethernet(capture()).bytes()).unwrap();
+    let config = directory.join("lippycat.yaml");
+    fs::write(&config, "events: {file: events.jsonl, headers: [X-Hazard, Proxy-Authorization, From]}\n")
+        .unwrap();
+    let mut told = Vec::new();
+    let mut run = |line: &str| {
+        let words: Vec<&str> = line.split(' ').chain(flags.iter().copied()).collect();
+        let output = lippycat().current_dir(directory).args(&words).output().unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        let text = [output.stdout, output.stderr].concat();
+        told.push((line.to_owned(), String::from_utf8(text).unwrap()));
+    };
+    run(
+        "sniff voip -c lippycat.yaml -r input.pcap -w --pcap-dir out --pcap-name {from}_{to}_{call_id} --records records.jsonl",
+    );
+    run("sniff voip -r input.pcap --format json --summary json --log-level trace");
+    run("inspect calls -r input.pcap");
+    run("inspect calls -r input.pcap --json");
+    run("inspect call c1@192.0.2.1 -r input.pcap");
+    run("inspect call c1@192.0.2.1 --text -r input.pcap");
+    for source in ["-r input.pcap", "--records records.jsonl"] {
+        for format in ["table", "csv", "json"] {
+            run(&format!("report calls --format {format} {source}"));
+            run(&format!("report carriers --by prefix --digits 15 --format {format} {source}"));
+            run(&format!("report targets --format {format} {source}"));
+        }
+        run(&format!("report call c1@192.0.2.1 {source}"));
+        run(&format!("report call c1@192.0.2.1 --format json {source}"));
+    }
+    for name in ["records.jsonl", "events.jsonl"] {
+        told.push((name.to_owned(), fs::read_to_string(directory.join(name)).unwrap()));
+    }
+    let file = fs::read_dir(directory.join("out")).unwrap().next().unwrap().unwrap();
+    told.push(("name of the call file".to_owned(), file.file_name().into_string().unwrap()));
+    (told, fs::read(file.path()).unwrap())
+}
+
+/// Where each of `words` is told.
+fn found<'a>(told: &'a [(String, String)], words: &[&str]) -> Vec<(&'a str, String)> {
+    let hits = told.iter().flat_map(|(name, text)| {
+        let lines = text.lines().filter(|line| words.iter().any(|word| line.contains(word)));
+        lines.map(move |line| (name.as_str(), line.to_owned()))
+    });
+    hits.collect()
+}
+
+#[test]
+fn nothing_is_told_that_is_to_be_hidden() {
+    let directory = tempfile::tempdir().unwrap();
+    let (masked, file) = outputs(&directory.path().join("masked"), &["--numbers", "masked"]);
+    assert_eq!(found(&masked, &NUMBERS), []);
+    assert_eq!(found(&masked, &CREDENTIALS), []);
+    assert_eq!(found(&masked, &[KEYS, "Signal=7"]), []);
+    // Carriers are still told apart, and packets are as they were captured.
+    assert!(
+        !found(&masked, &["+493077******"]).is_empty() && !found(&masked, &["1650555*******"]).is_empty()
+    );
+    let has = |word: &str| file.windows(word.len()).any(|bytes| bytes == word.as_bytes());
+    assert!(has(CALLER) && has(CREDENTIALS[1]), "call files hold packets as they are");
+    let warned = found(&masked, &["the capture files of calls hold packets as they are"]);
+    assert_eq!(warned.len(), 1, "{warned:?}");
+
+    let (full, _) = outputs(&directory.path().join("full"), &["--numbers", "full", "--dtmf", "digits"]);
+    assert_eq!(found(&full, &CREDENTIALS), []);
+    let places = |words: &[&str]| {
+        let mut names: Vec<&str> = found(&full, words).into_iter().map(|(name, _)| name).collect();
+        names.dedup();
+        names.len()
+    };
+    // The search finds what is there: nearly every output names the parties.
+    assert!(places(&NUMBERS) >= 20, "{}", places(&NUMBERS));
+    assert!(places(&[KEYS]) >= 5, "{}", places(&[KEYS]));
+    assert!(!found(&full, &["Signal=7"]).is_empty());
+}
+
+#[test]
+fn records_that_were_written_in_full_are_masked_when_they_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, _) = outputs(directory.path(), &["--dtmf", "digits"]);
+    let report = |flags: &[&str]| {
+        let mut command = lippycat();
+        command.current_dir(directory.path()).args([
+            "report",
+            "calls",
+            "--records",
+            "records.jsonl",
+            "--format",
+            "json",
+        ]);
+        String::from_utf8(command.args(flags).output().unwrap().stdout).unwrap()
+    };
+    let written = fs::read_to_string(directory.path().join("records.jsonl")).unwrap();
+    assert_eq!(report(&["--dtmf", "digits"]), written, "what is not masked is as it was");
+    let masked = report(&["--numbers", "masked"]);
+    assert!(
+        NUMBERS[..2].iter().chain(&[KEYS]).all(|word| written.contains(word) && !masked.contains(word)),
+        "{masked}"
+    );
+}

@@ -1,0 +1,212 @@
+//! `lippycat report`: its lists and figures against the generator's ledger, tshark's counts and plain arithmetic.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::{Run, lippycat, testdata};
+use crate::traffic::{capture, varied};
+
+fn report(directory: &Path, arguments: &[&str]) -> Output {
+    lippycat().current_dir(directory).arg("report").args(arguments).output().unwrap()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Traffic of every outcome, its records on disk, and the truth about it.
+struct Traffic {
+    directory: tempfile::TempDir,
+    records: Vec<Value>,
+    calls: BTreeMap<&'static str, u64>,
+    answered: u64,
+}
+
+fn traffic() -> Traffic {
+    let knobs = [("calls", "200"), ("rtp", "0.2")];
+    let (file, ledger) = capture(&varied(&knobs));
+    let run = Run::over(&[file.path()], &[]);
+    let directory = tempfile::tempdir().unwrap();
+    fs::copy(run.directory.path().join("records.jsonl"), directory.path().join("records.jsonl")).unwrap();
+    fs::copy(file.path(), directory.path().join("traffic.pcap")).unwrap();
+    Traffic {
+        directory,
+        records: run.records,
+        calls: ledger.calls.by_result,
+        answered: ledger.calls.answered,
+    }
+}
+
+#[test]
+fn calls_are_chosen_sorted_and_told_in_every_form() {
+    let traffic = traffic();
+    let directory = traffic.directory.path();
+    let from = ["--records", "records.jsonl", "--format", "json"];
+    let all = report(directory, &[&["calls"], &from[..]].concat());
+    assert_eq!(
+        String::from_utf8_lossy(&all.stdout),
+        fs::read_to_string(directory.join("records.jsonl")).unwrap()
+    );
+    // A capture has the same calls; where the files of its calls would be is not known then.
+    let captured = lines(&report(directory, &["calls", "-r", "traffic.pcap", "--format", "json"]));
+    assert_eq!(captured.len(), traffic.records.len());
+
+    for (result, count) in &traffic.calls {
+        let chosen =
+            report(directory, &[&["calls", "--where", &format!("result={result}")], &from[..]].concat());
+        assert_eq!(lines(&chosen).len() as u64, *count, "{result}");
+    }
+    let sorted = lines(&report(
+        directory,
+        &[
+            &[
+                "calls",
+                "--sort",
+                "duration_seconds",
+                "--desc",
+                "--limit",
+                "7",
+                "--where",
+                "duration_seconds>0",
+            ],
+            &from[..],
+        ]
+        .concat(),
+    ));
+    let mut expected: Vec<f64> =
+        traffic.records.iter().filter_map(|record| record["duration_seconds"].as_f64()).collect();
+    expected.sort_by(|one, other| other.total_cmp(one));
+    let told: Vec<f64> = sorted.iter().map(|record| record["duration_seconds"].as_f64().unwrap()).collect();
+    assert_eq!(told, expected[..7]);
+
+    let since = traffic.records[100]["start"].as_str().unwrap();
+    let later = lines(&report(directory, &[&["calls", "--since", since], &from[..]].concat()));
+    let expected = traffic.records.iter().filter(|record| record["start"].as_str().unwrap() >= since).count();
+    assert_eq!(later.len(), expected);
+
+    let csv = report(directory, &["calls", "--records", "records.jsonl", "--format", "csv"]);
+    let csv = String::from_utf8(csv.stdout).unwrap();
+    assert_eq!(csv.lines().count(), 1 + traffic.records.len());
+    assert!(csv.starts_with("\"call_id\",\"kind\",\"from\",\"to\","), "{csv}");
+    let table = report(directory, &["calls", "--records", "records.jsonl"]);
+    assert_eq!(String::from_utf8(table.stdout).unwrap().lines().count(), 1 + traffic.records.len());
+}
+
+#[test]
+fn figures_of_groups_are_those_of_the_ledger() {
+    let traffic = traffic();
+    let directory = traffic.directory.path();
+    let json = ["--records", "records.jsonl", "--format", "json"];
+    let all = lines(&report(directory, &[&["carriers"], &json[..]].concat()));
+    let total: u64 = traffic.calls.values().sum();
+    assert_eq!(all.len(), 1);
+    assert_eq!((&all[0]["carrier"], all[0]["calls"].as_u64()), (&"other".into(), Some(total)));
+    assert_eq!(all[0]["answered"].as_u64(), Some(traffic.answered));
+    let open = traffic.calls.get("open").copied().unwrap_or_default();
+    let open_answered =
+        traffic.records.iter().filter(|it| it["result"] == "open" && !it["answered"].is_null()).count()
+            as u64;
+    let seizures = total - open + open_answered;
+    let ratio = 100.0 * traffic.answered as f64 / seizures as f64;
+    assert!((all[0]["asr_percent"].as_f64().unwrap() - ratio).abs() < 0.01, "{}", all[0]);
+    let failed: u64 = all[0]["failed"].as_object().unwrap().values().map(|it| it.as_u64().unwrap()).sum();
+    assert_eq!(failed, seizures - traffic.answered);
+
+    let scores: Vec<f64> = traffic
+        .records
+        .iter()
+        .flat_map(|record| record["media"].as_array().unwrap())
+        .filter_map(|stream| stream["mos"].as_f64())
+        .collect();
+    let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+    assert!(scores.len() > 10 && (all[0]["mos"]["mean"].as_f64().unwrap() - mean).abs() < 0.001);
+
+    // A carrier by the first hop's address, and each group's calls add up.
+    let source = traffic.records[0]["source"].as_str().unwrap();
+    let address = source.rsplit_once(':').unwrap().0.trim_matches(['[', ']']);
+    let config = format!(
+        "carriers:\n  - name: one\n    cidrs: [{address}]\ntargets:\n  - {{name: t, cidrs: [{address}], members: auto}}\n"
+    );
+    fs::write(directory.join("c.yaml"), config).unwrap();
+    let of = |address: &str, record: &Value| {
+        ["source", "destination"]
+            .iter()
+            .any(|key| record[*key].as_str().unwrap().starts_with(&format!("{address}:")))
+    };
+    let expected = traffic.records.iter().filter(|record| of(address, record)).count() as u64;
+    let told = lines(&report(directory, &[&["carriers", "-c", "c.yaml"], &json[..]].concat()));
+    let one = told.iter().find(|group| group["carrier"] == "one").unwrap();
+    assert_eq!(one["calls"].as_u64(), Some(expected));
+    assert_eq!(told.iter().map(|group| group["calls"].as_u64().unwrap()).sum::<u64>(), total);
+    let targets = lines(&report(directory, &[&["targets", "-c", "c.yaml"], &json[..]].concat()));
+    let member = targets.iter().find(|group| group["target"] == format!("t {address}")).unwrap();
+    assert_eq!(member["calls"].as_u64(), Some(expected));
+    for by in ["prefix", "address"] {
+        let told = lines(&report(directory, &[&["carriers", "--by", by], &json[..]].concat()));
+        assert_eq!(told.iter().map(|group| group["calls"].as_u64().unwrap()).sum::<u64>(), total, "{by}");
+    }
+}
+
+#[test]
+fn one_call_is_told_with_what_proves_it() {
+    let directory = testdata("corpus/sip-auth-failure");
+    let run = Run::of(&directory.join("input.pcapng"), &[]);
+    let record = run.records.iter().find(|record| record["kind"] == "call").or(run.records.first()).unwrap();
+    let call_id = record["call_id"].as_str().unwrap();
+    let text = report(&directory, &["call", call_id, "-r", "input.pcapng"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("Findings") && text.contains("      #"), "{text}");
+    assert!(text.contains("lippycat inspect call "), "{text}");
+    let told = lines(&report(&directory, &["call", call_id, "-r", "input.pcapng", "--format", "json"]));
+    let messages = told[0]["messages"].as_array().unwrap();
+    assert_eq!(Some(messages.len() as u64), record["messages"].as_u64());
+    let proof = &told[0]["findings"][0]["messages"][0];
+    let proven = &messages[proof.as_u64().unwrap() as usize - 1];
+    assert_eq!(&proven["number"], proof);
+    let line = proven["first_line"].as_str().unwrap();
+    assert!(line.starts_with("SIP/2.0 4"), "a challenge or a refusal proves it: {line}");
+    let from_records = lines(&report(
+        run.directory.path(),
+        &["call", call_id, "--records", "records.jsonl", "--format", "json"],
+    ));
+    assert_eq!(from_records[0]["call"]["start"], told[0]["call"]["start"]);
+}
+
+#[test]
+fn what_cannot_be_reported_is_told_in_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(path.join("empty.jsonl"), "").unwrap();
+    fs::write(path.join("bad.jsonl"), "x\n{\"call_id\":1}\n").unwrap();
+    fs::write(path.join("half.jsonl"), "{\"call_id\":\"a\",\"kind\":\"call\"}\n{\"call_id\":\"b\",\"ki")
+        .unwrap();
+    let rows: [(&[&str], i32, &str); 10] = [
+        (&["calls"], 2, "error: no records: name files of them with --records FILE or captures with -r FILE"),
+        (&["calls", "--records", "none.jsonl"], 1, "error: none.jsonl: no such file"),
+        (&["calls", "--records", "bad.jsonl"], 1, "error: bad.jsonl: no line of it is a record"),
+        (&["calls", "--records", "half.jsonl"], 0, "warning: half.jsonl: 1 damaged lines are left out"),
+        (&["call", "zz", "--records", "half.jsonl"], 1, "no call zz; report calls lists them"),
+        (&["calls", "--records", "half.jsonl", "--where", "rezult=x"], 2, "did you mean result?"),
+        (&["calls", "--records", "half.jsonl", "--since", "alice"], 2, "want a time such as 2026-01-31"),
+        (&["calls", "--records", "half.jsonl", "-r", "x"], 2, "cannot be used with"),
+        (&["calls", "--live", "--control-socket", "none.sock"], 3, "none.sock"),
+        (
+            &["carriers", "--digits", "3", "--records", "half.jsonl"],
+            2,
+            "error: --digits is about --by prefix",
+        ),
+    ];
+    for (arguments, code, text) in rows {
+        let output = report(path, arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(text), "{arguments:?}: {told}");
+    }
+    let none = report(path, &["calls", "--records", "empty.jsonl"]);
+    assert_eq!((none.status.code(), String::from_utf8_lossy(&none.stdout).as_ref()), (Some(0), "no calls\n"));
+}
