@@ -12,6 +12,7 @@
     reason = "a test stops where its expectation is wrong, and waits by the wall clock for a program that runs"
 )]
 
+mod audio;
 mod capture_loss;
 mod classic;
 mod clean_output;

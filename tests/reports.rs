@@ -189,7 +189,7 @@ fn what_cannot_be_reported_is_told_in_one_line() {
         (&["calls"], 2, "error: no records: name files of them with --records FILE or captures with -r FILE"),
         (&["calls", "--records", "none.jsonl"], 1, "error: none.jsonl: no such file"),
         (&["calls", "--records", "bad.jsonl"], 1, "error: bad.jsonl: no line of it is a record"),
-        (&["calls", "--records", "half.jsonl"], 0, "warning: half.jsonl: 1 damaged lines are left out"),
+        (&["calls", "--records", "half.jsonl"], 0, "warning: half.jsonl: damaged lines left out: 1"),
         (&["call", "zz", "--records", "half.jsonl"], 1, "no call zz; report calls lists them"),
         (&["calls", "--records", "half.jsonl", "--where", "rezult=x"], 2, "did you mean result?"),
         (&["calls", "--records", "half.jsonl", "--since", "alice"], 2, "want a time such as 2026-01-31"),
@@ -207,6 +207,17 @@ fn what_cannot_be_reported_is_told_in_one_line() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
         assert!(told.contains(text), "{arguments:?}: {told}");
     }
+    // As a service is configured: its log is not for whoever asks.
+    fs::write(
+        path.join("service.yaml"),
+        "records: {file: half.jsonl}\nlog: {file: /proc/none/lippycat.log}\n",
+    )
+    .unwrap();
+    let service = report(path, &["calls", "-c", "service.yaml", "--fields", "call_id"]);
+    assert_eq!(
+        (service.status.code(), String::from_utf8_lossy(&service.stdout).as_ref()),
+        (Some(0), "call_id\na\n")
+    );
     let none = report(path, &["calls", "--records", "empty.jsonl"]);
     assert_eq!((none.status.code(), String::from_utf8_lossy(&none.stdout).as_ref()), (Some(0), "no calls\n"));
 }

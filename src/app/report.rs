@@ -3,19 +3,20 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::{cores, debug, load, sniff, tell};
+use crate::call;
 use crate::cli::{
     self, Global, ReportCall, ReportCalls, ReportCarriers, ReportCommand, ReportTargets, Source, StoryFormat,
 };
 use crate::config::{self, Config, Environment, Run};
 use crate::exit_code::ExitCode;
-use crate::inspect::trace::Collector;
+use crate::inspect::trace::{Call, Collector};
 use crate::inspect::{self, Screen, Wanted};
 use crate::report::{
-    Calls, FIRST_LINE, Finder, Grouped, Grouping, Groups, Listing, MAX_ROWS, OfCapture, ReadError, Record,
-    Story, Taker, read,
+    Audio, Calls, FIRST_LINE, Finder, Grouped, Grouping, Groups, Listing, MAX_ROWS, OfCapture, ReadError,
+    Record, Story, Taker, read,
 };
 
 /// Digits of a prefix, unless others are asked for: most country codes and the beginning of what follows.
@@ -36,7 +37,8 @@ pub(super) fn report(
     let color = global.color.unwrap_or_default();
     let run = Run { inputs: source.read_file.clone(), color, quiet: global.quiet, ..Run::default() };
     let config = config::resolve(&mut loaded.settings, run, cores());
-    cli::logging::start(&config.log)?;
+    // The file is the service's, and not for everybody to write to.
+    cli::logging::start(&config::Log { file: None, ..config.log.clone() })?;
     let Some(origin) = Origin::of(source, &config) else {
         tell(
             "error: no records: name files of them with --records FILE or captures with -r FILE, ask the running \
@@ -148,6 +150,12 @@ impl Reporter<'_> {
     fn call(&self, flags: &ReportCall) -> Result<ExitCode> {
         let wanted = Wanted::new(&flags.call_id);
         let mut out = BufWriter::new(io::stdout());
+        let is_pipe = self.source.read_file.iter().any(|it| it == Path::new("-"));
+        if flags.wav.is_some() && is_pipe {
+            tell("error: --wav reads the capture twice: name a file, not -")?;
+            return Ok(ExitCode::Usage);
+        }
+        let mut calls = Vec::new();
         let (stories, code) = match self.origin {
             Origin::Captures => {
                 let mut collector = Collector::new(wanted, FIRST_LINE, self.config.privacy);
@@ -155,6 +163,7 @@ impl Reporter<'_> {
                 let code = sniff::follow(self.config, settings, false, None, &mut collector)?.1;
                 let found = collector.finish().map_err(anyhow::Error::msg)?;
                 let stories = found.calls.iter().map(Story::of_call).collect::<io::Result<Vec<_>>>()?;
+                calls = found.calls;
                 (stories, code)
             }
             Origin::Files(_) | Origin::Live => {
@@ -176,7 +185,36 @@ impl Reporter<'_> {
             }
         }
         out.flush()?;
-        Ok(code)
+        let Some(directory) = &flags.wav else { return Ok(code) };
+        let heard = self.listen(directory, &calls)?;
+        Ok(if code == ExitCode::Good { heard } else { code })
+    }
+
+    /// Reads the capture again, for what was said.
+    fn listen(&self, directory: &Path, calls: &[Call]) -> Result<ExitCode> {
+        let about = || format!("{}: the audio cannot be written there", directory.display());
+        let mut audio = Audio::new(directory, calls).with_context(about)?;
+        let settings = call::Settings { media_frames: true, ..inspect::settings(false) };
+        sniff::follow(self.config, settings, true, None, &mut audio)?;
+        let heard = audio.finish().with_context(about)?;
+        for (path, seconds) in &heard.files {
+            tell(&format!("{}: {seconds:.3} s", config::Visible(&path.to_string_lossy())))?;
+        }
+        for (codec, packets) in &heard.undecoded {
+            let codec = config::Visible(codec);
+            tell(&format!("error: {codec} is not decoded: {packets} packets are silence, or in no file"))?;
+        }
+        if heard.dropped > 0 {
+            tell(&format!(
+                "warning: {} samples came too late or beyond 1 GiB, and are left out",
+                heard.dropped
+            ))?;
+        }
+        if heard.files.is_empty() && heard.undecoded.is_empty() {
+            tell("error: the capture has no audio of this call")?;
+        }
+        let is_whole = heard.undecoded.is_empty() && !heard.files.is_empty();
+        Ok(if is_whole { ExitCode::Good } else { ExitCode::No })
     }
 
     /// The command that draws the call.
@@ -231,7 +269,7 @@ impl Reporter<'_> {
                 tell(&format!("error: {name}: no line of it is a record; captures are read with -r"))?;
                 failed += 1;
             } else if told.damaged > 0 {
-                tell(&format!("warning: {name}: {} damaged lines are left out", told.damaged))?;
+                tell(&format!("warning: {name}: damaged lines left out: {}", told.damaged))?;
             }
             if let Some(error) = told.cut {
                 tell(&format!("warning: {name}: used up to record {}: {error}", told.records))?;

@@ -154,7 +154,7 @@ impl MediaRecord {
             packet_ms: figures.frame_ms.map(thousandths),
             clock_drift_ppm: figures.drift_ppm.map(|drift| (drift * 10.0).round() / 10.0),
             markers: figures.markers,
-            digits: report.events.digits,
+            digits: report.events.digits.into(),
             dtmf: Some(report.events.keys()).filter(|keys| !keys.is_empty()),
             mos: rating.map(|rating| (rating.mos * 100.0).round() / 100.0),
             r_factor: rating.map(|rating| (rating.r * 10.0).round() / 10.0),

@@ -15,7 +15,7 @@ Examples:
   lippycat report calls -r trunk.pcap --where 'media.mos<3.5' --format csv
   lippycat report carriers --records calls.jsonl calls.jsonl.1.gz --since 24h
   lippycat report carriers --by prefix --digits 5
-  lippycat report call 'a84b4c76e66710@pc33' -r trunk.pcap
+  lippycat report call 'a84b4c76e66710@pc33' -r trunk.pcap --wav audio
 
 Records come from --records FILE, else from captures (-r FILE) or the running sniffer (--live), else from records.file
 of the configuration.";
@@ -185,6 +185,10 @@ pub struct ReportCall {
     /// Where from.
     #[command(flatten)]
     pub source: Source,
+
+    /// Write what was said into DIR: WAV files, the caller left and the called party right (G.711; needs -r)
+    #[arg(long, value_name = "DIR", value_parser = units::path, requires = "read_file")]
+    pub wav: Option<PathBuf>,
 
     /// Print text or json, one object a line (text)
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]

@@ -74,6 +74,15 @@ pub(super) fn rtp_header(payload: &[u8]) -> Option<usize> {
     Some(fixed + 4 + 4 * usize::from(u16::from_be_bytes([high, low])))
 }
 
+/// What an RTP packet carries: without header, and without padding (RFC 3550 5.1). Empty when it is cut.
+#[must_use]
+pub fn audio(packet: &[u8]) -> &[u8] {
+    let payload = rtp_header(packet).and_then(|length| packet.get(length..)).unwrap_or_default();
+    let is_padded = packet.first().is_some_and(|first| first & 0x20 != 0);
+    let padding = payload.last().filter(|_| is_padded).map_or(0, |last| usize::from(*last));
+    payload.get(..payload.len().saturating_sub(padding)).unwrap_or_default()
+}
+
 /// Bytes of the first packet of a compound RTCP packet (RFC 3550 6.4.1).
 pub(super) fn rtcp_packet(payload: &[u8]) -> Option<usize> {
     let [_, _, high, low] = *payload.first_chunk()?;
@@ -110,6 +119,11 @@ mod tests {
         packet[23] = 1;
         assert_eq!(rtp_header(&packet), Some(28));
         assert_eq!(rtp_header(&packet[..23]), None);
+        assert_eq!((audio(&packet).len(), audio(&packet[..23]).len()), (4, 0));
+        (packet[0], packet[31]) = (packet[0] | 0x20, 3);
+        assert_eq!(audio(&packet).len(), 1, "padding counts itself");
+        packet[31] = 5;
+        assert_eq!(audio(&packet).len(), 0);
         // A receiver report without blocks has one word behind its first (RFC 3550 6.4.2).
         assert_eq!(rtcp_packet(&[0x80, 201, 0, 1, 0, 0, 0, 0]), Some(8));
         assert_eq!(rtcp_packet(&[0x80, 201, 0]), None);

@@ -10,7 +10,7 @@ const NAMES: [u8; 16] = *b"0123456789*#ABCD";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
     /// Keys pressed: events 0 to 15 (RFC 4733 3.2).
-    pub digits: u64,
+    pub digits: u32,
     latest: Option<(u32, u8)>,
     /// Which: most streams have none.
     keys: Option<Box<[u8; MAX_KEYS]>>,
@@ -39,7 +39,7 @@ impl Events {
         if let Some(place) = usize::try_from(self.digits).ok().and_then(|at| keys.get_mut(at)) {
             *place = name;
         }
-        self.digits += 1;
+        self.digits = self.digits.saturating_add(1);
     }
 
     /// The keys pressed, the first 64 of them, as on a telephone; empty when there were none.

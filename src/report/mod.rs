@@ -8,6 +8,7 @@
 //! spreadsheet. Fields are those of the schema, and no list of them is kept here. Absent on purpose: opening inputs and
 //! the process's exit code.
 
+mod audio;
 mod calls;
 mod condition;
 mod field;
@@ -17,6 +18,7 @@ mod records;
 mod rows;
 mod story;
 
+pub use audio::{Audio, Heard};
 pub use calls::{Calls, Listing};
 pub use condition::{Condition, Selection, time};
 pub use field::Field;

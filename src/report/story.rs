@@ -224,7 +224,7 @@ impl Story {
             count("duplicates", "captured again"),
             count("reinvites", "re-INVITE"),
             count("updates", "UPDATE"),
-            count("forks", "To-tags"),
+            self.number("forks").filter(|count| *count > 1.0).map(|count| format!("{count} To-tags")),
         ];
         counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }

@@ -131,6 +131,15 @@ impl NameTemplate {
         self.components.iter().flatten().any(|piece| *piece == Piece::Carrier)
     }
 
+    /// The name of what belongs to a call and is no call file, by this template and without extension: one component
+    /// of at most `limit` bytes that is safe wherever it stands.
+    #[must_use]
+    pub fn name(&self, call_id: &[u8], limit: usize) -> String {
+        let mut name = String::new();
+        self.render(&NameFields { call_id, ..NameFields::default() }, limit, &mut name);
+        name
+    }
+
     /// Appends the name, without extension; of its last component at most `limit` bytes. When a field had to change
     /// or a component had to be cut, it ends in `-` and 8 hex digits of a hash of what it should have been: two
     /// Call-IDs that differ have names that differ, on every machine and in every run.
