@@ -96,7 +96,10 @@ impl Asker<'_> {
                 good(calls.into())
             }
             DebugCommand::Registrations(flags) => {
-                let bindings = self.connect()?.ask_all("registrations", "registrations")?;
+                let mut bindings = self.connect()?.ask_all("registrations", "registrations")?;
+                let key =
+                    |binding: &Value| ["aor", "contact"].map(|key| binding[key].as_str().map(str::to_owned));
+                bindings.sort_by_key(key);
                 let wanted = flags.address.as_deref();
                 let is_wanted = |binding: &Value| wanted.is_none_or(|wanted| is_of(binding, wanted));
                 good(bindings.into_iter().filter(is_wanted).collect())
