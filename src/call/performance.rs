@@ -83,6 +83,18 @@ pub struct Performance {
     responses: [Delay; METHODS],
 }
 
+/// Whether the network carried a call that was not answered to the called party: user busy, terminal rejects and ring
+/// no answer (E.425 4.3; the codes are those that RFC 3398 8.2.6.1 maps to causes 17 to 21). `status` is the final
+/// code, 0 without one; who gave up, or had to wait too long, before it rang had no use of the network.
+#[must_use]
+pub const fn is_delivered(status: u16, has_rung: bool) -> bool {
+    match status {
+        480 | 486 | 600 | 603 => true,
+        0 | 408 | 487 => has_rung,
+        _ => false,
+    }
+}
+
 /// A share in per cent; none of nothing.
 fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
@@ -170,12 +182,7 @@ impl Performance {
         self.redirected += u64::from((300..400).contains(&status));
         self.declined += u64::from(matches!(status, 480 | 486 | 600 | 603));
         self.ineffective += u64::from(is_late || matches!(status, 408 | 500 | 503 | 504));
-        let is_delivered = match result {
-            Some(CallResult::Busy | CallResult::Cancelled) => true,
-            Some(CallResult::Timeout) => has_rung,
-            _ => status == 480,
-        };
-        self.delivered += u64::from(is_delivered);
+        self.delivered += u64::from(is_delivered(status, has_rung));
         let refusal = dialog.end.filter(|_| status >= 400);
         if let Some(status) = dialog.ringing.or(refusal) {
             self.failed_request_delay.observe(status.since(dialog.attempted));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::records::Record;
+use crate::call::is_delivered;
 
 /// Width of a step of [`Spread`]: quantiles are right to one per cent.
 const STEP: f64 = 1.02;
@@ -13,7 +14,7 @@ const STEP: f64 = 1.02;
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     calls: u64,
-    /// Calls whose outcome is known: answered, or over.
+    /// Attempts that are answered or over: calls whose INVITE was captured.
     seizures: u64,
     answered: u64,
     /// Calls that the network carried to the called party (ITU-T E.425).
@@ -57,11 +58,16 @@ impl Figures {
             let number = |key| stream.get(key).and_then(Value::as_f64);
             number("mos").inspect(|mos| self.mos.add(*mos));
             self.expected += number("expected").unwrap_or_default();
-            self.lost += number("missing").unwrap_or_default();
+            // What the capture lost, nobody missed.
+            let by_capture = number("lost_by_capture").unwrap_or_default();
+            self.lost += (number("missing").unwrap_or_default() - by_capture).max(0.0);
         }
     }
 
     fn outcome(&mut self, record: &Record) {
+        if !is_attempt(record) {
+            return;
+        }
         let result = record.text("result");
         if is_answered(record) {
             self.seizures += 1;
@@ -71,7 +77,7 @@ impl Figures {
             self.seizures += 1;
             let code = record.number("status_code").map_or(0, |code| code as u16);
             *self.failed.entry(code).or_default() += 1;
-            self.effective += u64::from(is_effective(code, record));
+            self.effective += u64::from(is_delivered(code, !record.text("ringing").is_empty()));
         }
     }
 
@@ -117,15 +123,9 @@ fn is_answered(record: &Record) -> bool {
     !record.text("answered").is_empty()
 }
 
-/// Whether a call without an answer counts for the network: user busy, ring no answer and terminal rejects (E.425
-/// 5.1; the codes are those that RFC 3398 8.2.6.1 maps to causes 17 to 21).
-fn is_effective(code: u16, record: &Record) -> bool {
-    let rang = !record.text("ringing").is_empty();
-    match code {
-        480 | 486 | 600 | 603 => true,
-        0 | 408 | 487 => rang,
-        _ => false,
-    }
+/// Whether the INVITE that began it was captured: of a call that was up before nobody knows whether it was answered.
+fn is_attempt(record: &Record) -> bool {
+    record.text("method") == "INVITE" && !record.text("request_uri").is_empty()
 }
 
 /// A final code as a word: calls without one have none.
@@ -201,7 +201,7 @@ mod tests {
     fn call(result: &str, code: u16, ringing: Option<&str>) -> Record {
         let answered = (result == "success").then_some("2026-01-31T12:00:01.000000Z");
         record(
-            json!({"kind": "call", "method": "INVITE", "result": result, "answered": answered, "ringing": ringing,
+            json!({"kind": "call", "method": "INVITE", "result": result, "answered": answered, "ringing": ringing, "request_uri": "sip:bob@example.com",
             "status_code": (code > 0).then_some(code), "duration_seconds": answered.map(|_| 60.0)}),
         )
     }
@@ -224,10 +224,14 @@ mod tests {
             call("open", 0, rang),
         ];
         calls.iter().for_each(|call| figures.add(call));
+        // Up before the capture began, and hung up in it.
+        figures.add(&record(
+            json!({"kind": "call", "method": "BYE", "result": "success", "request_uri": "sip:b@c"}),
+        ));
         let told = figures.json();
         assert_eq!(
             (&told["calls"], &told["seizures"], &told["answered"]),
-            (&json!(11), &json!(10), &json!(2))
+            (&json!(12), &json!(10), &json!(2))
         );
         assert_eq!((&told["asr_percent"], &told["ner_percent"]), (&json!(20.0), &json!(60.0)));
         assert_eq!(
@@ -256,7 +260,7 @@ mod tests {
     fn media_count_by_stream() {
         let mut figures = Figures::default();
         figures.add(&record(json!({"kind": "call", "media": [
-            {"mos": 4.4, "expected": 100, "missing": 1}, {"mos": 2.0, "expected": 100, "missing": 9}, {"mos": null, "expected": 0}]})));
+            {"mos": 4.4, "expected": 100, "missing": 1}, {"mos": 2.0, "expected": 100, "missing": 13, "lost_by_capture": 4}, {"mos": null, "expected": 0}]})));
         figures.add(&record(
             json!({"kind": "options", "method": "OPTIONS", "status_code": 503, "media": [{"mos": 1.0}]}),
         ));
