@@ -35,8 +35,8 @@ pub use query::{ActiveCall, CallPage};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy};
 pub(crate) use seen::CAPTURED_TWICE;
 pub use signalling::{
-    CauseRecord, HoldRecord, HopRecord, RegistrationRecord, SessionTimerRecord, Side, SignallingRecord,
-    TransferRecord,
+    CauseRecord, HoldRecord, HopRecord, InfoDtmfRecord, RegistrationRecord, SessionTimerRecord, Side,
+    SignallingRecord, TransferRecord,
 };
 pub use tally::Tally;
 pub(crate) use tracker::GROUP;

@@ -42,6 +42,7 @@ impl Tracker {
         record.findings.extend(findings(&record, &dialog.endpoints));
         if !self.settings.digits {
             record.media.iter_mut().for_each(|stream| stream.dtmf = None);
+            record.signalling.info_dtmf.iter_mut().for_each(|pressed| pressed.dtmf = None);
         }
         record
     }

@@ -1,10 +1,16 @@
 //! Telephone events: digits and signals in packets of their own (RFC 4733).
 
-/// Keys remembered of a stream; those beyond are counted.
-const MAX_KEYS: usize = 64;
+/// Keys remembered of a stream, or of an end of a dialog; those beyond are counted.
+pub const MAX_KEYS: usize = 64;
 
 /// Names of events 0 to 15 (RFC 4733 3.2).
 const NAMES: [u8; 16] = *b"0123456789*#ABCD";
+
+/// The key that an event from 0 to 15 is.
+#[must_use]
+pub fn key_name(event: u8) -> Option<u8> {
+    NAMES.get(usize::from(event)).copied()
+}
 
 /// Keys of a stream: an event is sent many times with one timestamp, its end three times (RFC 4733 2.5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +32,8 @@ impl Events {
             let since = timestamp.wrapping_sub(known) as i32;
             since <= 0 || (code == before && since == i32::from(u16::MAX))
         });
-        if let Some(name) = NAMES.get(usize::from(code)).filter(|_| !is_known) {
-            self.press(*name);
+        if let Some(name) = key_name(code).filter(|_| !is_known) {
+            self.press(name);
         }
         if self.latest.is_none_or(|(known, _)| timestamp.wrapping_sub(known) as i32 > 0) {
             self.latest = Some((timestamp, code));

@@ -20,7 +20,7 @@ pub use bursts::BurstFigures;
 pub use codec::{Impairment, Unrated, impairment};
 pub use control::{Control, Heard};
 pub use emodel::{Band, Rating};
-pub use events::Events;
+pub use events::{Events, MAX_KEYS, key_name};
 pub use playout::Playout;
 pub use rating::{Quality, rate};
 pub use stream::{Arrival, Figures, PayloadFormat, Role, Stream};

@@ -5,6 +5,7 @@
 //! adds beyond is not told one by one, the plain counts of the record have it.
 
 mod change;
+mod dtmf;
 mod finding;
 mod pace;
 mod reason;
@@ -19,6 +20,7 @@ mod transfer;
 use smallvec::SmallVec;
 
 use self::change::{Hold, Offer};
+use self::dtmf::Pressed;
 use self::pace::Pace;
 pub(super) use self::registration::Registered;
 use self::session_timer::SessionTimer;
@@ -32,8 +34,8 @@ use crate::time::Timestamp;
 
 pub(super) use self::finding::findings;
 pub use self::record::{
-    CauseRecord, HoldRecord, HopRecord, RegistrationRecord, SessionTimerRecord, Side, SignallingRecord,
-    TransferRecord,
+    CauseRecord, HoldRecord, HopRecord, InfoDtmfRecord, RegistrationRecord, SessionTimerRecord, Side,
+    SignallingRecord, TransferRecord,
 };
 
 /// Pairs of neighbours that retransmissions are counted for.
@@ -91,6 +93,8 @@ struct Rare {
     /// Topmost branch of the latest CANCEL.
     cancel: u32,
     registered: Option<Registered>,
+    /// Keys of either end that went by INFO.
+    pressed: Option<Box<[Pressed; 2]>>,
 }
 
 /// Something rare that happened, and the message that shows it.
@@ -166,6 +170,7 @@ impl Dialog {
             Method::Cancel if look.is_initial() => self.cancel(look),
             Method::Prack => self.prack(look),
             Method::Refer => self.refer(look),
+            Method::Info => self.info(look),
             Method::Notify => self.progress_of_transfer(look),
             Method::Register => self.registers(look),
             _ => {}
@@ -229,6 +234,7 @@ impl Dialog {
                 let took = look.message.timestamp.since(self.end.unwrap_or(look.message.timestamp));
                 self.signalling.disconnect = pace::ticks(took).saturating_add(1);
             }
+            (Method::Info, 401 | 407) => self.info_challenged(look),
             (Method::Refer, 300..) => self.transfer_refused(look, status),
             (Method::Register, 200..=299) => self.registered(look),
             _ => {}

@@ -75,6 +75,9 @@ pub struct SignallingRecord {
     /// Seconds from the BYE to its answer (RFC 6076 4.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disconnect_seconds: Option<f64>,
+    /// Keys pressed that went by INFO; those in RTP are told of its streams.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub info_dtmf: Vec<InfoDtmfRecord>,
     /// Where messages were sent again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retransmissions_by_hop: Vec<HopRecord>,
@@ -92,6 +95,17 @@ pub struct HoldRecord {
     pub count: u32,
     /// In all, in seconds.
     pub seconds: f64,
+}
+
+/// Keys that one end pressed, sent by INFO.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InfoDtmfRecord {
+    /// Who pressed them.
+    pub by: Side,
+    /// How many.
+    pub digits: u32,
+    /// Which, the first 64; null where they are not to be told.
+    pub dtmf: Option<String>,
 }
 
 /// A REFER inside the dialog.

@@ -35,6 +35,7 @@ impl Dialog {
             unacknowledged_provisionals: rare.reliable.len() as u32,
             holds: self.holds(self.end.unwrap_or(self.last)),
             glares: rare.glares,
+            info_dtmf: self.info_dtmf(),
             transfers: self.transfers(),
             replaces: (!replaces.is_empty()).then(|| text(replaces)),
             retransmissions_by_hop: hops.collect(),

@@ -182,7 +182,7 @@ fn transfers_and_their_outcomes() {
     ];
     assert_eq!(told, expected);
     assert_eq!(codes(&record), ["transfer_failed", "transfer_failed"]);
-    assert_eq!(record.findings[0].text, "the callee's transfer to +49301234 failed: 486");
+    assert_eq!(record.findings[0].text, "the callee's transfer failed: 486");
 }
 
 #[test]
@@ -528,6 +528,45 @@ fn figures_of_registrations() {
         (figures.registration_delay.mean_seconds(), figures.registration_delay.max_seconds()),
         (Some(0.2), Some(0.3))
     );
+}
+
+#[test]
+fn keys_that_go_by_info_are_counted_once_over_all_hops() {
+    let info = |scene: &mut Scene, by: Side, number: u32, signal: &str, branch: &str| {
+        let (from_tag, to_tag) = if by == Side::Caller { ("alice", "bob") } else { ("bob", "alice") };
+        let cseq = format!("{number} INFO");
+        let extra = format!(
+            "Content-Type: application/dtmf-relay\nContent-Length: 24\n\nSignal={signal}\nDuration=160\n"
+        );
+        let text = Text { from_tag, to_tag, cseq: &cseq, branch, ..Text::default() };
+        let message = text.with("INFO sip:peer@192.0.2.9 SIP/2.0");
+        let (head, _) = message.split_once("Content-Length").unwrap();
+        let (from, to) = if by == Side::Caller { (1, 2) } else { (2, 1) };
+        scene.send(from, to, &format!("{head}{extra}"));
+    };
+    let settings = Settings { digits: true, ..Settings::default() };
+    let mut scene = Scene::new(settings);
+    answer(&mut scene, &Text::default());
+    info(&mut scene, Side::Caller, 2, "9", "i2");
+    info(&mut scene, Side::Caller, 2, "9", "i2-next-hop");
+    scene.wait(SECOND);
+    info(&mut scene, Side::Caller, 2, "9", "i2");
+    info(&mut scene, Side::Caller, 3, "1", "i3");
+    said(Side::Caller, "3 INFO").answered(&mut scene, "407 Proxy Authentication Required");
+    info(&mut scene, Side::Caller, 4, "1", "i4");
+    info(&mut scene, Side::Callee, 1, "*", "j1");
+    info(&mut scene, Side::Caller, 5, "16", "i5");
+    bye(&mut scene, true);
+    let expected = [
+        InfoDtmfRecord { by: Side::Caller, digits: 2, dtmf: Some("91".to_owned()) },
+        InfoDtmfRecord { by: Side::Callee, digits: 1, dtmf: Some("*".to_owned()) },
+    ];
+    assert_eq!(one(scene).signalling.info_dtmf, expected);
+
+    let mut scene = established();
+    (0..100).for_each(|number| info(&mut scene, Side::Caller, 10 + number, "5", &format!("k{number}")));
+    let expected = InfoDtmfRecord { by: Side::Caller, digits: 100, dtmf: None };
+    assert_eq!(one(scene).signalling.info_dtmf, [expected], "which is not told unless asked for");
 }
 
 #[test]
