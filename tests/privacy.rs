@@ -11,9 +11,12 @@ use crate::wire::{at, datagram, ethernet, rtp, udp};
 const CALLER: &str = "+4930771199553";
 const CALLEE: &str = "16505557788342";
 const NAME: &str = "wolfeschlegel";
+/// Whom calls are transferred to, who is called when that fails, and who registers.
+const TARGET: &str = "+4315559876204";
+const TARGET_NAME: &str = "zaphodbeeble";
 
 /// What must not be told when numbers are masked: what is left of each with its beginning hidden.
-const NUMBERS: [&str; 3] = ["199553", "788342", "olfesch"];
+const NUMBERS: [&str; 5] = ["199553", "788342", "olfesch", "876204", "aphodbe"];
 
 /// What must never be told.
 const CREDENTIALS: [&str; 4] =
@@ -79,8 +82,94 @@ fn capture() -> Vec<Packet> {
         let event = rtp(101, number, time * 8, 7, &[key - b'0', 0x8a, 3, 0x20]);
         packets.push(at(time, udp((1, 4000), (2, 5000), &event)));
     }
+    packets.extend(troubled());
     packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
     packets
+}
+
+/// A message of one of these two dialogs.
+fn message(call: &str, start: &str, cseq: &str, more: &str, (kind, body): (&str, &str)) -> Vec<u8> {
+    let kind = if body.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
+    let to_tag = if start.starts_with("INVITE") && cseq.starts_with("1 ") { "" } else { ";tag=b" };
+    // What the callee asks for, says so in its CSeq.
+    let is_callee = cseq.starts_with('9');
+    let caller = format!("<sip:{CALLER}@example.com>");
+    let callee = format!("<sip:{CALLEE}@example.net>");
+    let (from, to) =
+        if is_callee { (callee + ";tag=b", caller + ";tag=a") } else { (caller + ";tag=a", callee + to_tag) };
+    format!(
+        "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{call}{}\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call}@192.0.2.1\r\n\
+         CSeq: {cseq}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+        cseq.replace(' ', ""),
+        body.len(),
+    )
+    .into_bytes()
+}
+
+/// A call with all that signalling tells of in its record (a session timer, a 18x without PRACK, holds, transfers that
+/// fail, a cause of the network), and a phone behind a NAT whose REGISTER is refused, with numbers wherever there is room.
+fn troubled() -> Vec<Packet> {
+    let sdp = |direction: &str| {
+        format!(
+            "v=0\r\no={TARGET_NAME} 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\na={direction}\r\n"
+        )
+    };
+    let request = |method: &str| format!("{method} sip:{CALLEE}@example.net SIP/2.0");
+    let said = |start: &str, cseq: &str, more: &str| message("c2", start, cseq, more, ("", ""));
+    let offer = |start: &str, cseq: &str, more: &str, way: &str| {
+        message("c2", start, cseq, more, ("application/sdp", &sdp(way)))
+    };
+    let refer = |to: &str| format!("Refer-To: <{to}>\r\nReferred-By: <sip:{NAME}@example.org>\r\n");
+    let reason = format!(
+        "Reason: Q.850;cause=34;text=\"no circuit to {TARGET}\", SIP;cause=503;text=\"sip:{TARGET_NAME}@x\"\r\n"
+    );
+    let register = format!("Contact: \"{NAME}\" <sip:{TARGET_NAME}@10.0.0.9:5060>\r\n");
+    let fragment = format!("SIP/2.0 486 Busy {TARGET}\r\n");
+    let fault = |start: &str, cseq: &str| {
+        let start = format!("SIP/2.0 {start} {TARGET}");
+        message("c2", &start, cseq, "", ("", ""))
+    };
+    let steps = [
+        (5000, 1, offer(&request("INVITE"), "1 INVITE", "Session-Expires: 90\r\n", "sendrecv")),
+        (5500, 1, offer(&request("INVITE"), "1 INVITE", "Session-Expires: 90\r\n", "sendrecv")),
+        (
+            5510,
+            2,
+            said(&format!("SIP/2.0 180 Ringing {TARGET}"), "1 INVITE", "Require: 100rel\r\nRSeq: 7\r\n"),
+        ),
+        (6600, 2, offer("SIP/2.0 200 OK", "1 INVITE", "Session-Expires: 90;refresher=uac\r\n", "sendrecv")),
+        (6610, 1, said(&request("ACK"), "1 ACK", "")),
+        (7000, 1, offer(&request("INVITE"), "2 INVITE", "", "sendonly")),
+        (7010, 2, offer("SIP/2.0 200 OK", "2 INVITE", "", "recvonly")),
+        (7020, 1, said(&request("ACK"), "2 ACK", "")),
+        (
+            7500,
+            1,
+            said(&request("REFER"), "3 REFER", &refer(&format!("sip:{TARGET}@example.org?Replaces=x"))),
+        ),
+        (7510, 2, said("SIP/2.0 202 Accepted", "3 REFER", "")),
+        (
+            7600,
+            2,
+            message(
+                "c2",
+                &request("NOTIFY"),
+                "91 NOTIFY",
+                "Event: refer\r\n",
+                ("message/sipfrag", &fragment),
+            ),
+        ),
+        (7610, 1, said("SIP/2.0 200 OK", "91 NOTIFY", "")),
+        (7700, 1, said(&request("REFER"), "4 REFER", &refer(&format!("sip:{TARGET_NAME}@example.org")))),
+        (7710, 2, fault("403 Not to", "4 REFER")),
+        (7800, 1, said(&request("REFER"), "5 REFER", &refer(&format!("tel:{TARGET}")))),
+        (7810, 2, fault("603 Not to", "5 REFER")),
+        (8000, 2, said(&request("BYE"), "92 BYE", &reason)),
+        (8010, 1, said("SIP/2.0 200 OK", "92 BYE", "")),
+        (9000, 1, message("c3", &request("REGISTER"), "1 REGISTER", &register, ("", ""))),
+        (9010, 2, message("c3", &format!("SIP/2.0 403 No {TARGET} here"), "1 REGISTER", "", ("", ""))),
+    ];
+    steps.into_iter().map(|(time, from, text)| at(time, datagram(from, 3 - from, &text))).collect()
 }
 
 /// Every output there is of a run with these flags, each under its name; and the bytes of the call file.
@@ -100,26 +189,33 @@ fn outputs(directory: &Path, flags: &[&str]) -> (Vec<(String, String)>, Vec<u8>)
         told.push((line.to_owned(), String::from_utf8(text).unwrap()));
     };
     run(
-        "sniff voip -c lippycat.yaml -r input.pcap -w --pcap-dir out --pcap-name {from}_{to}_{call_id} --records records.jsonl",
+        "sniff voip -c lippycat.yaml -r input.pcap --registrations -w --pcap-dir out --pcap-name {from}_{to}_{call_id} --records records.jsonl",
     );
-    run("sniff voip -r input.pcap --format json --summary json --log-level trace");
+    run("sniff voip -r input.pcap --registrations --options --format json --summary json --log-level trace");
     run("inspect calls -r input.pcap");
     run("inspect calls -r input.pcap --json");
-    run("inspect call c1@192.0.2.1 -r input.pcap");
-    run("inspect call c1@192.0.2.1 --text -r input.pcap");
+    for call in ["c1", "c2", "c3"] {
+        run(&format!("inspect call {call}@192.0.2.1 -r input.pcap"));
+        run(&format!("inspect call {call}@192.0.2.1 --text -r input.pcap"));
+    }
     for source in ["-r input.pcap", "--records records.jsonl"] {
         for format in ["table", "csv", "json"] {
             run(&format!("report calls --format {format} {source}"));
             run(&format!("report carriers --by prefix --digits 15 --format {format} {source}"));
             run(&format!("report targets --format {format} {source}"));
         }
-        run(&format!("report call c1@192.0.2.1 {source}"));
-        run(&format!("report call c1@192.0.2.1 --format json {source}"));
+        for call in ["c1", "c2", "c3"] {
+            run(&format!("report call {call}@192.0.2.1 {source}"));
+            run(&format!("report call {call}@192.0.2.1 --format json {source}"));
+        }
+        let fields = "transfers.to,transfers.status_code,end_causes.text,findings.text,findings.message,reason,end_reason";
+        run(&format!("report calls --all --format csv --fields {fields} {source}"));
     }
     for name in ["records.jsonl", "events.jsonl"] {
         told.push((name.to_owned(), fs::read_to_string(directory.join(name)).unwrap()));
     }
-    let file = fs::read_dir(directory.join("out")).unwrap().next().unwrap().unwrap();
+    let mut files = fs::read_dir(directory.join("out")).unwrap().map(|file| file.unwrap());
+    let file = files.find(|file| file.file_name().to_string_lossy().contains("c1")).unwrap();
     told.push(("name of the call file".to_owned(), file.file_name().into_string().unwrap()));
     (told, fs::read(file.path()).unwrap())
 }
@@ -159,6 +255,25 @@ fn nothing_is_told_that_is_to_be_hidden() {
     // The search finds what is there: nearly every output names the parties.
     assert!(places(&NUMBERS) >= 20, "{}", places(&NUMBERS));
     assert!(places(&[KEYS]) >= 5, "{}", places(&[KEYS]));
+    for target in [&NUMBERS[3], &NUMBERS[4]] {
+        assert!(places(&[target]) >= 12, "{target}: {}", places(&[target]));
+    }
+    // It is what it seems: all that can name somebody is in its records.
+    for told in [
+        "\"transfers\":[{",
+        "\"transfer_failed\"",
+        "\"prack_missing\"",
+        "\"network_fault\"",
+        "\"registration_refused\"",
+        "\"contact_behind_nat\"",
+        "\"holds\":[{",
+        "\"session_timer\":{",
+        "\"info_dtmf\":[{",
+    ] {
+        assert!(found(&full, &[told]).iter().any(|(name, _)| *name == "records.jsonl"), "{told}");
+        assert!(found(&masked, &[told]).iter().any(|(name, _)| *name == "records.jsonl"), "{told}");
+    }
+    assert!(!found(&masked, &["\"to\":\"+431555*******\""]).is_empty(), "a transfer's country and area stay");
     assert!(!found(&full, &["Signal=7"]).is_empty());
 }
 
@@ -171,6 +286,7 @@ fn records_that_were_written_in_full_are_masked_when_they_are_read() {
         command.current_dir(directory.path()).args([
             "report",
             "calls",
+            "--all",
             "--records",
             "records.jsonl",
             "--format",

@@ -9,6 +9,7 @@
 mod listener;
 mod mask;
 mod message;
+mod record;
 
 pub use listener::Private;
 pub use mask::{free_text, user};
@@ -26,9 +27,11 @@ pub struct Privacy {
     pub digits: bool,
 }
 
-/// Keys of answers and records that hold no text of a user's.
-const STRUCTURE: [&str; 33] = [
+/// Keys of answers and records whose text stays as it is: they hold no text of a user's. All others are masked, those
+/// too that do not exist yet.
+pub(crate) const HARMLESS: [&str; 34] = [
     "call_id",
+    "replaces",
     "kind",
     "method",
     "result",
@@ -66,28 +69,16 @@ const STRUCTURE: [&str; 33] = [
 impl Privacy {
     /// Masks a record.
     pub fn record(self, record: &mut CallRecord) {
-        if !self.masked {
-            return;
+        if self.masked {
+            record::mask_record(record);
         }
-        for party in [&mut record.from, &mut record.to] {
-            *party = user(party);
-        }
-        let texts = [&mut record.request_uri, &mut record.reason, &mut record.end_reason];
-        let texts =
-            texts.into_iter().flatten().chain(record.findings.iter_mut().map(|finding| &mut finding.text));
-        texts.for_each(|text| *text = free_text(text));
     }
 
     /// Masks an event.
     pub fn event(self, event: &mut CallEvent) {
-        if !self.masked {
-            return;
+        if self.masked {
+            record::mask_event(event);
         }
-        for party in [&mut event.from, &mut event.to] {
-            *party = user(party);
-        }
-        let texts = [&mut event.request_uri, &mut event.reason, &mut event.end_reason];
-        texts.into_iter().flatten().for_each(|text| *text = free_text(text));
     }
 
     /// Masks an answer, or a record as it was read from a file; says whether that changed it. Keys pressed go unless
@@ -124,7 +115,7 @@ impl Privacy {
             _ => return false,
         };
         let masked = match key {
-            _ if !self.masked || STRUCTURE.contains(&key) => return false,
+            _ if !self.masked || HARMLESS.contains(&key) => return false,
             "from" | "to" => user(text),
             _ => free_text(text),
         };

@@ -73,19 +73,24 @@ mod tests {
     use super::*;
     use crate::call::{
         BurstRecord, CallKind, CallResult, CauseRecord, EndedBy, FarEndRecord, Finding, HoldRecord,
-        HopRecord, MediaRecord, RegistrationRecord, SessionTimerRecord, Side, SignallingRecord,
-        TransferRecord,
+        HopRecord, InfoDtmfRecord, MediaRecord, RegistrationRecord, SessionTimerRecord, Side,
+        SignallingRecord, TransferRecord,
     };
     use crate::flow::{Address, Endpoint};
+    use crate::privacy::{HARMLESS, Privacy};
     use crate::time::Timestamp;
     use serde_json::Value;
     use std::collections::BTreeSet;
 
     /// A record with a value in every field.
     pub(super) fn full() -> CallRecord {
+        filled(&str::to_owned)
+    }
+
+    /// The same with texts of somebody else's choice: all that are no words of ours.
+    fn filled(text: &dyn Fn(&str) -> String) -> CallRecord {
         let time = Timestamp::new(1_700_000_000, 123_456_000);
         let endpoint = Endpoint::new(Address::v4([192, 0, 2, 1]), 5060);
-        let text = |text: &str| text.to_owned();
         CallRecord {
             call_id: text("a\u{202e}b\u{1b}[2J\"@192.0.2.1"),
             kind: CallKind::Call,
@@ -109,7 +114,7 @@ mod tests {
             source: endpoint,
             destination: endpoint,
             user_agents: vec![text("phone")],
-            media: vec![stream(endpoint, time)],
+            media: vec![stream(endpoint, time, text)],
             media_endpoints: vec![text("192.0.2.1:4000")],
             codecs: vec![text("PCMA")],
             messages: 7,
@@ -121,7 +126,7 @@ mod tests {
             reinvites: 0,
             updates: 0,
             authenticated: true,
-            signalling: signalling(endpoint, time),
+            signalling: signalling(endpoint, time, text),
             findings: vec![Finding {
                 code: "no_ack",
                 text: text("no ACK"),
@@ -132,8 +137,7 @@ mod tests {
         }
     }
 
-    fn signalling(endpoint: Endpoint, time: Timestamp) -> SignallingRecord {
-        let text = |text: &str| text.to_owned();
+    fn signalling(endpoint: Endpoint, time: Timestamp, text: &dyn Fn(&str) -> String) -> SignallingRecord {
         SignallingRecord {
             early_dialogs: 2,
             reliable_provisionals: 1,
@@ -161,6 +165,7 @@ mod tests {
             }],
             response_seconds: [("INVITE", 0.02)].into(),
             disconnect_seconds: Some(0.03),
+            info_dtmf: vec![InfoDtmfRecord { by: Side::Caller, digits: 2, dtmf: Some(text("42")) }],
             retransmissions_by_hop: vec![HopRecord {
                 source: endpoint,
                 destination: endpoint,
@@ -176,13 +181,13 @@ mod tests {
         }
     }
 
-    fn stream(endpoint: Endpoint, time: Timestamp) -> MediaRecord {
+    fn stream(endpoint: Endpoint, time: Timestamp, text: &dyn Fn(&str) -> String) -> MediaRecord {
         MediaRecord {
             ssrc: u32::MAX,
             source: endpoint,
             destination: endpoint,
             payload_type: 8,
-            codec: Some("PCMA".to_owned()),
+            codec: Some(text("PCMA")),
             encrypted: false,
             packets: 100,
             expected: 97,
@@ -202,7 +207,7 @@ mod tests {
             clock_drift_ppm: Some(-12.5),
             markers: 2,
             digits: 3,
-            dtmf: Some("911".to_owned()),
+            dtmf: Some(text("911")),
             mos: Some(4.2),
             r_factor: Some(87.5),
             mos_missing: None,
@@ -258,6 +263,58 @@ mod tests {
         serde_json::from_str(include_str!("../../schema/record.schema.json")).unwrap()
     }
 
+    /// Every text in a value, with its key.
+    fn leaves<'a>(key: &'a str, value: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
+        match value {
+            Value::String(text) => found.push((key, text)),
+            Value::Array(items) => items.iter().for_each(|item| leaves(key, item, found)),
+            Value::Object(object) => object.iter().for_each(|(key, value)| leaves(key, value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_record_is_masked_or_known_to_be_harmless() {
+        const NUMBER: &str = "+4930771199553";
+        let masked = Privacy { masked: true, digits: true };
+        let mut record = CallRecord { pcap: None, ..filled(&|_| NUMBER.to_owned()) };
+        let open = serde_json::to_value(&record).unwrap();
+        let mut texts = Vec::new();
+        leaves("", &open, &mut texts);
+        // Words of ours, times and addresses; whatever else is text comes from the wire.
+        let ours = [
+            "kind",
+            "result",
+            "ended_by",
+            "transports",
+            "by",
+            "refresher",
+            "code",
+            "delay_source",
+            "start",
+            "ringing",
+            "answered",
+            "end",
+            "time",
+            "source",
+            "destination",
+        ];
+        for (key, text) in &texts {
+            assert_eq!(*text == NUMBER, !ours.contains(key), "{key}: is it ours, or from the wire?");
+        }
+        masked.record(&mut record);
+        let told = serde_json::to_value(&record).unwrap();
+        let mut texts = Vec::new();
+        leaves("", &told, &mut texts);
+        for (key, _) in texts.iter().filter(|(_, text)| *text == NUMBER) {
+            assert!(HARMLESS.contains(key), "{key} is neither masked nor harmless");
+        }
+        // A record that was written in full is masked alike when it is read.
+        let mut read = open;
+        assert!(masked.value(&mut read));
+        assert_eq!(read, told);
+    }
+
     fn keys(object: &Value) -> BTreeSet<&str> {
         object.as_object().unwrap().keys().map(String::as_str).collect()
     }
@@ -306,6 +363,7 @@ mod tests {
             (&stream["far_end"], &stream["far_end"], &media["properties"]["far_end"]),
             (&line["findings"][0], &least["findings"][0], findings),
             item("holds"),
+            item("info_dtmf"),
             item("transfers"),
             item("end_causes"),
             item("retransmissions_by_hop"),

@@ -18,7 +18,7 @@ const T1: Duration = Duration::from_millis(500);
 const MISSED_AFTER: u32 = 2;
 
 fn finding(code: &'static str, text: String, at: Timestamp, message: &str) -> Finding {
-    Finding { code, text, time: Some(at), message: Some(message.to_owned()) }
+    Finding { code, text, time: Some(at), message: Some(message.to_owned()).filter(|it| !it.is_empty()) }
 }
 
 /// What a dialog and its record show; `now` is how far the capture has come.
@@ -167,7 +167,8 @@ fn notes(signalling: &Signalling) -> impl Iterator<Item = Finding> {
 fn transfers(record: &CallRecord) -> impl Iterator<Item = Finding> {
     record.signalling.transfers.iter().filter_map(|transfer| {
         let status = transfer.status_code.filter(|status| *status >= 300)?;
-        let text = format!("the {}'s transfer to {} failed: {status}", transfer.by.name(), transfer.to);
+        // Whom to is told in `transfers`: findings name no user without a scheme, for nobody could mask a name alone.
+        let text = format!("the {}'s transfer failed: {status}", transfer.by.name());
         Some(finding("transfer_failed", text, transfer.time, "REFER"))
     })
 }
