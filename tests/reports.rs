@@ -8,6 +8,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::support::{Run, lippycat, testdata};
+use crate::traffic::generator::Profile;
 use crate::traffic::{capture, varied};
 
 fn report(directory: &Path, arguments: &[&str]) -> Output {
@@ -25,6 +26,8 @@ struct Traffic {
     records: Vec<Value>,
     calls: BTreeMap<&'static str, u64>,
     answered: u64,
+    /// What the summary of the same run says.
+    performance: Value,
 }
 
 fn traffic() -> Traffic {
@@ -39,6 +42,7 @@ fn traffic() -> Traffic {
         records: run.records,
         calls: ledger.calls.by_result,
         answered: ledger.calls.answered,
+        performance: run.summary["performance"].clone(),
     }
 }
 
@@ -117,6 +121,13 @@ fn figures_of_groups_are_those_of_the_ledger() {
     let failed: u64 = all[0]["failed"].as_object().unwrap().values().map(|it| it.as_u64().unwrap()).sum();
     assert_eq!(failed, seizures - traffic.answered);
 
+    assert_eq!(
+        ["asr_percent", "ner_percent"].map(|key| &all[0][key]),
+        ["asr_percent", "ner_percent"].map(|key| &traffic.performance[key]),
+        "those of the summary"
+    );
+    assert_eq!(all[0]["seizures"], traffic.performance["attempts"]);
+
     let scores: Vec<f64> = traffic
         .records
         .iter()
@@ -175,6 +186,61 @@ fn one_call_is_told_with_what_proves_it() {
         &["call", call_id, "--records", "records.jsonl", "--format", "json"],
     ));
     assert_eq!(from_records[0]["call"]["start"], told[0]["call"]["start"]);
+}
+
+/// Of calls with faults in their signalling, one of each: the finding's message is shown, by the time and the words that
+/// the record has for it, and the rows say what the record says.
+#[test]
+fn faults_in_signalling_are_told_in_words_with_the_message_that_proves_them() {
+    let mut profile = Profile::preset("faults").unwrap();
+    profile.scale(0.02);
+    let (file, _) = capture(&profile);
+    let run = Run::over(&[file.path()], &[]);
+    let figures =
+        lines(&report(run.directory.path(), &["carriers", "--records", "records.jsonl", "--format", "json"]));
+    let performance = &run.summary["performance"];
+    for key in ["asr_percent", "ner_percent"] {
+        assert_eq!(figures[0][key], performance[key], "{key}");
+    }
+    assert_eq!(figures[0]["seizures"], performance["attempts"]);
+    let capture = file.path().to_str().unwrap();
+    for (code, line, row) in [
+        ("transfer_failed", "REFER ", "  Transfer      "),
+        ("abandoned_on_hold", "BYE ", "  Hold          "),
+        ("session_expired", "BYE ", "  Session timer "),
+        ("prack_missing", "SIP/2.0 1", "  Early         1 early dialog, 1 reliable"),
+        ("glare", "SIP/2.0 491", "  Glare         1 change refused"),
+        ("no_bye_answer", "BYE ", "  Sent again    "),
+        ("network_fault", "BYE ", "  Cause         Q.850 "),
+    ] {
+        let finding = |record: &Value| {
+            let findings = record["findings"].as_array().cloned().unwrap_or_default();
+            findings.into_iter().find(|finding| finding["code"] == code)
+        };
+        let (record, found) = run.records.iter().find_map(|record| Some((record, finding(record)?))).unwrap();
+        let call_id = record["call_id"].as_str().unwrap();
+        let told = lines(&report(Path::new("/"), &["call", call_id, "-r", capture, "--format", "json"]));
+        let told_finding = finding(&told[0]).unwrap();
+        let number = told_finding["messages"][0].as_u64().unwrap() as usize;
+        let proven = &told[0]["messages"][number - 1];
+        assert_eq!(
+            (&proven["time"], &told_finding["message"]),
+            (&found["time"], &found["message"]),
+            "{code}"
+        );
+        let first_line = proven["first_line"].as_str().unwrap();
+        assert!(first_line.starts_with(line), "{code}: {first_line}");
+        let text = report(Path::new("/"), &["call", call_id, "-r", capture]);
+        let text = String::from_utf8(text.stdout).unwrap();
+        assert!(text.contains(row), "{code}\n{text}");
+        let proof = format!("({code})\n      #{number}  {}", found["time"].as_str().unwrap());
+        assert!(text.contains(&proof), "{proof}\n{text}");
+        // Records alone name the message.
+        let text = report(run.directory.path(), &["call", call_id, "--records", "records.jsonl"]);
+        let text = String::from_utf8(text.stdout).unwrap();
+        let (time, message) = (found["time"].as_str().unwrap(), found["message"].as_str().unwrap());
+        assert!(text.contains(&format!("({code})\n      {time}  {message}\n")), "{text}");
+    }
 }
 
 #[test]

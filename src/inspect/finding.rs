@@ -14,13 +14,19 @@ const NAMED_LOSS: f64 = 0.01;
 pub(crate) struct Striking {
     pub(crate) text: String,
     pub(crate) messages: Vec<usize>,
+    /// Codes of findings of the record that say the same.
+    pub(crate) codes: &'static [&'static str],
 }
 
 /// What strikes, most of all first.
 pub(super) fn findings(call: &Call) -> Vec<Striking> {
     let mut findings = signalling(call);
     if call.record.kind == CallKind::Call {
-        findings.extend(media(call).into_iter().map(|text| Striking { text, messages: Vec::new() }));
+        findings.extend(media(call).into_iter().map(|text| Striking {
+            text,
+            messages: Vec::new(),
+            codes: &[],
+        }));
     }
     findings
 }
@@ -69,7 +75,8 @@ fn challenge(call: &Call) -> Option<Striking> {
         (true, true) => format!("{status}, and the credentials were not accepted"),
         (false, _) => format!("{status} not answered with credentials"),
     };
-    Some(Striking { text, messages: std::iter::once(place).chain(answer).collect() })
+    let messages = std::iter::once(place).chain(answer).collect();
+    Some(Striking { text, messages, codes: &["authentication_failed"] })
 }
 
 /// Who said no: the first to send the final answer, before proxies passed it on. Challenges are told apart.
@@ -79,7 +86,7 @@ fn rejection(call: &Call) -> Option<Striking> {
     let is_it = |message: &Traced| response(message) == Some(status) && is_of_first(message, call);
     let (place, first) = places(call).find(|(_, message)| is_it(message)).filter(|_| is_no)?;
     let text = format!("rejected with {status} by {}", first.source.address);
-    Some(Striking { text, messages: vec![place] })
+    Some(Striking { text, messages: vec![place], codes: &[] })
 }
 
 /// An INVITE that nobody answered for good.
@@ -99,7 +106,7 @@ fn silence(call: &Call) -> Option<Striking> {
         (true, false) => format!("no answer at all for {waited}"),
         (false, _) => format!("no final answer in the capture, which ends {waited} after the first request"),
     };
-    Some(Striking { text, messages: vec![place] })
+    Some(Striking { text, messages: vec![place], codes: &["no_response", "no_final_answer"] })
 }
 
 fn unacknowledged(call: &Call) -> Option<Striking> {
@@ -112,6 +119,7 @@ fn unacknowledged(call: &Call) -> Option<Striking> {
     (!is_seen).then(|| Striking {
         text: "the answer was never acknowledged (no ACK)".to_owned(),
         messages: answer.into_iter().collect(),
+        codes: &["no_ack"],
     })
 }
 

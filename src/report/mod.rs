@@ -14,8 +14,10 @@ mod condition;
 mod field;
 mod figures;
 mod groups;
+mod proof;
 mod records;
 mod rows;
+mod signalling;
 mod story;
 
 pub use audio::{Audio, Heard};

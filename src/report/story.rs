@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::condition::instant;
 use super::field;
+use super::proof::{Told, proven, recorded};
 use super::records::{Go, Record, Taker};
-use crate::inspect::finding::signalling;
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
 use crate::inspect::{Screen, Wanted};
@@ -44,18 +44,11 @@ struct Message {
     again: bool,
 }
 
-/// A finding, and the messages that prove it, by number from 1.
-struct Told {
-    code: Option<String>,
-    text: String,
-    messages: Vec<usize>,
-}
-
 impl Story {
     /// That of a record.
     #[must_use]
     pub fn of_record(record: Value) -> Self {
-        let findings = recorded(&record, |_| Vec::new());
+        let findings = recorded(&record);
         Self { record, messages: Vec::new(), left_out: 0, findings }
     }
 
@@ -65,15 +58,7 @@ impl Story {
     /// Its record cannot be told in JSON.
     pub(crate) fn of_call(call: &Call) -> io::Result<Self> {
         let record = serde_json::to_value(&call.record)?;
-        let mut findings: Vec<Told> = signalling(call)
-            .into_iter()
-            .map(|it| Told {
-                code: None,
-                text: it.text,
-                messages: it.messages.iter().map(|at| at + 1).collect(),
-            })
-            .collect();
-        findings.extend(recorded(&record, |code| proof(code, &call.trace.messages)));
+        let findings = proven(call, &record);
         let messages = call.trace.messages.iter().map(Message::new).collect();
         Ok(Self { record, messages, left_out: call.trace.left_out, findings })
     }
@@ -87,10 +72,10 @@ impl Story {
             json!({"number": number, "time": message.time, "source": message.source, "destination": message.destination,
                 "transport": message.transport, "first_line": message.line, "again": message.again})
         });
-        let findings = self
-            .findings
-            .iter()
-            .map(|finding| json!({"code": finding.code, "text": finding.text, "messages": finding.messages}));
+        let findings = self.findings.iter().map(|finding| {
+            let (time, message) = finding.shown.clone().unzip();
+            json!({"code": finding.code, "text": finding.text, "time": time, "message": message, "messages": finding.messages})
+        });
         let told = json!({
             "call": self.record, "messages": messages.collect::<Vec<_>>(), "messages_left_out": self.left_out,
             "findings": findings.collect::<Vec<_>>(), "ladder": ladder,
@@ -110,6 +95,7 @@ impl Story {
         rows.push(("Result", self.result()));
         rows.extend(self.hops(screen).into_iter().map(|hop| ("Hop", hop)));
         rows.push(("Messages", self.counts()));
+        rows.extend(super::signalling::rows(&self.record, screen));
         rows.extend([("Agents", self.list("user_agents")), ("Codecs", self.list("codecs"))]);
         rows.extend([("Capture file", self.get("pcap")), ("Ladder", ladder.unwrap_or_default().to_owned())]);
         let mut before = "";
@@ -246,6 +232,10 @@ impl Story {
         for finding in &self.findings {
             let code = finding.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
             writeln!(out, "  {} {}{code}", screen.pick("▸", "*"), screen.text(&finding.text))?;
+            let shown = finding.shown.as_ref().filter(|_| finding.messages.is_empty());
+            if let Some((time, message)) = shown {
+                writeln!(out, "      {time}  {}", screen.text(message))?;
+            }
             for number in finding.messages.iter().take(MAX_PROOF) {
                 let Some(message) = number.checked_sub(1).and_then(|at| self.messages.get(at)) else {
                     continue;
@@ -282,41 +272,6 @@ impl Message {
     }
 }
 
-/// The findings of a record, with what proves each.
-fn recorded(record: &Value, proof: impl Fn(&str) -> Vec<usize>) -> Vec<Told> {
-    let findings = record.get("findings").and_then(Value::as_array).into_iter().flatten();
-    let text =
-        |finding: &Value, key: &str| finding.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    findings
-        .map(|finding| {
-            let code = text(finding, "code");
-            Told { text: text(finding, "text"), messages: proof(&code), code: Some(code) }
-        })
-        .collect()
-}
-
-/// The messages that show what a finding about media is measured by; of most, the figures are the proof.
-fn proof(code: &str, messages: &[Traced]) -> Vec<usize> {
-    let is_first = |message: &Traced| message.again == crate::inspect::trace::Again::No;
-    let is_answer =
-        |message: &Traced| matches!(message.line, Line::Response(200..=299, _)) && message.method == "INVITE";
-    let is_end = |message: &Traced| matches!(&message.line, Line::Request(method) if method == "BYE");
-    let numbered = || messages.iter().zip(1..).filter(|(message, _)| is_first(message));
-    let all = |wanted: &dyn Fn(&Traced) -> bool| -> Vec<usize> {
-        numbered().filter(|(message, _)| wanted(message)).map(|(_, number)| number).collect()
-    };
-    let mut proof = match code {
-        "media_before_answer" => all(&is_answer),
-        "media_after_end" => all(&is_end),
-        "no_rtp" | "one_way_audio" | "unannounced_source" | "codec_mismatch" => {
-            return all(&|message| message.media.is_some());
-        }
-        _ => Vec::new(),
-    };
-    proof.truncate(1);
-    proof
-}
-
 /// One stream in a line.
 fn stream(stream: &Value, screen: &Screen) -> String {
     let text = |key: &str| stream.get(key).filter(|it| !it.is_null()).map(field::text).unwrap_or_default();
@@ -350,6 +305,9 @@ fn stream(stream: &Value, screen: &Screen) -> String {
         ),
         None => format!("no MOS: {}", text("mos_missing")),
     });
+    if let Some(lost) = number("lost_by_capture").filter(|lost| *lost > 0.0) {
+        parts.push(format!("what was heard was better: {lost} of those missing were lost by the capture"));
+    }
     if stream.get("encrypted") == Some(&Value::Bool(true)) {
         parts.push("SRTP".to_owned());
     }
@@ -366,7 +324,7 @@ fn stream(stream: &Value, screen: &Screen) -> String {
     )
 }
 
-fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     match seconds {
         short if short < 0.95 => format!("{:.0} ms", short * 1000.0),
         middle if middle < 119.95 => format!("{middle:.1} s"),
