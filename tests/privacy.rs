@@ -140,7 +140,7 @@ fn troubled() -> Vec<Packet> {
         (6600, 2, offer("SIP/2.0 200 OK", "1 INVITE", "Session-Expires: 90;refresher=uac\r\n", "sendrecv")),
         (6610, 1, said(&request("ACK"), "1 ACK", "")),
         (7000, 1, offer(&request("INVITE"), "2 INVITE", "", "sendonly")),
-        (7010, 2, offer("SIP/2.0 200 OK", "2 INVITE", "", "recvonly")),
+        (7010, 2, offer("SIP/2.0 200 OK", "2 INVITE", "Session-Expires: 90\r\n", "recvonly")),
         (7020, 1, said(&request("ACK"), "2 ACK", "")),
         (
             7500,

@@ -209,7 +209,7 @@ fn faults_in_signalling_are_told_in_words_with_the_message_that_proves_them() {
         ("abandoned_on_hold", "BYE ", "  Hold          "),
         ("session_expired", "BYE ", "  Session timer "),
         ("prack_missing", "SIP/2.0 1", "  Early         1 early dialog, 1 reliable"),
-        ("glare", "SIP/2.0 491", "  Glare         1 change refused"),
+        ("glare", "SIP/2.0 491", "  Glare         2 changes refused"),
         ("no_bye_answer", "BYE ", "  Sent again    "),
         ("network_fault", "BYE ", "  Cause         Q.850 "),
     ] {

@@ -73,7 +73,7 @@ fn delays(record: &Value) -> String {
 fn responses(record: &Value) -> String {
     let waits = record.get("response_seconds").and_then(Value::as_object).into_iter().flatten();
     let told = joined(waits.map(|(method, wait)| Some(format!("{method} {}", seconds(wait.as_f64()?)))));
-    if told.is_empty() { told } else { format!("{told}, at most") }
+    if told.is_empty() { told } else { format!("{told} (the longest of each)") }
 }
 
 fn early(record: &Value) -> String {
@@ -185,7 +185,7 @@ mod tests {
             rows(&record, &screen).into_iter().map(|(title, text)| format!("{title}: {text}")).collect();
         let expected = [
             "Delays: post-dial delay 500 ms, setup 2.0 s, BYE to its answer 30 ms",
-            "First answers: INVITE 20 ms, at most",
+            "First answers: INVITE 20 ms (the longest of each)",
             "Early: 2 early dialogs, 1 reliable provisional answer, 1 of them without PRACK",
             "Hold: bob (the callee) held alice 2 times, 5.2 s in all",
             "Transfer: alice (the caller) transferred bob to carol at T, after a talk: failed with 486",
