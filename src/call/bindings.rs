@@ -15,6 +15,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::record::{display, rfc3339};
+use super::report::text;
 use crate::flow::Endpoint;
 use crate::sip::Head;
 use crate::sip::header::{Lines, Name, NameAddress, field, first_value, number, parameter};
@@ -97,7 +98,7 @@ pub(super) struct Registration<'a> {
 }
 
 /// What became of bindings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BindingCounts {
     /// Those that hold.
     pub active: u64,
@@ -112,6 +113,7 @@ pub struct BindingCounts {
     /// Of these, made anew later.
     pub returned: u64,
     /// Gone because the table was full.
+    #[serde(skip)]
     pub evicted: u64,
 }
 
@@ -304,10 +306,6 @@ fn cut(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
     let text = String::from_utf8_lossy(bytes);
     Cow::Owned(text.chars().filter(|it| !it.is_control()).collect::<String>().into_bytes())
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

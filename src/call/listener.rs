@@ -68,24 +68,22 @@ pub trait Listener {
     fn wants(&self) -> Wants;
 
     /// A dialog begins.
-    fn opened(&mut self, call: u32, about: &About<'_>);
+    fn opened(&mut self, _call: u32, _about: &About<'_>) {}
 
     /// A dialog that was none to keep when it began is one now.
     fn kept(&mut self, _call: u32) {}
 
     /// A message of a call, in capture order.
-    fn message(&mut self, call: u32, delivery: &Delivery<'_>);
+    fn message(&mut self, _call: u32, _delivery: &Delivery<'_>) {}
 
     /// A media frame of a call. Those captured before their SDP come late, in their own order.
-    fn media(&mut self, call: u32, frame: &MediaFrame<'_>);
+    fn media(&mut self, _call: u32, _frame: &MediaFrame<'_>) {}
 
     /// It became known how a TLS handshake in front of SIP ended.
-    fn tls(&mut self, report: &tls::Report) {
-        let _ = report;
-    }
+    fn tls(&mut self, _report: &tls::Report) {}
 
     /// Something happened to a call.
-    fn event(&mut self, call: u32, event: &CallEvent);
+    fn event(&mut self, _call: u32, _event: &CallEvent) {}
 
     /// A dialog is over and nothing more will come. Without a record it is not one of those to keep.
     fn closed(&mut self, call: u32, kept: bool, record: Option<CallRecord>);

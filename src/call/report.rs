@@ -155,7 +155,8 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.since(from).as_secs_f64()
 }
 
-fn text(bytes: &[u8]) -> String {
+/// Text from the wire; whoever shows it escapes it.
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

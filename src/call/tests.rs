@@ -23,8 +23,6 @@ impl Listener for Heard {
         Wants { frames: true, events: true, audit: false, records: true }
     }
 
-    fn opened(&mut self, _: u32, _: &About<'_>) {}
-
     fn message(&mut self, call: u32, _: &Delivery<'_>) {
         self.messages.push(call);
     }

@@ -160,7 +160,7 @@ pub(super) fn time_of_day(time: Timestamp) -> String {
 }
 
 /// `12 ms`, `3.2 s`, `2 min 5 s`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 0.95 {
         format!("{:.0} ms", seconds * 1000.0)
     } else if seconds < 119.95 {

@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, Row, Table, presets};
 
-use crate::call::{
-    About, CallEvent, CallKind, CallRecord, CallResult, Delivery, Listener, MediaFrame, Wants,
-};
+use crate::call::{CallKind, CallRecord, CallResult, Listener, Wants};
 use crate::config::is_unsafe;
 use crate::time::Timestamp;
 
@@ -92,14 +90,6 @@ impl Listener for List<'_> {
     fn wants(&self) -> Wants {
         Wants { frames: false, events: false, audit: false, records: true }
     }
-
-    fn opened(&mut self, _: u32, _: &About<'_>) {}
-
-    fn message(&mut self, _: u32, _: &Delivery<'_>) {}
-
-    fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
-
-    fn event(&mut self, _: u32, _: &CallEvent) {}
 
     fn closed(&mut self, _: u32, _: bool, record: Option<CallRecord>) {
         let Some(record) = record else { return };

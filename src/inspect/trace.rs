@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::call::{About, CAPTURED_TWICE, CallEvent, CallRecord, Delivery, Listener, MediaFrame, Wants};
+use crate::call::{About, CAPTURED_TWICE, CallRecord, Delivery, Listener, Wants};
 use crate::flow::Endpoint;
 use crate::privacy::{Privacy, free_text};
 use crate::sip::{Message, Messages, Method, SipTransport, StartLine};
@@ -177,10 +177,6 @@ impl Listener for Collector {
         trace.announce(delivery.message, delivery.messages);
         trace.messages.push(traced);
     }
-
-    fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
-
-    fn event(&mut self, _: u32, _: &CallEvent) {}
 
     fn closed(&mut self, call: u32, _: bool, record: Option<CallRecord>) {
         if let (Some(trace), Some(record)) = (self.open.remove(&call), record) {

@@ -341,7 +341,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::call::{self, About, CallEvent, CallRecord, Delivery, Listener, MediaFrame, Wants};
+    use crate::call::{self, CallRecord, Listener, Wants};
     use crate::pipeline::{Continue, Settings, run};
 
     struct Nobody;
@@ -350,10 +350,7 @@ mod tests {
         fn wants(&self) -> Wants {
             Wants::default()
         }
-        fn opened(&mut self, _: u32, _: &About<'_>) {}
-        fn message(&mut self, _: u32, _: &Delivery<'_>) {}
-        fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
-        fn event(&mut self, _: u32, _: &CallEvent) {}
+
         fn closed(&mut self, _: u32, _: bool, _: Option<CallRecord>) {}
     }
 

@@ -325,7 +325,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::call::{self, About, CallEvent, CallRecord, CallResult, Delivery, MediaFrame, Wants};
+    use crate::call::{self, CallRecord, CallResult, Delivery, Wants};
     use crate::capture::live::InterfaceCounters;
     use crate::capture::{LinkType, Packet};
     use crate::pipeline::Board;
@@ -405,12 +405,9 @@ mod tests {
         fn wants(&self) -> Wants {
             Wants { frames: true, events: false, audit: false, records: true }
         }
-        fn opened(&mut self, _: u32, _: &About<'_>) {}
         fn message(&mut self, _: u32, _: &Delivery<'_>) {
             std::thread::sleep(std::mem::take(&mut self.first));
         }
-        fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
-        fn event(&mut self, _: u32, _: &CallEvent) {}
         fn closed(&mut self, _: u32, _: bool, record: Option<CallRecord>) {
             self.records.extend(record);
         }
@@ -559,7 +556,6 @@ mod tests {
         fn wants(&self) -> Wants {
             Wants { frames: true, events: false, audit: false, records: true }
         }
-        fn opened(&mut self, _: u32, _: &About<'_>) {}
         fn message(&mut self, _: u32, _: &Delivery<'_>) {
             if !self.stuck.swap(true, Ordering::Relaxed) {
                 self.ended = (0..1_000).any(|_| {
@@ -568,8 +564,6 @@ mod tests {
                 });
             }
         }
-        fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
-        fn event(&mut self, _: u32, _: &CallEvent) {}
         fn closed(&mut self, _: u32, _: bool, _: Option<CallRecord>) {}
     }
 

@@ -21,7 +21,7 @@ impl Outcome {
             sip: self.sip(),
             calls: self.calls(),
             registrations: self.census.registrations,
-            bindings: self.census.bindings.into(),
+            bindings: self.census.bindings,
             performance: PerformanceSummary::new(&self.census.performance),
             rtp: RtpCounts { packets: self.media.rtp, streams: self.media.streams },
             rtcp: RtcpCounts { packets: self.media.rtcp },
@@ -147,6 +147,7 @@ impl Outcome {
             ("sip", "without_call_id", self.census.without_call_id),
             ("sctp", "pieces", self.worker.sctp_pieces),
             ("calls", "evicted", self.census.evicted),
+            ("calls", "bindings_evicted", self.census.bindings.evicted),
             ("media", "unclaimed_flows", self.media.unclaimed_expired),
             ("media", "flows_evicted", self.media.flows_evicted),
         ];

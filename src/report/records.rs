@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::call::{About, CallEvent, CallRecord, Delivery, Listener, MediaFrame, Wants};
+use crate::call::{CallRecord, Listener, Wants};
 use crate::capture::SourceError;
 use crate::capture::file::unpacked;
 use crate::privacy::Privacy;
@@ -210,14 +210,6 @@ impl Listener for OfCapture<'_> {
     fn wants(&self) -> Wants {
         Wants { frames: false, events: false, audit: false, records: true }
     }
-
-    fn opened(&mut self, _: u32, _: &About<'_>) {}
-
-    fn message(&mut self, _: u32, _: &Delivery<'_>) {}
-
-    fn media(&mut self, _: u32, _: &MediaFrame<'_>) {}
-
-    fn event(&mut self, _: u32, _: &CallEvent) {}
 
     fn closed(&mut self, _: u32, _: bool, record: Option<CallRecord>) {
         let Some(record) = record.filter(|_| !self.full && self.outcome.is_ok()) else { return };

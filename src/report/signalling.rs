@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::field;
-use super::story::seconds;
-use crate::inspect::Screen;
+use crate::inspect::{Screen, seconds};
 
 /// Titles and texts. A title that stands above is not shown again.
 type Rows = Vec<(&'static str, String)>;

@@ -10,7 +10,7 @@ use super::proof::{Told, proven, recorded};
 use super::records::{Go, Record, Taker};
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
-use crate::inspect::{Screen, Wanted};
+use crate::inspect::{Screen, Wanted, seconds};
 use crate::sink::escape::json_line;
 
 /// Bytes kept of a message: its first line is shown.
@@ -322,14 +322,6 @@ fn stream(stream: &Value, screen: &Screen) -> String {
         text("destination"),
         parts.join(", ")
     )
-}
-
-pub(super) fn seconds(seconds: f64) -> String {
-    match seconds {
-        short if short < 0.95 => format!("{:.0} ms", short * 1000.0),
-        middle if middle < 119.95 => format!("{middle:.1} s"),
-        long => format!("{} min {} s", long.round() as u64 / 60, long.round() as u64 % 60),
-    }
 }
 
 /// Keeps the records of one Call-ID.

@@ -54,7 +54,7 @@ pub use lines::{LineCounts, Lines};
 pub use manifest::Manifest;
 pub use named_files::NamedFiles;
 pub use names::{NameBook, NameSettings};
-pub use performance::{BindingSummary, DelaySummary, PerformanceSummary};
+pub use performance::{DelaySummary, PerformanceSummary};
 pub use recorder::{Recorder, Written};
 pub use records::RecordWriter;
 pub use recover::{Recovered, recover};

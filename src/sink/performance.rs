@@ -5,31 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::call::{BindingCounts, Delay, Performance};
-
-/// What became of bindings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BindingSummary {
-    /// Those that hold.
-    pub active: u64,
-    /// Made.
-    pub added: u64,
-    /// Confirmed in time.
-    pub refreshed: u64,
-    /// Taken away.
-    pub removed: u64,
-    /// Over without refresh.
-    pub expired: u64,
-    /// Of these, made anew later.
-    pub returned: u64,
-}
-
-impl From<BindingCounts> for BindingSummary {
-    fn from(counts: BindingCounts) -> Self {
-        let BindingCounts { active, added, refreshed, removed, expired, returned, .. } = counts;
-        Self { active, added, refreshed, removed, expired, returned }
-    }
-}
+use crate::call::{Delay, Performance};
 
 /// How long something took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
+use crate::call::BindingCounts;
 use crate::sink::escape::{json_line, terminal};
-use crate::sink::performance::{BindingSummary, PerformanceSummary};
+use crate::sink::performance::PerformanceSummary;
 use crate::sink::tls::TlsSummary;
 use crate::time::Timestamp;
 
@@ -34,7 +35,7 @@ pub struct Summary {
     /// Registration dialogs.
     pub registrations: u64,
     /// What became of bindings.
-    pub bindings: BindingSummary,
+    pub bindings: BindingCounts,
     /// How well calls and registrations are set up.
     pub performance: PerformanceSummary,
     /// RTP that belongs to a call.
@@ -348,7 +349,7 @@ impl Summary {
 
     fn print_bindings(&self, out: &mut impl Write) -> io::Result<()> {
         let bindings = self.bindings;
-        if bindings == BindingSummary::default() {
+        if bindings == BindingCounts::default() {
             return Ok(());
         }
         let rows = [

@@ -27,6 +27,7 @@ use self::session_timer::SessionTimer;
 use self::transfer::Transfer;
 use super::dialog::{Dialog, Look};
 use super::record::CallKind;
+use super::report::text;
 use crate::flow::Endpoint;
 use crate::sip::header::{Name, number, values};
 use crate::sip::{Method, Rare as RareFields, Span, StartLine};
@@ -116,11 +117,6 @@ enum What {
     SecondAnswer,
     /// 422.
     IntervalTooSmall,
-}
-
-/// Text from the wire; whoever shows it escapes it.
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl Signalling {

@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::call::{About, CallEvent, CallRecord, Delivery, Listener, MediaFrame, MediaRecord, Wants};
+use crate::call::{About, CallRecord, Listener, MediaFrame, MediaRecord, Wants};
 use crate::decode::{Decoded, Transport, decode};
 use crate::flow::Endpoint;
 use crate::inspect::trace::Call;
@@ -316,15 +316,11 @@ impl Listener for Audio {
         }
     }
 
-    fn message(&mut self, _: u32, _: &Delivery<'_>) {}
-
     fn media(&mut self, call: u32, frame: &MediaFrame<'_>) {
         if self.calls.contains(&call) && self.outcome.is_ok() {
             self.outcome = self.packet(frame);
         }
     }
-
-    fn event(&mut self, _: u32, _: &CallEvent) {}
 
     fn closed(&mut self, call: u32, _: bool, _: Option<CallRecord>) {
         self.calls.remove(&call);
