@@ -42,7 +42,8 @@ test: deps ## everything that CI checks
 	packaging/deb/build $(TARGET)/debug/lippycat $(TARGET) >$(TARGET)/package
 	# A machine of its own mostly waits; meanwhile the tests are built.
 	packaging/test-package "$$(<$(TARGET)/package)" >$(TARGET)/package.log 2>&1 & package=$$!; \
-	    $(CARGO) test --locked --no-run </dev/null; wait $$package && cat $(TARGET)/package.log || { cat $(TARGET)/package.log; exit 1; }
+	    $(CARGO) test --locked --no-run </dev/null || status=$$?; wait $$package || status=$$?; \
+	    cat $(TARGET)/package.log; exit $${status:-0}
 	$(CARGO) test --locked --no-fail-fast </dev/null
 
 # These take minutes and want a machine that does little else; nightly, and before a release.
