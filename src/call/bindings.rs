@@ -18,7 +18,7 @@ use super::record::{display, rfc3339};
 use super::report::text;
 use crate::flow::Endpoint;
 use crate::sip::Head;
-use crate::sip::header::{Lines, Name, NameAddress, field, first_value, number, parameter};
+use crate::sip::header::{Name, NameAddress, list, number, parameter, values};
 use crate::time::Timestamp;
 
 /// Bindings known at once: about 700 bytes each at most, 70 MiB when full. Attack: registrations of random users.
@@ -183,9 +183,8 @@ impl Bindings {
         learned
     }
 
-    /// Forgets what has expired; true when there was something.
-    pub(super) fn expire(&mut self, now: Timestamp) -> bool {
-        let before = self.counts.expired;
+    /// Forgets what has expired.
+    pub(super) fn expire(&mut self, now: Timestamp) {
         while let Some((due, key)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
             self.unbind(&key);
             self.counts.expired += 1;
@@ -194,7 +193,6 @@ impl Bindings {
             }
             self.lapsed.insert(key, due);
         }
-        self.counts.expired != before
     }
 
     /// Binds; tells how long a binding that is made anew had been over.
@@ -270,24 +268,10 @@ fn told((key, known): (&Key, &Known)) -> Binding {
 fn contacts<'a>(answer: &Registration<'a>) -> Vec<(&'a [u8], u64)> {
     let head = answer.head;
     let general = number(head.expires.of(answer.bytes)).unwrap_or(USUAL);
-    let mut found = Vec::new();
-    let values = Lines::new(answer.bytes, 0).filter_map(|line| match field(line) {
-        Some((Name::Contact, value)) => Some(value),
-        _ => None,
-    });
-    for mut list in values {
-        while !list.is_empty() && found.len() < MAX_CONTACTS {
-            let value = first_value(list);
-            let rest = list.get(value.len()..).unwrap_or_default();
-            list = rest.trim_ascii_start().strip_prefix(b",").unwrap_or_default().trim_ascii_start();
-            let address = NameAddress::parse(value);
-            let own = parameter(address.parameters, b"expires").and_then(number);
-            if !address.uri.is_empty() {
-                found.push((address.uri, own.unwrap_or(general).min(LONGEST)));
-            }
-        }
-    }
-    found
+    let addresses = values(answer.bytes, Name::Contact).flat_map(list).map(NameAddress::parse);
+    let contacts = addresses.filter(|address| !address.uri.is_empty()).take(MAX_CONTACTS);
+    let lifetime = |address: &NameAddress<'_>| parameter(address.parameters, b"expires").and_then(number);
+    contacts.map(|it| (it.uri, lifetime(&it).unwrap_or(general).min(LONGEST))).collect()
 }
 
 /// URI parameters are no part of an address-of-record (RFC 3261 10.3, step 5).

@@ -52,7 +52,7 @@ pub(crate) struct Dialog {
     pub(crate) messages: u64,
     pub(crate) last: Timestamp,
     /// When the attempt last got anywhere: sent, sent anew, challenged or ringing.
-    progress: Timestamp,
+    pub(super) progress: Timestamp,
     text: Vec<u8>,
     call_id: Span,
     pub(crate) in_use: bool,
@@ -229,9 +229,8 @@ impl Dialog {
         {
             return false;
         }
-        let other_tag = look.head.from_tag.of(look.bytes) != self.from_tag.of(&self.text);
         // A late copy of an earlier try, before the credentials, has a lower CSeq.
-        other_tag || (look.head.cseq > self.cseq && look.branch != self.branch)
+        !self.is_caller(look) || (look.head.cseq > self.cseq && look.branch != self.branch)
     }
 
     /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself.
@@ -314,6 +313,7 @@ impl Dialog {
         self.cseq = look.head.cseq;
         self.branch = look.branch;
         self.progress = look.message.timestamp;
+        self.signalling.responded = false;
         if self.answered.is_none() {
             self.status = 0;
             self.reason = Span::default();
@@ -346,15 +346,14 @@ impl Dialog {
 
     fn response(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
         let head = look.head;
-        let is_over = self.state == Some(CallState::Ended);
+        let is_own = head.cseq_method == self.method && self.state != Some(CallState::Ended);
         // A challenge comes from whom the call passes, not from whom it may reach.
         let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407);
-        let is_invite = head.cseq_method == self.method && self.method == Method::Invite;
-        if is_answer && is_invite && !is_over && self.answered.is_none() {
+        if is_own && is_answer && self.method == Method::Invite && self.answered.is_none() {
             self.note_answer_tag(look);
         }
         self.responded(look, status);
-        if head.cseq_method != self.method || is_over {
+        if !is_own {
             return None;
         }
         let now = look.message.timestamp;

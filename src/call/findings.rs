@@ -130,9 +130,12 @@ fn strangers(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
     let is_known = |stream: &MediaRecord| {
         endpoints.iter().any(|announced| announced.endpoint.address == stream.source.address)
     };
-    let mut strangers: Vec<_> =
-        record.media.iter().filter(|stream| !is_known(stream)).map(|stream| stream.source).collect();
-    strangers.dedup();
+    let mut strangers = Vec::new();
+    for stream in record.media.iter().filter(|stream| !is_known(stream)) {
+        if !strangers.contains(&stream.source) {
+            strangers.push(stream.source);
+        }
+    }
     strangers
         .into_iter()
         .map(|source| finding("unannounced_source", format!("RTP from {source}, which no SDP announces")))

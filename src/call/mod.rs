@@ -30,6 +30,7 @@ pub use filter::{Filter, Pattern};
 pub use findings::Finding;
 pub use listener::{About, Delivery, Listener, MediaFrame, Wants};
 pub use media_record::{BurstRecord, FarEndRecord, MediaRecord};
+pub(crate) use performance::percent;
 pub use performance::{Delay, Performance, is_delivered};
 pub use query::{ActiveCall, CallPage};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy};

@@ -96,7 +96,7 @@ pub const fn is_delivered(status: u16, has_rung: bool) -> bool {
 }
 
 /// A share in per cent; none of nothing.
-fn percent(part: u64, whole: u64) -> Option<f64> {
+pub(crate) fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }
 

@@ -408,9 +408,8 @@ impl Tracker {
     pub fn tick(&mut self, now: Timestamp, listener: &mut dyn Listener) {
         self.begin(now);
         self.media.expire(now);
-        if self.bindings.expire(now) {
-            self.census.bindings = self.bindings.counts();
-        }
+        self.bindings.expire(now);
+        self.census.bindings = self.bindings.counts();
         self.now = now;
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);

@@ -335,11 +335,11 @@ impl Head {
             }
             b'S' if begins(b"Server: ", 7) => self.field(message, Name::Server, value(7)),
             b'E' if begins(b"Expires:", 8) => self.field(message, Name::Expires, value(8)),
+            b'S' if begins(b"Session-", 8) && goes_on(b"Expires:") => self.rare.add(Rare::SESSION_EXPIRES),
             // Fields that many messages have and nothing here reads: not worth the search for the colon.
             b'M' if begins(b"Max-Forw", 8) && goes_on(b"ards:") => {}
             b'A' if begins(b"Allow:  ", 6) => {}
             b'S' if begins(b"Supporte", 8) && goes_on(b"d:") => {}
-            b'S' if begins(b"Session-", 8) && goes_on(b"Expires:") => self.rare.add(Rare::SESSION_EXPIRES),
             b'R' if begins(b"Record-R", 8) && goes_on(b"oute:") => {}
             b'R' if begins(b"Route:  ", 6) => {}
             _ => return false,

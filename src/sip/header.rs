@@ -219,6 +219,16 @@ pub fn values(message: &[u8], name: Name) -> impl Iterator<Item = &[u8]> {
     fields.filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
+/// The values of a comma-separated list.
+pub fn list(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let value = (!list.is_empty()).then(|| first_value(list))?;
+        let rest = list.get(value.len()..).unwrap_or_default();
+        list = rest.trim_ascii_start().strip_prefix(b",").unwrap_or_default().trim_ascii_start();
+        Some(value)
+    })
+}
+
 /// A character of a token (RFC 3261 25.1).
 #[must_use]
 #[inline]
@@ -246,6 +256,15 @@ pub fn number(digits: &[u8]) -> Option<u64> {
         short if short.len() < 20 => short.iter().try_fold(0u64, |sum, &byte| Some(sum * 10 + value(byte)?)),
         long => long.iter().try_fold(0u64, |sum, &byte| sum.checked_mul(10)?.checked_add(value(byte)?)),
     }
+}
+
+/// The number that `word` begins with, if it does with one that fits, and what follows it.
+#[must_use]
+#[inline]
+pub fn digits(word: &[u8]) -> (Option<u64>, &[u8]) {
+    let length = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
+    let (digits, rest) = word.split_at(length);
+    (number(digits), rest)
 }
 
 /// The length of the quoted string that `bytes` begin with, quotes included; none when it does not end.

@@ -7,7 +7,7 @@ use super::search::LineFeeds;
 use smallvec::SmallVec;
 
 use super::Head;
-use super::header::number;
+use super::header::{digits, number};
 use super::multipart::session_description;
 use super::payload::static_payload;
 use crate::flow::{Address, Endpoint};
@@ -405,14 +405,6 @@ impl<'a> Iterator for Words<'a> {
         self.0 = rest;
         (!word.is_empty()).then_some(word)
     }
-}
-
-/// The number that `word` begins with, if it does with one that fits, and what follows it.
-#[inline]
-fn digits(word: &[u8]) -> (Option<u64>, &[u8]) {
-    let length = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
-    let (digits, rest) = word.split_at(length);
-    (number(digits), rest)
 }
 
 /// A decimal number that fits; none for anything else.

@@ -2,7 +2,7 @@
 
 use super::search::memchr;
 
-use super::header::{NameAddress, number};
+use super::header::{NameAddress, digits};
 
 /// The scheme, without its colon; none when what stands before the first colon cannot be one.
 #[must_use]
@@ -42,9 +42,7 @@ pub fn host(uri: &[u8]) -> Option<&[u8]> {
 #[must_use]
 pub fn port(uri: &[u8]) -> Option<u16> {
     let (_, after) = host_and_port(uri)?;
-    let digits = after.strip_prefix(b":")?;
-    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-    number(digits.get(..end)?).and_then(|port| port.try_into().ok())
+    digits(after.strip_prefix(b":")?).0.and_then(|port| port.try_into().ok())
 }
 
 /// What records call the party: the user part, or else the whole URI.
@@ -82,7 +80,7 @@ fn host_and_port(uri: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The bytes before the first `stop`, or all.
-fn until(bytes: &[u8], stop: u8) -> &[u8] {
+pub(crate) fn until(bytes: &[u8], stop: u8) -> &[u8] {
     bytes.get(..memchr(stop, bytes).unwrap_or(bytes.len())).unwrap_or_default()
 }
 

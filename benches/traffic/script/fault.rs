@@ -281,7 +281,7 @@ impl Author<'_> {
         self.wait(500, 3_000);
         match fault {
             Fault::CancelAfterAnswer | Fault::AnswerAfterCancel => {
-                let first = fault as u8 == Fault::CancelAfterAnswer as u8;
+                let first = matches!(fault, Fault::CancelAfterAnswer);
                 let [one, other] = if first { [ok, cancel] } else { [cancel, ok] };
                 self.send(one);
                 self.wait(1, 10);

@@ -52,17 +52,16 @@ impl Dialog {
         let (method, requester) = (look.about(), self.requester(look));
         match look.head.start {
             // Without To-tag it is the first INVITE, over another hop.
-            StartLine::Request { .. } if look.is_initial() => {}
-            StartLine::Request { method: Method::Invite | Method::Update, .. } => {
-                let slot = holds(media).map(|held| Offer { cseq: look.head.cseq, method, held });
-                if let (Some(offer), Some(place)) =
-                    (slot, self.signalling.rare().offers.get_mut(requester as usize))
-                {
-                    *place = Some(offer);
+            StartLine::Request { method: Method::Invite | Method::Update, .. } if !look.is_initial() => {
+                if let Some(held) = holds(media) {
+                    let offer = Offer { cseq: look.head.cseq, method, held };
+                    let place = self.signalling.rare().offers.get_mut(requester as usize);
+                    place.into_iter().for_each(|place| *place = Some(offer));
                 }
             }
-            StartLine::Response { status: 200.., .. } if self.is_first_invite(look) => {}
-            StartLine::Response { status: 200..=299, .. } => self.offer_accepted(look, media),
+            StartLine::Response { status: 200..=299, .. } if !self.is_first_invite(look) => {
+                self.offer_accepted(look, media);
+            }
             _ => {}
         }
     }

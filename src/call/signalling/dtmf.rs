@@ -5,6 +5,7 @@ use super::record::{InfoDtmfRecord, Side};
 use crate::call::dialog::{Dialog, Look};
 use crate::quality::{MAX_KEYS, key_name};
 use crate::sip::header::number;
+use crate::sip::uri::until;
 
 /// Bytes of a body that are looked at: two lines are enough.
 const MAX_BODY: usize = 256;
@@ -71,8 +72,7 @@ impl Dialog {
 
 /// The key that a body names.
 fn key(kind: &[u8], body: &[u8]) -> Option<u8> {
-    let end = kind.iter().position(|&byte| byte == b';').unwrap_or(kind.len());
-    let kind = kind.get(..end)?.trim_ascii();
+    let kind = until(kind, b';').trim_ascii();
     let body = body.get(..body.len().min(MAX_BODY))?;
     if kind.eq_ignore_ascii_case(b"application/dtmf") {
         return named(body.trim_ascii());

@@ -25,8 +25,8 @@ fn finding(code: &'static str, text: String, at: Timestamp, message: &str) -> Fi
 pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Timestamp) -> Vec<Finding> {
     let signalling = &dialog.signalling;
     let mut findings = Vec::new();
-    findings.extend(no_answer(record, signalling, dialog.request_seen()));
-    findings.extend(authentication(record));
+    findings.extend(no_answer(record, dialog, dialog.request_seen()));
+    findings.extend(authentication(record, dialog.progress));
     findings.extend(registration(record));
     if record.kind != CallKind::Call {
         return findings;
@@ -42,26 +42,24 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
     findings
 }
 
-fn no_answer(record: &CallRecord, signalling: &Signalling, asked: bool) -> Option<Finding> {
+fn no_answer(record: &CallRecord, dialog: &Dialog, asked: bool) -> Option<Finding> {
     if record.result != CallResult::Timeout || record.status_code.is_some() || !asked {
         return None;
     }
-    let (method, start) = (&record.method, record.start);
-    if !signalling.responded {
+    let (method, asked_at) = (&record.method, dialog.progress);
+    if !dialog.signalling.responded {
         let times = times(record.retransmissions + 1);
         return Some(finding(
             "no_response",
             format!("nothing answered the {method}, sent {times}"),
-            start,
+            asked_at,
             method,
         ));
     }
-    let text = match record.ringing {
-        Some(_) => "it rang, and then nothing came for three minutes",
-        None => "provisional answers, and then nothing came",
+    let (text, at, message) = match record.ringing {
+        Some(at) => ("it rang, and then nothing came for three minutes", at, "18x"),
+        None => ("provisional answers, and then nothing came", asked_at, method.as_str()),
     };
-    let at = record.ringing.unwrap_or(start);
-    let message = if record.ringing.is_some() { "18x" } else { "100" };
     Some(finding("no_final_answer", text.to_owned(), at, message))
 }
 
@@ -69,7 +67,7 @@ fn times(count: u64) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
-fn authentication(record: &CallRecord) -> Option<Finding> {
+fn authentication(record: &CallRecord, challenged_at: Timestamp) -> Option<Finding> {
     let status = record.status_code.filter(|status| matches!(status, 401 | 407))?;
     if record.result != CallResult::Failed {
         return None;
@@ -79,8 +77,12 @@ fn authentication(record: &CallRecord) -> Option<Finding> {
     } else {
         "no credentials followed the challenge"
     };
-    let at = record.end.unwrap_or(record.start);
-    Some(finding("authentication_failed", text.to_owned(), at, &format!("{status} to {}", record.method)))
+    Some(finding(
+        "authentication_failed",
+        text.to_owned(),
+        challenged_at,
+        &format!("{status} to {}", record.method),
+    ))
 }
 
 fn registration(record: &CallRecord) -> Vec<Finding> {

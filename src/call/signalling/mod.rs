@@ -2,7 +2,7 @@
 //!
 //! In: first copies of messages, and retransmissions. Out: a [`SignallingRecord`] and findings when the dialog is over.
 //! What every dialog has stands in [`Signalling`] itself; what few have, in a box. All lists are bounded: what a flood
-//! adds beyond is not told one by one, the plain counts of the record have it.
+//! adds beyond is not told.
 
 mod change;
 mod dtmf;
@@ -29,7 +29,8 @@ use super::dialog::{Dialog, Look};
 use super::record::CallKind;
 use super::report::text;
 use crate::flow::Endpoint;
-use crate::sip::header::{Name, number, values};
+use crate::sip::header::{Name, digits, number, values};
+use crate::sip::uri::until;
 use crate::sip::{Method, Rare as RareFields, Span, StartLine};
 use crate::time::Timestamp;
 
@@ -63,8 +64,8 @@ pub(super) struct Signalling {
     early: u8,
     /// The first INVITE was seen.
     pub(super) invited: bool,
-    /// Anything answered the first request.
-    responded: bool,
+    /// Anything answered the latest try of the first request.
+    pub(super) responded: bool,
     /// The first INVITE's 2xx has its ACK.
     acknowledged: bool,
     /// A BYE ended it.
@@ -77,7 +78,6 @@ pub(super) struct Signalling {
 #[derive(Debug, Default)]
 struct Rare {
     notes: SmallVec<[Note; 4]>,
-    glares: u32,
     holds: [Hold; 2],
     offers: [Option<Offer>; 2],
     transfers: Vec<Transfer>,
@@ -124,18 +124,6 @@ impl Signalling {
         self.rare.get_or_insert_default()
     }
 
-    /// Takes a note, once for all hops that the message passes.
-    fn note(&mut self, note: Note) -> bool {
-        let notes = &mut self.rare().notes;
-        let is_known =
-            notes.iter().any(|known| (known.what, known.cseq, known.by) == (note.what, note.cseq, note.by));
-        let is_new = !is_known && notes.len() < MAX_NOTES;
-        if is_new {
-            notes.push(note);
-        }
-        is_new
-    }
-
     /// Reads a little of each cache line that a message will need.
     #[inline]
     pub(super) fn touch(&self) -> u32 {
@@ -146,7 +134,7 @@ impl Signalling {
         self.rare.as_ref()?.notes.iter().find(|note| note.what == what)
     }
 
-    /// Whether a BYE ended it and was answered.
+    /// How long its BYE waited for the answer; none while there is none.
     pub(super) const fn disconnected(&self) -> Option<std::time::Duration> {
         if self.disconnect == 0 { None } else { Some(pace::duration(self.disconnect - 1)) }
     }
@@ -178,8 +166,7 @@ impl Dialog {
         if look.head.rare.has(RareFields::REPLACES)
             && let Some(value) = values(look.bytes, Name::Replaces).next()
         {
-            let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-            let replaces = self.keep(value.get(..end).unwrap_or(value).trim_ascii());
+            let replaces = self.keep(until(value, b';').trim_ascii());
             self.signalling.rare().replaces = replaces;
         }
     }
@@ -195,36 +182,32 @@ impl Dialog {
         let branch = look.branch as u32;
         if self.answered.is_some() {
             if look.head.cseq == self.cseq && self.signalling.answer_branches.contains(&branch) {
-                self.crossed(look);
+                self.note(What::CancelRace, look);
             }
         } else {
             self.signalling.rare().cancel = branch;
         }
     }
 
-    fn crossed(&mut self, look: &Look<'_>) {
-        self.note_down(What::CancelRace, look);
-    }
-
-    fn glare(&mut self, look: &Look<'_>) {
-        if self.note_down(What::Glare, look) {
-            self.signalling.rare().glares += 1;
+    /// Takes a note, once for all hops that the message passes.
+    fn note(&mut self, what: What, look: &Look<'_>) {
+        let note = Note { what, at: look.message.timestamp, cseq: look.head.cseq, by: self.requester(look) };
+        let notes = &mut self.signalling.rare().notes;
+        let is_known =
+            notes.iter().any(|known| (known.what, known.cseq, known.by) == (note.what, note.cseq, note.by));
+        if !is_known && notes.len() < MAX_NOTES {
+            notes.push(note);
         }
-    }
-
-    fn note_down(&mut self, what: What, look: &Look<'_>) -> bool {
-        let by = self.requester(look);
-        self.signalling.note(Note { what, at: look.message.timestamp, cseq: look.head.cseq, by })
     }
 
     /// A response that is seen for the first time.
     pub(super) fn responded(&mut self, look: &Look<'_>, status: u16) {
         let head = look.head;
-        self.signalling.responded |= head.cseq_method == self.method;
+        self.signalling.responded |= head.cseq_method == self.method && head.cseq == self.cseq;
         match (head.cseq_method, status) {
             (Method::Invite, 101..=199) => self.provisional(look),
             (Method::Invite, 200..=299) if self.is_first_invite(look) => self.accepted(look),
-            (Method::Invite | Method::Update, 491) if self.answered.is_some() => self.glare(look),
+            (Method::Invite | Method::Update, 491) if self.answered.is_some() => self.note(What::Glare, look),
             (Method::Invite, 422) => self.interval_refused(look),
             (Method::Bye, 200..) if self.signalling.released && self.signalling.disconnect == 0 => {
                 let took = look.message.timestamp.since(self.end.unwrap_or(look.message.timestamp));
@@ -251,12 +234,12 @@ impl Dialog {
         let [latest, _] = self.signalling.answer_branches;
         self.signalling.answer_branches = [branch, latest];
         if self.signalling.rare.as_ref().is_some_and(|rare| rare.cancel == branch) {
-            self.crossed(look);
+            self.note(What::CancelRace, look);
         }
         if self.signalling.answer_tag == 0 {
             self.signalling.answer_tag = tag;
         } else if self.signalling.answer_tag != tag {
-            self.note_down(What::SecondAnswer, look);
+            self.note(What::SecondAnswer, look);
         }
     }
 
@@ -284,8 +267,7 @@ impl Dialog {
     /// RAck has RSeq, CSeq and the method of what it acknowledges (RFC 3262 7.2).
     fn prack(&mut self, look: &Look<'_>) {
         let Some(value) = values(look.bytes, Name::RAck).next() else { return };
-        let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
-        let sequence = value.get(..end).and_then(number);
+        let (sequence, _) = digits(value);
         if let Some(rare) = &mut self.signalling.rare {
             let tag = look.to_tag as u32;
             rare.reliable.retain(|(waiting, of, _)| Some(*waiting) != sequence || *of != tag);

@@ -1,7 +1,9 @@
 //! Why something ended: the Reason header field (RFC 3326) and the causes of ITU-T Q.850.
 
-use crate::call::signalling::record::CauseRecord;
-use crate::sip::header::{first_value, number, parameter};
+use super::record::CauseRecord;
+use super::text;
+use crate::sip::header::{list, number, parameter};
+use crate::sip::uri::until;
 
 /// Values of one dialog that are told. Attack: a field of commas.
 const MAX_CAUSES: usize = 8;
@@ -10,20 +12,13 @@ const MAX_CAUSES: usize = 8;
 pub(crate) const Q850: &str = "Q.850";
 
 /// What a list of Reason values says: `Q.850;cause=16;text="Terminated", SIP;cause=200`.
-pub(super) fn causes(mut list: &[u8]) -> Vec<CauseRecord> {
-    let mut causes = Vec::new();
-    while !list.is_empty() && causes.len() < MAX_CAUSES {
-        let value = first_value(list);
-        let rest = list.get(value.len()..).unwrap_or_default();
-        list = rest.trim_ascii_start().strip_prefix(b",").unwrap_or_default().trim_ascii_start();
-        causes.extend(cause(value));
-    }
-    causes
+pub(super) fn causes(reasons: &[u8]) -> Vec<CauseRecord> {
+    list(reasons).filter_map(cause).take(MAX_CAUSES).collect()
 }
 
 fn cause(value: &[u8]) -> Option<CauseRecord> {
-    let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-    let (protocol, parameters) = value.split_at_checked(end)?;
+    let protocol = until(value, b';');
+    let parameters = value.get(protocol.len()..)?;
     let protocol = protocol.trim_ascii();
     if protocol.is_empty() {
         return None;
@@ -32,21 +27,20 @@ fn cause(value: &[u8]) -> Option<CauseRecord> {
     let cause = parameter(parameters, b"cause").and_then(number).and_then(|cause| u16::try_from(cause).ok());
     let said = parameter(parameters, b"text").map(unquoted).filter(|text| !text.is_empty());
     let known = cause.filter(|_| is_q850).and_then(meaning).map(str::to_owned);
-    let text = said.or(known);
-    let protocol = if is_q850 { Q850.to_owned() } else { String::from_utf8_lossy(protocol).into_owned() };
-    Some(CauseRecord { protocol, cause, text })
+    let protocol = if is_q850 { Q850.to_owned() } else { text(protocol) };
+    Some(CauseRecord { protocol, cause, text: said.or(known) })
 }
 
 /// A quoted string without its quotes and escapes (RFC 3261 25.1).
 fn unquoted(value: &[u8]) -> String {
     let inside = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-    let Some(inside) = inside else { return String::from_utf8_lossy(value).into_owned() };
+    let Some(inside) = inside else { return text(value) };
     let mut plain = Vec::with_capacity(inside.len());
     let mut bytes = inside.iter();
     while let Some(&byte) = bytes.next() {
         plain.push(if byte == b'\\' { bytes.next().copied().unwrap_or(byte) } else { byte });
     }
-    String::from_utf8_lossy(&plain).into_owned()
+    text(&plain)
 }
 
 /// Whether a Q.850 cause names a fault of the network or of equipment: classes resource unavailable, service or option

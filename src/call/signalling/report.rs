@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reason::causes;
 use super::record::{HoldRecord, HopRecord, Side, SignallingRecord};
-use super::text;
+use super::{What, text};
 use crate::call::dialog::Dialog;
 use crate::time::Timestamp;
 
@@ -34,7 +34,7 @@ impl Dialog {
             reliable_provisionals: rare.reliables,
             unacknowledged_provisionals: rare.reliable.len() as u32,
             holds: self.holds(self.end.unwrap_or(self.last)),
-            glares: rare.glares,
+            glares: rare.notes.iter().filter(|note| note.what == What::Glare).count() as u32,
             info_dtmf: self.info_dtmf(),
             transfers: self.transfers(),
             replaces: (!replaces.is_empty()).then(|| text(replaces)),

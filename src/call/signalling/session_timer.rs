@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::What;
 use super::record::{SessionTimerRecord, Side};
-use super::{Note, What};
 use crate::call::dialog::{Dialog, Look};
 use crate::sip::Rare;
-use crate::sip::header::{Name, number, parameter, values};
+use crate::sip::header::{Name, digits, parameter, values};
 use crate::time::Timestamp;
 
 /// The most that a BYE comes before the session expires (RFC 4028 10).
@@ -86,20 +86,15 @@ impl Dialog {
             | 1;
         let timer = &mut self.signalling.timer;
         let is_other = timer.transaction != transaction;
-        let value = if head.rare.has(Rare::SESSION_EXPIRES) {
-            values(look.bytes, Name::SessionExpires).next()
-        } else {
-            None
-        };
-        let Some(value) = value else {
+        let field = head.rare.has(Rare::SESSION_EXPIRES).then_some(Name::SessionExpires);
+        let Some(value) = field.and_then(|name| values(look.bytes, name).next()) else {
             // "If the 2xx response did not contain a Session-Expires header field, there is no session expiration."
-            if is_other && timer.interval > 0 {
+            if is_other {
                 timer.interval = 0;
             }
             return;
         };
-        let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
-        let seconds = value.get(..end).and_then(number).and_then(|seconds| u32::try_from(seconds).ok());
+        let seconds = digits(value).0.and_then(|seconds| u32::try_from(seconds).ok());
         let Some(seconds) = seconds.filter(|seconds| *seconds > 0) else { return };
         let is_uas = parameter(value, b"refresher").is_some_and(|by| by.eq_ignore_ascii_case(b"uas"));
         if is_other && timer.interval > 0 {
@@ -113,15 +108,9 @@ impl Dialog {
 
     /// 422: the interval that the INVITE asked for is too small for somebody, who says how long it has to be.
     pub(super) fn interval_refused(&mut self, look: &Look<'_>) {
-        let min = values(look.bytes, Name::MinSe).next().map(|value| {
-            let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
-            value.get(..end).unwrap_or(value)
-        });
-        let seconds = min.and_then(number).and_then(|seconds| u32::try_from(seconds).ok());
+        let min = values(look.bytes, Name::MinSe).next().and_then(|value| digits(value).0);
+        let seconds = min.and_then(|seconds| u32::try_from(seconds).ok());
         self.signalling.timer.min = seconds.unwrap_or(self.signalling.timer.min);
-        let by = self.requester(look);
-        let note =
-            Note { what: What::IntervalTooSmall, at: look.message.timestamp, cseq: look.head.cseq, by };
-        self.signalling.note(note);
+        self.note(What::IntervalTooSmall, look);
     }
 }

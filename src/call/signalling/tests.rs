@@ -1,6 +1,7 @@
 //! Signalling as the RFCs draw it, each fault with what is like it and none.
 
 use super::*;
+use crate::call::findings::Finding;
 use crate::call::record::{CallRecord, CallResult};
 use crate::call::tests::{INVITE, SECOND, Scene, Text, answer, bye, sdp};
 use crate::call::{Census, Settings};
@@ -293,6 +294,33 @@ fn nothing_at_all_is_told_from_ringing_for_ever() {
     scene.send(1, 2, &Text::default().with(INVITE));
     scene.wait(20 * SECOND);
     assert_eq!(codes(&one(scene)), [""; 0], "it may still be answered");
+}
+
+/// What answered an earlier try is no answer to the latest, and a finding has the time of the message that it names.
+#[test]
+fn a_try_that_nothing_answers_is_told_by_itself() {
+    let mut scene = Scene::new(Settings { registrations: true, ..Settings::default() });
+    register(&mut scene, 1, 1, 60, "200 OK", "Contact: <sip:alice@192.0.2.1>;expires=60\n");
+    scene.wait(10 * SECOND);
+    let again = Text { branch: "r2", cseq: "2 REGISTER", ..Text::default() };
+    scene.send(1, 2, &again.with("REGISTER sip:b.example SIP/2.0"));
+    scene.wait(40 * SECOND);
+    let record = one(scene);
+    assert_eq!(codes(&record), ["no_response"]);
+    let since = |finding: &Finding| finding.time.unwrap().since(record.start).as_secs();
+    assert_eq!(since(&record.findings[0]), 10);
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &Text::default().with(INVITE));
+    scene.wait(3 * SECOND);
+    scene.send(
+        2,
+        1,
+        &Text { to_tag: "proxy", ..Text::default() }.with("SIP/2.0 407 Proxy Authentication Required"),
+    );
+    scene.wait(40 * SECOND);
+    let record = one(scene);
+    assert_eq!(codes(&record), ["authentication_failed"]);
+    assert_eq!(record.findings[0].time.unwrap().since(record.start).as_secs(), 3);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use super::record::{Side, TransferRecord};
 use super::text;
 use crate::call::dialog::{Dialog, Look};
+use crate::sip::Span;
 use crate::sip::header::{Name, NameAddress, number, values};
-use crate::sip::{Span, uri};
+use crate::sip::uri::{self, until};
 use crate::time::Timestamp;
 
 /// Transfers told of one dialog.
@@ -28,8 +29,7 @@ impl Dialog {
         let Some(value) = values(look.bytes, Name::ReferTo).next() else { return };
         let target = NameAddress::parse(value).uri;
         // `<sip:carol@example.com?Replaces=...>`: the header fields of the INVITE to come (RFC 3261 19.1.1).
-        let end = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
-        let (target, fields) = target.split_at_checked(end).unwrap_or((target, &[]));
+        let (target, fields) = target.split_at(until(target, b'?').len());
         let is_attended = fields
             .split(|byte| matches!(byte, b'?' | b'&'))
             .any(|field| field.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"replaces=")));
