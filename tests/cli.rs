@@ -51,6 +51,28 @@ fn what_cannot_be_understood_is_a_usage_error() {
 }
 
 #[test]
+fn a_usage_error_is_one_line() {
+    let home = directory(&[]);
+    let rows: [(&[&str], &str); 4] = [
+        (
+            &["sniff", "voip", "--wirte-file"],
+            "error: unexpected argument '--wirte-file' found (a similar argument exists: '--write-file'); try --help\n",
+        ),
+        (
+            &["sniff", "voip", "-r", "a", "--summary", "xml"],
+            "error: invalid value 'xml' for '--summary <FORMAT>' [possible values: text, json]; try --help\n",
+        ),
+        (&["debug", "metrics", "--output"], "; try --help\n"),
+        (&["config", "validate", "a", "b", "c"], "; try --help\n"),
+    ];
+    for (arguments, end) in rows {
+        let output = lippycat(home.path()).args(arguments).assert().code(2).stdout(is_empty());
+        let told = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        assert!(told.starts_with("error: ") && told.ends_with(end) && told.lines().count() == 1, "{told}");
+    }
+}
+
+#[test]
 fn a_run_on_an_interface_that_is_not_there_names_those_that_are() {
     let home = directory(&[]);
     lippycat(home.path())

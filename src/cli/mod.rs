@@ -31,6 +31,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Color, LogFormat, LogLevel, Settings, units};
@@ -184,10 +185,30 @@ impl Refusal {
     /// When stdout or stderr cannot be written to.
     pub fn show(&self) -> io::Result<()> {
         match self {
+            Self::Clap(error) if is_one_error(error) => {
+                writeln!(io::stderr().lock(), "{}", in_one_line(&error.to_string()))
+            }
             Self::Clap(error) => error.print(),
             Self::Explained(text) => writeln!(io::stderr().lock(), "error: {text}"),
         }
     }
+}
+
+/// Whether it says what is wrong; where a command is missing, the parser shows which there are.
+fn is_one_error(error: &clap::Error) -> bool {
+    let lists = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];
+    error.use_stderr() && !lists.contains(&error.kind())
+}
+
+/// The parser's words in one line: what is wrong, what may have been meant, where to read on.
+fn in_one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    let said: Vec<String> = said
+        .map(|line| line.strip_prefix("tip: ").map_or_else(|| line.to_owned(), |tip| format!("({tip})")))
+        .collect();
+    format!("{}; try --help", said.join(" "))
 }
 
 /// The definition of the command line, for completions and manual pages.
