@@ -99,7 +99,7 @@ impl Asker<'_> {
                 let mut bindings = self.connect()?.ask_all("registrations", "registrations")?;
                 let key =
                     |binding: &Value| ["aor", "contact"].map(|key| binding[key].as_str().map(str::to_owned));
-                bindings.sort_by_key(key);
+                bindings.sort_by_cached_key(key);
                 let wanted = flags.address.as_deref();
                 let is_wanted = |binding: &Value| wanted.is_none_or(|wanted| is_of(binding, wanted));
                 good(bindings.into_iter().filter(is_wanted).collect())

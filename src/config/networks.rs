@@ -118,14 +118,11 @@ impl Kind {
         match key {
             "name" => party.name = name(text)?,
             "cidrs" => party.cidrs = each().map(str::parse).collect::<Result<_, _>>()?,
-            "domains" if self == Self::Carrier => {
-                party.domains = each().map(domain).collect::<Result<_, _>>()?;
-            }
-            "members" if self == Self::Target => match text {
-                AUTO => party.each = true,
-                _ => return Err("want auto".to_owned()),
-            },
-            _ => return Err(format!("unknown key{}", did_you_mean(key, self.keys().into_iter()))),
+            "domains" => party.domains = each().map(domain).collect::<Result<_, _>>()?,
+            "members" if text == AUTO => party.each = true,
+            "members" => return Err("want auto".to_owned()),
+            // There is no other: `Kind::keys`.
+            _ => {}
         }
         Ok(())
     }
@@ -150,14 +147,15 @@ impl Kind {
             let before = wrong.len();
             for key in &item.keys {
                 let text = key.text.as_deref().ok_or_else(|| "want a value, or a list of them".to_owned());
-                if let Err(message) = text.and_then(|text| {
-                    self.set(&mut party, &key.name, text).map_err(|wanted| {
-                        match wanted.starts_with("unknown") {
-                            true => wanted,
-                            false => format!("'{text}': {wanted}"),
-                        }
-                    })
-                }) {
+                let set = |text: &str| {
+                    self.set(&mut party, &key.name, text).map_err(|wanted| format!("'{text}': {wanted}"))
+                };
+                let taken = if self.keys().contains(&key.name.as_str()) {
+                    text.and_then(set)
+                } else {
+                    Err(format!("unknown key{}", did_you_mean(&key.name, self.keys().into_iter())))
+                };
+                if let Err(message) = taken {
                     wrong.push(Wrong { place: Some(key.place), key: key.name.clone(), message });
                 }
             }
@@ -217,17 +215,7 @@ impl Cidr {
     /// Whether `address` lies in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
-                (network.to_bits() ^ address.to_bits()) & mask == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
-                (network.to_bits() ^ address.to_bits()) & mask == 0
-            }
-            _ => false,
-        }
+        address.is_ipv4() == self.address.is_ipv4() && Self { address, ..*self }.first() == self.address
     }
 
     const fn most(address: IpAddr) -> u8 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::history::Totals;
 use super::process::ProcessFigures;
+use crate::call::percent;
 use crate::pipeline::Snapshot;
 use crate::sink::{DiskFigures, Summary};
 use crate::time::Timestamp;
@@ -153,10 +154,4 @@ impl Sample {
         let tracker = &self.snapshot.gauges.tracker;
         tracker.early + tracker.confirmed
     }
-}
-
-/// A share in percent; none of nothing.
-#[must_use]
-pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }

@@ -70,7 +70,7 @@ fn is_masked(text: &str) -> bool {
 const SCHEMES: [&str; 3] = ["sip:", "sips:", "tel:"];
 
 fn has_scheme(text: &str) -> bool {
-    SCHEMES.iter().any(|scheme| text.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme)))
+    SCHEMES.iter().any(|scheme| has_scheme_of(text, scheme))
 }
 
 /// Text with the users of its URIs masked, and numbers of seven digits or more.
@@ -85,9 +85,13 @@ pub(super) fn text_with(text: &str, shortest: usize) -> String {
     let mut rest = text;
     // A scheme begins a word: `gossip:` is none.
     let mut is_word = false;
+    let mut userless = usize::MAX;
     while let Some(first) = rest.chars().next() {
-        let taken =
-            if is_word { None } else { uri(rest, &mut out).or_else(|| run(rest, shortest, &mut out)) };
+        let taken = if is_word {
+            None
+        } else {
+            uri(rest, &mut userless, &mut out).or_else(|| run(rest, shortest, &mut out))
+        };
         let taken = taken.unwrap_or_else(|| {
             out.push(first);
             first.len_utf8()
@@ -98,16 +102,24 @@ pub(super) fn text_with(text: &str, shortest: usize) -> String {
     out
 }
 
-/// A URI at the beginning: writes its scheme and its user, masked, and returns how much was taken.
-fn uri(text: &str, out: &mut String) -> Option<usize> {
+/// A URI at the beginning: writes its scheme and its user, masked, and returns how much was taken. `userless` is what is
+/// left of the text behind a word without `@`: such a word is not looked through again for each scheme in it.
+fn uri(text: &str, userless: &mut usize, out: &mut String) -> Option<usize> {
     let scheme = SCHEMES.iter().find(|scheme| has_scheme_of(text, scheme))?;
     let (name, rest) = text.split_at_checked(scheme.len())?;
-    let ends = |c: char| c.is_whitespace() || matches!(c, '>' | '<' | '"' | ',');
-    let end = rest.find(ends).unwrap_or(rest.len());
-    let body = rest.get(..end)?;
-    let party =
-        if *scheme == "tel:" { body.split(';').next() } else { body.split_once('@').map(|(user, _)| user) };
-    let party = party.filter(|party| !party.is_empty())?;
+    let stop = if *scheme == "tel:" { ';' } else { '@' };
+    if stop == '@' && text.len() > *userless {
+        return None;
+    }
+    let ends = |c: char| c == stop || c.is_whitespace() || matches!(c, '>' | '<' | '"' | ',');
+    let (party, behind) = rest.split_at_checked(rest.find(ends).unwrap_or(rest.len()))?;
+    if stop == '@' && !behind.starts_with(stop) {
+        *userless = behind.len();
+        return None;
+    }
+    if party.is_empty() {
+        return None;
+    }
     out.push_str(name);
     out.push_str(&user_of_uri(party));
     Some(scheme.len() + party.len())

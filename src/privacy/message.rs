@@ -2,6 +2,7 @@
 
 use super::Privacy;
 use super::mask::{text_with, user};
+use crate::sip::header::same_name;
 
 /// Digits in a row that are a number in a header field: extensions are short.
 const NUMBER: usize = 5;
@@ -22,19 +23,14 @@ const CREDENTIALS: [&[u8]; 5] = [
 const TOLD: [&str; 8] = ["realm", "uri", "algorithm", "qop", "nc", "stale", "domain", "charset"];
 
 /// Header fields that name no user: they stay as they are.
-const NEUTRAL: [&[u8]; 39] = [
+const NEUTRAL: [&[u8]; 31] = [
     b"Via",
-    b"v",
     b"Call-ID",
-    b"i",
     b"CSeq",
     b"Max-Forwards",
     b"Content-Length",
-    b"l",
     b"Content-Type",
-    b"c",
     b"Content-Encoding",
-    b"e",
     b"Content-Disposition",
     b"MIME-Version",
     b"Expires",
@@ -43,7 +39,6 @@ const NEUTRAL: [&[u8]; 39] = [
     b"Server",
     b"Allow",
     b"Supported",
-    b"k",
     b"Require",
     b"Proxy-Require",
     b"Unsupported",
@@ -51,11 +46,9 @@ const NEUTRAL: [&[u8]; 39] = [
     b"Accept-Encoding",
     b"Accept-Language",
     b"Event",
-    b"o",
     b"Subscription-State",
     b"Min-SE",
     b"Session-Expires",
-    b"x",
     b"RSeq",
     b"RAck",
     b"Timestamp",
@@ -77,7 +70,7 @@ pub(super) fn shown(bytes: &[u8], privacy: Privacy) -> Vec<u8> {
         let name =
             field.iter().position(|byte| *byte == b':').and_then(|end| field.get(..end)).unwrap_or_default();
         let name = name.trim_ascii();
-        if name.eq_ignore_ascii_case(b"Content-Type") || name.eq_ignore_ascii_case(b"c") {
+        if same_name(name, b"Content-Type") {
             kind = field.to_ascii_lowercase();
         }
         match () {
@@ -91,7 +84,7 @@ pub(super) fn shown(bytes: &[u8], privacy: Privacy) -> Vec<u8> {
 }
 
 fn is_neutral(name: &[u8]) -> bool {
-    NEUTRAL.iter().any(|known| name.eq_ignore_ascii_case(known))
+    NEUTRAL.iter().any(|known| same_name(name, known))
 }
 
 /// Start line and header fields with the empty line, and the body.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::condition::Selection;
 use super::field::{Field, text};
 use super::records::{Go, Record, Taker};
-use super::rows::{Column, Csv, Datum, Format, MAX_ROWS, table};
+use super::rows::{Column, Csv, Datum, Format, MAX_ROWS, csv_line, table};
 use crate::inspect::Screen;
 
 /// How calls are listed.
@@ -44,8 +44,6 @@ pub struct Calls<'a> {
 /// A row, ready to be printed.
 enum Printed {
     Cells(Vec<String>),
-    /// Cells of which the marked are numbers.
-    Data(Vec<(String, bool)>),
     Line(String),
 }
 
@@ -105,8 +103,12 @@ impl<'a> Calls<'a> {
             }
         }
         self.out.flush()?;
-        // Whoever gives a limit knows that there may be more.
-        Ok(if self.listing.limit.is_some() { 0 } else { self.left_out })
+        Ok(if self.is_asked_for() { 0 } else { self.left_out })
+    }
+
+    /// Whoever gives a limit that can be kept knows that there may be more.
+    fn is_asked_for(&self) -> bool {
+        self.listing.limit.is_some_and(|limit| limit <= MAX_ROWS)
     }
 
     /// Whether rows wait until all are there.
@@ -124,15 +126,6 @@ impl<'a> Calls<'a> {
     fn print(&mut self, row: &Printed) -> io::Result<()> {
         match row {
             Printed::Line(line) => writeln!(self.out, "{line}"),
-            Printed::Data(cells) => {
-                let data = cells.iter().map(|(text, is_number)| match is_number {
-                    true => Datum::Number(text),
-                    false => Datum::Text(text),
-                });
-                let mut csv = Csv::further(&mut self.out);
-                csv.row(data)?;
-                csv.finish()
-            }
             Printed::Cells(_) => Ok(()),
         }
     }
@@ -159,7 +152,14 @@ impl<'a> Calls<'a> {
         let fields = &self.listing.fields;
         Ok(match self.listing.format {
             Format::Json => Printed::Line(record.json()?),
-            Format::Csv => Printed::Data(fields.iter().map(|field| datum(field, record)).collect()),
+            Format::Csv => {
+                let data: Vec<_> = fields.iter().map(|field| datum(field, record)).collect();
+                let data = data.iter().map(|(text, is_number)| match is_number {
+                    true => Datum::Number(text),
+                    false => Datum::Text(text),
+                });
+                Printed::Line(csv_line(data)?)
+            }
             Format::Table if !fields.is_empty() => {
                 Printed::Cells(fields.iter().map(|field| field.text(&record.value)).collect())
             }
@@ -206,7 +206,7 @@ impl Taker for Calls<'_> {
         let is_better = |worst: &Kept| (&key, self.taken).cmp(&(&worst.key, worst.number)).is_lt();
         if self.kept.len() >= limit && !self.kept.peek().is_some_and(is_better) {
             self.left_out += 1;
-            let is_full = self.listing.sort.is_none() && self.listing.limit.is_some();
+            let is_full = self.listing.sort.is_none() && self.is_asked_for();
             return Ok(if is_full { Go::Stop } else { Go::On });
         }
         let row = self.row(record)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::records::Record;
-use crate::call::is_delivered;
+use crate::call::{self, is_delivered};
 
 /// Width of a step of [`Spread`]: quantiles are right to one per cent.
 const STEP: f64 = 1.02;
@@ -133,8 +133,9 @@ fn code_name(code: u16) -> String {
     if code == 0 { "none".to_owned() } else { code.to_string() }
 }
 
+/// A share in per cent, to a hundredth.
 fn percent(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| (1e4 * part as f64 / whole as f64).round() / 100.0)
+    call::percent(part, whole).map(|share| (share * 100.0).round() / 100.0)
 }
 
 /// To a thousandth.

@@ -4,12 +4,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
+use serde_json::ser::Formatter as _;
 
 use crate::call::{CallRecord, Listener, Wants};
 use crate::capture::SourceError;
 use crate::capture::file::unpacked;
 use crate::privacy::Privacy;
-use crate::sink::escape::{acts, json_line};
+use crate::sink::escape::{SafeJson, json_line};
 
 /// Longest line: a record has at most 256 streams of about a kilobyte.
 const MAX_LINE: u64 = 4 << 20;
@@ -73,20 +74,10 @@ impl Record {
             json_line(&mut line, &self.value)?;
             return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
         };
-        let mut safe = String::with_capacity(line.len());
-        for c in line.chars() {
-            match c {
-                // Between values it is white space, and stays one line.
-                '\t' | '\r' => safe.push(' '),
-                c if acts(c) => {
-                    c.encode_utf16(&mut [0; 2])
-                        .iter()
-                        .for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
-                }
-                c => safe.push(c),
-            }
-        }
-        Ok(safe)
+        let mut safe = Vec::with_capacity(line.len());
+        // Between values they are white space; within there are none.
+        SafeJson.write_string_fragment(&mut safe, &line.replace(['\t', '\r'], " "))?;
+        Ok(String::from_utf8_lossy(&safe).into_owned())
     }
 }
 

@@ -92,6 +92,19 @@ pub(super) fn table(
     table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
 }
 
+/// One line of CSV, without its end.
+///
+/// # Errors
+/// A cell cannot be told in CSV.
+pub(super) fn csv_line<'a>(cells: impl IntoIterator<Item = Datum<'a>>) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut csv = Csv::further(&mut line);
+    csv.row(cells)?;
+    csv.finish()?;
+    line.pop();
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
 /// Writes CSV: text in quotes, numbers bare.
 pub(super) struct Csv<W: Write> {
     writer: csv::Writer<W>,
@@ -109,7 +122,7 @@ impl<W: Write> Csv<W> {
     }
 
     /// Goes on behind rows that are there.
-    pub(super) fn further(out: W) -> Self {
+    fn further(out: W) -> Self {
         let writer = csv::WriterBuilder::new()
             .quote_style(csv::QuoteStyle::NonNumeric)
             .flexible(true)

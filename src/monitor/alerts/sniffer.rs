@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{AlertSettings, Facts, Level, Levels, Limit, Reading};
-use crate::monitor::sample::percent;
+use crate::call::percent;
 
 /// A share of fewer streams than that says nothing.
 const MIN_STREAMS: u64 = 10;
