@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Write, pipe};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -291,14 +292,24 @@ fn file_names_do_not_act() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let scene = Scene::new("");
-    let service = scene.start(|_| {});
+    let manager = UnixDatagram::bind(scene.path("notify")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    // Nobody reads its summary, for which the pipe has no room: it heard the first signal and cannot finish.
+    let (_reader, mut full) = pipe().unwrap();
+    rustix::io::ioctl_fionbio(&full, true).unwrap();
+    while full.write(&[b' '; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&full, false).unwrap();
+    let mut service = scene.start(|command| {
+        command.env("NOTIFY_SOCKET", scene.path("notify")).stdout(full);
+    });
     service.says("Ctrl-C ends");
-    // It cannot finish while it is stopped; both signals are there when it goes on.
-    service.signal("STOP");
     service.signal("INT");
+    wait_for("its stopping", || {
+        let mut buffer = [0; 4096];
+        let length = manager.recv(&mut buffer).unwrap();
+        buffer[..length].starts_with(b"STOPPING=1")
+    });
     service.signal("TERM");
-    service.signal("CONT");
-    let mut service = service;
     assert_eq!(service.outcome(), Some(130));
 }
 

@@ -30,10 +30,10 @@ impl Service {
     ) -> Self {
         command.args(["sniff", "voip", "--format", "none", "--summary", "json", "--control-socket"]);
         command.arg(directory.join("control.sock"));
-        change(&mut command);
         command.stdin(Stdio::null());
         command.stdout(File::create(directory.join("stdout")).unwrap());
         command.stderr(File::create(directory.join("stderr")).unwrap());
+        change(&mut command);
         Self { child: command.spawn().unwrap(), directory: directory.to_path_buf() }
     }
 
