@@ -1,7 +1,6 @@
 //! Media flows: who sends to whom, for which calls, and what the streams in them were like.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -9,7 +8,7 @@ use hashbrown::HashTable;
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
-use super::shared_loss::{Moment, is_shared};
+use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
 use crate::quality::rtcp::Compound;
@@ -278,21 +277,18 @@ impl MediaTable {
         self.unclaimed_count
     }
 
-    /// Looks up the flows of some datagrams and reads a little of what they will need, so that the cache misses
-    /// overlap, where one after the other each would be waited for.
+    /// Looks up the flows of some datagrams, and then reads a little of what they will need: the cache misses overlap,
+    /// where one after the other each would be waited for.
     #[inline]
     pub fn look_up(&self, pairs: impl Iterator<Item = (Endpoint, Endpoint)>, found: &mut Vec<FlowHint>) {
-        let mut touched = 0u32;
         found.extend(pairs.map(|(source, destination)| {
             // Whether it is this one and not another with nearly the same hash is seen when it is used.
             let slot = self.index.find(self.hasher.hash(source, destination), |_| true);
-            let slot = slot.copied().unwrap_or(u32::MAX);
-            if let Some(flow) = self.flows.get(slot as usize) {
-                touched ^= u32::from(flow.in_use) ^ flow.stream.ssrc;
-            }
-            FlowHint(slot)
+            FlowHint(slot.copied().unwrap_or(u32::MAX))
         }));
-        std::hint::black_box(touched);
+        // Nothing here waits for what was read before it.
+        let flows = found.iter().filter_map(|hint| self.flows.get(hint.0 as usize));
+        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ u32::from(flow.in_use) ^ flow.stream.ssrc));
     }
 
     /// Takes the next datagram; `hint` is where its flow probably is.
@@ -535,7 +531,7 @@ impl MediaTable {
 
     /// A stream missed packets at that moment. When all did, it was the capture.
     #[inline(never)]
-    fn compare(&mut self, moment: &RangeInclusive<Timestamp>) {
+    fn compare(&mut self, moment: &Past) {
         let flows = self.flows.iter().filter(|flow| !flow.owners.is_empty());
         let streams = flows.flat_map(|flow| flow.streams().map(|stream| (flow.source.address, stream)));
         if !is_shared(streams, moment) {
@@ -545,7 +541,7 @@ impl MediaTable {
         *moments += 1;
         for flow in self.flows.iter_mut().filter(|flow| !flow.owners.is_empty()) {
             for stream in flow.others.iter_mut().chain([&mut flow.stream]) {
-                if stream.missed_within(moment) {
+                if stream.missed_within(&moment.times) {
                     *packets += stream.blame_capture();
                 }
             }

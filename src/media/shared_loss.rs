@@ -21,6 +21,16 @@ const LEAST_STREAMS: usize = 6;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moment {
     since: Option<Timestamp>,
+    holes: usize,
+}
+
+/// A moment that is over.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    /// From the first hole on.
+    pub(super) times: RangeInclusive<Timestamp>,
+    /// Holes since: no more streams than that have one.
+    holes: usize,
 }
 
 impl Moment {
@@ -28,27 +38,36 @@ impl Moment {
     #[inline]
     pub(super) fn begin(&mut self, at: Timestamp) {
         self.since.get_or_insert(at);
+        self.holes += 1;
     }
 
     /// The moment, when it is over; another one may begin then.
-    pub(super) fn take_if_over(&mut self, now: Timestamp) -> Option<RangeInclusive<Timestamp>> {
+    pub(super) fn take_if_over(&mut self, now: Timestamp) -> Option<Past> {
         let since = self.since.take_if(|since| now.since(*since) > WINDOW)?;
-        Some(since..=since.after(WINDOW))
+        Some(Past { times: since..=since.after(WINDOW), holes: std::mem::take(&mut self.holes) })
     }
 }
 
-/// Whether nine of ten streams that were up at that moment missed packets in it, and of more than one sender.
-pub(super) fn is_shared<'a>(
-    streams: impl Iterator<Item = (Address, &'a Stream)>,
-    moment: &RangeInclusive<Timestamp>,
-) -> bool {
+/// Whether nine of ten streams that were up at that moment missed packets in it, and of more than one sender. Looks at
+/// few streams when few had holes: losses of the network are common, and streams are many.
+pub(super) fn is_shared<'a>(streams: impl Iterator<Item = (Address, &'a Stream)>, moment: &Past) -> bool {
+    if moment.holes < LEAST_STREAMS {
+        return false;
+    }
     let (mut active, mut missing, mut first, mut several) = (0, 0, None, false);
-    for (sender, stream) in streams.filter(|(_, stream)| stream.latest() >= *moment.start()) {
+    for (sender, stream) in streams.filter(|(_, stream)| stream.latest() >= *moment.times.start()) {
         active += 1;
-        if stream.missed_within(moment) {
+        if !are_most(moment.holes, active) {
+            return false;
+        }
+        if stream.missed_within(&moment.times) {
             missing += 1;
             several |= *first.get_or_insert(sender) != sender;
         }
     }
-    several && missing >= LEAST_STREAMS && missing * 10 >= active * 9
+    several && missing >= LEAST_STREAMS && are_most(missing, active)
+}
+
+const fn are_most(missing: usize, active: usize) -> bool {
+    missing * 10 >= active * 9
 }
