@@ -359,7 +359,7 @@ impl Tracker {
     /// Looks up the flows of what is about to come, as [`Self::touch`] does dialogs.
     #[inline]
     pub fn look_up_flows(
-        &self,
+        &mut self,
         pairs: impl Iterator<Item = (Endpoint, Endpoint)>,
         found: &mut Vec<FlowHint>,
     ) {

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
+use super::hints::Hints;
 use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
@@ -198,23 +199,31 @@ struct Flow {
     /// The stream of the latest packet.
     stream: Stream,
     generation: u32,
-    others: Vec<Stream>,
+    /// It began with RTCP: it may go to the port next to the one announced.
+    is_rtcp: bool,
+    rtcp: u64,
+    /// Time of the latest packet that was not RTP.
+    last_other: Timestamp,
     /// What its RTCP says.
     control: Option<Box<Control>>,
+    aside: Option<Box<Aside>>,
+}
+
+/// What a usual packet needs of its stream is the second cache line, and a third has the rest: many thousands of flows
+/// are to fit into the cache.
+const _: () = assert!(std::mem::offset_of!(Flow, stream) == 64 && size_of::<Flow>() == 192);
+
+/// What few flows have.
+#[derive(Debug, Default)]
+struct Aside {
+    /// Streams before or beside the latest packet's.
+    others: Vec<Stream>,
     events: Events,
     /// RTP packets of streams that were more than can be followed.
     unfollowed: u64,
-    rtcp: u64,
     /// RTP and RTCP packets that came in fragments.
     fragmented: (u64, u64),
-    /// Time of the latest packet that was not RTP.
-    last_other: Timestamp,
-    /// It began with RTCP: it may go to the port next to the one announced.
-    is_rtcp: bool,
 }
-
-/// What a usual packet needs of its stream is the second cache line.
-const _: () = assert!(std::mem::offset_of!(Flow, stream) == 64);
 
 /// Every media flow, and every endpoint that SDP announced.
 #[derive(Debug)]
@@ -223,11 +232,14 @@ pub struct MediaTable {
     calls: Calls,
     endpoints: Endpoints,
     index: HashTable<u32>,
+    hints: Hints,
     flows: Vec<Flow>,
     free: Vec<u32>,
     unclaimed: VecDeque<(u32, u32, Timestamp)>,
     unclaimed_count: usize,
     hasher: PairHasher,
+    /// Where [`Self::look_up`] keeps what it computed.
+    hashes: Vec<u64>,
     backlog: Backlog,
     moment: Moment,
     counters: Counters,
@@ -242,11 +254,13 @@ impl MediaTable {
             calls: Calls::default(),
             endpoints: Endpoints::default(),
             index: HashTable::new(),
+            hints: Hints::default(),
             flows: Vec::new(),
             free: Vec::new(),
             unclaimed: VecDeque::new(),
             unclaimed_count: 0,
             hasher: PairHasher::default(),
+            hashes: Vec::new(),
             backlog: Backlog::default(),
             moment: Moment::default(),
             counters: Counters::default(),
@@ -277,16 +291,15 @@ impl MediaTable {
         self.unclaimed_count
     }
 
-    /// Looks up the flows of some datagrams, and then reads a little of what they will need: the cache misses overlap,
-    /// where one after the other each would be waited for.
+    /// Looks up the flows of some datagrams, and reads a little of what they will need. Each step is one loop in which
+    /// nothing waits for what was read before it: the cache misses overlap, where one after the other each would be
+    /// waited for.
     #[inline]
-    pub fn look_up(&self, pairs: impl Iterator<Item = (Endpoint, Endpoint)>, found: &mut Vec<FlowHint>) {
-        found.extend(pairs.map(|(source, destination)| {
-            // Whether it is this one and not another with nearly the same hash is seen when it is used.
-            let slot = self.index.find(self.hasher.hash(source, destination), |_| true);
-            FlowHint(slot.copied().unwrap_or(u32::MAX))
-        }));
-        // Nothing here waits for what was read before it.
+    pub fn look_up(&mut self, pairs: impl Iterator<Item = (Endpoint, Endpoint)>, found: &mut Vec<FlowHint>) {
+        self.hashes.clear();
+        self.hashes.extend(pairs.map(|(source, destination)| self.hasher.hash(source, destination)));
+        self.hints.touch(&self.hashes);
+        found.extend(self.hashes.iter().map(|&hash| FlowHint(self.hints.find(hash))));
         let flows = found.iter().filter_map(|hint| self.flows.get(hint.0 as usize));
         std::hint::black_box(flows.fold(0, |sum, flow| sum ^ u32::from(flow.in_use) ^ flow.stream.ssrc));
     }
@@ -356,7 +369,7 @@ impl MediaTable {
         self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
         if role == Role::Event {
             let payload = rtp_header(datagram.payload).and_then(|length| datagram.payload.get(length..));
-            flow.events.observe(header.timestamp, payload.unwrap_or_default());
+            flow.aside_mut().events.observe(header.timestamp, payload.unwrap_or_default());
         }
     }
 
@@ -384,7 +397,8 @@ impl MediaTable {
     fn note_fragmented(&mut self, slot: u32, payload: Payload) {
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
         let (rtp, rtcp) = (u64::from(payload == Payload::Rtp), u64::from(payload == Payload::Rtcp));
-        flow.fragmented = (flow.fragmented.0 + rtp, flow.fragmented.1 + rtcp);
+        let known = &mut flow.aside_mut().fragmented;
+        *known = (known.0 + rtp, known.1 + rtcp);
         if !flow.owners.is_empty() {
             let counted = &mut self.counters.fragmented;
             *counted = (counted.0 + rtp, counted.1 + rtcp);
@@ -477,12 +491,13 @@ impl MediaTable {
         let receiver = self.endpoints.claimed(flow.destination);
         let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
         let encrypted = either.is_some_and(|entry| entry.secure);
-        flow.streams().map(move |&stream| StreamReport {
+        let events = flow.aside.as_ref().map(|aside| &aside.events);
+        flow.streams().map(move |stream| StreamReport {
             source: flow.source,
             destination: flow.destination,
-            stream,
+            stream: stream.clone(),
             // The keys of one sender; which of its streams they are in is not worth a table.
-            events: if stream.ssrc == flow.stream.ssrc { flow.events.clone() } else { Events::default() },
+            events: events.filter(|_| stream.ssrc == flow.stream.ssrc).cloned().unwrap_or_default(),
             encrypted,
             announced: receiver
                 .filter(|entry| !entry.formats.is_empty())
@@ -532,7 +547,8 @@ impl MediaTable {
     /// A stream missed packets at that moment. When all did, it was the capture.
     #[inline(never)]
     fn compare(&mut self, moment: &Past) {
-        let flows = self.flows.iter().filter(|flow| !flow.owners.is_empty());
+        // The latest first: more of them are still up.
+        let flows = self.flows.iter().rev().filter(|flow| !flow.owners.is_empty());
         let streams = flows.flat_map(|flow| flow.streams().map(|stream| (flow.source.address, stream)));
         if !is_shared(streams, moment) {
             return;
@@ -540,7 +556,8 @@ impl MediaTable {
         let (moments, packets) = &mut self.counters.lost_by_capture;
         *moments += 1;
         for flow in self.flows.iter_mut().filter(|flow| !flow.owners.is_empty()) {
-            for stream in flow.others.iter_mut().chain([&mut flow.stream]) {
+            let others = flow.aside.iter_mut().flat_map(|aside| &mut aside.others);
+            for stream in others.chain([&mut flow.stream]) {
                 if stream.missed_within(&moment.times) {
                     *packets += stream.blame_capture();
                 }
@@ -620,6 +637,12 @@ impl MediaTable {
             flows.get(slot as usize).map_or(0, |flow| hasher.hash(flow.source, flow.destination))
         };
         self.index.insert_unique(hash, slot, hash_of);
+        if self.hints.are_few(self.index.len()) {
+            self.hints.grow();
+            self.index.iter().for_each(|slot| self.hints.insert(hash_of(slot), *slot));
+        } else {
+            self.hints.insert(hash, slot);
+        }
         for endpoint in [key.0, key.1] {
             self.attach(endpoint, slot);
         }
@@ -724,7 +747,8 @@ impl MediaTable {
         self.counters.rtp += flow.rtp();
         self.counters.rtcp += flow.rtcp;
         let counted = &mut self.counters.fragmented;
-        *counted = (counted.0 + flow.fragmented.0, counted.1 + flow.fragmented.1);
+        let (rtp, rtcp) = flow.aside.as_ref().map(|aside| aside.fragmented).unwrap_or_default();
+        *counted = (counted.0 + rtp, counted.1 + rtcp);
         self.counters.streams += flow.streams().count() as u64;
         let mut taken = Vec::new();
         self.backlog.take(slot, flow.generation, &mut taken);
@@ -766,9 +790,11 @@ impl MediaTable {
             self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
         }
         *flow = Flow { generation: flow.generation, ..Flow::default() };
-        if let Ok(entry) = self.index.find_entry(self.hasher.hash(key.0, key.1), |&other| other == slot) {
+        let hash = self.hasher.hash(key.0, key.1);
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }
+        self.hints.remove(hash, slot);
         self.free.push(slot);
         for endpoint in [key.0, key.1] {
             let Some(entry) = self.endpoints.find(endpoint) else { continue };
@@ -797,7 +823,8 @@ impl Flow {
     fn switch(&mut self, header: &RtpHeader, at: Timestamp, (format, role): (PayloadFormat, Role)) -> bool {
         let arrival = arrival(header, at);
         if self.stream.is_some() && self.stream.ssrc != header.ssrc {
-            if let Some(known) = self.others.iter_mut().find(|stream| stream.ssrc == header.ssrc) {
+            let mut others = self.aside.iter_mut().flat_map(|aside| &mut aside.others);
+            if let Some(known) = others.find(|stream| stream.ssrc == header.ssrc) {
                 std::mem::swap(&mut self.stream, known);
             } else {
                 self.put_aside();
@@ -823,22 +850,29 @@ impl Flow {
         false
     }
 
+    fn aside_mut(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
     /// Makes room for another stream in front.
     fn put_aside(&mut self) {
         let before = std::mem::take(&mut self.stream);
-        if self.others.len() + 1 < MAX_STREAMS {
-            self.others.push(before);
+        let aside = self.aside_mut();
+        if aside.others.len() + 1 < MAX_STREAMS {
+            aside.others.push(before);
         } else {
-            self.unfollowed += before.packets();
+            aside.unfollowed += before.packets();
         }
     }
 
     fn streams(&self) -> impl Iterator<Item = &Stream> {
-        self.others.iter().chain([&self.stream]).filter(|stream| stream.is_some())
+        let others = self.aside.iter().flat_map(|aside| &aside.others);
+        others.chain([&self.stream]).filter(|stream| stream.is_some())
     }
 
     fn rtp(&self) -> u64 {
-        self.streams().map(Stream::packets).sum::<u64>() + self.unfollowed
+        let unfollowed = self.aside.as_ref().map_or(0, |aside| aside.unfollowed);
+        self.streams().map(Stream::packets).sum::<u64>() + unfollowed
     }
 
     fn last(&self) -> Timestamp {
@@ -847,9 +881,7 @@ impl Flow {
 
     fn forget_streams(&mut self) {
         self.stream = Stream::default();
-        self.others.clear();
-        (self.control, self.events) = (None, Events::default());
-        (self.unfollowed, self.rtcp, self.fragmented) = (0, 0, (0, 0));
+        (self.control, self.aside, self.rtcp) = (None, None, 0);
     }
 }
 

@@ -81,8 +81,8 @@ const NO_MEDIA_YET: u8 = 0x80;
 const UNSEEN: i32 = i32::MAX;
 
 /// One stream. What a usual packet needs (the next one, on time or not, of a talking sender) is one cache line; all
-/// else comes after it.
-#[derive(Clone, Copy, Debug)]
+/// else lies elsewhere: with many thousands of streams, what is near is what a packet costs.
+#[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Stream {
     /// Time of the latest packet.
@@ -117,11 +117,11 @@ pub struct Stream {
     round: u8,
     /// The latest payload type, comfort noise and events aside.
     payload_type: u8,
-    rest: Rest,
+    rest: Box<Rest>,
 }
 
 /// What is looked at once in a round, and by packets that are not usual.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Rest {
     /// Packets of the rounds before.
     packets: u64,
@@ -188,7 +188,7 @@ impl Default for Stream {
             frame: 0,
             round: CLOSER,
             payload_type: NO_MEDIA_YET,
-            rest: Rest::default(),
+            rest: Box::default(),
         }
     }
 }
@@ -214,7 +214,7 @@ impl Stream {
             highest: base,
             next: arrival.timestamp,
             round: 1 | CLOSER,
-            rest: Rest {
+            rest: Box::new(Rest {
                 unit: unit(format.clock),
                 codec: format.name,
                 first: arrival.time,
@@ -222,7 +222,7 @@ impl Stream {
                 markers: u64::from(arrival.marker),
                 playout,
                 ..Rest::default()
-            },
+            }),
             ..Self::default()
         }
     }
@@ -230,7 +230,7 @@ impl Stream {
     /// Whether there is a stream at all.
     #[must_use]
     pub fn is_some(&self) -> bool {
-        self.packets() != 0
+        self.round & !CLOSER != 0 || self.rest.packets != 0
     }
 
     /// Whether packets of this source and payload type are media of this stream.
@@ -602,7 +602,7 @@ impl Stream {
     /// What the stream was like up to here.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let mut done = *self;
+        let mut done = self.clone();
         done.leave(WINDOW);
         let rest = &done.rest;
         let expected = done.top() + 1;
