@@ -120,13 +120,24 @@ pub struct Stream {
     rest: Box<Rest>,
 }
 
-/// What is looked at once in a round, and by packets that are not usual.
+/// What is looked at once in a round, which is one cache line again, and by packets that are not usual.
 #[derive(Clone, Debug, Default)]
+#[repr(C, align(64))]
 struct Rest {
     /// Packets of the rounds before.
     packets: u64,
     /// Their jitter, in units of 16 ns; what packets that give no sample count is the mean so far.
     jitter_sum: u64,
+    /// Transit time of the fastest packet of the latest round that had one, relative to the first packet's.
+    floor: i64,
+    /// When that round ended.
+    floor_at: Timestamp,
+    delay_sum: u64,
+    rounds: u32,
+    has_floor: bool,
+    playout: Playout,
+    /// The first such floor, and when its round ended.
+    first_floor: (i64, Timestamp),
     /// Packets before the clock rate was known.
     unmeasured: u64,
     first: Timestamp,
@@ -151,14 +162,10 @@ struct Rest {
     bursts: Bursts,
     hole: Hole,
     discarded: u64,
-    playout: Playout,
-    /// Transit time of the fastest packet of the round before, relative to the first packet's.
-    floor: i64,
-    /// Such a floor and when it was: that of the first round, and that of the latest.
-    floors: Option<[(i64, Timestamp); 2]>,
-    delay_sum: u64,
-    rounds: u64,
 }
+
+/// What the end of a round needs is one cache line.
+const _: () = assert!(std::mem::offset_of!(Rest, first_floor) <= 64);
 
 /// See [`Rest::unit`].
 const fn unit(clock: u32) -> u64 {
@@ -573,11 +580,14 @@ impl Stream {
             rest.floor += i64::from(self.fastest);
             self.transit = self.transit.saturating_sub(self.fastest);
             self.fastest = UNSEEN;
-            let floor = (rest.floor, self.last);
-            rest.floors = Some(rest.floors.map_or([floor, floor], |[first, _]| [first, floor]));
+            rest.floor_at = self.last;
+            if !rest.has_floor {
+                rest.first_floor = (rest.floor, self.last);
+                rest.has_floor = true;
+            }
         }
         rest.delay_sum += u64::from(self.deadline.unsigned_abs());
-        rest.rounds += 1;
+        rest.rounds = rest.rounds.saturating_add(1);
         self.deadline = rest.playout.delay(self.jitter);
     }
 
@@ -629,17 +639,21 @@ impl Stream {
             max_jitter_ms: has_jitter.then(|| ms(u64::from(done.jitter_max))),
             max_delta_ms: ms(rest.delta_max.max(u64::from(done.delta_max))),
             frame_ms: (done.frame != 0).then(|| ms(u64::from(done.frame_ns))),
-            playout_delay_ms: ms(delays) / (rest.rounds + 1) as f64,
-            drift_ppm: rest.floors.and_then(drift),
+            playout_delay_ms: ms(delays) / (f64::from(rest.rounds) + 1.0),
+            drift_ppm: rest.drift_ppm(),
         }
     }
 }
 
-/// How much faster than the clock of the capture the sender's runs, in parts per million: by how much less the
-/// fastest packets were under way at the end.
-fn drift([first, latest]: [(i64, Timestamp); 2]) -> Option<f64> {
-    let between = latest.1.since(first.1);
-    (between >= LONG_ENOUGH).then(|| (first.0 - latest.0) as f64 / between.as_nanos() as f64 * 1e6)
+impl Rest {
+    /// How much faster than the clock of the capture the sender's runs, in parts per million: by how much less the
+    /// fastest packets were under way at the end.
+    fn drift_ppm(&self) -> Option<f64> {
+        let (floor, at) = self.first_floor;
+        let between = self.floor_at.since(at);
+        let is_known = self.has_floor && between >= LONG_ENOUGH;
+        is_known.then(|| (floor - self.floor) as f64 / between.as_nanos() as f64 * 1e6)
+    }
 }
 
 /// What one stream was like.
