@@ -1,4 +1,5 @@
-//! `report call --wav`: a tone goes in by the formulas of ITU-T G.711, and the same samples must come out.
+//! `report call --wav`: a tone goes in by the formulas of ITU-T G.711, and the same samples must come out. What ffmpeg
+//! coded in G.722 and Opus (`testdata/audio`) has to sound as ffmpeg hears it.
 
 use std::f64::consts::TAU;
 use std::fs;
@@ -6,7 +7,7 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::classic::Packet;
-use crate::support::lippycat;
+use crate::support::{lippycat, testdata};
 use crate::wire::{at, datagram, ethernet, rtp, udp};
 
 /// Samples of a packet: 20 ms.
@@ -155,8 +156,8 @@ fn what_is_not_decoded_is_told() {
         packets.collect::<Vec<_>>()
     };
     for (formats, extra, payload_type, text) in [
-        ("111", "a=rtpmap:111 opus/48000/2\r\n", 111, "error: opus is not decoded: 20 packets"),
-        ("9", "", 9, "error: G722 is not decoded: 20 packets"),
+        ("18", "", 18, "error: G729 is not decoded: 20 packets"),
+        ("96", "a=rtpmap:96 iLBC/8000\r\n", 96, "error: iLBC is not decoded: 20 packets"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let output = report(directory.path(), [signalling(formats, extra), speech(payload_type)].concat());
@@ -169,4 +170,162 @@ fn what_is_not_decoded_is_told() {
     let output = report(directory.path(), signalling("8", ""));
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("error: the capture has no audio of this call"));
+}
+
+/// The packets of an Ogg file (RFC 3533) without the two heads of RFC 7845, and the samples to leave out at first.
+fn ogg(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+    let (mut packets, mut packet, mut page) = (Vec::new(), Vec::new(), bytes);
+    while !page.is_empty() {
+        assert_eq!(&page[..4], b"OggS");
+        let segments = usize::from(page[26]);
+        let mut at = 27 + segments;
+        for &length in &page[27..27 + segments] {
+            packet.extend(&page[at..at + usize::from(length)]);
+            at += usize::from(length);
+            if length < 255 {
+                packets.push(std::mem::take(&mut packet));
+            }
+        }
+        page = &page[at..];
+    }
+    let skip = u16::from_le_bytes([packets[0][10], packets[0][11]]);
+    packets.drain(..2);
+    (packets, skip.into())
+}
+
+fn file(name: &str) -> Vec<u8> {
+    fs::read(testdata("audio").join(name)).unwrap()
+}
+
+/// What ffmpeg hears.
+fn heard_by_ffmpeg(name: &str) -> Vec<f64> {
+    let mut bytes = Vec::new();
+    let packed = file(&format!("{name}.pcm.gz"));
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut bytes).unwrap();
+    bytes.chunks_exact(2).map(|it| f64::from(i16::from_le_bytes([it[0], it[1]]))).collect()
+}
+
+/// The rate of a WAV file of two channels, and their samples.
+fn channels(bytes: &[u8]) -> (u32, [Vec<f64>; 2]) {
+    let rate = u32::from_le_bytes(*bytes[24..].first_chunk().unwrap());
+    let sample = |at: usize| f64::from(i16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    let side = |side: usize| (44..bytes.len()).step_by(4).map(|at| sample(at + 2 * side)).collect();
+    (rate, [side(0), side(1)])
+}
+
+/// How alike two sounds are, 1 at most, and how loud the first is beside the second.
+fn likeness(one: &[f64], other: &[f64]) -> (f64, f64) {
+    let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let other = &other[..one.len()];
+    let (one_power, other_power) = (sum(one, one), sum(other, other));
+    (sum(one, other) / (one_power * other_power).sqrt(), (one_power / other_power).sqrt())
+}
+
+/// Packets of 20 ms from 100 ms on, of the caller or of the called party; those of `left_out` are not sent.
+fn send(end: u8, payload_type: u8, clock: u32, payloads: &[Vec<u8>], left_out: &[usize]) -> Vec<Packet> {
+    let ends = [((1, 4000), (2, 5000)), ((2, 5000), (1, 4000))][usize::from(end)];
+    let sent = payloads.iter().enumerate().filter(|(number, _)| !left_out.contains(number));
+    sent.map(|(number, payload)| {
+        let number = u32::try_from(number).unwrap();
+        let packet = rtp(payload_type, number as u16, number * clock / 50, 7 + u32::from(end), payload);
+        at(100 + 20 * number, udp(ends.0, ends.1, &packet))
+    })
+    .collect()
+}
+
+const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\n";
+
+/// The other side talks in A-law: the file has the higher rate, and the tone there stays a tone.
+#[test]
+fn opus_is_heard_as_ffmpeg_hears_it() {
+    for name in ["silk", "hybrid", "stereo"] {
+        let (packets, skip) = ogg(&file(&format!("{name}.opus")));
+        let (line, _) = tone(1000.0, a_law, 0x55);
+        let line: Vec<Vec<u8>> = line.chunks(PACKET).map(<[u8]>::to_vec).collect();
+        let mut all = [signalling("111 8", OPUS), send(0, 111, 48_000, &packets, &[])].concat();
+        all.extend(send(1, 8, 8_000, &line, &[]));
+        // Two of them overtaken, one twice.
+        let overtaken = all.iter().position(|it| it.fraction == 200_000).unwrap();
+        all[overtaken].fraction += 25_000;
+        all.push(all[overtaken + 3].clone());
+        let directory = tempfile::tempdir().unwrap();
+        let output = report(directory.path(), all);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let (rate, [left, right]) = channels(&wav(directory.path()).1);
+        assert_eq!((rate, left.len()), (48_000, packets.len() * 960), "{name}");
+        let truth = heard_by_ffmpeg(name);
+        let length = truth.len().min(left.len() - skip);
+        let (alike, loud) = likeness(&left[skip..skip + length], &truth);
+        assert!(alike > 0.999 && (0.99..1.01).contains(&loud), "{name}: {alike}, level {loud}");
+        let sine: Vec<f64> =
+            (0..48_000).map(|it| 12_000.0 * (TAU * 1000.0 * f64::from(it) / 48_000.0).sin()).collect();
+        let (alike, loud) = likeness(&right[..48_000], &sine);
+        assert!(alike > 0.999 && (0.99..1.01).contains(&loud), "{name}, the tone: {alike}, level {loud}");
+    }
+}
+
+#[test]
+fn g722_is_heard_as_ffmpeg_hears_it() {
+    let packets: Vec<Vec<u8>> = file("voice.g722").chunks(160).map(<[u8]>::to_vec).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let output = report(directory.path(), [signalling("9", ""), send(0, 9, 8_000, &packets, &[])].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let (rate, [left, right]) = channels(&wav(directory.path()).1);
+    let truth = heard_by_ffmpeg("voice");
+    assert_eq!((rate, left.len(), right.iter().all(|it| *it == 0.0)), (16_000, truth.len(), true));
+    let (alike, loud) = likeness(&left, &truth);
+    assert!(alike > 0.999 && (0.99..1.01).contains(&loud), "{alike}, level {loud}");
+}
+
+/// Nobody makes up what is missing: neither for lost packets nor while nothing is sent (DTX).
+#[test]
+fn gaps_of_opus_and_g722_are_silence() {
+    let (mut opus, _) = ogg(&file("silk.opus"));
+    // DTX: the configuration alone.
+    (30..35).for_each(|number| opus[number].truncate(1));
+    let g722: Vec<Vec<u8>> = file("voice.g722").chunks(160).map(<[u8]>::to_vec).collect();
+    for (formats, extra, payload_type, clock, packets, rate) in
+        [("111", OPUS, 111, 48_000, opus, 48_000), ("9", "", 9, 8_000, g722, 16_000)]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = [20, 21, 30, 31, 32, 33, 34];
+        let left_out = if payload_type == 9 { &missing[..] } else { &missing[..2] };
+        let sent = send(0, payload_type, clock, &packets, left_out);
+        let output = report(directory.path(), [signalling(formats, extra), sent].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let (found, [left, _]) = channels(&wav(directory.path()).1);
+        assert_eq!((found, left.len()), (rate, packets.len() * rate as usize / 50));
+        for (number, packet) in left.chunks(rate as usize / 50).enumerate() {
+            let is_silent = packet.iter().all(|it| *it == 0.0);
+            assert_eq!(is_silent, missing.contains(&number), "{formats}: packet {number}");
+        }
+    }
+}
+
+/// Noise in place of speech, and packets that were found to make the library panic.
+#[test]
+fn damaged_payloads_harm_nobody() {
+    let mut damaged = Vec::new();
+    let mut rest = &file("damaged.opus-packets")[..];
+    while let [low, high, tail @ ..] = rest {
+        let (packet, tail) = tail.split_at(usize::from(u16::from_le_bytes([*low, *high])));
+        damaged.push(packet.to_vec());
+        rest = tail;
+    }
+    assert!(damaged.len() >= 2);
+    let (speech, _) = ogg(&file("silk.opus"));
+    let payloads = [&speech[..20], &damaged, &speech[20..]].concat();
+    let directory = tempfile::tempdir().unwrap();
+    let output =
+        report(directory.path(), [signalling("111", OPUS), send(0, 111, 48_000, &payloads, &[])].concat());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains(&format!("error: damaged opus is not decoded: {} packets", damaged.len())),
+        "{told}"
+    );
+    assert!(!told.contains("panicked"), "{told}");
+    let (_, [left, _]) = channels(&wav(directory.path()).1);
+    assert_eq!(left.len(), payloads.len() * 960);
+    assert!(left[left.len() - 9_600..].iter().any(|it| *it != 0.0), "it goes on");
 }

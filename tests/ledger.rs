@@ -190,17 +190,21 @@ fn compare_streams(
     field("media", json!(ours), json!(truth));
 }
 
-pub(crate) fn compare(case: &str, input: &Path, ledger: &Ledger) -> Vec<String> {
+fn compare(case: &str, input: &Path, ledger: &Ledger) -> Vec<String> {
+    differences(case, &Run::of(input, &[]), ledger)
+}
+
+/// Where a run says something else than the ledger.
+pub(crate) fn differences(case: &str, run: &Run, ledger: &Ledger) -> Vec<String> {
     let mut list = Vec::new();
-    let run = Run::of(input, &[]);
-    assert_nothing_vanished(&run, case);
+    assert_nothing_vanished(run, case);
     let mut wrong = |what: &str, ours: Value, truth: Value| {
         if ours != truth {
             list.push(format!("{case}: {what}: {ours}, ledger {truth}"));
         }
     };
-    compare_summary(ledger, &run, &mut wrong);
-    compare_calls(ledger, &run, &mut wrong);
+    compare_summary(ledger, run, &mut wrong);
+    compare_calls(ledger, run, &mut wrong);
     for (kind, count) in [("registration", ledger.registrations), ("options", ledger.options)] {
         wrong(kind, json!(run.records_of(kind).count()), json!(count));
     }

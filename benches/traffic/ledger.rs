@@ -148,10 +148,9 @@ pub(crate) struct Call {
     pub(crate) rtp_packets: u64,
     pub(crate) rtcp_packets: u64,
     pub(crate) streams: Vec<Stream>,
-    /// What has to be found of its signalling: codes of findings, and `hold`, `fork`, `transfer` with what is told of
-    /// them.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) signs: &'static [&'static str],
+    /// What has to be found of it: codes of findings, and `hold`, `fork`, `transfer` with what is told of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signs: Vec<&'static str>,
 }
 
 /// One RTP stream of a call.
@@ -216,6 +215,29 @@ impl Ledger {
     pub(crate) fn enter(&mut self, call: Call) -> Entry {
         self.list.push(call);
         u32::try_from(self.list.len() - 1).ok()
+    }
+
+    /// The place of a stream in its call's list, on which it is put when it is not there yet. Its payload type is that of
+    /// its latest media, not of what comes `aside`.
+    pub(crate) fn stream(&mut self, entry: Entry, stream: Stream, aside: bool) -> usize {
+        let is_it = |known: &Stream| {
+            (known.ssrc, &known.source, &known.destination)
+                == (stream.ssrc, &stream.source, &stream.destination)
+        };
+        let Some(call) = self.call(entry) else {
+            self.rtp.streams += 1;
+            return 0;
+        };
+        if let Some(place) = call.streams.iter().position(is_it) {
+            if !aside {
+                call.streams[place].payload_type = stream.payload_type;
+            }
+            return place;
+        }
+        call.streams.push(stream);
+        let place = call.streams.len() - 1;
+        self.rtp.streams += 1;
+        place
     }
 
     /// The call of an entry.

@@ -78,7 +78,7 @@ fn presets() -> Result<(), String> {
 fn find(preset: &str) -> Result<Profile, String> {
     Profile::preset(preset).ok_or_else(|| {
         let names: Vec<&str> = PRESETS.iter().map(|(_, name)| *name).collect();
-        format!("no preset is called {preset}; there are plain, faults, {}", names.join(", "))
+        format!("no preset is called {preset}; there are plain, faults, all-faults, {}", names.join(", "))
     })
 }
 

@@ -8,33 +8,52 @@ use super::network::Network;
 use super::profile::Media;
 use super::rng::{Rng, mix};
 use super::script::{MILLISECOND, SECOND};
+use super::stretch::Fate;
 
 /// From 1900 to 1970, for NTP times (RFC 3550 4).
 const NTP_OFFSET: u64 = 2_208_988_800;
+
+/// Telephone events (RFC 4733), as every description of ours numbers them.
+pub(super) const EVENT: u8 = 101;
+
+/// Comfort noise (RFC 3389).
+pub(super) const NOISE: u8 = 13;
 
 /// Payloads are cut from this many random bytes.
 const SOUND: usize = 8_192;
 
 /// One direction of a call's media.
 pub(crate) struct Stream {
-    from: Endpoint,
-    to: Endpoint,
-    entry: Entry,
+    pub(super) from: Endpoint,
+    pub(super) to: Endpoint,
+    pub(super) entry: Entry,
     /// Which of the call's streams it is.
-    index: usize,
-    ssrc: u32,
-    peer_ssrc: u32,
-    payload_type: u8,
-    begin: u64,
+    pub(super) index: usize,
+    pub(super) ssrc: u32,
+    pub(super) peer_ssrc: u32,
+    pub(super) payload_type: u8,
+    pub(super) begin: u64,
     /// Packets numbered so far, and how many there will be.
-    numbered: u64,
-    total: u64,
-    sent: u32,
-    first_sequence: u16,
-    first_timestamp: u32,
+    pub(super) numbered: u64,
+    pub(super) total: u64,
+    pub(super) sent: u32,
+    pub(super) first_sequence: u16,
+    pub(super) first_timestamp: u32,
     /// A packet that waits to be overtaken.
-    held: Option<u64>,
-    next_report: u64,
+    pub(super) held: Option<u64>,
+    pub(super) next_report: u64,
+    /// What becomes of its packets; none leaves that to the knobs.
+    pub(super) fate: Option<Fate>,
+}
+
+/// What becomes of one packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fortune {
+    Sent,
+    Lost,
+    /// The next one overtakes it.
+    Overtaken,
+    Twice,
 }
 
 /// What the two streams of a call share.
@@ -76,6 +95,7 @@ impl Talk {
             first_timestamp: (dice >> 16) as u32,
             held: None,
             next_report: if report == 0 { u64::MAX } else { begin + report },
+            fate: None,
         };
         ledger.rtp.streams += 1;
         if let Some(call) = ledger.call(self.entry) {
@@ -131,25 +151,57 @@ impl Studio {
         stream.numbered += 1;
         // A loss at either end of a stream cannot be seen in its numbers, and a swap there changes where it begins.
         let inside = number > 1 && number + 2 < stream.total && stream.held.is_none();
-        if inside && self.rng.share(self.knobs.rtp_lost) {
-            count(network, stream, |ledger| &mut ledger.rtp.lost, |listed| &mut listed.lost);
-        } else if inside && self.rng.share(self.knobs.rtp_reordered) {
-            stream.held = Some(number);
-        } else {
-            self.packet(now, stream, number, network)?;
-            if let Some(late) = stream.held.take() {
-                count(network, stream, |ledger| &mut ledger.rtp.reordered, |listed| &mut listed.reordered);
-                self.packet(now + 100_000, stream, late, network)?;
-            } else if inside && self.rng.share(self.knobs.rtp_duplicated) {
-                count(network, stream, |ledger| &mut ledger.rtp.duplicated, |listed| &mut listed.duplicated);
-                self.packet(now + 50_000, stream, number, network)?;
+        let fortune = if inside { self.fortune(stream) } else { Fortune::Sent };
+        match fortune {
+            Fortune::Lost => count(network, stream, |ledger| &mut ledger.rtp.lost, |listed| &mut listed.lost),
+            Fortune::Overtaken => stream.held = Some(number),
+            Fortune::Sent | Fortune::Twice => {
+                self.packet(now, stream, number, network)?;
+                if let Some(late) = stream.held.take() {
+                    count(
+                        network,
+                        stream,
+                        |ledger| &mut ledger.rtp.reordered,
+                        |listed| &mut listed.reordered,
+                    );
+                    self.packet(now + 100_000, stream, late, network)?;
+                }
+                if fortune == Fortune::Twice {
+                    count(
+                        network,
+                        stream,
+                        |ledger| &mut ledger.rtp.duplicated,
+                        |listed| &mut listed.duplicated,
+                    );
+                    self.packet(now + 50_000, stream, number, network)?;
+                }
             }
         }
         if stream.numbered == stream.total {
             return Ok(None);
         }
         let jitter = self.rng.below(2 * MILLISECOND);
-        Ok(Some(stream.begin + stream.numbered * SECOND / self.knobs.rtp_rate + jitter))
+        let due = stream.begin + stream.numbered * SECOND / self.knobs.rtp_rate + jitter;
+        let Some(fate) = &mut stream.fate else { return Ok(Some(due)) };
+        let late = fate.delay(stream.numbered, &mut self.rng);
+        // Packets queue up behind one that is late.
+        Ok(Some((due + late).max(now + MILLISECOND / 2)))
+    }
+
+    /// What becomes of the next packet.
+    fn fortune(&mut self, stream: &mut Stream) -> Fortune {
+        if let Some(fate) = &mut stream.fate {
+            return fate.next(stream.total - stream.numbered, &mut self.rng);
+        }
+        if self.rng.share(self.knobs.rtp_lost) {
+            Fortune::Lost
+        } else if self.rng.share(self.knobs.rtp_reordered) {
+            Fortune::Overtaken
+        } else if self.rng.share(self.knobs.rtp_duplicated) {
+            Fortune::Twice
+        } else {
+            Fortune::Sent
+        }
     }
 
     fn packet(
@@ -160,15 +212,27 @@ impl Studio {
         network: &mut Network<'_>,
     ) -> io::Result<()> {
         let marker = if number == 0 { 0x80 } else { 0 };
-        let timestamp = stream.first_timestamp.wrapping_add((number * self.size as u64) as u32);
+        // The timestamp of an event stands still (RFC 4733 2.1).
+        let age = if stream.payload_type == EVENT { 0 } else { number * self.size as u64 };
+        let timestamp = stream.first_timestamp.wrapping_add(age as u32);
         let sequence = stream.first_sequence.wrapping_add(number as u16);
         self.packet.clear();
         self.packet.extend_from_slice(&[0x80, marker | stream.payload_type]);
         self.packet.extend_from_slice(&sequence.to_be_bytes());
         self.packet.extend_from_slice(&timestamp.to_be_bytes());
         self.packet.extend_from_slice(&stream.ssrc.to_be_bytes());
-        let place = mix(number ^ u64::from(stream.ssrc)) as usize % SOUND;
-        self.packet.extend_from_slice(&self.sound[place..place + self.size]);
+        match stream.payload_type {
+            EVENT => {
+                let [high, low] = ((number + 1) as u16 * 160).to_be_bytes();
+                let last = if number + 3 >= stream.total { 0x80 } else { 0 };
+                self.packet.extend_from_slice(&[5, last | 10, high, low]);
+            }
+            NOISE => self.packet.push(0x40),
+            _ => {
+                let place = mix(number ^ u64::from(stream.ssrc)) as usize % SOUND;
+                self.packet.extend_from_slice(&self.sound[place..place + self.size]);
+            }
+        }
         network.datagram(at, stream.from, stream.to, &self.packet)?;
         stream.sent = stream.sent.wrapping_add(1);
         count(network, stream, |ledger| &mut ledger.rtp.packets, |listed| &mut listed.packets);

@@ -2,6 +2,7 @@
 //! bytes, so that a retransmission is one.
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::frame::Endpoint;
 use super::rng::mix;
@@ -79,6 +80,16 @@ impl Identity {
         }
     }
 
+    /// Where the media of an end is when it is not on the end's own host.
+    pub(crate) fn elsewhere(&self, end: usize) -> Endpoint {
+        let host = (self.key % 250) as u8 + 1;
+        let ip = match self.media[end].ip {
+            IpAddr::V4(_) => IpAddr::from([203, 0, 113, host]),
+            IpAddr::V6(_) => IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 3, 0, 0, 0, 0, host.into())),
+        };
+        Endpoint { ip, ..self.media[end] }
+    }
+
     fn tag(&self, end: usize, leg: u8) -> u64 {
         mix(self.key ^ ((u64::from(leg) << 8) | (end as u64 + 1))) >> 20
     }
@@ -114,7 +125,10 @@ impl Renderer {
         self.body.clear();
         if step.sdp {
             let direction = if let Extra::Direction(direction) = step.extra { direction } else { "sendrecv" };
-            self.session(identity, usize::from(!step.forward), direction);
+            let end = usize::from(!step.forward);
+            let media =
+                if step.extra == Extra::Elsewhere { identity.elsewhere(end) } else { identity.media[end] };
+            self.session(identity, media, direction);
         }
         if let Extra::Fragment(code) = step.extra {
             line!(self.body, "SIP/2.0 {code} {}", reason(code));
@@ -264,10 +278,9 @@ impl Renderer {
         out.extend_from_slice(&self.body);
     }
 
-    /// An SDP of either end: G.711 and telephone events (RFC 8866, RFC 3551, RFC 4733).
-    fn session(&mut self, identity: &Identity, end: usize, direction: &str) {
+    /// An SDP of an end with this media: G.711 and telephone events (RFC 8866, RFC 3551, RFC 4733).
+    fn session(&mut self, identity: &Identity, media: Endpoint, direction: &str) {
         let body = &mut self.body;
-        let media = identity.media[end];
         let version = if media.ip.is_ipv4() { "IP4" } else { "IP6" };
         let session = mix(identity.key ^ 0x5d) % 1_000_000_000;
         let (first, second) = if payload_type(identity) == 0 { ("0", "8") } else { ("8", "0") };
@@ -312,7 +325,7 @@ fn extra(out: &mut Vec<u8>, extra: Extra) {
         Extra::ReferTo(whom) => line!(out, "Refer-To: <sip:{whom}@sip.example.net>"),
         Extra::Cause(cause) => line!(out, "Reason: Q.850;cause={cause}"),
         Extra::Fragment(_) => line!(out, "Event: refer\r\nSubscription-State: active;expires=60"),
-        Extra::None | Extra::Direction(_) => {}
+        Extra::None | Extra::Direction(_) | Extra::Elsewhere => {}
     }
 }
 

@@ -36,9 +36,10 @@ mod script;
 mod segmentation;
 mod simulation;
 mod step;
+mod stretch;
 mod websocket;
 
-pub(crate) use ledger::{Call, Ledger};
+pub(crate) use ledger::{Call, Ledger, Stream};
 pub(crate) use preset::PRESETS;
 pub(crate) use profile::{Format, Link, Profile};
 

@@ -21,6 +21,7 @@ impl Profile {
             "media" => Some(Self::talk()),
             "mixed" => Some(Self::office()),
             "faults" => Some(Self::trouble()),
+            "all-faults" => Some(Self::all_trouble()),
             _ => None,
         }
     }
@@ -49,8 +50,14 @@ impl Profile {
             open: 0.005,
             registration_refused: 0.02,
         };
-        let shape =
-            Shape { reinvites: 0.03, updates: 0.01, pracks: 0.02, forks: 0.01, faults: 0.0, reused: 0.001 };
+        let shape = Shape {
+            reinvites: 0.03,
+            updates: 0.01,
+            pracks: 0.02,
+            forks: 0.01,
+            reused: 0.001,
+            ..Shape::default()
+        };
         let text = Text { compact: 0.03, lf_only: 0.0, no_content_length: 0.0, large: 0.33 };
         let datagrams = Datagrams { sip_retransmitted: 0.01, ..Datagrams::default() };
         let wire = Wire { ipv6: 0.05, ..Wire::default() };
@@ -95,6 +102,13 @@ impl Profile {
         Self { load, shape: Shape { faults: 1.0, ..Shape::default() }, ..Self::default() }
     }
 
+    /// The same, and four calls in ten have it in their media.
+    fn all_trouble() -> Self {
+        let mut profile = Self::trouble();
+        profile.shape.media_faults = 0.4;
+        profile
+    }
+
     /// One packet in a hundred is SIP, the rest is what an office sends.
     fn office() -> Self {
         let mut profile = Self::carrier();
@@ -120,7 +134,7 @@ mod tests {
         for (_, name) in PRESETS {
             assert!(Profile::preset(name).is_some(), "{name}");
         }
-        assert!(Profile::preset("faults").is_some());
+        assert!(Profile::preset("faults").is_some() && Profile::preset("all-faults").is_some());
         assert!(Profile::preset("nothing").is_none());
     }
 }

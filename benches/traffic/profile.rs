@@ -97,6 +97,8 @@ pub(crate) struct Shape {
     pub(crate) forks: f64,
     /// Calls with a fault in their signalling, or with what looks like one and is none; UDP only.
     pub(crate) faults: f64,
+    /// Calls with a fault in their media, or with what looks like one and is none; UDP only.
+    pub(crate) media_faults: f64,
     /// After its end a new call uses the Call-ID again; these calls come on top of `calls`.
     pub(crate) reused: f64,
 }

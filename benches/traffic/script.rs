@@ -3,8 +3,10 @@
 use super::profile::Profile;
 use super::rng::Rng;
 use super::step::{Extra, Mark, Method, Step};
+use super::stretch::Stretch;
 
 mod fault;
+mod media_fault;
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000 * MILLISECOND;
@@ -48,8 +50,18 @@ pub(crate) struct Script {
     pub(crate) talk: u64,
     /// The end that opened the dialog sends the BYE (or the CANCEL).
     pub(crate) ended_by_caller: bool,
-    /// What has to be found of its signalling; nothing else may be.
-    pub(crate) signs: &'static [&'static str],
+    /// Media that is planned packet by packet.
+    pub(crate) stretches: Vec<Stretch>,
+    /// What has to be found of it; nothing else may be.
+    pub(crate) signs: Vec<&'static str>,
+}
+
+impl Script {
+    /// Whether so many nanoseconds lie between answer and end.
+    fn lasts(&self, least: u64) -> bool {
+        let at = |mark: Mark| self.steps.iter().find(|step| step.mark == mark).map(|step| step.at);
+        at(Mark::Answered).zip(at(Mark::End)).is_some_and(|(answered, end)| end >= answered + least)
+    }
 }
 
 /// Draws scripts.
@@ -96,6 +108,9 @@ impl<'a> Author<'a> {
 
     /// A call.
     pub(crate) fn call(mut self) -> Script {
+        if self.rng.share(self.profile.shape.media_faults) {
+            return self.with_media();
+        }
         if self.profile.shape.faults > 0.0 && self.rng.share(self.profile.shape.faults) {
             return self.troubled();
         }
@@ -314,7 +329,8 @@ impl<'a> Author<'a> {
 
     fn finish(mut self, outcome: Outcome, code: Option<u16>) -> Script {
         self.steps.sort_by_key(|step| step.at);
-        Script { steps: self.steps, outcome, code, talk: 0, ended_by_caller: true, signs: &[] }
+        let (stretches, signs) = (Vec::new(), Vec::new());
+        Script { steps: self.steps, outcome, code, talk: 0, ended_by_caller: true, stretches, signs }
     }
 }
 

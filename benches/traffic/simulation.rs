@@ -95,7 +95,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
     /// Lets everything happen.
     pub(crate) fn run(mut self) -> io::Result<Ledger> {
         self.drain()?;
-        let is_troubled = self.profile.shape.faults > 0.0;
+        let is_troubled = self.profile.shape.faults + self.profile.shape.media_faults > 0.0;
         if is_troubled || self.network.ledger.calls.by_result.contains_key(Outcome::Timeout.word()) {
             // Somebody must speak when the time of the unanswered is up, or their calls would still be open.
             self.now += SILENCE;
@@ -192,6 +192,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
         if call_key.is_none() {
             self.network.ledger.sip.call_ids += 1;
         }
+        self.plan(&identity, entry, &script);
         let Script { steps, outcome, talk, .. } = script;
         let dialog =
             Dialog { identity, steps, next: 0, begin: self.now, talk, outcome, kind, entry, connection };
@@ -278,7 +279,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
             rtp_packets: 0,
             rtcp_packets: 0,
             streams: Vec::new(),
-            signs: script.signs,
+            signs: script.signs.clone(),
         })
     }
 
@@ -348,6 +349,17 @@ impl<'a, 'w> Simulation<'a, 'w> {
         };
         for end in [0, 1] {
             if let Some(stream) = talk.stream(end, &self.profile.media, &mut self.network.ledger) {
+                let begin = stream.begin();
+                let place = put(&mut self.streams, &mut self.free_streams, stream);
+                self.schedule.push(begin, Event::Media { stream: place });
+            }
+        }
+    }
+
+    /// Media that is planned before the dialog begins.
+    fn plan(&mut self, identity: &Identity, entry: Entry, script: &Script) {
+        for stretch in &script.stretches {
+            if let Some(stream) = stretch.stream(identity, self.now, entry, &mut self.network.ledger) {
                 let begin = stream.begin();
                 let place = put(&mut self.streams, &mut self.free_streams, stream);
                 self.schedule.push(begin, Event::Media { stream: place });

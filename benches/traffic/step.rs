@@ -50,6 +50,8 @@ pub(crate) enum Extra {
     None,
     /// The direction of its audio.
     Direction(&'static str),
+    /// Its media moves to another host.
+    Elsewhere,
     /// A session timer of so many seconds (RFC 4028).
     Timer(u32),
     /// The least session timer that is accepted.

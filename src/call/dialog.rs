@@ -118,6 +118,9 @@ pub(crate) struct Announced {
     pub(crate) id: EndpointId,
     pub(crate) is_rtcp: bool,
     pub(crate) may: Directions,
+    /// When it was announced first, and when `may` last became more.
+    pub(crate) since: Timestamp,
+    pub(crate) open_since: Timestamp,
 }
 
 /// In which directions audio was ever to flow at an endpoint, as its owner sees it.
@@ -517,8 +520,12 @@ impl Dialog {
     /// Remembers an announced endpoint.
     pub(crate) fn note_endpoint(&mut self, announced: Announced) {
         if let Some(known) = self.endpoints.iter_mut().find(|known| known.endpoint == announced.endpoint) {
+            let before = known.may;
             known.may.send |= announced.may.send;
             known.may.receive |= announced.may.receive;
+            if known.may != before {
+                known.open_since = announced.open_since;
+            }
         } else {
             self.endpoints.push(announced);
         }

@@ -6,11 +6,15 @@ use serde::Serialize;
 use super::dialog::{Announced, Directions};
 use super::media_record::MediaRecord;
 use super::record::{CallKind, CallRecord, rfc3339_or_null};
+use crate::flow::Endpoint;
 use crate::quality::{Unrated, impairment};
 use crate::time::Timestamp;
 
 /// Seconds that audio has to go on after the answer for the other direction to be missed.
 const MISSED_AFTER: f64 = 2.0;
+
+/// Seconds after the answer, or after audio was allowed, from which on a listener misses it.
+const LATE_AFTER: f64 = 2.0;
 
 /// Seconds after the end within which packets are still on their way.
 const ON_THEIR_WAY: f64 = 1.0;
@@ -49,7 +53,8 @@ pub(super) fn findings(record: &CallRecord, endpoints: &[Announced]) -> Vec<Find
     let mut findings = Vec::new();
     findings.extend(no_rtp(record, &endpoints));
     findings.extend(one_way(record, &endpoints));
-    findings.extend(before_answer(record));
+    findings.extend(late(record, &endpoints));
+    findings.extend(before_answer(record, &endpoints));
     findings.extend(after_end(record));
     findings.extend(strangers(record, &endpoints));
     findings.extend(record.media.iter().filter_map(codec_not_announced));
@@ -94,7 +99,12 @@ fn one_way(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
         };
         let any = Directions { send: true, receive: true };
         let is_wanted = may(stream.destination, any).send && may(stream.source, any).receive;
-        is_wanted && !streams.iter().any(|other| answers(stream, other))
+        // Who sends from where it does not receive is answered where it does.
+        let is_stranger = !is_announced(stream.source, endpoints);
+        let is_answer = |other: &&MediaRecord| {
+            answers(stream, other) || (is_stranger && other.source.address == stream.destination.address)
+        };
+        is_wanted && !streams.iter().any(is_answer)
     });
     unanswered
         .map(|stream| finding("one_way_audio", format!("audio one way only: {}", route(stream))))
@@ -109,12 +119,47 @@ fn answers(one: &MediaRecord, other: &MediaRecord) -> bool {
     is_back && (!is_local || other.destination == one.source || other.source == one.destination)
 }
 
-fn before_answer(record: &CallRecord) -> Option<Finding> {
-    let first = record.media.iter().min_by_key(|stream| stream.start)?;
-    let early = between(first.start, record.answered?);
+/// A listener that both sides had let hear, and who hears nothing at first.
+fn late(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
+    let Some(answered) = record.answered else { return Vec::new() };
+    let heard: Vec<&MediaRecord> =
+        record.media.iter().filter(|stream| stream.end > answered && is_audio(stream)).collect();
+    let is_first = |stream: &&&MediaRecord| {
+        let other = heard.iter().filter(|other| other.destination == stream.destination);
+        other.min_by_key(|other| other.start).is_some_and(|first| std::ptr::eq(*first, **stream))
+    };
+    let late = heard.iter().filter(is_first).filter_map(|stream| {
+        let ends = endpoints.iter().filter(|announced| {
+            announced.endpoint == stream.source || announced.endpoint == stream.destination
+        });
+        let allowed = ends.map(|announced| announced.open_since).fold(answered, Timestamp::max);
+        let seconds = between(allowed, stream.start);
+        (seconds >= LATE_AFTER)
+            .then(|| finding("late_media", format!("audio begins {seconds:.1} s late, {}", route(stream))))
+    });
+    late.collect()
+}
+
+/// RTP before the answer between ends that had not both told of themselves: early media (RFC 3960 3) has a description
+/// in a provisional answer.
+fn before_answer(record: &CallRecord, endpoints: &[&Announced]) -> Option<Finding> {
+    let answered = record.answered?;
+    let is_early_media = |stream: &MediaRecord| {
+        [stream.source, stream.destination].into_iter().all(|end| {
+            let known = endpoints.iter().filter(|announced| announced.endpoint.address == end.address);
+            known.map(|announced| announced.since).min().is_some_and(|since| since <= stream.start)
+        })
+    };
+    let first =
+        record.media.iter().filter(|stream| !is_early_media(stream)).min_by_key(|stream| stream.start)?;
+    let early = between(first.start, answered);
     (early > 0.0).then(|| {
         finding("media_before_answer", format!("RTP {early:.3} s before the answer, {}", route(first)))
     })
+}
+
+fn is_announced(endpoint: Endpoint, endpoints: &[&Announced]) -> bool {
+    endpoints.iter().any(|announced| announced.endpoint.address == endpoint.address)
 }
 
 fn after_end(record: &CallRecord) -> Option<Finding> {
@@ -127,11 +172,8 @@ fn after_end(record: &CallRecord) -> Option<Finding> {
 
 /// Media from an address that nobody announced: a NAT, a media server that was not told of, or a stranger.
 fn strangers(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
-    let is_known = |stream: &MediaRecord| {
-        endpoints.iter().any(|announced| announced.endpoint.address == stream.source.address)
-    };
     let mut strangers = Vec::new();
-    for stream in record.media.iter().filter(|stream| !is_known(stream)) {
+    for stream in record.media.iter().filter(|stream| !is_announced(stream.source, endpoints)) {
         if !strangers.contains(&stream.source) {
             strangers.push(stream.source);
         }
@@ -236,7 +278,7 @@ fn poor(stream: &MediaRecord) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::call::dialog::Dialog;
-    use crate::flow::{Address, Endpoint};
+    use crate::flow::Address;
     use crate::media::{EndpointId, StreamReport};
     use crate::quality::{Arrival, Events, PayloadFormat, Playout, Stream};
     use crate::sip::sdp::CodecName;
@@ -281,12 +323,17 @@ mod tests {
         stream((callee(), caller()), "PCMU", ms, |_| true)
     }
 
-    fn announced(endpoint: Endpoint, may: Directions) -> Announced {
-        Announced { endpoint, id: EndpointId::default(), is_rtcp: false, may }
+    fn announced(endpoint: Endpoint, may: Directions, since: Timestamp) -> Announced {
+        Announced { endpoint, id: EndpointId::default(), is_rtcp: false, may, since, open_since: since }
     }
 
-    /// What is found of a call from 0 to 10 s that was answered at 1 s.
+    /// What is found of a call from 0 to 10 s that was answered at 1 s, with a description.
     fn found_with(media: Vec<MediaRecord>, endpoints: [Directions; 2]) -> Vec<&'static str> {
+        let [first, second] = endpoints;
+        found_between(media, [announced(caller(), first, at(0)), announced(callee(), second, at(1000))])
+    }
+
+    fn found_between(media: Vec<MediaRecord>, endpoints: [Announced; 2]) -> Vec<&'static str> {
         let record = CallRecord {
             kind: CallKind::Call,
             answered: Some(at(1000)),
@@ -295,8 +342,6 @@ mod tests {
             media,
             ..Dialog::default().record()
         };
-        let [first, second] = endpoints;
-        let endpoints = [announced(caller(), first), announced(callee(), second)];
         findings(&record, &endpoints).into_iter().map(|finding| finding.code).collect()
     }
 
@@ -342,6 +387,38 @@ mod tests {
         assert_eq!(found(vec![out((980, 9990)), back((1000, 9990))]), ["media_before_answer"]);
         assert_eq!(found(vec![out((1000, 10_980)), back((1000, 9990))]), [""; 0], "still on its way");
         assert_eq!(found(vec![out((1000, 11_020)), back((1000, 9990))]), ["media_after_end"]);
+    }
+
+    #[test]
+    fn early_media_has_a_description_before_the_answer() {
+        let early = || vec![out((1000, 9990)), back((500, 9990))];
+        assert_eq!(found(early()), ["media_before_answer"]);
+        let with = |since| {
+            found_between(early(), [announced(caller(), BOTH, at(0)), announced(callee(), BOTH, at(since))])
+        };
+        assert_eq!(with(480), [""; 0], "a 183 with SDP");
+        assert_eq!(with(520), ["media_before_answer"], "which came too late");
+    }
+
+    #[test]
+    fn audio_that_begins_late_is_late_for_who_may_hear_it() {
+        assert_eq!(found(vec![out((1000, 9990)), back((2980, 9990))]), [""; 0]);
+        assert_eq!(found(vec![out((1000, 9990)), back((3000, 9990))]), ["late_media"]);
+        assert_eq!(found(vec![out((3100, 9990)), back((3100, 9990))]), ["late_media", "late_media"]);
+        // Another source of the same route is not what was waited for.
+        let changed = vec![out((1000, 9990)), back((1000, 4000)), back((5000, 9990))];
+        assert_eq!(found(changed), ["ssrc_change"]);
+        // Taken up from hold at 4 s.
+        let callee = Announced { open_since: at(4000), ..announced(callee(), BOTH, at(1000)) };
+        let media = vec![out((4100, 9990)), back((4100, 9990))];
+        assert_eq!(found_between(media, [announced(caller(), BOTH, at(0)), callee]), [""; 0]);
+    }
+
+    #[test]
+    fn who_sends_from_where_it_does_not_receive_is_answered() {
+        let elsewhere = Endpoint::new(Address::v4([198, 51, 100, 7]), 6000);
+        let from_elsewhere = stream((elsewhere, caller()), "PCMU", (1000, 9990), |_| true);
+        assert_eq!(found(vec![out((1000, 9990)), from_elsewhere]), ["unannounced_source"]);
     }
 
     #[test]

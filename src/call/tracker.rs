@@ -570,7 +570,8 @@ impl Tracker {
                         &Claim { endpoint, formats, secure: media.secure },
                         &mut self.effects,
                     );
-                    dialog.note_endpoint(Announced { endpoint, id, is_rtcp, may: may(media) });
+                    let (since, may) = (dialog.last, may(media));
+                    dialog.note_endpoint(Announced { endpoint, id, is_rtcp, may, since, open_since: since });
                 }
             }
         }

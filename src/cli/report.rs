@@ -186,7 +186,7 @@ pub struct ReportCall {
     #[command(flatten)]
     pub source: Source,
 
-    /// Write what was said into DIR: WAV files, the caller left and the called party right (G.711; needs -r)
+    /// Write what was said into DIR: WAV files, the caller left and the called party right (G.711, G.722, Opus; needs -r)
     #[arg(long, value_name = "DIR", value_parser = units::path, requires = "read_file")]
     pub wav: Option<PathBuf>,
 

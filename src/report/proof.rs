@@ -83,7 +83,7 @@ fn about_media(code: &str, messages: &[Traced]) -> Vec<usize> {
         numbered().filter(|(message, _)| wanted(message)).map(|(_, number)| number).collect()
     };
     let mut proof = match code {
-        "media_before_answer" => all(&is_answer),
+        "media_before_answer" | "late_media" => all(&is_answer),
         "media_after_end" => all(&is_end),
         "no_rtp" | "one_way_audio" | "unannounced_source" | "codec_mismatch" => {
             return all(&|message| message.media.is_some());

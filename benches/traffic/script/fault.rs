@@ -118,8 +118,9 @@ impl Author<'_> {
     /// A call with a fault, or with none that looks like one.
     pub(super) fn troubled(mut self) -> Script {
         let fault = ALL[self.rng.index(ALL.len())];
+        let profile = self.profile;
         let script = match fault {
-            Fault::Unanswered => return Script { signs: fault.signs(), ..self.unanswered_plainly() },
+            Fault::Unanswered => self.unanswered_plainly(),
             Fault::Cancelled => {
                 let invite = self.dial(Extra::None);
                 self.cancelled(invite)
@@ -138,7 +139,9 @@ impl Author<'_> {
             }
             _ => self.within(fault),
         };
-        Script { signs: fault.signs(), ..script }
+        let silent = profile.media.rtp == 0.0 && script.lasts(2 * SECOND);
+        let signs = fault.signs().iter().copied().chain(silent.then_some("no_rtp")).collect();
+        Script { signs, ..script }
     }
 
     fn unanswered_plainly(mut self) -> Script {
@@ -149,7 +152,7 @@ impl Author<'_> {
     }
 
     /// INVITE and 100.
-    fn dial(&mut self, extra: Extra) -> Step {
+    pub(super) fn dial(&mut self, extra: Extra) -> Step {
         let invite = self.open(Method::Invite).sdp().extra(extra);
         self.send(invite.mark(Mark::Start));
         self.network();
@@ -172,7 +175,7 @@ impl Author<'_> {
         self.wait(1_000, 3_000);
     }
 
-    fn acknowledge(&mut self, invite: Step, leg: u8, mark: Mark) {
+    pub(super) fn acknowledge(&mut self, invite: Step, leg: u8, mark: Mark) {
         self.branch += 1;
         let plain = Step { branch: self.branch, sdp: false, extra: Extra::None, ..invite };
         self.send(Step { method: Method::Ack, leg, ..plain }.mark(mark));
@@ -197,11 +200,15 @@ impl Author<'_> {
 
     /// A re-INVITE of the callee, its answer and its ACK.
     fn change(&mut self, direction: &'static str, code: u16, answer: &'static str) {
-        let invite = self.open(Method::Invite).leg(1).sdp().backward().extra(Extra::Direction(direction));
+        self.renegotiate(Extra::Direction(direction), code, Extra::Direction(answer));
+    }
+
+    pub(super) fn renegotiate(&mut self, offer: Extra, code: u16, answer: Extra) {
+        let invite = self.open(Method::Invite).leg(1).sdp().backward().extra(offer);
         self.send(invite);
         self.network();
         let reply = invite.answer(code);
-        self.send(if code < 300 { reply.sdp().extra(Extra::Direction(answer)) } else { reply });
+        self.send(if code < 300 { reply.sdp().extra(answer) } else { reply });
         self.network();
         if code < 300 {
             self.acknowledge(invite, 1, Mark::None);
@@ -216,7 +223,7 @@ impl Author<'_> {
         self.send(Step { method: Method::Ack, sdp: false, extra: Extra::None, ..invite });
     }
 
-    fn leave(mut self, by_caller: bool) -> Script {
+    pub(super) fn leave(mut self, by_caller: bool) -> Script {
         self.hang_up(1, by_caller);
         let script = self.finish(Outcome::Success, Some(200));
         Script { ended_by_caller: by_caller, ..script }

@@ -2,13 +2,18 @@
 //!
 //! In: a call with its streams, as the first reading of a capture found them, and its media frames of a second one. Out: a
 //! file for each pair of parties that media went between, one channel a direction, each packet at the place that its
-//! RTP timestamp says; gaps, comfort noise and keys are silence.
+//! RTP timestamp says; gaps, comfort noise and keys are silence. A file has the highest rate of what is in it.
 //!
 //! Invariants: memory does not grow with the call; a file is never overwritten and never larger than 1 GiB; what was not
 //! decoded is told. Absent on purpose: playout buffers and concealment. One listens for what was on the wire.
 
+mod codec;
 mod g711;
+mod in_order;
+mod opus;
+mod resampler;
 mod timeline;
+mod track;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -19,26 +24,17 @@ use crate::call::{About, CallRecord, Listener, MediaFrame, MediaRecord, Wants};
 use crate::decode::{Decoded, Transport, decode};
 use crate::flow::Endpoint;
 use crate::inspect::trace::Call;
-use crate::media::rtp::{self, Look, RtpHeader};
+use crate::media::rtp::{self, Look};
 use crate::sink::NameTemplate;
 use crate::time::Timestamp;
-use g711::Law;
 use timeline::Timeline;
-
-/// Samples a second of G.711, and of its RTP clock (RFC 3551 4.5.14).
-const RATE: u32 = 8_000;
+use track::{Piece, Track};
 
 /// Files of one Call-ID.
 const MAX_FILES: usize = 32;
 
-/// How far timestamps may lead away from the time of capture before they are taken to have begun anew: two seconds.
-const LEAP: u64 = 2 * RATE as u64;
-
 /// Longest name without extension.
 const MAX_NAME: usize = 100;
-
-/// Comfort noise (RFC 3389); 19 is what it was before.
-const COMFORT_NOISE: [u8; 2] = [13, 19];
 
 /// What became of the audio of a call.
 #[derive(Debug, Default)]
@@ -51,33 +47,33 @@ pub struct Heard {
     pub dropped: u64,
 }
 
-/// A stream of the first reading, and where it goes.
-struct Track {
-    source: Endpoint,
-    destination: Endpoint,
-    ssrc: u32,
-    span: (Timestamp, Timestamp),
-    payload_type: u8,
-    codec: String,
-    encrypted: bool,
-    file: usize,
-    channel: usize,
-    place: Option<Place>,
-}
-
-/// Where a stream is on its time line.
-#[derive(Clone, Copy)]
-struct Place {
-    timestamp: u32,
-    sample: u64,
-}
-
 /// A file to be.
 struct Sheet {
     name: String,
     begin: Timestamp,
+    /// Samples a second.
+    rate: u32,
     line: Option<Timeline>,
     path: PathBuf,
+}
+
+impl Sheet {
+    /// Puts samples at their place in the file, which is made when there is something to put.
+    fn put(&mut self, directory: &Path, channel: usize, piece: &Piece) -> io::Result<()> {
+        let line = match &mut self.line {
+            Some(line) => line,
+            none => {
+                let (path, line) = create(directory, &self.name, self.rate)?;
+                self.path = path;
+                none.insert(line)
+            }
+        };
+        match piece.place {
+            Some(place) => line.put(place, channel, piece.samples.iter().copied())?,
+            None => line.dropped += piece.samples.len() as u64,
+        }
+        Ok(())
+    }
 }
 
 /// Writes the audio of the calls of one Call-ID.
@@ -120,18 +116,11 @@ impl Audio {
             let known = pairs.iter().find(|(it, _)| *it == pair).map(|(_, file)| *file);
             let file = known.or_else(|| self.sheet(stream).inspect(|file| pairs.push((pair, *file))));
             let Some(file) = file else { continue };
-            self.tracks.push(Track {
-                source: stream.source,
-                destination: stream.destination,
-                ssrc: stream.ssrc,
-                span: (stream.start, stream.end),
-                payload_type: stream.payload_type,
-                codec: stream.codec.clone().unwrap_or_default(),
-                encrypted: stream.encrypted,
-                file,
-                channel: channel(call, stream),
-                place: None,
-            });
+            let track = Track::new(stream, file, channel(call, stream));
+            if let Some(sheet) = self.sheets.get_mut(file) {
+                sheet.rate = sheet.rate.max(track.rate());
+            }
+            self.tracks.push(track);
         }
     }
 
@@ -144,7 +133,8 @@ impl Audio {
         if number > 0 {
             name.push_str(&format!("-{}", number + 1));
         }
-        self.sheets.push(Sheet { name, begin: stream.start, line: None, path: PathBuf::new() });
+        let (begin, path) = (stream.start, PathBuf::new());
+        self.sheets.push(Sheet { name, begin, rate: 0, line: None, path });
         Some(number)
     }
 
@@ -153,12 +143,15 @@ impl Audio {
     /// # Errors
     /// The first failure to write.
     pub fn finish(mut self) -> io::Result<Heard> {
-        self.outcome?;
+        std::mem::replace(&mut self.outcome, Ok(()))?;
+        for index in 0..self.tracks.len() {
+            self.write(index, true)?;
+        }
         for sheet in self.sheets {
             if let Some(line) = sheet.line {
                 self.heard.dropped += line.dropped;
                 let samples = line.finish()?;
-                self.heard.files.push((sheet.path, samples as f64 / f64::from(RATE)));
+                self.heard.files.push((sheet.path, samples as f64 / f64::from(sheet.rate)));
             }
         }
         Ok(self.heard)
@@ -173,83 +166,36 @@ impl Audio {
         let (start, length) = (unit.start as usize, unit.length as usize);
         let payload = frame.frame.get(start..start.saturating_add(length)).unwrap_or_default();
         let Look::Rtp(header) = rtp::look(payload) else { return Ok(()) };
-        let is_it = |track: &&mut Track| {
-            let is_stream =
-                (track.source, track.destination, track.ssrc) == (unit.source, unit.destination, header.ssrc);
-            is_stream && track.span.0 <= time && time <= track.span.1
-        };
-        let Some(track) = self.tracks.iter_mut().find(is_it) else { return Ok(()) };
-        let law = match track.law(header.payload_type) {
-            Ok(Some(law)) => law,
-            Ok(None) => return Ok(()),
+        let is_it = |track: &Track| track.has(unit.source, unit.destination, header.ssrc, time);
+        let Some(index) = self.tracks.iter().position(is_it) else { return Ok(()) };
+        let Some(track) = self.tracks.get_mut(index) else { return Ok(()) };
+        let Some(sheet) = self.sheets.get(track.file) else { return Ok(()) };
+        match track.codec(header.payload_type) {
+            Ok(Some(codec)) => {
+                track.take(codec, &header, rtp::audio(payload), (time, sheet.begin, sheet.rate));
+                self.write(index, false)
+            }
+            Ok(None) => Ok(()),
             Err(codec) => {
                 *self.heard.undecoded.entry(codec).or_default() += 1;
-                return Ok(());
-            }
-        };
-        let Some(sheet) = self.sheets.get_mut(track.file) else { return Ok(()) };
-        let place = track.place(&header, time, sheet.begin);
-        let line = match &mut sheet.line {
-            Some(line) => line,
-            none => {
-                let (path, line) = create(&self.directory, &sheet.name)?;
-                sheet.path = path;
-                none.insert(line)
-            }
-        };
-        let samples = rtp::audio(payload).iter().map(|code| law.decode(*code));
-        match place {
-            Some(place) => line.put(place, track.channel, samples),
-            None => {
-                line.dropped += samples.len() as u64;
                 Ok(())
             }
         }
     }
-}
 
-impl Track {
-    /// How a packet is decoded: none for what is silence, else what it is that is not decoded here.
-    fn law(&self, payload_type: u8) -> Result<Option<Law>, String> {
-        let is_usual = payload_type == self.payload_type;
-        let codec = match payload_type {
-            0 => "PCMU",
-            8 => "PCMA",
-            _ if COMFORT_NOISE.contains(&payload_type) => return Ok(None),
-            _ if is_usual => self.codec.as_str(),
-            // Keys (RFC 4733) and noise are what a stream has besides, under numbers of the session's.
-            96.. => return Ok(None),
-            _ => "",
-        };
-        match codec.to_ascii_uppercase().as_str() {
-            _ if self.encrypted => Err("SRTP".to_owned()),
-            "PCMU" => Ok(Some(Law::Mu)),
-            "PCMA" => Ok(Some(Law::A)),
-            "CN" | "TELEPHONE-EVENT" => Ok(None),
-            "" => Err(format!("payload type {payload_type}")),
-            _ => Err(codec.to_owned()),
-        }
-    }
-
-    /// The sample at which a packet begins; none for what lies before the first.
-    fn place(&mut self, header: &RtpHeader, time: Timestamp, begin: Timestamp) -> Option<u64> {
-        let by_clock = u64::try_from(time.since(begin).as_nanos() * u128::from(RATE) / 1_000_000_000).ok()?;
-        let anew = Place { timestamp: header.timestamp, sample: by_clock };
-        let Some(before) = self.place else {
-            self.place = Some(anew);
-            return Some(by_clock);
-        };
-        let ahead = i64::from(header.timestamp.wrapping_sub(before.timestamp) as i32);
-        let sample =
-            before.sample.checked_add_signed(ahead).filter(|sample| sample.abs_diff(by_clock) <= LEAP);
-        let is_leap = sample.is_none() && before.sample.checked_add_signed(ahead).is_some();
-        let place = sample.map(|sample| Place { timestamp: header.timestamp, sample });
-        let place = place.or(is_leap.then_some(anew))?;
-        // One that comes late is not where the next is counted from.
-        if is_leap || ahead > 0 {
-            self.place = Some(place);
-        }
-        Some(place.sample)
+    /// Decodes what a track has in order, or all that it has, and puts it into its file.
+    fn write(&mut self, index: usize, is_end: bool) -> io::Result<()> {
+        let Some(track) = self.tracks.get_mut(index) else { return Ok(()) };
+        let Some(sheet) = self.sheets.get_mut(track.file) else { return Ok(()) };
+        let channel = track.channel;
+        let undecoded = &mut self.heard.undecoded;
+        track.decode(sheet.rate, is_end, |piece| match piece {
+            Ok(piece) => sheet.put(&self.directory, channel, piece),
+            Err(name) => {
+                *undecoded.entry(format!("damaged {name}")).or_default() += 1;
+                Ok(())
+            }
+        })
     }
 }
 
@@ -292,12 +238,12 @@ fn channel(call: &Call, stream: &MediaRecord) -> usize {
 }
 
 /// A new file; a name that is taken gets `~2`, `~3`.
-fn create(directory: &Path, name: &str) -> io::Result<(PathBuf, Timeline)> {
+fn create(directory: &Path, name: &str, rate: u32) -> io::Result<(PathBuf, Timeline)> {
     let mut number = 1;
     loop {
         let suffix = if number > 1 { format!("~{number}") } else { String::new() };
         let path = directory.join(format!("{name}{suffix}.wav"));
-        match Timeline::create(&path, RATE) {
+        match Timeline::create(&path, rate) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 10_000 => number += 1,
             made => return Ok((path, made?)),
         }

@@ -7,8 +7,8 @@ use std::path::Path;
 /// Channels: one for each direction.
 const CHANNELS: usize = 2;
 
-/// Samples of each channel that wait for those before them: packets come late, and directions one after the other.
-const WINDOW: u64 = 8_000 * 8;
+/// Seconds of each channel that wait for those before them: packets come late, and directions one after the other.
+const WINDOW: u64 = 8;
 
 /// Samples of each channel in a file: what 1 GiB holds. A wild time stamp must not fill the disk.
 pub(super) const MAX_SAMPLES: u64 = (1 << 30) / (2 * CHANNELS as u64);
@@ -55,8 +55,8 @@ impl Timeline {
                 self.dropped += 1;
                 continue;
             }
-            if place - self.start >= WINDOW {
-                self.advance(place + 1 - WINDOW)?;
+            if place - self.start >= self.room() {
+                self.advance(place + 1 - self.room())?;
             }
             let at = usize::try_from(place - self.start).unwrap_or(usize::MAX);
             if at >= self.window.len() {
@@ -70,10 +70,15 @@ impl Timeline {
         Ok(())
     }
 
+    /// Samples of each channel that may wait.
+    fn room(&self) -> u64 {
+        WINDOW * u64::from(self.rate)
+    }
+
     /// Writes what lies before `start`. Silence beyond the window is a hole in the file.
     fn advance(&mut self, start: u64) -> io::Result<()> {
         // Half a window at once: moving what stays costs as much as writing what goes.
-        let start = (start + WINDOW / 2).min(self.end.max(start)).max(start);
+        let start = (start + self.room() / 2).min(self.end.max(start)).max(start);
         let ready = usize::try_from(start - self.start).unwrap_or(usize::MAX).min(self.window.len());
         for sample in self.window.drain(..ready).flatten() {
             self.file.write_all(&sample.to_le_bytes())?;
