@@ -46,8 +46,9 @@ pub(crate) const VARIED: [(&str, &str); 19] = [
 ];
 
 /// Knobs on top of [`VARIED`], by what they are for.
-pub(crate) const CASES: [(&str, &[(&str, &str)]); 12] = [
+pub(crate) const CASES: [(&str, &[(&str, &str)]); 13] = [
     ("udp", &[("sip_retransmitted", "0.1"), ("no_content_length", "0.2"), ("compact", "0.2")]),
+    ("two legs", &[("b2bua", "0.5"), ("lookalikes", "0.6"), ("ipv6", "0.3"), ("user_agents", "9")]),
     ("lf only, raw ip", &[("lf_only", "0.3"), ("link", "raw")]),
     (
         "fragments",

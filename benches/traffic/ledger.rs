@@ -152,6 +152,12 @@ pub(crate) struct Call {
     /// them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) signs: &'static [&'static str],
+    /// Call-ID of the first leg, of a call of two legs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+    /// What shows that its legs belong together, in the words of the records; none where not enough does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) joined_by: Option<&'static str>,
 }
 
 /// One RTP stream of a call.

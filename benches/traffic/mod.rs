@@ -20,6 +20,7 @@
 use std::io::{self, Write};
 
 mod address;
+mod bridge;
 mod connection;
 mod file;
 mod frame;
@@ -38,6 +39,7 @@ mod simulation;
 mod step;
 mod websocket;
 
+pub(crate) use bridge::MARK;
 pub(crate) use ledger::{Call, Ledger};
 pub(crate) use preset::PRESETS;
 pub(crate) use profile::{Format, Link, Profile};
