@@ -33,8 +33,8 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// What a B2BUA passes on of the callee's answers is there within this time; the end of a call, with a re-INVITE before it,
 /// within the other.
-const PASSED_ON: Duration = Duration::from_millis(150);
-const END_PASSED_ON: Duration = Duration::from_millis(300);
+const PASSED_ON: Duration = Duration::from_millis(100);
+const END_PASSED_ON: Duration = Duration::from_millis(250);
 
 /// Steps of which one is this long after the other, or there is none, have nothing to do with each other.
 pub(super) const APART: Duration = Duration::from_secs(1);
@@ -166,14 +166,8 @@ pub(super) fn invites(first: &Leg, second: &Leg, diverted: &[Number]) -> Evidenc
 pub(super) fn steps(invites: Evidence, first: &Dialog, second: &Dialog, now: Timestamp) -> Evidence {
     let none = Evidence::default();
     let ringing = match (first.ringing, second.ringing) {
-        // A B2BUA may let it ring before anything does.
-        (Some(caller), Some(callee)) if caller >= callee => {
-            if caller.since(callee) <= PASSED_ON {
-                Evidence::RINGING
-            } else {
-                Evidence::RANG_APART
-            }
-        }
+        (Some(caller), Some(callee)) if is_passed_on(callee, caller) => Evidence::RINGING,
+        (Some(_), Some(_)) => Evidence::RANG_APART,
         _ => none,
     };
     let is_past = |time: Timestamp| now.since(time) > APART;
@@ -185,8 +179,8 @@ pub(super) fn steps(invites: Evidence, first: &Dialog, second: &Dialog, now: Tim
     let both_ended = first.end.is_some() && second.end.is_some();
     let rest = match (first.answered, second.answered) {
         (Some(caller), Some(callee)) => {
-            let is_passed_on = caller >= callee && caller.since(callee) <= PASSED_ON;
-            let answer = if is_passed_on { Evidence::ANSWER } else { Evidence::ANSWERED_APART };
+            let answer =
+                if is_passed_on(callee, caller) { Evidence::ANSWER } else { Evidence::ANSWERED_APART };
             answer.with_if(!end, Evidence::ENDED_APART).with_if(end && both_ended, Evidence::END)
         }
         // Another leg was answered, and this one was given up for it or before it.
@@ -206,13 +200,20 @@ pub(super) fn steps(invites: Evidence, first: &Dialog, second: &Dialog, now: Tim
     invites.with(ringing).with(rest)
 }
 
+/// Whether an answer of the callee became one to the caller.
+fn is_passed_on(callee: Timestamp, caller: Timestamp) -> bool {
+    caller >= callee && caller.since(callee) <= PASSED_ON
+}
+
 /// Neither was answered: a refusal is passed on to the caller, a CANCEL to the callee.
 fn refusals(first: &Dialog, second: &Dialog, together: bool) -> Evidence {
     let none = Evidence::default();
-    let is_local = matches!(first.result, Some(CallResult::Cancelled | CallResult::Timeout));
-    let is_order = first.end >= second.end || is_local;
+    let is_either = matches!(first.result, Some(CallResult::Cancelled | CallResult::Timeout));
+    let is_refusal = second.end.zip(first.end).is_some_and(|(callee, caller)| is_passed_on(callee, caller));
     match (first.end, second.end) {
-        (Some(_), Some(_)) if together && is_order && first.result == second.result => Evidence::END,
+        (Some(_), Some(_)) if together && (is_either || is_refusal) && first.result == second.result => {
+            Evidence::END
+        }
         (Some(caller), Some(callee)) if callee < caller => Evidence::ENDED_ALONE,
         (Some(_), Some(_)) => Evidence::ENDED_APART,
         (None, Some(_)) => none.with_if(!together, Evidence::ENDED_ALONE),
