@@ -63,28 +63,23 @@ impl Link {
     }
 }
 
-/// How two calls look alike that are none of each other's business.
+/// What two calls have in common that are none of each other's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lookalike {
-    /// One comes in and one goes out, to the same number.
-    SameCalled,
-    /// From the same number.
-    SameCalling,
-    /// From and to the same numbers.
-    SameNumbers,
-    /// At the same time, and nothing else.
-    SameTime,
-    /// Both come in, from one device that uses one port for media, between the same numbers.
-    SameDevice,
+    /// The called number; one comes in and one goes out.
+    Called,
+    /// The calling number.
+    Calling,
+    /// Both numbers.
+    Numbers,
+    /// The time, and nothing else.
+    Time,
+    /// Both come in from one device that uses one port for media, between the same numbers.
+    Device,
 }
 
-const LOOKALIKES: [Lookalike; 5] = [
-    Lookalike::SameCalled,
-    Lookalike::SameCalling,
-    Lookalike::SameNumbers,
-    Lookalike::SameTime,
-    Lookalike::SameDevice,
-];
+const LOOKALIKES: [Lookalike; 5] =
+    [Lookalike::Called, Lookalike::Calling, Lookalike::Numbers, Lookalike::Time, Lookalike::Device];
 
 impl Lookalike {
     /// Any of them.
@@ -97,13 +92,13 @@ impl Lookalike {
         let people = [0, 1].map(|end| number(first.key ^ (end + 1)));
         let others = [0, 1].map(|end| number(second.key ^ (end + 1)));
         second.people = Some(match self {
-            Self::SameCalled => [others[0].clone(), people[1].clone()],
-            Self::SameCalling => [people[0].clone(), others[1].clone()],
-            Self::SameNumbers | Self::SameDevice => people.clone(),
-            Self::SameTime => others,
+            Self::Called => [others[0].clone(), people[1].clone()],
+            Self::Calling => [people[0].clone(), others[1].clone()],
+            Self::Numbers | Self::Device => people.clone(),
+            Self::Time => others,
         });
         first.people = Some(people);
-        if self == Self::SameDevice {
+        if self == Self::Device {
             second.ends = first.ends;
             second.media[0] = first.media[0];
             second.session_key = first.session_key;

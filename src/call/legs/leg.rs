@@ -1,7 +1,7 @@
 //! One call as a leg: what its first INVITE says, and the hops that it takes.
 
 use foldhash::fast::RandomState;
-use memchr::memmem;
+use memchr::{memchr, memchr_iter, memmem};
 use smallvec::SmallVec;
 use std::hash::BuildHasher;
 
@@ -171,16 +171,46 @@ impl Leg {
 /// Hash of `o=` (RFC 8866 5.2) without the version of the session, which a B2BUA may count on; 0 when there is none, or
 /// one that many have alike.
 fn origin(body: &[u8], hasher: &RandomState) -> u64 {
-    let start = if body.starts_with(b"o=") { Some(0) } else { memmem::find(body, b"\no=").map(|at| at + 1) };
-    let Some(line) = start.and_then(|start| body.get(start + 2..)) else { return 0 };
+    // It is the second line, but for a body of several parts.
+    let second = memchr(b'\n', body).and_then(|end| body.get(end + 1..)).unwrap_or_default();
+    let line = match second.strip_prefix(b"o=") {
+        Some(line) => line,
+        None => memmem::find(body, b"\no=").and_then(|at| body.get(at + 3..)).unwrap_or_default(),
+    };
     let line = line.get(..MAX_ORIGIN).unwrap_or(line);
-    let line = line.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
-    let (Some(user), Some(session)) = (words.next(), words.next()) else { return 0 };
+    let line = line.get(..memchr(b'\n', line).unwrap_or(line.len())).unwrap_or_default().trim_ascii_end();
+    let mut blanks = memchr_iter(b' ', line);
+    let (Some(user), Some(session), Some(version)) = (blanks.next(), blanks.next(), blanks.next()) else {
+        return 0;
+    };
     // `- 0 0` and `user 1 1` are what is written without thinking.
-    if session.len() < 4 {
+    if session - user < 5 {
         return 0;
     }
-    let address = words.nth(3).unwrap_or_default();
-    hasher.hash_one((user, session, address)) | 1
+    hasher.hash_one((line.get(..session), line.get(version..))) | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 8866 5.
+    #[test]
+    fn an_origin_is_the_same_whatever_its_version() {
+        let hasher = RandomState::default();
+        let of = |line: &str| origin(format!("v=0\r\n{line}\r\ns=-\r\n").as_bytes(), &hasher);
+        let alice = of("o=jdoe 3724394400 3724394405 IN IP4 198.51.100.1");
+        assert_ne!(alice, 0);
+        assert_eq!(of("o=jdoe 3724394400 3724394406 IN IP4 198.51.100.1"), alice);
+        assert_ne!(of("o=jdoe 3724394400 3724394405 IN IP4 198.51.100.2"), alice);
+        assert_ne!(of("o=jdoe 3724394401 3724394405 IN IP4 198.51.100.1"), alice);
+        let parts = "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n";
+        let parts = format!("{parts}o=jdoe 3724394400 3724394405 IN IP4 198.51.100.1\r\ns=-\r\n--b--\r\n");
+        assert_eq!(origin(parts.as_bytes(), &hasher), alice);
+        for nothing in
+            ["o=- 0 0 IN IP4 198.51.100.1", "o=user 1 1 IN IP4 198.51.100.1", "o=", "o=a b", "s=o=a 12345 1"]
+        {
+            assert_eq!(of(nothing), 0, "{nothing}");
+        }
+    }
 }

@@ -355,8 +355,9 @@ fn calls_that_all_look_alike_are_bounded_and_not_joined() {
     let links = legs.legs.iter().filter_map(|(leg, _)| leg.links.as_ref());
     let most = links.map(|links| links.incoming.len() + links.outgoing.len()).max();
     assert!(most <= Some(super::links::MAX_INCOMING + super::links::MAX_OUTGOING));
-    // The very first looks like one of a pair, as far as can be told when the second comes.
-    assert!(end(scene).0.iter().filter(|record| !record.legs.is_empty()).count() <= 2);
+    // Of the very first there are not yet several that each may belong to.
+    let joined = end(scene).0.iter().filter(|record| !record.legs.is_empty()).count();
+    assert!(joined <= 4, "{joined}");
 }
 
 proptest! {
