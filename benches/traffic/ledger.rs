@@ -59,6 +59,8 @@ pub(crate) struct Calls {
     pub(crate) by_result: BTreeMap<&'static str, u64>,
     /// Calls with the Call-ID of an earlier one; they are part of `total`.
     pub(crate) reused_call_ids: u64,
+    /// Calls that came with another one: its outgoing leg, or what looks like it; they are part of `total`.
+    pub(crate) seconds: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

@@ -276,6 +276,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
         note: impl Fn(&mut Call),
     ) -> io::Result<()> {
         let ([one, other], [incoming, outgoing]) = (pair, scripts);
+        self.network.ledger.calls.seconds += 1;
         let first = self.place(Kind::Call, one, incoming, self.now);
         let second = self.place(Kind::Call, other, outgoing, self.now + delay);
         for place in [first, second] {
