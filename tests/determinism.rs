@@ -16,7 +16,13 @@ type Knobs = &'static [(&'static str, &'static str)];
 
 /// Traffic of which order could be lost between threads.
 const TRAFFIC: [Knobs; 7] = [
-    &[("sip_retransmitted", "0.2"), ("fragmented", "0.5"), ("fragments_shuffled", "0.5")],
+    &[
+        ("sip_retransmitted", "0.2"),
+        ("fragmented", "0.5"),
+        ("fragments_shuffled", "0.5"),
+        ("b2bua", "0.5"),
+        ("lookalikes", "0.5"),
+    ],
     &[("tcp", "1"), ("pipelined", "1"), ("cut", "0.5"), ("connections", "3")],
     &[("tcp", "1"), ("out_of_order", "0.2"), ("retransmitted", "0.2"), ("overlapped", "0.5"), ("cut", "0.5")],
     &[("tcp", "1"), ("midstream", "true"), ("connections", "20"), ("fin", "false")],

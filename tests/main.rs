@@ -27,6 +27,7 @@ mod follow;
 mod fuzz_seeds;
 mod isolation;
 mod ledger;
+mod legs;
 mod lifecycle;
 mod live;
 mod machine;

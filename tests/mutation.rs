@@ -89,6 +89,7 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
         streams: sip::StreamSettings { keep_shares: true, ..sip::StreamSettings::default() },
         call_limits: call::Limits {
             max_dialogs: 10_000,
+            max_waiting: 1_000,
             idle_timeout: Duration::from_secs(14_400),
             media: media::Limits {
                 max_flows: 10_000,
@@ -103,6 +104,7 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
             others: true,
             media_frames: true,
             digits: true,
+            legs: call::LegSettings::default(),
         },
         filter: None,
         batch,

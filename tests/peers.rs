@@ -45,6 +45,8 @@ fn every_call_through_a_proxy_is_found_and_its_file_is_right() {
     for transport in ["udp", "tcp"] {
         run(&machine, transport);
     }
+    b2bua(&machine, "", "evidence");
+    b2bua(&machine, "X-Call-ID: [call_id]\n", "x-call-id");
 }
 
 /// A sipp: who, whether it talks, its transport, and what else it is to do.
@@ -134,6 +136,7 @@ fn check(machine: &Machine, transport: &str) {
         assert_eq!(record["ended_by"], "caller", "{record}");
         assert_eq!(record["transports"], serde_json::json!([transport]), "{record}");
         assert_eq!(record["rtp_packets"], if talks { 2 * FRAMES } else { 0 }, "{record}");
+        check_hops(record);
     }
     // Every file by its size, some by tshark, which takes half a second for each.
     let sample = records.iter().filter(|it| it["rtp_packets"] != 0).take(8).chain(records.iter().step_by(60));
@@ -141,6 +144,87 @@ fn check(machine: &Machine, transport: &str) {
     let files = fs::read_dir(directory.join("pcap")).unwrap().map(|it| it.unwrap());
     let small = files.filter(|it| it.metadata().unwrap().len() < 13 * 300).count();
     assert_eq!(small, 0, "{transport}: files without their messages");
+}
+
+/// The call has two legs: to the proxy and on from it, under one Call-ID.
+fn check_hops(record: &Value) {
+    let legs = record["legs"].as_array().unwrap_or_else(|| panic!("{record}"));
+    let host = |value: &Value| value.as_str().unwrap().split(':').next().unwrap().to_owned();
+    let ways: Vec<_> = legs.iter().map(|leg| (host(&leg["source"]), host(&leg["destination"]))).collect();
+    let expected = [("10.77.0.11", "10.77.0.12"), ("10.77.0.12", "10.77.0.13")];
+    assert_eq!(ways, expected.map(|(from, to)| (from.to_owned(), to.to_owned())), "{record}");
+    assert_eq!(record["session"], record["call_id"]);
+    assert!(legs[0]["joined_by"].is_null() && legs[1]["joined_by"] == "same call-id", "{record}");
+    assert!(
+        legs.iter().all(|leg| leg["call_id"] == record["call_id"] && leg["status_code"] == 200),
+        "{record}"
+    );
+}
+
+/// Calls through a sipp that is called and calls on under another Call-ID, which ends in the first one: the numbers stay, or
+/// a header field names the other leg and nothing else is alike.
+fn b2bua(machine: &Machine, names: &str, joined_by: &str) {
+    const CALLS: u32 = 20;
+    let name = format!("b2bua-{joined_by}");
+    fs::create_dir(machine.shared(&name)).unwrap();
+    let read = |file: &str| fs::read_to_string(machine.shared(&format!("peers/{file}.xml"))).unwrap();
+    let write =
+        |file: &str, text: String| fs::write(machine.shared(&format!("{name}/{file}.xml")), text).unwrap();
+    let out = read("b2bua-out").replace("<!--NAMES-->", names);
+    write("out", if names.is_empty() { out } else { out.replace("sip:[$caller]@", "sip:trunk@") });
+    write("caller", read("caller").replace("sip:1001@", "sip:4930100[call_number]@"));
+    let sniffer = format!(
+        "systemd-run --quiet --unit=sniffer-{name} -p StandardError=journal -p StandardOutput=file:/srv/{name}/summary.json \
+         /srv/lippycat sniff voip -i br0 --records /srv/{name}/records.jsonl --format none --summary json"
+    );
+    machine.good(&sniffer);
+    machine.until("/srv/lippycat debug health");
+    let sipp = |host: &str, address: u32, scenario: &str, more: &str| {
+        format!(
+            "exec ip netns exec {host} sipp -sf /srv/{scenario}.xml -i 10.77.0.{address} -mi 10.77.0.{address} -t u1 -nostdin \
+             -timeout 60 {more} >/srv/{name}/{}.screen 2>&1",
+            scenario.replace('/', "-")
+        )
+    };
+    let twin = "-3pcc 127.0.0.1:6000";
+    for (unit, command) in [
+        ("called", sipp("called", 13, "peers/called", "-p 5070 -mp 30000")),
+        (
+            "out",
+            sipp(
+                "b2bua",
+                14,
+                &format!("{name}/out"),
+                &format!("10.77.0.13:5070 -p 5070 -mp 31000 -s 2004 {twin}"),
+            ),
+        ),
+        ("in", sipp("b2bua", 14, "peers/b2bua-in", &format!("-p 5060 -mp 32000 {twin}"))),
+    ] {
+        machine.good(&format!("systemd-run --quiet --unit={unit}-{name} bash -c '{command}'"));
+        let waits = match unit {
+            "out" => "ip netns exec b2bua ss -Hlnt 'sport = :6000' | grep -q .",
+            "in" => "ip netns exec b2bua ss -Hlnu 'sport = :5060' | grep -q .",
+            _ => "ip netns exec called ss -Hlnu 'sport = :5070' | grep -q .",
+        };
+        machine.until(waits);
+    }
+    let more = format!("10.77.0.14:5060 -p 5062 -mp 33000 -s 2004 -r 5 -m {CALLS} -l {CALLS} -d 700");
+    machine.good(&sipp("caller", 11, &format!("{name}/caller"), &more));
+    machine.good(&format!(
+        "sleep 2; systemctl stop called-{name} out-{name} in-{name} sniffer-{name}; test -s /srv/{name}/summary.json"
+    ));
+    let records = fs::read_to_string(machine.shared(&format!("{name}/records.jsonl"))).unwrap();
+    let records: Vec<Value> = records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len() as u32, 2 * CALLS);
+    for record in &records {
+        let call_id = record["call_id"].as_str().unwrap();
+        let first = call_id.strip_prefix("out///").unwrap_or(call_id);
+        let legs = record["legs"].as_array().unwrap_or_else(|| panic!("{record}"));
+        let told: Vec<&str> = legs.iter().map(|leg| leg["call_id"].as_str().unwrap()).collect();
+        assert_eq!(told, [first, &format!("out///{first}")], "{record}");
+        assert_eq!(record["session"], first, "{record}");
+        assert_eq!(legs[1]["joined_by"], joined_by, "{record}");
+    }
 }
 
 /// tshark finds this call's messages and media in its file, nothing else, and nothing wrong.

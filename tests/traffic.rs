@@ -46,8 +46,9 @@ pub(crate) const VARIED: [(&str, &str); 19] = [
 ];
 
 /// Knobs on top of [`VARIED`], by what they are for.
-pub(crate) const CASES: [(&str, &[(&str, &str)]); 12] = [
+pub(crate) const CASES: [(&str, &[(&str, &str)]); 13] = [
     ("udp", &[("sip_retransmitted", "0.1"), ("no_content_length", "0.2"), ("compact", "0.2")]),
+    ("two legs", &[("b2bua", "0.5"), ("lookalikes", "0.6"), ("ipv6", "0.3"), ("user_agents", "9")]),
     ("lf only, raw ip", &[("lf_only", "0.3"), ("link", "raw")]),
     (
         "fragments",
@@ -352,7 +353,8 @@ fn the_ledger_adds_up() {
         assert_eq!(kinds, sip.messages, "{case}");
         assert_eq!(sip.transports.values().sum::<u64>(), sip.messages, "{case}");
         assert_eq!(ledger.calls.by_result.values().sum::<u64>(), ledger.calls.total, "{case}");
-        assert_eq!(ledger.calls.total, 150 + ledger.calls.reused_call_ids, "{case}");
+        let calls = &ledger.calls;
+        assert_eq!(calls.total, 150 + calls.reused_call_ids + calls.seconds, "{case}");
         assert_eq!(ledger.list.len() as u64, ledger.calls.total, "{case}");
         let dialogs = ledger.calls.total + ledger.registrations + ledger.options;
         assert_eq!(sip.call_ids, dialogs - ledger.calls.reused_call_ids, "{case}");

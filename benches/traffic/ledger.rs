@@ -59,6 +59,8 @@ pub(crate) struct Calls {
     pub(crate) by_result: BTreeMap<&'static str, u64>,
     /// Calls with the Call-ID of an earlier one; they are part of `total`.
     pub(crate) reused_call_ids: u64,
+    /// Calls that came with another one: its outgoing leg, or what looks like it; they are part of `total`.
+    pub(crate) seconds: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -151,6 +153,12 @@ pub(crate) struct Call {
     /// What has to be found of it: codes of findings, and `hold`, `fork`, `transfer` with what is told of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) signs: Vec<&'static str>,
+    /// Call-ID of the first leg, of a call of two legs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+    /// What shows that its legs belong together, in the words of the records; none where not enough does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) joined_by: Option<&'static str>,
 }
 
 /// One RTP stream of a call.

@@ -46,6 +46,12 @@ pub(crate) struct Identity {
     /// The end that opens the dialog, then the other one.
     pub(crate) ends: [Endpoint; 2],
     pub(crate) media: [Endpoint; 2],
+    /// User parts of From and To, where they are not to be drawn.
+    pub(crate) people: Option<[String; 2]>,
+    /// The sessions of its descriptions come from it (RFC 8866 5.2).
+    pub(crate) session_key: u64,
+    /// More header fields of the INVITE that begins it, each with its line end.
+    pub(crate) fields: String,
     pub(crate) compact: bool,
     pub(crate) lf_only: bool,
     pub(crate) content_length: bool,
@@ -73,6 +79,9 @@ impl Identity {
 
     /// User part of From (0) or To (1).
     pub(crate) fn user(&self, end: usize) -> String {
+        if let Some(people) = &self.people {
+            return people[end].clone();
+        }
         let number = mix(self.key.wrapping_add(end as u64 * 77));
         match number % 8 {
             0 => format!("user{}", number % 10_000),
@@ -173,6 +182,9 @@ impl Renderer {
             _ => {}
         }
         extra(out, step.extra);
+        if step.method == Method::Invite && step.leg == 0 {
+            out.extend_from_slice(identity.fields.as_bytes());
+        }
         if step.credentials {
             credentials(out, identity, step);
         }
@@ -282,7 +294,7 @@ impl Renderer {
     fn session(&mut self, identity: &Identity, media: Endpoint, direction: &str) {
         let body = &mut self.body;
         let version = if media.ip.is_ipv4() { "IP4" } else { "IP6" };
-        let session = mix(identity.key ^ 0x5d) % 1_000_000_000;
+        let session = mix(identity.session_key ^ 0x5d) % 1_000_000_000;
         let (first, second) = if payload_type(identity) == 0 { ("0", "8") } else { ("8", "0") };
         line!(body, "v=0");
         line!(body, "o=- {session} {session} IN {version} {}", media.ip);

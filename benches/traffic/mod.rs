@@ -20,6 +20,7 @@
 use std::io::{self, Write};
 
 mod address;
+mod bridge;
 mod connection;
 mod file;
 mod frame;
@@ -39,6 +40,7 @@ mod step;
 mod stretch;
 mod websocket;
 
+pub(crate) use bridge::MARK;
 pub(crate) use ledger::{Call, Ledger, Stream};
 pub(crate) use preset::PRESETS;
 pub(crate) use profile::{Format, Link, Profile};

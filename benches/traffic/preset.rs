@@ -1,6 +1,6 @@
 //! The traffic of the speed table, row by row.
 
-use super::profile::{Datagrams, Load, Media, Noise, Outcome, Profile, Shape, Tcp, Text, Wire};
+use super::profile::{Bridge, Datagrams, Load, Media, Noise, Outcome, Profile, Shape, Tcp, Text, Wire};
 
 /// The rows of the speed table, by letter and name.
 pub(crate) const PRESETS: [(&str, &str); 5] =
@@ -22,6 +22,7 @@ impl Profile {
             "mixed" => Some(Self::office()),
             "faults" => Some(Self::trouble()),
             "all-faults" => Some(Self::all_trouble()),
+            "legs" => Some(Self::bridged()),
             _ => None,
         }
     }
@@ -109,6 +110,23 @@ impl Profile {
         profile
     }
 
+    /// A thousand calls through B2BUAs, and a thousand that look like it.
+    fn bridged() -> Self {
+        let load =
+            Load { calls: 2_000, rate: 50.0, hold: 20.0, user_agents: 500, list: true, ..Load::default() };
+        let outcome = Outcome {
+            not_found: 0.05,
+            busy: 0.05,
+            unavailable: 0.05,
+            cancelled: 0.1,
+            unanswered: 0.02,
+            open: 0.02,
+            ..Outcome::default()
+        };
+        let bridge = Bridge { b2bua: 0.5, lookalikes: 1.0, identical: false };
+        Self { load, outcome, bridge, ..Self::default() }
+    }
+
     /// One packet in a hundred is SIP, the rest is what an office sends.
     fn office() -> Self {
         let mut profile = Self::carrier();
@@ -134,7 +152,9 @@ mod tests {
         for (_, name) in PRESETS {
             assert!(Profile::preset(name).is_some(), "{name}");
         }
-        assert!(Profile::preset("faults").is_some() && Profile::preset("all-faults").is_some());
+        for name in ["faults", "all-faults", "legs"] {
+            assert!(Profile::preset(name).is_some(), "{name}");
+        }
         assert!(Profile::preset("nothing").is_none());
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Profile {
     #[serde(flatten)]
     pub(crate) shape: Shape,
     #[serde(flatten)]
+    pub(crate) bridge: Bridge,
+    #[serde(flatten)]
     pub(crate) text: Text,
     #[serde(flatten)]
     pub(crate) datagrams: Datagrams,
@@ -101,6 +103,17 @@ pub(crate) struct Shape {
     pub(crate) media_faults: f64,
     /// After its end a new call uses the Call-ID again; these calls come on top of `calls`.
     pub(crate) reused: f64,
+}
+
+/// Calls of two legs; UDP only, and not with RTP.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Bridge {
+    /// Calls that go through a B2BUA and on under another Call-ID; the second leg comes on top of `calls`.
+    pub(crate) b2bua: f64,
+    /// Of the rest, calls that come with another one that looks like their other leg and is none.
+    pub(crate) lookalikes: f64,
+    /// All calls through a B2BUA are between the same two numbers, as in a load test.
+    pub(crate) identical: bool,
 }
 
 /// How messages are written.

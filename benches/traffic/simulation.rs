@@ -3,7 +3,9 @@
 use std::io;
 
 use super::address::Addresses;
+use super::bridge::{self, Link, Lookalike};
 use super::connection::{self, CLIENT, Connection, SERVER, World};
+use super::frame::Endpoint;
 use super::ledger::{Call, Entry, Ledger};
 use super::media::{Stream, Studio, Talk};
 use super::message::{Identity, Renderer, Transport, payload_type};
@@ -124,6 +126,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
                 self.network.ledger.calls.reused_call_ids += 1;
                 self.begin(Kind::Call, Some(call_key))
             }
+
             Event::Step { dialog } => self.step(dialog),
             Event::Media { stream } => self.media(stream),
             Event::Flush { connection } => self.on(connection, |line, world| line.flush_both(world)),
@@ -177,6 +180,14 @@ impl<'a, 'w> Simulation<'a, 'w> {
     }
 
     fn begin(&mut self, kind: Kind, call_key: Option<u64>) -> io::Result<()> {
+        if kind == Kind::Call && call_key.is_none() {
+            if self.rng.share(self.profile.bridge.b2bua) {
+                return self.bridged();
+            }
+            if self.rng.share(self.profile.bridge.lookalikes) {
+                return self.lookalikes();
+            }
+        }
         let (identity, connection) = self.identity(kind, call_key);
         let datagrams = identity.transport == Transport::Udp;
         let author = Author::new(&mut self.rng, self.profile, datagrams);
@@ -185,19 +196,96 @@ impl<'a, 'w> Simulation<'a, 'w> {
             Kind::Registration => author.registration(),
             Kind::Options => author.options(),
         };
+        let place = self.place(kind, identity, script, self.now);
+        if let Some(dialog) = &mut self.dialogs[place as usize] {
+            dialog.connection = connection;
+        }
+        self.step(place)
+    }
+
+    /// Notes a dialog that begins then.
+    fn place(&mut self, kind: Kind, identity: Identity, script: Script, begin: u64) -> u32 {
         let entry = self.enter(kind, &identity, &script);
         self.going_on += 1;
-        let most = &mut self.network.ledger.dialogs_at_once;
-        *most = (*most).max(self.going_on);
-        if call_key.is_none() {
-            self.network.ledger.sip.call_ids += 1;
-        }
-        self.plan(&identity, entry, &script);
+        let ledger = &mut self.network.ledger;
+        ledger.dialogs_at_once = ledger.dialogs_at_once.max(self.going_on);
+        ledger.sip.call_ids += u64::from(identity.call_key == identity.key);
+        self.plan(&identity, entry, &script, begin);
         let Script { steps, outcome, talk, .. } = script;
-        let dialog =
-            Dialog { identity, steps, next: 0, begin: self.now, talk, outcome, kind, entry, connection };
-        let place = put(&mut self.dialogs, &mut self.free_dialogs, dialog);
-        self.step(place)
+        let dialog = Dialog { identity, steps, next: 0, begin, talk, outcome, kind, entry, connection: None };
+        put(&mut self.dialogs, &mut self.free_dialogs, dialog)
+    }
+
+    /// A call through a B2BUA begins.
+    fn bridged(&mut self) -> io::Result<()> {
+        let link = Link::draw(&mut self.rng);
+        let mut pair = self.pair();
+        let identical = self.profile.bridge.identical;
+        bridge::connect(link, identical, &mut pair);
+        let script = Author::new(&mut self.rng, self.profile, true).call();
+        let (delay, passing) = bridge::delays(&mut self.rng);
+        let incoming = bridge::incoming(&script, delay, passing);
+        let joined_by = link.joined_by(script.outcome).filter(|_| !identical);
+        let session = pair[0].call_id();
+        self.both(pair, [incoming, script], delay, |call| {
+            call.session = Some(session.clone());
+            call.joined_by = joined_by;
+        })
+    }
+
+    /// Two calls begin that look like one through a B2BUA.
+    fn lookalikes(&mut self) -> io::Result<()> {
+        let alike = Lookalike::draw(&mut self.rng);
+        let mut pair = self.pair();
+        alike.dress(&mut pair);
+        let scripts = [0, 1].map(|_| Author::new(&mut self.rng, self.profile, true).call());
+        let delay = self.rng.between(2 * MILLISECOND, 300 * MILLISECOND);
+        self.both(pair, scripts, delay, |_| ())
+    }
+
+    /// A user agent that calls a server, and the same server that calls another one. UDP.
+    fn pair(&mut self) -> [Identity; 2] {
+        let [agent, server] = self.addresses.hosts(&mut self.rng);
+        let is_other = |other: &Endpoint| other.ip != agent.ip && other.ip.is_ipv4() == agent.ip.is_ipv4();
+        let other =
+            (0..1_000).map(|_| self.addresses.hosts(&mut self.rng)[0]).find(is_other).unwrap_or(agent);
+        [[agent, server], [server, other]].map(|ends| {
+            self.begun += 1;
+            let key = mix(mix(self.profile.load.seed) ^ self.begun);
+            Identity {
+                key,
+                call_key: key,
+                transport: Transport::Udp,
+                ends,
+                media: ends.map(|end| end.at(self.addresses.media_port())),
+                people: None,
+                session_key: key,
+                fields: String::new(),
+                compact: false,
+                lf_only: false,
+                content_length: true,
+            }
+        })
+    }
+
+    /// Begins the first of two calls, and the second a little later.
+    fn both(
+        &mut self,
+        pair: [Identity; 2],
+        scripts: [Script; 2],
+        delay: u64,
+        note: impl Fn(&mut Call),
+    ) -> io::Result<()> {
+        let ([one, other], [incoming, outgoing]) = (pair, scripts);
+        self.network.ledger.calls.seconds += 1;
+        let first = self.place(Kind::Call, one, incoming, self.now);
+        let second = self.place(Kind::Call, other, outgoing, self.now + delay);
+        for place in [first, second] {
+            let entry = self.dialogs[place as usize].as_ref().and_then(|dialog| dialog.entry);
+            self.network.ledger.call(entry).into_iter().for_each(&note);
+        }
+        self.schedule.push(self.now + delay, Event::Step { dialog: second });
+        self.step(first)
     }
 
     /// Who talks to whom, how, and in which style.
@@ -225,6 +313,9 @@ impl<'a, 'w> Simulation<'a, 'w> {
             transport,
             ends,
             media: ends.map(|end| end.at(self.addresses.media_port())),
+            people: None,
+            session_key: key,
+            fields: String::new(),
             compact: self.rng.share(text.compact),
             lf_only: self.rng.share(text.lf_only),
             content_length: !(datagrams && self.rng.share(text.no_content_length)),
@@ -280,6 +371,8 @@ impl<'a, 'w> Simulation<'a, 'w> {
             rtcp_packets: 0,
             streams: Vec::new(),
             signs: script.signs.clone(),
+            session: None,
+            joined_by: None,
         })
     }
 
@@ -357,9 +450,9 @@ impl<'a, 'w> Simulation<'a, 'w> {
     }
 
     /// Media that is planned before the dialog begins.
-    fn plan(&mut self, identity: &Identity, entry: Entry, script: &Script) {
+    fn plan(&mut self, identity: &Identity, entry: Entry, script: &Script, begin: u64) {
         for stretch in &script.stretches {
-            if let Some(stream) = stretch.stream(identity, self.now, entry, &mut self.network.ledger) {
+            if let Some(stream) = stretch.stream(identity, begin, entry, &mut self.network.ledger) {
                 let begin = stream.begin();
                 let place = put(&mut self.streams, &mut self.free_streams, stream);
                 self.schedule.push(begin, Event::Media { stream: place });

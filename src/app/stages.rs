@@ -34,6 +34,7 @@ pub(super) fn settings(
         call_limits: call::Limits {
             max_dialogs: limits::CALLS,
             idle_timeout: config.call_expiration,
+            max_waiting: limits::WAITING_LEGS,
             media: media::Limits {
                 max_flows: limits::MEDIA_FLOWS,
                 max_unclaimed: limits::UNCLAIMED_FLOWS,
@@ -41,7 +42,7 @@ pub(super) fn settings(
                 backlog_bytes: limits::UNCLAIMED_BYTES,
             },
         },
-        calls,
+        calls: call::Settings { legs: legs(config), ..calls },
         filter: config.run.filter.as_deref().map(PacketFilter::new).transpose()?,
         batch: config.batch,
         workers: config.workers,
@@ -68,7 +69,12 @@ pub(super) fn calls(config: &Config) -> call::Settings {
         others: config.pcap.options,
         media_frames: config.pcap.write && config.pcap.rtp,
         digits: config.privacy.digits,
+        legs: call::LegSettings::default(),
     }
+}
+
+fn legs(config: &Config) -> call::LegSettings {
+    call::LegSettings { fields: config.leg_headers.clone(), live: false }
 }
 
 fn reassembly(config: &Config) -> reassembly::Limits {

@@ -54,6 +54,8 @@ pub struct Census {
     pub registrations: u64,
     /// Dialogs that went because the table was full.
     pub evicted: u64,
+    /// Legs that were not joined, or not looked for, because a table was full.
+    pub legs_dropped: u64,
     /// How well calls and registrations are set up.
     pub performance: Performance,
     /// What became of bindings.
@@ -139,6 +141,7 @@ impl Census {
             results: self.results,
             registrations: self.registrations,
             evicted: self.evicted,
+            legs_dropped: self.legs_dropped,
             performance: self.performance.clone(),
             bindings: self.bindings,
         }

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::findings::Finding;
+use super::legs::LegRecord;
 use super::media_record::MediaRecord;
 use super::signalling::SignallingRecord;
 use crate::flow::Endpoint;
@@ -176,6 +177,12 @@ pub struct CallRecord {
     /// Its signalling; what did not happen is left out.
     #[serde(flatten)]
     pub signalling: SignallingRecord,
+    /// Call-ID of the earliest call of its session; none when it is the only leg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The legs of its session, if there is more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegRecord>,
     /// What is wrong with it, or strange.
     pub findings: Vec<Finding>,
     /// Path of its PCAP; null when none was written.

@@ -38,6 +38,7 @@ impl Tracker {
             rtcp_packets: media.rtcp,
             ..record
         };
+        (record.session, record.legs) = self.told_legs(slot);
         record.findings = signalling::findings(dialog, &record, self.now());
         record.findings.extend(findings(&record, &dialog.endpoints));
         if !self.settings.digits {
@@ -99,6 +100,8 @@ impl Dialog {
             updates: self.updates,
             authenticated: self.authenticated,
             signalling: self.signalling_record(),
+            session: None,
+            legs: Vec::new(),
             findings: Vec::new(),
             pcap: None,
         }

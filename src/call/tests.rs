@@ -58,7 +58,12 @@ impl Scene {
             unclaimed_timeout: Duration::from_secs(10),
             backlog_bytes: 1 << 20,
         };
-        let limits = Limits { max_dialogs: 1000, idle_timeout: Duration::from_secs(4 * 3600), media };
+        let limits = Limits {
+            max_dialogs: 1000,
+            idle_timeout: Duration::from_secs(4 * 3600),
+            max_waiting: 1000,
+            media,
+        };
         let heard = Heard::default();
         let tracker = Tracker::new(limits, settings, heard.wants());
         Self { tracker, heard, now: Timestamp::new(1_000_000, 0) }

@@ -12,6 +12,7 @@ use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
 use super::dialog::{Activity, Announced, Dialog, Directions, Look, Step};
 use super::filter::Filter;
+use super::legs::{LegSettings, Legs};
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
@@ -31,6 +32,8 @@ pub struct Limits {
     pub max_dialogs: usize,
     /// How long an answered call may stay without signalling and media.
     pub idle_timeout: Duration,
+    /// Keys of calls that wait for their other leg.
+    pub max_waiting: usize,
     /// Caps of media.
     pub media: media::Limits,
 }
@@ -48,6 +51,8 @@ pub struct Settings {
     pub media_frames: bool,
     /// Records tell which keys were pressed, not only how many.
     pub digits: bool,
+    /// Which legs are followed.
+    pub legs: LegSettings,
 }
 
 /// A UDP datagram that is not SIP, with what it was captured in.
@@ -117,7 +122,9 @@ pub struct Tracker {
     fired: Vec<Entry>,
     /// Where [`Tracker::touch`] keeps what it found.
     slots: Vec<u32>,
-    census: Census,
+    pub(super) census: Census,
+    /// None where nobody is told of legs.
+    pub(super) legs: Option<Box<Legs>>,
     /// Calls up: not answered yet, and answered.
     active: [u64; 2],
     tally: Tally,
@@ -129,8 +136,9 @@ pub struct Tracker {
 impl Tracker {
     /// A tracker that knows nothing yet.
     #[must_use]
-    pub fn new(limits: Limits, settings: Settings, wants: Wants) -> Self {
+    pub fn new(limits: Limits, mut settings: Settings, wants: Wants) -> Self {
         Self {
+            legs: Self::follows_legs(&mut settings.legs, wants.records, limits.max_waiting),
             media: MediaTable::new(limits.media),
             limits,
             settings,
@@ -317,6 +325,7 @@ impl Tracker {
         }
         if copy == Copy::First {
             self.pace(slot, &look, descriptions(message, messages));
+            self.follow_leg(slot, &look, descriptions(message, messages));
             self.claim(slot, descriptions(message, messages), listener);
             self.register(slot, &look);
         }
@@ -467,7 +476,7 @@ impl Tracker {
     }
 
     #[inline]
-    fn find(&self, hash: u64, call_id: &[u8]) -> Option<u32> {
+    pub(super) fn find(&self, hash: u64, call_id: &[u8]) -> Option<u32> {
         let bits = hash as u32;
         let is_it = |indexed: &Indexed| {
             indexed.hash == bits
@@ -677,6 +686,7 @@ impl Tracker {
 
     /// The dialog is over for good.
     fn close(&mut self, slot: u32, listener: &mut dyn Listener) {
+        self.settle_legs(slot);
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
         let (hash, generation) = (dialog.hash, dialog.generation);
         let kept = is_kept(&self.settings, dialog);
@@ -691,6 +701,7 @@ impl Tracker {
             listener.closed(slot, kept, record);
         }
         self.moved(was, None);
+        self.leave_session(slot);
         self.forget_media(slot, CallRef { slot, generation }, listener);
         let bits = hash as u32;
         if let Ok(entry) = self.index.find_entry(spread(bits), |indexed| indexed.slot == slot) {

@@ -319,10 +319,13 @@ pub fn calls(answer: &Value) -> String {
             text(call, "/source"),
             text(call, "/destination"),
             text(call, "/rtp_packets"),
+            // A call whose other legs are not known is the only one.
+            call.pointer("/legs").and_then(Value::as_array).map_or(1, Vec::len).to_string(),
             text(call, "/call_id"),
         ]
     };
-    let head = ["START", "STATE", "FROM", "TO", "DURATION", "SOURCE", "DESTINATION", "RTP", "CALL-ID"];
+    let head =
+        ["START", "STATE", "FROM", "TO", "DURATION", "SOURCE", "DESTINATION", "RTP", "LEGS", "CALL-ID"];
     table(&head, calls.iter().map(cells))
 }
 

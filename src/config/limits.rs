@@ -36,6 +36,10 @@ pub const DETECTION_BYTES: usize = 64 << 10;
 /// Calls known at once: about 1 KiB each without media, 1 GiB when full. Attack: INVITEs with random Call-IDs.
 pub const CALLS: usize = 1_000_000;
 
+/// Keys under which calls wait for their other leg, in each of two tables: 64 bytes each, about 18 MiB when both are full.
+/// A call has three or more for four to eight seconds. Attack: INVITEs from random numbers to random numbers.
+pub const WAITING_LEGS: usize = 131_072;
+
 /// Media flows (who sends to whom) followed at once: about 300 bytes each, 150 MiB when full.
 pub const MEDIA_FLOWS: usize = 500_000;
 

@@ -42,6 +42,8 @@ pub struct Config {
     pub writers: usize,
     /// A call ends after this long without signalling or media.
     pub call_expiration: Duration,
+    /// Header fields besides X-Call-ID and X-CID that name the other legs of a session.
+    pub leg_headers: Vec<String>,
     /// Stream workers; 0 is inline.
     pub workers: usize,
     /// Packets taken from the capture at once.
@@ -318,6 +320,7 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
         targets: settings.targets.get().unwrap_or_default().0,
         privacy: privacy(settings),
         writers: settings.voip.tcp_io_threads.settle(of_mode.writers, Origin::Mode),
+        leg_headers: settings.voip.leg_headers.get().map(|names| names.0).unwrap_or_default(),
         call_expiration: settings.voip.call_expiration_time.settle(hours(4), Origin::Default),
         workers: settings.voip.workers.settle(workers, Origin::Mode),
         batch: settings.voip.tcp_batch_size.settle(of_mode.batch, Origin::Mode),

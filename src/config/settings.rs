@@ -152,6 +152,7 @@ pub struct Voip {
     pub tcp_batch_size: Setting<usize>,
     pub workers: Setting<usize>,
     pub call_expiration_time: Setting<Duration>,
+    pub leg_headers: Setting<Names>,
     pub max_filename_length: Setting<usize>,
     pub tcp_io_threads: Setting<usize>,
 }
@@ -274,6 +275,7 @@ impl Voip {
         visitor.setting("voip.tcp_batch_size", units::batch, &mut self.tcp_batch_size);
         visitor.setting("voip.workers", units::workers, &mut self.workers);
         visitor.setting("voip.call_expiration_time", units::duration, &mut self.call_expiration_time);
+        visitor.setting("voip.leg_headers", units::header_names, &mut self.leg_headers);
         visitor.setting("voip.max_filename_length", units::file_name_length, &mut self.max_filename_length);
         visitor.setting("voip.tcp_io_threads", units::writers, &mut self.tcp_io_threads);
     }

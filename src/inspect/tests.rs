@@ -96,7 +96,8 @@ impl Scene {
             unclaimed_timeout: Duration::from_secs(10),
             backlog_bytes: 0,
         };
-        let limits = Limits { max_dialogs: 100, idle_timeout: Duration::from_secs(3600), media };
+        let limits =
+            Limits { max_dialogs: 100, idle_timeout: Duration::from_secs(3600), max_waiting: 100, media };
         let mut tracker = Tracker::new(limits, settings(false), listener.wants());
         let mut steps = self.steps.clone();
         steps.sort_by_key(|(at, _)| *at);

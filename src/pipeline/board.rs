@@ -380,6 +380,7 @@ mod tests {
             streams: sip::StreamSettings::default(),
             call_limits: call::Limits {
                 max_dialogs: 1000,
+                max_waiting: 100,
                 idle_timeout: std::time::Duration::from_secs(3600),
                 media: media::Limits {
                     max_flows: 1000,

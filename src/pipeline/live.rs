@@ -427,6 +427,7 @@ mod tests {
             streams: sip::StreamSettings::default(),
             call_limits: call::Limits {
                 max_dialogs: 10,
+                max_waiting: 100,
                 idle_timeout: Duration::from_secs(14_400),
                 media: media::Limits {
                     max_flows: 10,

@@ -117,6 +117,9 @@ pub fn run(
 
 pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
     let board = settings.board;
+    let mut calls = settings.calls;
+    // Who asks a running sniffer is told of legs.
+    calls.legs.live |= board.is_some();
     let budget = board.as_ref().map_or_else(|| Arc::new(Budget::default()), |board| board.budget());
     let (foreign, verdicts) = ForeignConnections::new();
     let worker = |lane| {
@@ -128,7 +131,7 @@ pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
         intake: Intake::new(settings.defrag, settings.filter, settings.workers, foreign, board.clone()),
         workers: (0..settings.workers.max(1)).map(worker).collect(),
         order: Order::new(
-            Tracker::new(settings.call_limits, settings.calls, listener.wants()),
+            Tracker::new(settings.call_limits, calls, listener.wants()),
             board,
             settings.log_streams,
         ),

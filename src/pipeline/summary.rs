@@ -147,6 +147,7 @@ impl Outcome {
             ("sip", "without_call_id", self.census.without_call_id),
             ("sctp", "pieces", self.worker.sctp_pieces),
             ("calls", "evicted", self.census.evicted),
+            ("calls", "legs", self.census.legs_dropped),
             ("calls", "bindings_evicted", self.census.bindings.evicted),
             ("media", "unclaimed_flows", self.media.unclaimed_expired),
             ("media", "flows_evicted", self.media.flows_evicted),

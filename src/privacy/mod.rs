@@ -29,8 +29,11 @@ pub struct Privacy {
 
 /// Keys of answers and records whose text stays as it is: they hold no text of a user's. All others are masked, those
 /// too that do not exist yet.
-pub(crate) const HARMLESS: [&str; 34] = [
+pub(crate) const HARMLESS: [&str; 37] = [
     "call_id",
+    "session",
+    "joined_by",
+    "evidence",
     "replaces",
     "kind",
     "method",

@@ -4,8 +4,8 @@
 
 use super::mask::{free_text, user};
 use crate::call::{
-    CallEvent, CallRecord, CauseRecord, Finding, MediaRecord, RegistrationRecord, SignallingRecord,
-    TransferRecord,
+    CallEvent, CallRecord, CauseRecord, Finding, LegRecord, MediaRecord, RegistrationRecord,
+    SignallingRecord, TransferRecord,
 };
 
 /// Masks texts with users and numbers in them.
@@ -26,9 +26,11 @@ pub(super) fn mask_record(record: &mut CallRecord) {
         end_reason,
         signalling,
         media,
+        legs,
         findings,
         // Call-IDs and names of files that are made without parties.
         call_id: _,
+        session: _,
         pcap: _,
         // Addresses, and what devices call themselves, their codecs and methods.
         source: _,
@@ -65,6 +67,7 @@ pub(super) fn mask_record(record: &mut CallRecord) {
     texts([request_uri, reason, end_reason].into_iter().flatten());
     mask_signalling(signalling);
     media.iter().for_each(stream);
+    legs.iter().for_each(leg);
     for Finding { text, message, code: _, time: _ } in findings {
         texts(message.iter_mut().chain([text]));
     }
@@ -101,6 +104,25 @@ fn mask_signalling(signalling: &mut SignallingRecord) {
             registration;
         texts(contact);
     }
+}
+
+/// A leg has a Call-ID as the record has, and names nobody.
+const fn leg(leg: &LegRecord) {
+    let LegRecord {
+        call_id: _,
+        // Addresses.
+        source: _,
+        destination: _,
+        // Our words, or the user's.
+        joined_by: _,
+        evidence: _,
+        // Times and numbers.
+        start: _,
+        first_response: _,
+        final_response: _,
+        status_code: _,
+        score: _,
+    } = leg;
 }
 
 /// A stream names nobody.

@@ -14,6 +14,7 @@ mod condition;
 mod field;
 mod figures;
 mod groups;
+mod legs;
 mod proof;
 mod records;
 mod rows;

@@ -94,6 +94,7 @@ impl Story {
         rows.push(("Times", self.times()));
         rows.push(("Result", self.result()));
         rows.extend(self.hops(screen).into_iter().map(|hop| ("Hop", hop)));
+        rows.extend(super::legs::rows(&self.record, screen));
         rows.push(("Messages", self.counts()));
         rows.extend(super::signalling::rows(&self.record, screen));
         rows.extend([("Agents", self.list("user_agents")), ("Codecs", self.list("codecs"))]);

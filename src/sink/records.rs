@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::call::{
         BurstRecord, CallKind, CallResult, CauseRecord, EndedBy, FarEndRecord, Finding, HoldRecord,
-        HopRecord, InfoDtmfRecord, MediaRecord, RegistrationRecord, SessionTimerRecord, Side,
+        HopRecord, InfoDtmfRecord, LegRecord, MediaRecord, RegistrationRecord, SessionTimerRecord, Side,
         SignallingRecord, TransferRecord,
     };
     use crate::flow::{Address, Endpoint};
@@ -127,6 +127,8 @@ mod tests {
             updates: 0,
             authenticated: true,
             signalling: signalling(endpoint, time, text),
+            session: Some(text("first@192.0.2.1")),
+            legs: [0, 1].map(|_| leg(endpoint, time, text)).into(),
             findings: vec![Finding {
                 code: "no_ack",
                 text: text("no ACK"),
@@ -178,6 +180,21 @@ mod tests {
                 behind_nat: true,
                 late_seconds: Some(12.0),
             }),
+        }
+    }
+
+    fn leg(endpoint: Endpoint, time: Timestamp, text: &dyn Fn(&str) -> String) -> LegRecord {
+        LegRecord {
+            call_id: text("other@192.0.2.1"),
+            source: endpoint,
+            destination: endpoint,
+            start: time,
+            first_response: Some(time),
+            final_response: Some(time),
+            status_code: Some(200),
+            joined_by: Some("evidence".to_owned()),
+            score: Some(80),
+            evidence: vec!["address", "called number"],
         }
     }
 
@@ -246,6 +263,7 @@ mod tests {
         record.end_reason = None;
         record.pcap = None;
         record.signalling = SignallingRecord::default();
+        (record.session, record.legs) = (None, Vec::new());
         record.findings.iter_mut().for_each(|finding| (finding.time, finding.message) = (None, None));
         record.media.iter_mut().for_each(|media| {
             (media.codec, media.jitter_ms, media.max_jitter_ms) = (None, None, None);
@@ -298,6 +316,10 @@ mod tests {
             "time",
             "source",
             "destination",
+            "first_response",
+            "final_response",
+            "joined_by",
+            "evidence",
         ];
         for (key, text) in &texts {
             assert_eq!(*text == NUMBER, !ours.contains(key), "{key}: is it ours, or from the wire?");
@@ -367,6 +389,7 @@ mod tests {
             item("transfers"),
             item("end_causes"),
             item("retransmissions_by_hop"),
+            item("legs"),
             only("session_timer"),
             only("registration"),
         ] {

@@ -132,6 +132,9 @@ impl Rare {
     pub const SESSION_EXPIRES: Self = Self(1 << 1);
     /// Replaces (RFC 3891).
     pub const REPLACES: Self = Self(1 << 2);
+    /// One that tells of the other legs of a session: X-Call-ID, X-CID, Session-ID (RFC 7989), P-Charging-Vector
+    /// (RFC 7315), Diversion (RFC 5806), History-Info (RFC 7044).
+    pub const OTHER_LEGS: Self = Self(1 << 3);
 
     /// Whether the field of `other` is there.
     #[must_use]
@@ -387,6 +390,12 @@ impl Head {
             Name::RSeq => self.rare.add(Rare::RSEQ),
             Name::SessionExpires => self.rare.add(Rare::SESSION_EXPIRES),
             Name::Replaces => self.rare.add(Rare::REPLACES),
+            Name::XCallId
+            | Name::XCid
+            | Name::SessionId
+            | Name::ChargingVector
+            | Name::Diversion
+            | Name::HistoryInfo => self.rare.add(Rare::OTHER_LEGS),
             Name::Via | Name::RAck | Name::MinSe | Name::ReferTo | Name::Other => {}
         }
     }

@@ -27,6 +27,13 @@ pub enum Name {
     ReferTo,
     Replaces,
     SessionExpires,
+    /// X-Call-ID and X-CID, by which a B2BUA names the Call-ID of the other leg.
+    XCallId,
+    XCid,
+    SessionId,
+    ChargingVector,
+    Diversion,
+    HistoryInfo,
     Other,
 }
 
@@ -55,10 +62,16 @@ impl Name {
             (b'r', 8) => (b"replaces", Self::Replaces),
             (b'm', 6) => (b"min-se", Self::MinSe),
             (b's', 15) => (b"session-expires", Self::SessionExpires),
+            (b's', 10) => (b"session-id", Self::SessionId),
+            (b'x', 9) => (b"x-call-id", Self::XCallId),
+            (b'x', 5) => (b"x-cid", Self::XCid),
+            (b'd', 9) => (b"diversion", Self::Diversion),
+            (b'h', 12) => (b"history-info", Self::HistoryInfo),
             (b'e', 7) => (b"expires", Self::Expires),
             (b'a', 13) => (b"authorization", Self::Authorization),
             (b'p', 19) if name.get(1) == Some(&b'-') => (b"p-asserted-identity", Self::AssertedIdentity),
             (b'p', 19) => (b"proxy-authorization", Self::ProxyAuthorization),
+            (b'p', 17) => (b"p-charging-vector", Self::ChargingVector),
             _ => return Self::Other,
         };
         if name.eq_ignore_ascii_case(long) { found } else { Self::Other }
@@ -452,6 +465,12 @@ mod tests {
             ("Min-SE", Name::MinSe),
             ("Session-Expires", Name::SessionExpires),
             ("x", Name::SessionExpires),
+            ("X-Call-ID", Name::XCallId),
+            ("x-cid", Name::XCid),
+            ("Session-ID", Name::SessionId),
+            ("P-Charging-Vector", Name::ChargingVector),
+            ("Diversion", Name::Diversion),
+            ("History-Info", Name::HistoryInfo),
             ("rsea", Name::Other),
             ("Callaid", Name::Other),
             ("Vib", Name::Other),

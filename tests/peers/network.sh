@@ -1,7 +1,7 @@
-# Three hosts on a bridge: the caller (.11), the proxy (.12) and the called party (.13). The machine itself listens on br0.
+# Hosts on a bridge: the caller (.11), the proxy (.12), the called party (.13) and a B2BUA (.14). The machine itself listens on br0.
 set -eu
 ip link add br0 type bridge mcast_snooping 0
-for host in caller:11 proxy:12 called:13; do
+for host in caller:11 proxy:12 called:13 b2bua:14; do
     name=${host%:*} address=10.77.0.${host#*:}
     ip netns add "$name"
     ip -n "$name" link set lo up
@@ -12,6 +12,6 @@ for host in caller:11 proxy:12 called:13; do
 done
 # A bridge shows what it only forwards while it is promiscuous.
 ip link set br0 promisc on up
-for address in 11 12 13; do
+for address in 11 12 13 14; do
     ip netns exec proxy ping -qc1 -W5 "10.77.0.$address" >/dev/null
 done
