@@ -14,7 +14,7 @@ use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
 use crate::quality::rtcp::Compound;
 use crate::quality::{Arrival, Control, Events, Heard, PayloadFormat, Playout, Role, Stream};
-use crate::sip::sdp::{Format, static_format};
+use crate::sip::sdp::{Format, MediaKind, static_format};
 use crate::time::Timestamp;
 
 /// Caps of the table.
@@ -130,6 +130,8 @@ pub struct Claim<'a> {
     pub formats: &'a [Format],
     /// The profile is one of SRTP (RFC 3711).
     pub secure: bool,
+    /// What it carries.
+    pub kind: MediaKind,
 }
 
 /// One stream of a call, as it was.
@@ -145,6 +147,8 @@ pub struct StreamReport {
     pub events: Events,
     /// It is announced as SRTP.
     pub encrypted: bool,
+    /// What it carries as SDP says; none when several kinds share the endpoint, or nothing is announced.
+    pub kind: Option<MediaKind>,
     /// Its receiver has announced its payload type; none when the receiver has announced nothing.
     pub announced: Option<bool>,
 }
@@ -160,6 +164,8 @@ pub struct CallMedia {
     pub rtp: u64,
     /// RTCP packets.
     pub rtcp: u64,
+    /// UDPTL packets (T.38).
+    pub udptl: u64,
 }
 
 /// What a change of ownership entails, for the tracker to carry out. Cleared and used again.
@@ -206,6 +212,8 @@ struct Flow {
     /// RTP packets of streams that were more than can be followed.
     unfollowed: u64,
     rtcp: u64,
+    /// Packets that are neither.
+    other: u64,
     /// RTP and RTCP packets that came in fragments.
     fragmented: (u64, u64),
     /// Time of the latest packet that was not RTP.
@@ -333,6 +341,7 @@ impl MediaTable {
                 Payload::Rtcp
             }
             Look::Neither => {
+                flow.other += 1;
                 flow.last_other = datagram.timestamp;
                 Payload::Other
             }
@@ -470,6 +479,7 @@ impl MediaTable {
                 {
                     media.rtp += flow.rtp();
                     media.rtcp += flow.rtcp;
+                    media.udptl += if self.is_fax(flow) { flow.other } else { 0 };
                     media.streams.extend(self.reports(flow));
                     media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
                 }
@@ -481,6 +491,7 @@ impl MediaTable {
         let receiver = self.endpoints.claimed(flow.destination);
         let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
         let encrypted = either.is_some_and(|entry| entry.secure);
+        let kind = either.and_then(|entry| entry.kinds.only());
         flow.streams().map(move |&stream| StreamReport {
             source: flow.source,
             destination: flow.destination,
@@ -488,10 +499,17 @@ impl MediaTable {
             // The keys of one sender; which of its streams they are in is not worth a table.
             events: if stream.ssrc == flow.stream.ssrc { flow.events.clone() } else { Events::default() },
             encrypted,
+            kind,
             announced: receiver
                 .filter(|entry| !entry.formats.is_empty())
                 .map(|entry| entry.formats.iter().any(|format| format.payload_type == stream.payload_type())),
         })
+    }
+
+    /// Whether one end of a flow was announced for T.38.
+    fn is_fax(&self, flow: &Flow) -> bool {
+        let mut ends = [flow.destination, flow.source].into_iter();
+        ends.any(|end| self.endpoints.claimed(end).is_some_and(|entry| entry.fax))
     }
 
     /// Whether a flow that begins at `endpoint` is reported where it ends.
@@ -853,7 +871,7 @@ impl Flow {
         self.stream = Stream::default();
         self.others.clear();
         (self.control, self.events) = (None, Events::default());
-        (self.unfollowed, self.rtcp, self.fragmented) = (0, 0, (0, 0));
+        (self.unfollowed, self.rtcp, self.other, self.fragmented) = (0, 0, 0, (0, 0));
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn mask_record(record: &mut CallRecord) {
         duplicates: _,
         rtp_packets: _,
         rtcp_packets: _,
+        udptl_packets: _,
         forks: _,
         reinvites: _,
         updates: _,
@@ -109,6 +110,7 @@ const fn stream(stream: &MediaRecord) {
         // Addresses, and what devices call their codecs.
         source: _,
         destination: _,
+        kind: _,
         codec: _,
         // Told or not by `privacy.dtmf`.
         dtmf: _,
