@@ -23,6 +23,7 @@ mod determinism;
 mod disk;
 mod ending;
 mod faults;
+mod fax_and_video;
 mod follow;
 mod fuzz_seeds;
 mod isolation;

@@ -76,13 +76,15 @@ fn between(from: Timestamp, to: Timestamp) -> f64 {
 
 /// Whether it is speech, or may be: video and text have their own times.
 fn is_audio(stream: &MediaRecord) -> bool {
-    impairment(stream.codec.as_deref().unwrap_or_default()) != Err(Unrated::NoSpeech)
+    stream.kind.is_none_or(|kind| kind == "audio")
+        && impairment(stream.codec.as_deref().unwrap_or_default()) != Err(Unrated::NoSpeech)
 }
 
 fn no_rtp(record: &CallRecord, endpoints: &[&Announced]) -> Option<Finding> {
     let lasted = record.answered.and(record.duration_seconds)? >= MISSED_AFTER;
     let wanted = endpoints.iter().any(|announced| announced.may.send || announced.may.receive);
-    (lasted && wanted && record.media.is_empty())
+    // A fax may have begun with T.38.
+    (lasted && wanted && record.media.is_empty() && record.udptl_packets == 0)
         .then(|| finding("no_rtp", "answered, but the capture has no RTP".to_owned()))
 }
 
@@ -312,7 +314,8 @@ mod tests {
         });
         let (source, destination) = ends;
         let (events, encrypted, announced) = (Events::default(), false, Some(true));
-        MediaRecord::of(&StreamReport { source, destination, stream, events, encrypted, announced }, &[])
+        let report = StreamReport { source, destination, stream, events, encrypted, kind: None, announced };
+        MediaRecord::of(&report, &[])
     }
 
     fn out(ms: (u64, u64)) -> MediaRecord {

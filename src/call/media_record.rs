@@ -6,6 +6,7 @@ use super::record::{display, rfc3339};
 use crate::flow::Endpoint;
 use crate::media::StreamReport;
 use crate::quality::{BurstFigures, Heard, rate};
+use crate::sip::sdp::MediaKind;
 use crate::time::Timestamp;
 
 /// One RTP stream of a call, in one direction, as it was where it was captured.
@@ -19,6 +20,8 @@ pub struct MediaRecord {
     /// Receiver.
     #[serde(serialize_with = "display")]
     pub destination: Endpoint,
+    /// What it carries as its SDP says: `audio`, `video`, `text`; null when that is not known.
+    pub kind: Option<&'static str>,
     /// Its payload type: the latest, comfort noise and DTMF aside.
     pub payload_type: u8,
     /// Its encoding name from SDP or RFC 3551; null when unknown.
@@ -134,6 +137,7 @@ impl MediaRecord {
             ssrc: stream.ssrc,
             source: report.source,
             destination: report.destination,
+            kind: report.kind.and_then(MediaKind::name),
             payload_type: stream.payload_type(),
             codec: (!codec.is_empty()).then(|| codec.as_str().to_owned()),
             encrypted: report.encrypted,

@@ -166,6 +166,9 @@ pub struct CallRecord {
     pub rtp_packets: u64,
     /// RTCP packets.
     pub rtcp_packets: u64,
+    /// UDPTL packets: T.38 fax.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub udptl_packets: u64,
     /// Different To-tags that answered the INVITE (RFC 3261 forking).
     pub forks: u32,
     /// INVITEs inside the dialog.
@@ -239,6 +242,11 @@ pub struct CallEvent {
     /// The dialog is one of those that the user asked for.
     #[serde(skip)]
     pub kept: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 pub(in crate::call) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

@@ -19,7 +19,8 @@ impl Tracker {
     pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
         let call = CallRef { slot, generation: dialog.generation };
         let (rtp, rtcp) = dialog.moved;
-        let mut media = CallMedia { streams: dialog.archived.clone(), heard: Vec::new(), rtp, rtcp };
+        let mut media =
+            CallMedia { streams: dialog.archived.clone(), heard: Vec::new(), rtp, rtcp, udptl: 0 };
         for announced in &dialog.endpoints {
             self.media.report(call, announced.id, &mut media);
         }
@@ -36,6 +37,7 @@ impl Tracker {
             media: streams,
             rtp_packets: media.rtp,
             rtcp_packets: media.rtcp,
+            udptl_packets: media.udptl,
             ..record
         };
         (record.session, record.legs) = self.told_legs(slot);
@@ -95,6 +97,7 @@ impl Dialog {
             duplicates: self.duplicates,
             rtp_packets: 0,
             rtcp_packets: 0,
+            udptl_packets: 0,
             forks: self.answer_tags.len() as u32,
             reinvites: self.reinvites,
             updates: self.updates,

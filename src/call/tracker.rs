@@ -21,7 +21,7 @@ use super::tally::Tally;
 use crate::flow::Endpoint;
 use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, next_port};
 use crate::pipeline::View;
-use crate::sip::sdp::{Media, MediaFlow, MediaKind};
+use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, StartLine};
 use crate::time::Timestamp;
 
@@ -570,13 +570,16 @@ impl Tracker {
         let call = CallRef { slot, generation: dialog.generation };
         for media in media.iter().filter(|media| is_claimable(media)) {
             media.formats.iter().for_each(|format| dialog.note_codec(format.name));
+            if matches!(media.kind, MediaKind::Image) {
+                dialog.note_codec(CodecName::new(b"t38"));
+            }
             let announced = [(media.endpoint, media.formats.as_slice(), false), (media.rtcp, &[], true)];
             let is_plain = media.rtcp == media.endpoint || Some(media.rtcp) == next_port(media.endpoint);
             for (endpoint, formats, is_rtcp) in announced.into_iter().take(if is_plain { 1 } else { 2 }) {
                 if dialog.may_announce(endpoint) {
                     let id = self.media.claim(
                         call,
-                        &Claim { endpoint, formats, secure: media.secure },
+                        &Claim { endpoint, formats, secure: media.secure, kind: media.kind },
                         &mut self.effects,
                     );
                     let (since, may) = (dialog.last, may(media));

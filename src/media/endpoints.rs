@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::flows::{Claim, Owners};
 use crate::flow::{Endpoint, PairHasher};
-use crate::sip::sdp::Format;
+use crate::sip::sdp::{Format, MediaKind};
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,35 @@ pub(crate) struct Entry {
     pub(crate) formats: Vec<Format>,
     /// One of them announced SRTP.
     pub(crate) secure: bool,
+    /// What RTP is to carry there.
+    pub(crate) kinds: Kinds,
+    /// One of them announced T.38 (UDPTL).
+    pub(crate) fax: bool,
+}
+
+/// Which kinds of media share an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    #[default]
+    None,
+    Only(MediaKind),
+    /// As with BUNDLE (RFC 8843).
+    Several,
+}
+
+impl Kinds {
+    /// The kind, when there is one alone.
+    pub(crate) const fn only(self) -> Option<MediaKind> {
+        if let Self::Only(kind) = self { Some(kind) } else { None }
+    }
+
+    fn add(&mut self, kind: MediaKind) {
+        *self = match *self {
+            Self::None => Self::Only(kind),
+            Self::Only(known) if known == kind => *self,
+            _ => Self::Several,
+        };
+    }
 }
 
 impl Entry {
@@ -83,13 +112,23 @@ impl Entry {
         if up.is_empty() { Owners::new(self.owners.last().copied().into_iter()) } else { up }
     }
 
+    /// Whoever owned it is gone, and what they announced.
+    fn forget(&mut self) {
+        self.formats.clear();
+        (self.secure, self.kinds, self.fax) = (false, Kinds::None, false);
+    }
+
     /// Adds or renews a call's claim.
     pub(crate) fn claim(&mut self, call: CallRef, claim: &Claim<'_>, calls: &mut Calls) {
         if self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
-            self.formats.clear();
-            self.secure = false;
+            self.forget();
         }
         self.secure |= claim.secure;
+        // Where T.38 follows speech, as it does at the same port, speech it was.
+        match claim.kind {
+            MediaKind::Image => self.fax = true,
+            kind => self.kinds.add(kind),
+        }
         calls.mark(call).into_iter().for_each(|mark| mark.ended = false);
         for format in claim.formats {
             let known = self.formats.iter().position(|known| known.payload_type == format.payload_type);
@@ -167,8 +206,7 @@ impl Endpoints {
         });
         if let Some(entry) = self.entries.get_mut(slot as usize) {
             entry.endpoint = endpoint;
-            entry.formats.clear();
-            entry.secure = false;
+            entry.forget();
         }
         let (entries, hasher) = (&self.entries, &self.hasher);
         let hash_of = |&slot: &u32| {

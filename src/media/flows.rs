@@ -14,7 +14,7 @@ use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
 use crate::quality::rtcp::Compound;
 use crate::quality::{Arrival, Control, Events, Heard, PayloadFormat, Playout, Role, Stream};
-use crate::sip::sdp::{Format, static_format};
+use crate::sip::sdp::{Format, MediaKind, static_format};
 use crate::time::Timestamp;
 
 /// Caps of the table.
@@ -130,6 +130,8 @@ pub struct Claim<'a> {
     pub formats: &'a [Format],
     /// The profile is one of SRTP (RFC 3711).
     pub secure: bool,
+    /// What it carries.
+    pub kind: MediaKind,
 }
 
 /// One stream of a call, as it was.
@@ -145,6 +147,8 @@ pub struct StreamReport {
     pub events: Events,
     /// It is announced as SRTP.
     pub encrypted: bool,
+    /// What it carries as SDP says; none when several kinds share the endpoint, or nothing is announced.
+    pub kind: Option<MediaKind>,
     /// Its receiver has announced its payload type; none when the receiver has announced nothing.
     pub announced: Option<bool>,
 }
@@ -160,6 +164,8 @@ pub struct CallMedia {
     pub rtp: u64,
     /// RTCP packets.
     pub rtcp: u64,
+    /// UDPTL packets (T.38).
+    pub udptl: u64,
 }
 
 /// What a change of ownership entails, for the tracker to carry out. Cleared and used again.
@@ -202,6 +208,8 @@ struct Flow {
     /// It began with RTCP: it may go to the port next to the one announced.
     is_rtcp: bool,
     rtcp: u64,
+    /// Packets that are neither.
+    other: u64,
     /// Time of the latest packet that was not RTP.
     last_other: Timestamp,
     /// What its RTCP says.
@@ -342,6 +350,7 @@ impl MediaTable {
                 Payload::Rtcp
             }
             Look::Neither => {
+                flow.other += 1;
                 flow.last_other = datagram.timestamp;
                 Payload::Other
             }
@@ -480,6 +489,7 @@ impl MediaTable {
                 {
                     media.rtp += flow.rtp();
                     media.rtcp += flow.rtcp;
+                    media.udptl += if self.is_fax(flow) { flow.other } else { 0 };
                     media.streams.extend(self.reports(flow));
                     media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
                 }
@@ -491,6 +501,7 @@ impl MediaTable {
         let receiver = self.endpoints.claimed(flow.destination);
         let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
         let encrypted = either.is_some_and(|entry| entry.secure);
+        let kind = either.and_then(|entry| entry.kinds.only());
         let events = flow.aside.as_ref().map(|aside| &aside.events);
         flow.streams().map(move |stream| StreamReport {
             source: flow.source,
@@ -499,10 +510,17 @@ impl MediaTable {
             // The keys of one sender; which of its streams they are in is not worth a table.
             events: events.filter(|_| stream.ssrc == flow.stream.ssrc).cloned().unwrap_or_default(),
             encrypted,
+            kind,
             announced: receiver
                 .filter(|entry| !entry.formats.is_empty())
                 .map(|entry| entry.formats.iter().any(|format| format.payload_type == stream.payload_type())),
         })
+    }
+
+    /// Whether one end of a flow was announced for T.38.
+    fn is_fax(&self, flow: &Flow) -> bool {
+        let mut ends = [flow.destination, flow.source].into_iter();
+        ends.any(|end| self.endpoints.claimed(end).is_some_and(|entry| entry.fax))
     }
 
     /// Whether a flow that begins at `endpoint` is reported where it ends.
@@ -881,7 +899,7 @@ impl Flow {
 
     fn forget_streams(&mut self) {
         self.stream = Stream::default();
-        (self.control, self.aside, self.rtcp) = (None, None, 0);
+        (self.control, self.aside, self.rtcp, self.other) = (None, None, 0, 0);
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) fn mask_record(record: &mut CallRecord) {
         duplicates: _,
         rtp_packets: _,
         rtcp_packets: _,
+        udptl_packets: _,
         forks: _,
         reinvites: _,
         updates: _,
@@ -131,6 +132,7 @@ const fn stream(stream: &MediaRecord) {
         // Addresses, and what devices call their codecs.
         source: _,
         destination: _,
+        kind: _,
         codec: _,
         // Told or not by `privacy.dtmf`.
         dtmf: _,

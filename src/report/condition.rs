@@ -43,6 +43,13 @@ impl Condition {
         let (name, rest) = condition.split_at_checked(at).ok_or_else(wanted)?;
         let operator = OPERATORS.into_iter().find(|it| rest.starts_with(it)).ok_or_else(wanted)?;
         let value = rest.get(operator.len()..).unwrap_or_default().trim();
+        let field = Field::parse(name)?;
+        let is_regex = operator.ends_with('~');
+        let is_null = value == "null" && matches!(operator, "=" | "!=");
+        let is_number = value.parse().is_ok_and(f64::is_finite);
+        if field.is_number() && !is_regex && !is_null && !is_number {
+            return Err(format!("want a number for {}, as in {0}{operator}3", field.name()));
+        }
         let compare =
             |wanted| Test::Compare { than: value.to_owned(), wanted, or_equal: operator.len() == 2 };
         let test = match operator {
@@ -51,7 +58,7 @@ impl Condition {
             ">" | ">=" => compare(Ordering::Greater),
             _ => Test::Matches(Regex::new(value).map_err(|error| broken(&error))?),
         };
-        Ok(Self { field: Field::parse(name)?, test, negated: operator.starts_with('!') })
+        Ok(Self { field, test, negated: operator.starts_with('!') })
     }
 
     /// Whether it holds.
@@ -165,7 +172,6 @@ mod tests {
             ("status_code>=500", true),
             ("status_code>503", false),
             ("status_code<5.03e2", false),
-            ("status_code>x", false),
             ("media.mos<3.5", true),
             ("media.mos<2.5", false),
             ("media.mos<=2.5", true),
@@ -195,6 +201,12 @@ mod tests {
         assert!(wrong("result").starts_with("want a field, one of"));
         assert!(wrong("result!x").starts_with("want a field, one of"));
         assert!(wrong("rezult=x").contains("did you mean result?"));
+        assert_eq!(wrong("media.mos<x"), "want a number for media.mos, as in media.mos<3");
+        assert_eq!(wrong("status_code=5O3"), "want a number for status_code, as in status_code=3");
+        assert!(wrong("media.mos<=null").starts_with("want a number"));
+        assert!(wrong("media.mos>NaN").starts_with("want a number"));
+        assert!(wrong("media.mos>").starts_with("want a number"));
+        assert!(Condition::parse("media.mos!=null").is_ok() && Condition::parse("status_code~^5").is_ok());
         assert_eq!(wrong("from~("), "want a regular expression: unclosed group");
     }
 

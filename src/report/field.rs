@@ -29,6 +29,8 @@ const BELOW: [&str; 7] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     name: String,
+    /// It has numbers.
+    is_number: bool,
 }
 
 impl Field {
@@ -39,7 +41,7 @@ impl Field {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == LIVE {
-            return Ok(Self { name: text.to_owned() });
+            return Ok(Self { name: text.to_owned(), is_number: false });
         }
         let mut node = &*SCHEMA;
         let mut above = "a record".to_owned();
@@ -53,7 +55,7 @@ impl Field {
         }
         match children(node).and_then(|below| below.keys().next()) {
             Some(first) => Err(format!("{text} has fields of its own: want one, such as {text}.{first}")),
-            None => Ok(Self { name: text.to_owned() }),
+            None => Ok(Self { name: text.to_owned(), is_number: is_number(node) }),
         }
     }
 
@@ -61,6 +63,12 @@ impl Field {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its values are numbers, or null.
+    #[must_use]
+    pub const fn is_number(&self) -> bool {
+        self.is_number
     }
 
     /// All its values in a record: several below a list, none where there is nothing. Null is nothing.
@@ -97,6 +105,15 @@ pub(super) fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// Whether the schema allows numbers, and nothing else but null.
+fn is_number(node: &Value) -> bool {
+    let of = node.get("type");
+    let one = of.and_then(Value::as_str).into_iter();
+    let several = of.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let mut types = one.chain(several).filter(|name| *name != "null").peekable();
+    types.peek().is_some() && types.all(|name| matches!(name, "number" | "integer"))
 }
 
 /// The fields of an object, or of the objects of a list.

@@ -284,6 +284,20 @@ fn map(value: &[u8], formats: &mut [Format]) -> Option<()> {
 }
 
 impl MediaKind {
+    /// As the `m=` line has it; none for what is none of these.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Audio => Some("audio"),
+            Self::Video => Some("video"),
+            Self::Image => Some("image"),
+            Self::Application => Some("application"),
+            Self::Text => Some("text"),
+            Self::Message => Some("message"),
+            Self::Other => None,
+        }
+    }
+
     fn of(name: &[u8]) -> Self {
         if name == b"audio" {
             return Self::Audio;
