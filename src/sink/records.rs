@@ -264,6 +264,7 @@ mod tests {
         record.ended_by = None;
         record.end_reason = None;
         record.pcap = None;
+        record.udptl_packets = 0;
         record.signalling = SignallingRecord::default();
         (record.session, record.legs) = (None, Vec::new());
         record.findings.iter_mut().for_each(|finding| (finding.time, finding.message) = (None, None));
