@@ -50,6 +50,14 @@ struct Key {
     contact: Arc<[u8]>,
 }
 
+impl Key {
+    /// All keys of its address-of-record; it is the least of them.
+    fn all_in(&self, table: &BTreeMap<Self, Known>) -> SmallVec<[Self; 2]> {
+        let keys = table.range(self.clone()..).map(|(key, _)| key);
+        keys.take_while(|key| key.hash == self.hash && key.aor == self.aor).cloned().collect()
+    }
+}
+
 /// A binding, as it is told.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Binding {
@@ -74,6 +82,8 @@ pub struct Binding {
     pub registrar: Endpoint,
     /// User-Agent of the REGISTER; empty when it did not say.
     pub user_agent: String,
+    /// It ended without being confirmed anew: the phone cannot be reached.
+    pub lapsed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -131,8 +141,8 @@ pub(super) struct Learned {
 pub struct Bindings {
     table: BTreeMap<Key, Known>,
     due: BTreeSet<(Timestamp, Key)>,
-    /// Bindings that are over, and since when.
-    lapsed: BTreeMap<Key, Timestamp>,
+    /// Bindings that ended without being confirmed anew.
+    lapsed: BTreeMap<Key, Known>,
     counts: BindingCounts,
     /// With a secret of this process: nobody outside can make the hashes of two addresses the same.
     hasher: RandomState,
@@ -165,9 +175,7 @@ impl Bindings {
             return learned;
         }
         let first = self.key(&aor, &[]);
-        let known = self.table.range(first.clone()..).map(|(key, _)| key);
-        let mut gone: SmallVec<[Key; 2]> =
-            known.take_while(|key| key.hash == first.hash && key.aor == first.aor).cloned().collect();
+        let mut gone = first.all_in(&self.table);
         for (contact, lifetime) in contacts(answer) {
             if lifetime > 0 {
                 let key = Key { contact: Arc::from(&*cut(contact)), ..first.clone() };
@@ -180,18 +188,25 @@ impl Bindings {
             self.counts.removed += 1;
             self.unbind(&key);
         }
+        // Whoever is reached elsewhere now has not gone away.
+        if !self.lapsed.is_empty() && !learned.longest.is_zero() {
+            first.all_in(&self.lapsed).iter().for_each(|key| {
+                self.lapsed.remove(key);
+            });
+        }
         learned
     }
 
     /// Forgets what has expired.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        while let Some((due, key)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
-            self.unbind(&key);
+        while self.due.first().is_some_and(|(due, _)| *due <= now) {
+            let over = self.due.pop_first().and_then(|(_, key)| self.table.remove_entry(&key));
+            let Some((key, known)) = over else { continue };
             self.counts.expired += 1;
             if self.lapsed.len() >= MAX_LAPSED {
                 self.lapsed.clear();
             }
-            self.lapsed.insert(key, due);
+            self.lapsed.insert(key, known);
         }
     }
 
@@ -227,7 +242,7 @@ impl Bindings {
             self.counts.evicted += 1;
             self.unbind(&first);
         }
-        lapsed.map(|over| answer.now.since(over))
+        lapsed.map(|known| answer.now.since(known.expires))
     }
 
     fn key(&self, aor: &[u8], contact: &[u8]) -> Key {
@@ -240,18 +255,25 @@ impl Bindings {
         }
     }
 
-    /// At most `limit` bindings behind `after` (address-of-record and contact), in an order of their own that stays.
+    /// At most `limit` bindings behind `after` (address-of-record and contact), in an order of their own that stays; those
+    /// that have lapsed too.
     #[must_use]
     pub fn page(&self, after: Option<(&str, &str)>, limit: usize) -> Vec<Binding> {
         let start = match after {
             Some((aor, contact)) => Bound::Excluded(self.key(aor.as_bytes(), contact.as_bytes())),
             None => Bound::Unbounded,
         };
-        self.table.range((start, Bound::Unbounded)).take(limit).map(told).collect()
+        let from = |table| BTreeMap::range(table, (start.clone(), Bound::Unbounded)).take(limit);
+        let held = from(&self.table).map(|(key, known)| (key, known, false));
+        let mut page: Vec<_> =
+            held.chain(from(&self.lapsed).map(|(key, known)| (key, known, true))).collect();
+        page.sort_unstable_by_key(|(key, ..)| *key);
+        page.truncate(limit);
+        page.into_iter().map(|(key, known, lapsed)| told(key, known, lapsed)).collect()
     }
 }
 
-fn told((key, known): (&Key, &Known)) -> Binding {
+fn told(key: &Key, known: &Known, lapsed: bool) -> Binding {
     Binding {
         aor: text(&key.aor),
         contact: text(&key.contact),
@@ -261,6 +283,7 @@ fn told((key, known): (&Key, &Known)) -> Binding {
         source: known.source,
         registrar: known.registrar,
         user_agent: text(&known.user_agent),
+        lapsed,
     }
 }
 
@@ -321,8 +344,10 @@ mod tests {
 
     fn known(bindings: &Bindings) -> Vec<(String, String, u64)> {
         let page = bindings.page(None, usize::MAX).into_iter();
-        let mut known: Vec<_> =
-            page.map(|binding| (binding.aor, binding.contact, binding.expires.seconds())).collect();
+        let mut known: Vec<_> = page
+            .filter(|binding| !binding.lapsed)
+            .map(|binding| (binding.aor, binding.contact, binding.expires.seconds()))
+            .collect();
         known.sort();
         known
     }
@@ -344,6 +369,15 @@ mod tests {
         assert_eq!(bindings.len(), 1);
         bindings.expire(Timestamp::new(9200, 0));
         assert!(bindings.is_empty() && bindings.due.is_empty());
+        let gone = &bindings.page(None, 9)[..];
+        assert!(matches!(gone, [phone] if phone.lapsed && phone.expires.seconds() == 9200), "{gone:?}");
+        learn(&mut bindings, BOB, 9300);
+        let back = &bindings.page(None, 9)[..];
+        assert!(matches!(back, [phone] if !phone.lapsed), "{back:?}");
+        bindings.expire(Timestamp::new(20_000, 0));
+        learn(&mut bindings, &BOB.replace("192.0.2.4>", "192.0.2.9>"), 20_001);
+        let moved = &bindings.page(None, 9)[..];
+        assert!(matches!(moved, [phone] if !phone.lapsed), "reached elsewhere: {moved:?}");
     }
 
     #[test]

@@ -338,7 +338,15 @@ pub fn registrations(answer: &Value) -> String {
     }
     let pointers = ["/aor", "/contact", "/expires", "/source", "/registrar", "/user_agent"];
     let head = ["ADDRESS", "CONTACT", "EXPIRES", "SOURCE", "REGISTRAR", "USER AGENT"];
-    table(&head, bindings.iter().map(|binding| pointers.map(|pointer| text(binding, pointer)).to_vec()))
+    let cells = |binding: &Value| {
+        let lapsed = binding["lapsed"] == true;
+        let cell = |pointer: &str| match text(binding, pointer) {
+            expires if lapsed && pointer == "/expires" => format!("{expires} (lapsed)"),
+            other => other,
+        };
+        pointers.map(cell).to_vec()
+    };
+    table(&head, bindings.iter().map(cells))
 }
 
 /// Columns without lines around them, as tools want them; not wrapped.
