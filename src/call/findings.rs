@@ -1,6 +1,8 @@
 //! What is wrong with a call's media, or strange, in the words of who has to repair it. What is wrong with its
 //! signalling is found in `signalling`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::dialog::{Announced, Directions};
@@ -126,9 +128,15 @@ fn late(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
     let Some(answered) = record.answered else { return Vec::new() };
     let heard: Vec<&MediaRecord> =
         record.media.iter().filter(|stream| stream.end > answered && is_audio(stream)).collect();
+    let mut first: BTreeMap<Endpoint, &MediaRecord> = BTreeMap::new();
+    for &stream in &heard {
+        let known = first.entry(stream.destination).or_insert(stream);
+        if stream.start < known.start {
+            *known = stream;
+        }
+    }
     let is_first = |stream: &&&MediaRecord| {
-        let other = heard.iter().filter(|other| other.destination == stream.destination);
-        other.min_by_key(|other| other.start).is_some_and(|first| std::ptr::eq(*first, **stream))
+        first.get(&stream.destination).is_some_and(|first| std::ptr::eq(*first, **stream))
     };
     let late = heard.iter().filter(is_first).filter_map(|stream| {
         let ends = endpoints.iter().filter(|announced| {
