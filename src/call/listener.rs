@@ -73,6 +73,10 @@ pub trait Listener {
     /// A dialog that was none to keep when it began is one now.
     fn kept(&mut self, _call: u32) {}
 
+    /// Messages of these calls are about to come: what is kept of them is best looked at all at once, for cache misses
+    /// overlap then.
+    fn touch(&self, _calls: &[u32]) {}
+
     /// A message of a call, in capture order.
     fn message(&mut self, _call: u32, _delivery: &Delivery<'_>) {}
 
@@ -84,6 +88,9 @@ pub trait Listener {
 
     /// Something happened to a call.
     fn event(&mut self, _call: u32, _event: &CallEvent) {}
+
+    /// A dialog has ended as far as its messages tell: what still comes is an acknowledgement, or late.
+    fn ended(&mut self, _call: u32) {}
 
     /// A dialog is over and nothing more will come. Without a record it is not one of those to keep.
     fn closed(&mut self, call: u32, kept: bool, record: Option<CallRecord>);

@@ -251,7 +251,7 @@ impl Tracker {
     /// Looks at the dialogs of what is about to come, all before the first is used, and at the endpoints that it
     /// announces: their cache misses overlap then, where one after the other each would be waited for. For the same
     /// reason nothing here waits for what was found the moment before.
-    pub fn touch(&mut self, hashes: &[u64], media: &[Media]) {
+    pub fn touch(&mut self, hashes: &[u64], media: &[Media], listener: &dyn Listener) {
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
         slots.extend(hashes.iter().filter_map(|&hash| {
@@ -262,6 +262,9 @@ impl Tracker {
         self.media.touch_endpoints(media.iter().map(|media| media.endpoint));
         let dialogs = slots.iter().filter_map(|&slot| self.dialogs.get(slot as usize));
         std::hint::black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch_text()));
+        if self.wants.frames {
+            listener.touch(&slots);
+        }
         self.slots = slots;
     }
 
@@ -636,6 +639,9 @@ impl Tracker {
         let call = CallRef { slot, generation: dialog.generation };
         self.media.end(call, dialog.endpoints.iter().map(|announced| announced.id), &mut self.effects);
         self.settle(listener);
+        if self.wants.frames {
+            listener.ended(slot);
+        }
         self.tell(slot, "end", listener);
     }
 

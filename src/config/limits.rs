@@ -62,4 +62,4 @@ pub const LIVE_OPEN_FILES: usize = 8_192;
 pub const OTHER_DESCRIPTORS: u64 = 128;
 
 /// Bytes of per-call files that wait in memory to be written in one go.
-pub const FILE_BUFFERS: usize = 64 << 20;
+pub const FILE_BUFFERS: usize = 96 << 20;

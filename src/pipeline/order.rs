@@ -74,7 +74,7 @@ impl Order {
             if let Some(messages) = alone
                 && index % GROUP == 0
             {
-                self.touch(messages, index);
+                self.touch(messages, index, listener);
             }
             let Some(message) = messages.list.get(index) else { break };
             self.direct(&mut direct, message.sequence, listener);
@@ -108,7 +108,7 @@ impl Order {
 
     /// Touches what is known of the next group of messages, so that the tables' cache misses overlap instead of adding
     /// up.
-    fn touch(&mut self, messages: &Messages, first: usize) {
+    fn touch(&mut self, messages: &Messages, first: usize, listener: &dyn Listener) {
         let end = messages.list.len().min(first + GROUP);
         let group = messages.list.get(first..end).unwrap_or_default();
         let hashes = self.hashes.get(first..end).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Order {
             [one, .., last] => messages.media.get(one.media.0 as usize..last.media.1 as usize),
             _ => None,
         };
-        self.tracker.touch(hashes, media.unwrap_or_default());
+        self.tracker.touch(hashes, media.unwrap_or_default(), listener);
     }
 
     /// Hashes every Call-ID of the batch, and looks up every flow.

@@ -38,6 +38,10 @@ impl Listener for Private<'_> {
         self.listener.kept(call);
     }
 
+    fn touch(&self, calls: &[u32]) {
+        self.listener.touch(calls);
+    }
+
     fn message(&mut self, call: u32, delivery: &Delivery<'_>) {
         self.listener.message(call, delivery);
     }
@@ -54,6 +58,10 @@ impl Listener for Private<'_> {
         let mut event = event.clone();
         self.privacy.event(&mut event);
         self.listener.event(call, &event);
+    }
+
+    fn ended(&mut self, call: u32) {
+        self.listener.ended(call);
     }
 
     fn closed(&mut self, call: u32, kept: bool, mut record: Option<CallRecord>) {

@@ -1,10 +1,13 @@
 //! One capture file per call, many calls at once.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::sink::chunks::Tail;
 use crate::sink::directory::Directories;
@@ -38,7 +41,7 @@ impl Default for FileSettings {
             directory: PathBuf::from("."),
             format: FileFormat::Pcap,
             max_open: 64,
-            buffer_limit: 64 << 20,
+            buffer_limit: 96 << 20,
             flush_after: None,
             manifest: None,
         }
@@ -53,20 +56,29 @@ pub struct FileKey(pub u32);
 /// A call that alone holds so much goes to disk: the most that one system call writes.
 const LARGE: u64 = 1 << 20;
 
+/// How long after the end of a call its file is written: the last acknowledgement and what the other side still said
+/// have come by then. Anything later, until the call is closed, is appended.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// Files that are looked at together before the first is written.
+const GROUP: usize = 16;
+
 /// The least buffer: below it every frame would search for something to spill.
 const LEAST_BUFFER: usize = 64 << 10;
 
+/// What is known of a file. What every frame needs comes first: it fills two cache lines.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 struct Slot {
-    open: bool,
     /// Tells this file from the one that had the key before.
     generation: u32,
+    open: bool,
     /// It stands in [`CallFiles::waiting`].
     waiting: bool,
     /// It will be kept; of what may be discarded nothing goes to disk for its age.
     kept: bool,
-    file: CallFile,
     encoder: Encoder,
+    file: CallFile,
     streams: Streams,
 }
 
@@ -90,6 +102,8 @@ pub struct CallFiles {
     store: Store,
     reframer: Reframer,
     waiting: VecDeque<Waiting>,
+    /// Files whose calls have ended, while nobody waits for what is in memory.
+    ended: VecDeque<Waiting>,
     /// The last time that [`Self::flush_older`] was told.
     now: Timestamp,
     /// Where the search for files to spill goes on.
@@ -110,6 +124,7 @@ impl CallFiles {
             slots: Vec::new(),
             reframer: Reframer::default(),
             waiting: VecDeque::new(),
+            ended: VecDeque::new(),
             now: Timestamp::default(),
             hand: 0,
         })
@@ -145,6 +160,15 @@ impl CallFiles {
         }
     }
 
+    /// Reads a little of what the next frames of these files need, file after file, so that the cache misses overlap.
+    pub fn touch(&self, keys: impl Iterator<Item = FileKey> + Clone) {
+        let slots = keys.filter_map(|key| self.slots.get(key.0 as usize));
+        let sum = slots.clone().fold(0, |sum, slot| sum ^ slot.generation ^ u32::from(slot.encoder.is_new()));
+        let pool = &self.store.pool;
+        let sum = slots.clone().fold(sum as usize, |sum, slot| sum ^ pool.used(&slot.file.held));
+        black_box(slots.fold(sum, |sum, slot| sum ^ usize::from(pool.touch(&slot.file.held))));
+    }
+
     /// Adds a captured frame. Does nothing when no file has the key.
     pub fn frame(&mut self, key: FileKey, info: &FrameInfo, bytes: &[u8]) {
         let Some(slot) = open_slot(&mut self.slots, key) else { return };
@@ -169,6 +193,16 @@ impl CallFiles {
             self.store.counters.frames_unwritable += 1;
         }
         self.grown(key);
+    }
+
+    /// The call has ended; all that belongs to it has probably come in a moment.
+    pub fn ended(&mut self, key: FileKey) {
+        if self.settings.flush_after.is_none()
+            && self.settings.manifest.is_none()
+            && let Some(slot) = open_slot(&mut self.slots, key)
+        {
+            self.ended.push_back(Waiting { since: self.now, key: key.0, generation: slot.generation });
+        }
     }
 
     /// Ends the file: all of it is written, under its final name. A file without frames is none. Tells which form of
@@ -199,9 +233,11 @@ impl CallFiles {
         self.store.now = self.now;
     }
 
-    /// Brings to disk what has been in memory for [`FileSettings::flush_after`]. To be called on every tick.
+    /// Brings to disk what has been in memory for [`FileSettings::flush_after`], and calls that have ended. To be
+    /// called on every tick.
     pub fn flush_older(&mut self, now: Timestamp) {
         self.set_time(now);
+        self.write_ended();
         let Some(age) = self.settings.flush_after else { return };
         while let Some(oldest) = self.waiting.front().copied() {
             if self.now.since(oldest.since) < age {
@@ -216,12 +252,31 @@ impl CallFiles {
         }
     }
 
+    /// Writes the files of calls that ended a while ago.
+    fn write_ended(&mut self) {
+        let is_past = |ended: &Waiting| self.now.since(ended.since) >= AFTERMATH;
+        let past = self.ended.partition_point(is_past);
+        let ended: SmallVec<[Waiting; 128]> = self.ended.drain(..past).collect();
+        for group in ended.chunks(GROUP) {
+            self.touch(group.iter().map(|ended| FileKey(ended.key)));
+            for ended in group {
+                let slot = open_slot(&mut self.slots, FileKey(ended.key));
+                if let Some(slot) = slot.filter(|slot| slot.kept && slot.generation == ended.generation)
+                    && self.store.write_early(&mut slot.file).is_err()
+                {
+                    slot.encoder.lost(false);
+                }
+            }
+        }
+    }
+
     /// Ends every file.
     pub fn finish(&mut self) {
         for key in 0..self.slots.len() {
             self.close(FileKey(u32::try_from(key).unwrap_or(u32::MAX)));
         }
         self.waiting.clear();
+        self.ended.clear();
     }
 
     /// What happened so far.
@@ -354,6 +409,9 @@ mod tests {
         }
         for (step, &(key, length)) in frames.iter().enumerate() {
             frame(&mut files, key, length, step as u8);
+            if key % 5 == 0 {
+                files.ended(FileKey(key));
+            }
             if flush {
                 files.flush_older(Timestamp::new(step as u64, 0));
             }
@@ -385,7 +443,56 @@ mod tests {
             }
             prop_assert!(calm == run(tight, &frames, false));
             prop_assert!(calm == run(hasty, &frames, true));
+            let early = settings(&home.path().join("early"));
+            prop_assert!(calm == run(early, &frames, true));
         }
+    }
+
+    #[test]
+    fn a_call_that_ended_is_on_disk_and_what_comes_late_is_appended() {
+        let home = tempfile::tempdir().unwrap();
+        let mut files = CallFiles::new(settings(home.path())).unwrap();
+        let at = |seconds| Timestamp::new(seconds, 0);
+        files.flush_older(at(10));
+        for (key, kept) in [(0, true), (1, true), (2, false), (3, true)] {
+            files.open(FileKey(key), &format!("{key}.pcap"), kept);
+            frame(&mut files, key, 100, 1);
+        }
+        std::fs::write(home.path().join("1.pcap"), "somebody else's").unwrap();
+        (0..3).for_each(|key| files.ended(FileKey(key)));
+        frame(&mut files, 0, 50, 2);
+        files.flush_older(at(10));
+        assert_eq!(contents(home.path()).len(), 1, "an acknowledgement may follow");
+        files.flush_older(at(11));
+        let early = contents(home.path());
+        assert_eq!(early.keys().collect::<Vec<_>>(), ["0.pcap", "1.pcap", "1~2.pcap"], "2 may not be kept");
+        assert_eq!(early["0.pcap"].len(), 24 + 16 + 100 + 16 + 50);
+        assert_eq!((files.counters().files_written, files.counters().open_files), (0, 0));
+        frame(&mut files, 0, 70, 3);
+        frame(&mut files, 3, 70, 3);
+        let numbers: Vec<_> = (0..4).map(|key| files.close(FileKey(key))).collect();
+        assert_eq!(numbers, [Some(1), Some(2), Some(1), Some(1)]);
+        let all = contents(home.path());
+        assert_eq!(all["0.pcap"].len(), 24 + 16 + 100 + 16 + 50 + 16 + 70);
+        assert_eq!(all["1.pcap"], b"somebody else's");
+        let counters = files.counters();
+        assert!(balanced(&counters), "{counters:?}");
+        assert_eq!((counters.files_written, counters.files_numbered, counters.open_files), (4, 1, 0));
+        // The key's next file has nothing to do with the one that ended.
+        files.open(FileKey(0), "next.pcap", true);
+        frame(&mut files, 0, 10, 4);
+        files.ended(FileKey(0));
+        files.discard(FileKey(0));
+        files.open(FileKey(0), "last.pcap", true);
+        frame(&mut files, 0, 10, 5);
+        files.flush_older(at(20));
+        assert!(!home.path().join("next.pcap").exists() && !home.path().join("last.pcap").exists());
+        files.ended(FileKey(0));
+        files.flush_older(at(30));
+        assert!(home.path().join("last.pcap").exists());
+        files.discard(FileKey(0));
+        assert!(!home.path().join("last.pcap").exists(), "what is not to be kept after all goes");
+        assert!(balanced(&files.counters()));
     }
 
     #[test]

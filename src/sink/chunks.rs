@@ -80,6 +80,17 @@ impl Pool {
         })
     }
 
+    /// How much of the last chunk of `chain` is used.
+    pub(super) fn used(&self, chain: &Chain) -> usize {
+        self.chunks.get(chain.last as usize).map_or(0, |chunk| chunk.used)
+    }
+
+    /// The byte where `chain` will grow.
+    pub(super) fn touch(&self, chain: &Chain) -> u8 {
+        let last = self.chunks.get(chain.last as usize);
+        last.and_then(|chunk| chunk.bytes.get(chunk.used).copied()).unwrap_or_default()
+    }
+
     /// Empties `chain`; its chunks are free for others.
     pub(super) fn release(&mut self, chain: &mut Chain) {
         let free = self.free;

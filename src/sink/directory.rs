@@ -76,6 +76,16 @@ impl Directories {
         std::mem::take(&mut self.remade)
     }
 
+    /// Whether nothing at all is in the root.
+    pub(super) fn is_empty(&self) -> bool {
+        let entries = rustix::fs::Dir::read_from(&self.base);
+        entries.is_ok_and(|entries| {
+            entries
+                .into_iter()
+                .all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
+        })
+    }
+
     /// Whether something of that name is there.
     pub(super) fn holds(&self, name: &str) -> bool {
         rustix::fs::statat(&self.base, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
@@ -102,11 +112,11 @@ impl Directories {
         }
     }
 
-    /// Opens the unfinished file of that name and number again.
-    pub(super) fn reopen(&mut self, name: &str, number: u32) -> io::Result<OwnedFd> {
+    /// Opens the file of that name, number and suffix again.
+    pub(super) fn reopen(&mut self, name: &str, number: u32, suffix: &str) -> io::Result<OwnedFd> {
         let mut candidate = std::mem::take(&mut self.candidate);
         let (directory, file) = self.locate(name)?;
-        numbered(&mut candidate, file, number, PART);
+        numbered(&mut candidate, file, number, suffix);
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(directory, candidate.as_str(), flags, Mode::empty());
         self.candidate = candidate;
@@ -171,7 +181,8 @@ impl Directories {
 
     /// The open directory that `name` leads into, and the rest of it.
     pub(super) fn locate<'a>(&'a mut self, name: &'a str) -> io::Result<(BorrowedFd<'a>, &'a str)> {
-        let Some((path, file)) = name.rsplit_once('/') else {
+        let slash = memchr::memrchr(b'/', name.as_bytes());
+        let Some((path, file)) = slash.and_then(|at| Some((name.get(..at)?, name.get(at + 1..)?))) else {
             return Ok((self.base.as_fd(), name));
         };
         let known = self.others.iter().position(|(known, _)| known == path);
@@ -209,12 +220,12 @@ impl Directories {
 /// Writes into `out` the `number`th form of `name` (`a.pcap`, `a~2.pcap`, …) and `suffix`.
 pub(super) fn numbered(out: &mut String, name: &str, number: u32, suffix: &str) {
     out.clear();
-    let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
-    out.push_str(stem);
     if number > 1 {
-        let _ = write!(out, "~{number}");
+        let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+        let _ = write!(out, "{stem}~{number}{extension}");
+    } else {
+        out.push_str(name);
     }
-    out.push_str(extension);
     out.push_str(suffix);
 }
 

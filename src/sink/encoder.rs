@@ -87,6 +87,12 @@ impl Encoder {
         self.interfaces.clear();
     }
 
+    /// Whether the file has had no header yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.interfaces.is_empty()
+    }
+
     /// Is told that what it made since the file's last good state was lost: `kept` tells whether the file has
     /// bytes. A pcapng file then goes on with a new section, for nobody knows which interfaces it still has.
     pub fn lost(&mut self, kept: bool) {

@@ -42,6 +42,16 @@ impl NamedFiles {
         self.files.keep(FileKey(call));
     }
 
+    /// The call has ended.
+    pub(super) fn ended(&mut self, call: u32) {
+        self.files.ended(FileKey(call));
+    }
+
+    /// Something of these calls is about to come.
+    pub(super) fn touch(&self, calls: &[u32]) {
+        self.files.touch(calls.iter().map(|&call| FileKey(call)));
+    }
+
     #[inline]
     pub(super) fn frame(&mut self, call: u32, info: &FrameInfo, bytes: &[u8]) {
         self.files.frame(FileKey(call), info, bytes);

@@ -51,6 +51,9 @@ pub struct NameBook {
     /// How often a name was given, by its hash.
     given: HashMap<u64, u32, RandomState>,
     order: VecDeque<u64>,
+    /// The directory was empty when the book was begun, and no name was forgotten since: what is not among those
+    /// given is free.
+    knows_all: bool,
 }
 
 impl NameBook {
@@ -60,14 +63,16 @@ impl NameBook {
     /// The directory cannot be opened or made.
     pub fn new(settings: NameSettings) -> io::Result<Self> {
         let directories = Directories::open(&settings.directory)?;
-        Ok(Self { settings, directories, given: HashMap::default(), order: VecDeque::new() })
+        // In a directory below it there may be anything.
+        let knows_all = directories.is_empty() && !settings.prefix.contains('/');
+        Ok(Self { settings, directories, given: HashMap::default(), order: VecDeque::new(), knows_all })
     }
 
     /// Writes the next call's file name into `out`: prefix, name, `~N` where that is taken, extension.
     pub fn assign(&mut self, fields: &NameFields<'_>, out: &mut String) {
         self.render(fields, out);
         let times = self.count(out);
-        if times == 1 && !self.directories.holds(out) {
+        if times == 1 && (self.knows_all || !self.directories.holds(out)) {
             return;
         }
         let wanted = out.clone();
@@ -119,6 +124,7 @@ impl NameBook {
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.given.remove(&oldest);
+                self.knows_all = false;
             }
         }
         times
@@ -209,6 +215,23 @@ mod tests {
         assert_eq!(named(&mut book, b"c"), "c.pcap");
         book.release("c.pcap");
         assert_eq!(named(&mut book, b"c"), "c.pcap");
+    }
+
+    #[test]
+    fn the_disk_is_asked_unless_the_directory_was_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut first = book(directory.path(), "{call_id}", 100);
+        assert!(first.knows_all);
+        // Whoever creates the file finds that the name was taken since.
+        std::fs::write(directory.path().join("a.pcap"), "").unwrap();
+        assert_eq!(named(&mut first, b"a"), "a.pcap");
+        assert_eq!(named(&mut first, b"a"), "a~2.pcap");
+        let mut second = book(directory.path(), "{call_id}", 100);
+        assert!(!second.knows_all);
+        assert_eq!(named(&mut second, b"a"), "a~2.pcap");
+        first.order.extend(0..MAX_REMEMBERED as u64);
+        named(&mut first, b"b");
+        assert!(!first.knows_all, "names were forgotten");
     }
 
     #[test]

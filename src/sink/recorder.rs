@@ -184,6 +184,12 @@ impl Listener for Recorder {
         }
     }
 
+    fn touch(&self, calls: &[u32]) {
+        if let Outlet::Inline { files: Some(files), .. } = &self.outlet {
+            files.touch(calls);
+        }
+    }
+
     fn message(&mut self, call: u32, delivery: &Delivery<'_>) {
         let Delivery { message, bytes, messages, view } = *delivery;
         match message.carriage {
@@ -235,6 +241,13 @@ impl Listener for Recorder {
         }
     }
 
+    fn ended(&mut self, call: u32) {
+        // Files that threads write are on disk within a second anyway.
+        if let Outlet::Inline { files: Some(files), .. } = &mut self.outlet {
+            files.ended(call);
+        }
+    }
+
     fn closed(&mut self, call: u32, kept: bool, record: Option<CallRecord>) {
         if let Some(extract) = self.extracts.get_mut(call as usize) {
             *extract = None;
@@ -251,10 +264,13 @@ impl Listener for Recorder {
     }
 
     fn tick(&mut self, now: Timestamp) {
-        if let Outlet::Inline { files, lines, live: Some(live) } = &mut self.outlet {
+        let Outlet::Inline { files, lines, live } = &mut self.outlet else { return };
+        if let Some(named) = files {
+            named.files.flush_older(now);
+        }
+        if let Some(live) = live {
             lines.set_time(now);
             if let Some(named) = files {
-                named.files.flush_older(now);
                 let counters = named.files.counters();
                 live.status.publish(&live.published, &counters);
                 live.published = counters;

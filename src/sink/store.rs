@@ -71,23 +71,33 @@ impl FileCounters {
 
 /// One call's file.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct CallFile {
-    /// Its name below the directory, with extension.
-    pub(super) name: String,
     /// Bytes that are not on disk yet: whole records.
     pub(super) held: Chain,
     /// Frames in them.
     pub(super) frames: u64,
+    /// Its name below the directory, with extension.
+    pub(super) name: String,
     part: Option<Part>,
 }
 
-/// A file that is on disk unfinished.
+/// A file that is on disk and may yet grow.
 #[derive(Debug)]
 struct Part {
     number: u32,
+    /// It has its final name.
+    is_named: bool,
     length: u64,
     frames: u64,
     seat: Seat,
+}
+
+impl Part {
+    /// What stands behind its name.
+    const fn suffix(&self) -> &'static str {
+        if self.is_named { "" } else { PART }
+    }
 }
 
 impl CallFile {
@@ -164,6 +174,21 @@ impl Store {
         Some(number)
     }
 
+    /// Writes `file`, of which nothing is on disk yet, under its final name: its call has ended, and hardly anything
+    /// will be appended. It needs no memory then until it is closed.
+    pub(super) fn write_early(&mut self, file: &mut CallFile) -> Result<(), Lost> {
+        if file.part.is_some() || file.held.length == 0 {
+            return Ok(());
+        }
+        let frames = file.frames;
+        let written = self.write_whole(file);
+        let number = written.as_ref().map_or(0, |&(_, number)| number);
+        let length = file.held.length;
+        self.settle(file, written.map(|(length, _)| length))?;
+        file.part = Some(Part { number, is_named: true, length, frames, seat: Seat::default() });
+        Ok(())
+    }
+
     /// Ends `file` and leaves nothing of it.
     pub(super) fn discard(&mut self, key: u32, file: &mut CallFile) {
         self.counters.frames_discarded += file.frames;
@@ -175,7 +200,7 @@ impl Store {
         self.counters.frames_discarded += part.frames;
         self.counters.frames_written -= part.frames;
         self.dropped(&file.name, part.number);
-        if let Err(error) = self.directories.remove(&file.name, part.number, PART) {
+        if let Err(error) = self.directories.remove(&file.name, part.number, part.suffix()) {
             self.report("remove", &file.name, &error);
         }
     }
@@ -220,7 +245,7 @@ impl Store {
         if let Some(part) = &mut file.part
             && !self.descriptors.keep(key, part.seat)
         {
-            match self.make_room(|directories| directories.reopen(&file.name, part.number)) {
+            match self.make_room(|directories| directories.reopen(&file.name, part.number, part.suffix())) {
                 Ok(descriptor) => part.seat = self.descriptors.put(key, descriptor),
                 Err(error) => {
                     if error.kind() == io::ErrorKind::NotFound {
@@ -240,7 +265,7 @@ impl Store {
                     return Err(error);
                 }
                 let seat = self.descriptors.put(key, descriptor);
-                none.insert(Part { number, length: 0, frames: 0, seat })
+                none.insert(Part { number, is_named: false, length: 0, frames: 0, seat })
             }
         };
         let descriptor = self.descriptors.get(key, part.seat).ok_or(io::ErrorKind::NotFound)?;
@@ -263,6 +288,10 @@ impl Store {
     fn rename(&mut self, key: u32, file: &mut CallFile) -> Option<u32> {
         let part = file.part.take()?;
         self.close(key, &part);
+        if part.is_named {
+            self.named(&file.name, None, part.number);
+            return Some(part.number);
+        }
         if part.length == 0 {
             // Created, and then the disk took none of it.
             let _ = self.directories.remove(&file.name, part.number, PART);
