@@ -113,6 +113,7 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
         duration: None,
         board: None,
         log_streams: false,
+        is_last: false,
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn settings(
         duration: config.run.duration,
         board: None,
         log_streams: config.run.inputs.is_empty(),
+        is_last: true,
     })
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct Dialog {
     pub(super) progress: Timestamp,
     text: Vec<u8>,
     call_id: Span,
+    from_tag: Span,
     pub(crate) in_use: bool,
     pub(crate) kind: Option<CallKind>,
     pub(crate) state: Option<CallState>,
@@ -98,7 +99,6 @@ pub(crate) struct Dialog {
     /// CSeq of the latest re-INVITE or UPDATE counted, so that its other hops do not count again.
     changed_at: u64,
     from: Span,
-    from_tag: Span,
     to: Span,
     request_uri: Span,
     token: Span,
@@ -206,8 +206,9 @@ impl Dialog {
         self.method = if kind == CallKind::Call { Method::Invite } else { look.about() };
         self.state = Some(CallState::Calling);
         self.call_id = self.keep(head.call_id.of(look.bytes));
-        self.from = self.keep(head.from_uri.of(look.bytes));
+        // What every message is compared with comes first.
         self.from_tag = self.keep(head.from_tag.of(look.bytes));
+        self.from = self.keep(head.from_uri.of(look.bytes));
         self.to = self.keep(head.to_uri.of(look.bytes));
         (self.source, self.destination) = match head.start {
             StartLine::Request { token, uri, .. } => {
@@ -567,10 +568,20 @@ impl Dialog {
         self.hash ^ u64::from(self.status) ^ near
     }
 
-    /// Reads a little of the text.
+    /// Reads a little of every cache line: the dialog is about to be closed, or to make room for another.
+    #[inline]
+    pub(crate) fn touch_all(&self) -> u64 {
+        let endpoints = self.endpoints.len() as u64;
+        let rest = self.number ^ self.answered.map_or(0, |at| at.0) ^ self.retransmissions ^ self.moved.1;
+        let lists = self.codecs.len() ^ self.agents.len() ^ self.answer_tags.len() ^ self.archived.len();
+        self.touch() ^ endpoints ^ rest ^ lists as u64 ^ u64::from(self.to.length)
+    }
+
+    /// Reads a little of the text that a message is compared with.
     #[inline]
     pub(crate) fn touch_text(&self) -> u8 {
-        self.text.first().copied().unwrap_or_default()
+        let tag = self.text.get(self.from_tag.start as usize);
+        self.text.first().zip(tag).map_or(0, |(first, tag)| first ^ tag)
     }
 
     /// What [`Self::keep`] kept.

@@ -24,15 +24,17 @@ pub(crate) enum Copy {
     Duplicate,
 }
 
-/// The latest messages of one call: 32 bits of what makes each itself, and when its latest copy came, in units of
-/// 100 µs since the first. Apart, so that a search touches two cache lines.
+/// The latest messages of one call: 32 bits of what makes each itself, and when its latest copy came, in milliseconds
+/// since the first. Those of a usual call fill two cache lines.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(crate) struct Seen {
     first: Timestamp,
     count: u32,
+    /// They begin anew every 65.5 s: a copy that comes just then would be taken for one that was captured twice, but
+    /// whoever sends again has given up long before (RFC 3261 17.1.1.2).
+    times: [u16; REMEMBERED],
     identities: [u32; REMEMBERED],
-    times: [u32; REMEMBERED],
 }
 
 impl Default for Seen {
@@ -42,7 +44,7 @@ impl Default for Seen {
 }
 
 /// Nanoseconds of the unit of [`Seen::times`].
-const UNIT: u64 = 100_000;
+const UNIT: u64 = 1_000_000;
 
 impl Seen {
     /// Takes a message's identity and tells whether it came before.
@@ -50,13 +52,14 @@ impl Seen {
         if self.count == 0 {
             self.first = at;
         }
-        let at = u32::try_from(at.0.saturating_sub(self.first.0) / UNIT).unwrap_or(u32::MAX);
+        let at = (at.0.saturating_sub(self.first.0) / UNIT) as u16;
         let identity = identity as u32;
         let known = self.position(identity);
         if let Some(time) = known.and_then(|index| self.times.get_mut(index)) {
-            let again = u64::from(at.saturating_sub(*time)) * UNIT;
+            // Two interfaces need not agree on which copy was first.
+            let apart = at.wrapping_sub(*time).min(time.wrapping_sub(at));
             *time = at;
-            let soon = u128::from(again) <= CAPTURED_TWICE.as_nanos();
+            let soon = Duration::from_millis(apart.into()) <= CAPTURED_TWICE;
             return if datagram && soon { Copy::Duplicate } else { Copy::Retransmission };
         }
         // Twice round the ring is as good as once: the count stays small and still says that the ring is full.
@@ -85,8 +88,8 @@ impl Seen {
     /// Reads a little of each cache line that a usual call fills.
     #[inline]
     pub(crate) fn touch(&self) -> u32 {
-        let ([identity, ..], [time, ..]) = (self.identities, self.times);
-        self.times.get(REMEMBERED / 3).map_or(0, |later| identity ^ time ^ later)
+        let ([_, identity, ..], [time, ..]) = (self.identities, self.times);
+        identity ^ u32::from(time)
     }
 
     /// Forgets everything.
@@ -111,6 +114,21 @@ mod tests {
         assert_eq!(seen.observe(7, at(501), true), Copy::Retransmission);
         assert_eq!(seen.observe(7, at(502), true), Copy::Duplicate);
         assert_eq!(seen.observe(7, at(503), false), Copy::Retransmission, "a stream delivers bytes once");
+    }
+
+    #[test]
+    fn neither_disorder_nor_an_hour_makes_a_copy_something_else() {
+        let mut seen = Seen::default();
+        for start in [1_000, 3_600_000] {
+            assert_eq!(seen.observe(start, at(start), true), Copy::First);
+            assert_eq!(seen.observe(start, at(start - 3), true), Copy::Duplicate, "from another interface");
+            assert_eq!(seen.observe(start, at(start), true), Copy::Duplicate);
+            for later in [21, 500, 32_000, 65_000, 66_000, 130_000] {
+                let again = at(start + later);
+                assert_eq!(seen.observe(start, again, true), Copy::Retransmission, "{later}");
+                assert_eq!(seen.observe(start, at(start), true), Copy::Retransmission, "{later} back");
+            }
+        }
     }
 
     #[test]

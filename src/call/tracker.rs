@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::hint::black_box;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -82,8 +83,8 @@ const fn spread(hash: u32) -> u64 {
 /// Dialogs that are looked at together before the first is used: what they need fits into the first cache.
 pub(crate) const GROUP: usize = 16;
 
-/// Entries of dialogs that are over, in the list of ages, that are not worth a walk.
-const MAX_LEFT_OVER: usize = 1024;
+/// At the cap, one dialog of so many is found to be one of the oldest at once.
+const OLDEST_PART: usize = 64;
 
 /// What a tracker follows at present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,8 +112,10 @@ pub struct Tracker {
     pub(super) dialogs: Slots<Dialog>,
     free: Vec<u32>,
     index: HashTable<Indexed>,
-    /// Slots in the order of their dialogs' beginning; left-over entries are skipped.
-    age: VecDeque<(u32, u32)>,
+    /// Numbers of dialogs by slot, 0 where there is none: who is oldest, without a look at each dialog.
+    numbers: Vec<u64>,
+    /// The oldest dialogs when it was last looked for them: numbers and slots.
+    oldest: VecDeque<(u64, u32)>,
     hasher: RandomState,
     deadlines: Deadlines,
     begun: bool,
@@ -146,7 +149,8 @@ impl Tracker {
             dialogs: Slots::default(),
             free: Vec::new(),
             index: HashTable::new(),
-            age: VecDeque::new(),
+            numbers: Vec::new(),
+            oldest: VecDeque::new(),
             hasher: RandomState::default(),
             deadlines: Deadlines::new(),
             begun: false,
@@ -259,9 +263,13 @@ impl Tracker {
             self.index.find(spread(hash as u32), is_likely).map(|indexed| indexed.slot)
         }));
         self.touch_slots(slots.iter().copied());
+        // Whoever is new gets these.
+        let new = self.free.iter().rev().take(hashes.len() - slots.len());
+        let new = new.filter_map(|&slot| self.dialogs.get(slot as usize));
+        black_box(new.fold(0, |sum, dialog| sum ^ dialog.touch_all()));
         self.media.touch_endpoints(media.iter().map(|media| media.endpoint));
         let dialogs = slots.iter().filter_map(|&slot| self.dialogs.get(slot as usize));
-        std::hint::black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch_text()));
+        black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch_text()));
         if self.wants.frames {
             listener.touch(&slots);
         }
@@ -270,15 +278,17 @@ impl Tracker {
 
     fn touch_slots(&self, slots: impl Iterator<Item = u32>) {
         let dialogs = slots.filter_map(|slot| self.dialogs.get(slot as usize));
-        std::hint::black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch()));
+        black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch()));
     }
 
     /// Looks at dialogs that may be closed, and at their endpoints.
     fn touch_fired(&self, fired: &[Entry]) {
-        self.touch_slots(fired.iter().map(|entry| entry.slot));
-        let dialogs = fired.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
-        let announced = dialogs.flat_map(|dialog| &dialog.endpoints).map(|announced| announced.endpoint);
-        self.media.touch_endpoints(announced);
+        let dialogs = || fired.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
+        black_box(dialogs().fold(0, |sum, dialog| sum ^ dialog.touch_all()));
+        let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
+        self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
+        let hashes = dialogs().map(|dialog| spread(dialog.hash as u32));
+        black_box(hashes.filter(|&hash| self.index.find(hash, |_| true).is_some()).count());
     }
 
     /// Takes the next message; `hash` is that of its Call-ID.
@@ -497,6 +507,10 @@ impl Tracker {
         self.number += 1;
         dialog.reset(hash);
         dialog.number = self.number;
+        if self.numbers.len() <= slot as usize {
+            self.numbers.resize(slot as usize + 1, 0);
+        }
+        self.numbers.get_mut(slot as usize).into_iter().for_each(|number| *number = self.number);
         dialog.begin(look);
         dialog.wanted = self.settings.filter.is_empty();
         match dialog.kind {
@@ -504,7 +518,6 @@ impl Tracker {
             Some(CallKind::Registration) => self.census.registrations += 1,
             _ => {}
         }
-        self.age.push_back((slot, dialog.generation));
         let activity = dialog.activity();
         self.census.call_id(hash);
         if self.wants != Wants::default() {
@@ -519,14 +532,36 @@ impl Tracker {
 
     /// The table is full: the oldest dialog goes.
     fn evict(&mut self, listener: &mut dyn Listener) {
-        while let Some((slot, generation)) = self.age.pop_front() {
-            let is_it = |dialog: &&Dialog| dialog.in_use && dialog.generation == generation;
-            if self.dialogs.get(slot as usize).filter(is_it).is_some() {
+        if !self.evict_oldest(listener) {
+            self.find_oldest();
+            self.evict_oldest(listener);
+        }
+    }
+
+    /// Closes the oldest dialog of those that were found, if one of them is left.
+    fn evict_oldest(&mut self, listener: &mut dyn Listener) -> bool {
+        while let Some((number, slot)) = self.oldest.pop_front() {
+            if self.numbers.get(slot as usize) == Some(&number) {
                 self.census.evicted += 1;
                 self.close(slot, listener);
-                return;
+                return true;
             }
         }
+        false
+    }
+
+    /// Finds the oldest of all dialogs, a part of them at once: one walk over all serves many that are to go. Those
+    /// that begin meanwhile are younger.
+    fn find_oldest(&mut self) {
+        let mut all: Vec<(u64, u32)> =
+            self.numbers.iter().copied().zip(0..).filter(|&(number, _)| number > 0).collect();
+        let part = (all.len() / OLDEST_PART).clamp(1, all.len().max(1));
+        if part < all.len() {
+            all.select_nth_unstable(part);
+            all.truncate(part);
+        }
+        all.sort_unstable();
+        self.oldest.extend(all);
     }
 
     /// Hash of a User-Agent or Server value; 0 stands for none.
@@ -719,18 +754,7 @@ impl Tracker {
         if let Some(dialog) = self.dialogs.get_mut(slot as usize) {
             dialog.in_use = false;
             self.free.push(slot);
-        }
-        self.age_left_over();
-    }
-
-    /// Entries of dialogs that are over would make the list of ages grow for ever, behind one dialog that is not.
-    fn age_left_over(&mut self) {
-        if self.age.len() > 2 * self.len() + MAX_LEFT_OVER {
-            let dialogs = &self.dialogs;
-            let lives = |dialog: &Dialog, generation| dialog.in_use && dialog.generation == generation;
-            self.age.retain(|&(slot, generation)| {
-                dialogs.get(slot as usize).is_some_and(|dialog| lives(dialog, generation))
-            });
+            self.numbers.get_mut(slot as usize).into_iter().for_each(|number| *number = 0);
         }
     }
 

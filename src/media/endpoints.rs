@@ -1,5 +1,7 @@
 //! Which calls announced which endpoint, and which flows touch it.
 
+use std::hint::black_box;
+
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
@@ -177,10 +179,27 @@ impl Endpoints {
         self.index.find(self.hash(endpoint), is_it).copied()
     }
 
-    /// Where announced endpoints are, or will be: reads a little of what [`Self::find_or_insert`] will need.
-    pub(crate) fn touch(&self, endpoint: Endpoint) -> usize {
-        let found = self.index.find(self.hash(endpoint), |_| true);
-        found.and_then(|&slot| self.get(slot)).map_or(0, |entry| entry.owners.len())
+    /// Reads a little of what [`Self::find_or_insert`] and [`Entry::claim`] will need for each of `announced`. Nothing
+    /// waits for what was found the moment before: the cache misses of all overlap.
+    pub(crate) fn touch(&self, announced: impl Iterator<Item = Endpoint>) {
+        let mut free = self.free.iter().rev();
+        let likely = |endpoint| self.index.find(self.hash(endpoint), |_| true);
+        let slots: SmallVec<[u32; 64]> =
+            announced.filter_map(|endpoint| likely(endpoint).or_else(|| free.next()).copied()).collect();
+        let entries = || slots.iter().filter_map(|&slot| self.get(slot));
+        black_box(entries().fold(0, |sum, entry| sum ^ entry.owners.len() ^ entry.formats.len()));
+        black_box(
+            entries().filter_map(|entry| entry.formats.first()).fold(0, |sum, format| sum ^ format.clock),
+        );
+    }
+
+    /// Reads a little of what [`Self::release`] will need for each of `announced`.
+    pub(crate) fn touch_announced(&self, announced: impl Iterator<Item = (EndpointId, Endpoint)>) {
+        let announced: SmallVec<[(EndpointId, Endpoint); 64]> = announced.collect();
+        let entries = announced.iter().filter_map(|&(id, _)| self.get(id.0));
+        black_box(entries.fold(0, |sum, entry| sum ^ entry.owners.len() ^ entry.formats.len()));
+        let hashes = announced.iter().map(|&(_, endpoint)| self.hash(endpoint));
+        black_box(hashes.filter(|&hash| self.index.find(hash, |_| true).is_some()).count());
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Entry> {

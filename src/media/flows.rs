@@ -439,9 +439,14 @@ impl MediaTable {
         }
     }
 
-    /// Looks at what is known of endpoints that are about to be announced or closed, so that the cache misses overlap.
+    /// Looks at what is known of endpoints that are about to be announced, so that the cache misses overlap.
     pub fn touch_endpoints(&self, announced: impl Iterator<Item = Endpoint>) {
-        std::hint::black_box(announced.fold(0, |sum, endpoint| sum ^ self.endpoints.touch(endpoint)));
+        self.endpoints.touch(announced);
+    }
+
+    /// Looks at endpoints that are about to be closed.
+    pub fn touch_announced(&self, announced: impl Iterator<Item = (EndpointId, Endpoint)>) {
+        self.endpoints.touch_announced(announced);
     }
 
     /// A call is forgotten. Its streams were reported before.

@@ -370,6 +370,7 @@ mod tests {
         let (mut source, _) = crate::capture::file::open(&[input.to_path_buf()]);
         let settings = Settings {
             log_streams: false,
+            is_last: false,
             defrag: defrag::Limits {
                 max_datagrams: 4096,
                 max_bytes: 1 << 20,

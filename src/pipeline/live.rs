@@ -83,7 +83,7 @@ pub fn run_live(
     };
     let live = feed.counters;
     let interfaces = source.counters();
-    Outcome { live, interfaces, ..outcome(stages, SourceCounters::default(), Vec::new()) }
+    Outcome { live, interfaces, ..outcome(&stages, SourceCounters::default(), Vec::new()) }
 }
 
 /// What comes next.
@@ -416,6 +416,7 @@ mod tests {
     fn settings() -> Settings {
         Settings {
             log_streams: false,
+            is_last: false,
             board: None,
             defrag: defrag::Limits {
                 max_datagrams: 10,

@@ -46,6 +46,9 @@ pub struct Settings {
     pub board: Option<Arc<Board>>,
     /// Log the end of every TCP stream that carried SIP.
     pub log_streams: bool,
+    /// The process ends after this run: what the stages hold is left to the system, which takes memory back faster than
+    /// a hundred thousand calls give it away.
+    pub is_last: bool,
 }
 
 /// Whether to go on.
@@ -106,13 +109,18 @@ pub fn run(
         first: None,
         over: false,
     };
+    let is_last = settings.is_last;
     let stages = stages(settings, listener);
     let stages = if threaded {
         threads::run(&mut reader, stages, listener, watch, &mut errors)
     } else {
         inline(&mut reader, stages, listener, watch, &mut errors)
     };
-    outcome(stages, source.counters(), errors)
+    let outcome = outcome(&stages, source.counters(), errors);
+    if is_last {
+        std::mem::forget(stages);
+    }
+    outcome
 }
 
 pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
@@ -225,7 +233,7 @@ impl Outcome {
     }
 }
 
-pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<SourceError>) -> Outcome {
+pub(super) fn outcome(stages: &Stages, source: SourceCounters, errors: Vec<SourceError>) -> Outcome {
     let Stages { intake, workers, order } = stages;
     let mut outcome = Outcome {
         source,
@@ -235,14 +243,14 @@ pub(super) fn outcome(stages: Stages, source: SourceCounters, errors: Vec<Source
         wild: intake.clock().wild,
         defrag: *intake.defragmenter().counters(),
         order: *order.counters(),
-        census: order.tracker().census().clone(),
+        census: order.tracker().census().counts(),
         tally: order.tracker().tally().clone(),
         media: *order.tracker().media_counters(),
         tls: order.tls().clone(),
         ..Outcome::default()
     };
     outcome.pass_over(intake.passed_over());
-    for worker in &workers {
+    for worker in workers {
         outcome.worker.add(worker.counters());
         outcome.reassembly.add(worker.reassembler().counters());
         outcome.streams.add(worker.streams());

@@ -53,13 +53,6 @@ const MAX_NOTES: usize = 16;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Signalling {
-    pub(super) pace: Pace,
-    /// Topmost branches of the latest 2xx to the first INVITE, by hop.
-    answer_branches: [u32; 2],
-    /// To-tag of the first 2xx.
-    answer_tag: u32,
-    /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
-    disconnect: u32,
     /// Bits of [`Dialog::answer_tags`] that came in a provisional answer.
     early: u8,
     /// The first INVITE was seen.
@@ -70,7 +63,14 @@ pub(super) struct Signalling {
     acknowledged: bool,
     /// A BYE ended it.
     released: bool,
+    /// To-tag of the first 2xx.
+    answer_tag: u32,
+    /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
+    disconnect: u32,
+    pub(super) pace: Pace,
     rare: Option<Box<Rare>>,
+    /// Topmost branches of the latest 2xx to the first INVITE, by hop.
+    answer_branches: [u32; 2],
     timer: SessionTimer,
 }
 
@@ -127,7 +127,7 @@ impl Signalling {
     /// Reads a little of each cache line that a message will need.
     #[inline]
     pub(super) fn touch(&self) -> u32 {
-        self.pace.touch() ^ self.answer_tag ^ self.timer.interval()
+        self.pace.touch() ^ self.answer_tag
     }
 
     fn noted(&self, what: What) -> Option<&Note> {

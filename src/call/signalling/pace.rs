@@ -29,11 +29,12 @@ pub(super) const fn duration(ticks: u32) -> Duration {
 
 /// The requests that wait, and the longest waits so far.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(in crate::call) struct Pace {
     /// Topmost branch, and ticks since the dialog began. 0 and 0 is none.
     waiting: [(u32, u32); WAITING],
-    next: u8,
     longest: SmallVec<[(Method, u32); 2]>,
+    next: u8,
 }
 
 impl Pace {
@@ -74,7 +75,7 @@ impl Pace {
     /// Reads a little.
     #[inline]
     pub(super) fn touch(&self) -> u32 {
-        let [(branch, _), ..] = self.waiting;
+        let [.., (branch, _)] = self.waiting;
         branch
     }
 
