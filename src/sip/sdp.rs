@@ -135,10 +135,10 @@ pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
     // Of the last of `out`; none before the first `m=` line, and behind one that makes no sense.
     let mut section: Option<Section> = None;
     let mut count = 0;
-    let mut feeds = LineFeeds::new(description, 0);
+    let mut feeds = LineFeeds::new(0);
     let mut start = 0;
     while start < description.len() {
-        let end = feeds.next().unwrap_or(description.len());
+        let end = feeds.next(description).unwrap_or(description.len());
         let line = description.get(start..end).unwrap_or_default();
         start = end;
         match line {
