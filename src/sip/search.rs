@@ -86,9 +86,17 @@ fn short<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<u32> {
     Some(marks & 0xff | marks >> HALF << (text.len() - HALF))
 }
 
+/// How many bytes a block begins with that are printable ASCII and no blank.
+#[inline]
+pub(super) fn first_graphic(block: &[u8; BLOCK]) -> u32 {
+    let block = u8x16::new(*block);
+    let clamped = block.max(u8x16::splat(b'!')).min(u8x16::splat(b'~'));
+    block.simd_eq(clamped).to_bitmask().trailing_ones()
+}
+
 /// One bit for each byte of a block, set where it is one of `needles`.
 #[inline]
-fn marks<const N: usize>(needles: [u8; N], block: &[u8; BLOCK]) -> u32 {
+pub(super) fn marks<const N: usize>(needles: [u8; N], block: &[u8; BLOCK]) -> u32 {
     let block = u8x16::new(*block);
     let mut hits = u8x16::ZERO;
     for &needle in &needles {
