@@ -109,13 +109,8 @@ impl StreamWorker {
     fn datagram(&mut self, work: &Work, transport: SipTransport, view: &View<'_>, messages: &mut Messages) {
         let is_whole = u64::from(work.reassembled.is_none());
         let bytes = view.resolve(work.payload, &[]);
-        let Some(head) = Head::parse(bytes, true) else {
-            self.counters.not_sip += is_whole;
-            return;
-        };
-        self.counters.sip_datagrams += is_whole;
         let first = messages.media.len() as u32;
-        let sdp = !head.body.is_empty() && sdp::parse(bytes, &head, &mut messages.media);
+        // The head is read where it stays: it is too large to be moved for nothing.
         messages.list.push(Message {
             sequence: work.sequence,
             timestamp: work.timestamp,
@@ -123,11 +118,22 @@ impl StreamWorker {
             destination: work.destination,
             transport,
             bytes: work.payload,
-            head,
-            media: (first, messages.media.len() as u32),
-            sdp,
+            head: Head::default(),
+            media: (first, first),
+            sdp: false,
             carriage: work.carriage(),
         });
+        let Some(message) = messages.list.last_mut() else { return };
+        if !message.head.fill(bytes, true) {
+            messages.list.pop();
+            self.counters.not_sip += is_whole;
+            return;
+        }
+        self.counters.sip_datagrams += is_whole;
+        if !message.head.body.is_empty() {
+            message.sdp = sdp::parse(bytes, &message.head, &mut messages.media);
+            message.media.1 = messages.media.len() as u32;
+        }
     }
 
     fn segment(&mut self, work: &Work, view: &View<'_>, messages: &mut Messages) {

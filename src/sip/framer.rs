@@ -17,7 +17,8 @@ use memchr::memchr_iter;
 
 use self::start_line::{keyword_before, keyword_begun};
 use crate::sip::header::is_token;
-use crate::sip::start_line::first_line;
+use crate::sip::search::memchr;
+use crate::sip::start_line::{plain_request, start_of_line};
 use crate::sip::{ContentLength, Head, StartLine};
 
 /// What the unconsumed bytes of a stream begin with.
@@ -309,7 +310,12 @@ fn has_start_line(payload: &[u8]) -> bool {
     {
         return true;
     }
-    first_line(payload).is_some_and(|(line, _)| StartLine::parse(payload, line).is_some())
+    if plain_request(payload).is_some() {
+        return true;
+    }
+    let Some(line) = start_of_line(payload).and_then(|begin| payload.get(begin..)) else { return false };
+    let line = line.get(..=memchr(b'\n', line).unwrap_or(line.len())).unwrap_or(line);
+    StartLine::parse(payload, line).is_some()
 }
 
 /// Whether the first three bytes can begin a start line, or stand before one: most of what is binary needs no further

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use super::header::{
-    Name, NameAddress, content_length, cut, first_value, is_token, number, parameter, plain_branch,
-    plain_party, split, trim, unfold,
+    Name, NameAddress, content_length, cut, digits, first_value, is_token, parameter, split, unfold,
 };
 use super::method::Method;
-use super::search::LineFeeds;
-use super::start_line::{StartLine, first_line};
+use super::plain::{self, is_trim};
+use super::search::{LineFeeds, after, first_word};
+use super::start_line::{StartLine, start_of_line};
 
 /// A range of bytes of a message: offset and length. Empty when the thing is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Span {
             return Self::default();
         }
         let start = part.as_ptr().addr().wrapping_sub(message.as_ptr().addr());
-        Self { start: narrow(start), length: narrow(part.len()) }
+        Self { start: start as u32, length: part.len() as u32 }
     }
 
     /// Whether the thing is absent (or present and empty).
@@ -148,8 +148,8 @@ impl Rare {
 }
 
 /// A parsed message head. All spans are relative to the message's first byte. Where a header field may stand
-/// several times, the span is that of the first value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// several times, the span is that of the first value. By default it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// The first line.
     pub start: StartLine,
@@ -206,19 +206,31 @@ impl Head {
     /// rest, and all of it without one (RFC 3261 18.3); a message out of a stream has been cut to size already.
     /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.
     #[must_use]
+    #[inline]
     pub fn parse(message: &[u8], datagram: bool) -> Option<Self> {
-        let (line, end) = first_line(message)?;
-        let (start, conforms) = StartLine::parse(message, line)?;
-        let mut head = Self::empty(start);
+        let mut head = Self::default();
+        head.fill(message, datagram).then_some(head)
+    }
+
+    /// [`Head::parse`] into an empty head, where it is to stay. False when there is no start line.
+    #[must_use]
+    pub fn fill(&mut self, message: &[u8], datagram: bool) -> bool {
+        // Nothing is of that size; whatever were behind it, no span could tell.
+        let message = message.get(..u32::MAX as usize).unwrap_or(message);
+        let Some(begin) = start_of_line(message) else { return false };
+        let mut feeds = LineFeeds::new(begin);
+        let end = feeds.next(message).unwrap_or(message.len());
+        let line = message.get(begin..end).unwrap_or_default();
+        let Some((start, conforms)) = StartLine::parse(message, line) else { return false };
+        self.start = start;
         if !conforms {
-            head.faults.add(Faults::START_LINE);
+            self.faults.add(Faults::START_LINE);
         }
-        let closed = head.read(message, end, |_| true)?;
-        if !closed {
-            head.faults.add(Faults::UNTERMINATED);
+        if self.read(message, feeds, end, |_| true) != Some(true) {
+            self.faults.add(Faults::UNTERMINATED);
         }
-        head.close(message, datagram);
-        Some(head)
+        self.close(message, datagram);
+        true
     }
 
     /// Reads the head that a stream goes on with, behind a start line of that length, if all of it is there and it is
@@ -227,13 +239,13 @@ impl Head {
     #[must_use]
     pub(super) fn at_a_glance(stream: &[u8], start_line: usize) -> Option<Self> {
         let (start, conforms) = StartLine::parse(stream, stream.get(..start_line)?)?;
-        let mut head = Self::empty(start);
+        let mut head = Self { start, ..Self::default() };
         if !conforms {
             head.faults.add(Faults::START_LINE);
         }
         let is_sound =
             |line: &[u8]| cut(line).is_some_and(|(name, _)| name.iter().all(|&byte| is_token(byte)));
-        head.read(stream, start_line, is_sound)?.then_some(head)
+        head.read(stream, LineFeeds::new(start_line), start_line, is_sound)?.then_some(head)
     }
 
     /// What can be told only when the whole message is there.
@@ -242,150 +254,92 @@ impl Head {
         self.check(message);
     }
 
-    /// A head that says nothing yet.
-    fn empty(start: StartLine) -> Self {
-        let none = Span::default();
-        Self {
-            start,
-            call_id: none,
-            from: none,
-            from_uri: none,
-            from_tag: none,
-            to: none,
-            to_uri: none,
-            to_tag: none,
-            via: none,
-            branch: none,
-            cseq: 0,
-            cseq_method: Method::Other,
-            cseq_token: none,
-            contact: none,
-            agent: none,
-            reason: none,
-            asserted: none,
-            content_type: none,
-            expires: none,
-            credentials: false,
-            rare: Rare::default(),
-            content_length: ContentLength::Missing,
-            body: none,
-            faults: Faults::default(),
-        }
-    }
-
     /// Reads the header fields from `at` on, folded lines in one piece (RFC 3261 7.3.1), and notes where the body
     /// begins. True when the empty line was met; none when `is_sound` refuses one of the lines that are not written as
     /// nearly everybody writes them.
-    fn read(&mut self, message: &[u8], mut at: usize, is_sound: impl Fn(&[u8]) -> bool) -> Option<bool> {
-        let mut feeds = LineFeeds::new(message, at);
+    #[inline(always)]
+    fn read(
+        &mut self,
+        message: &[u8],
+        mut feeds: LineFeeds,
+        mut at: usize,
+        is_sound: impl Fn(&[u8]) -> bool,
+    ) -> Option<bool> {
+        let mut word = first_word(message.get(at..)?);
         loop {
-            let mut end = feeds.next().unwrap_or(message.len());
-            let mut line = message.get(at..end).unwrap_or_default();
-            if let [] | [b'\n'] | [b'\r', b'\n'] = line {
-                self.body.start = narrow(end);
+            let mut end = feeds.next(message).unwrap_or(message.len());
+            let (mut line, mut rest) = (message.get(at..end)?, message.get(end..)?);
+            if line.len() <= 2
+                && let [] | [b'\n'] | [b'\r', b'\n'] = line
+            {
+                self.body.start = end as u32;
                 return Some(!line.is_empty());
             }
-            if let Some(b' ' | b'\t') = message.get(end) {
-                end = unfold(message, &mut feeds, end);
-                line = message.get(at..end).unwrap_or_default();
+            let mut next = first_word(rest);
+            if next as u8 <= b' ' && matches!(next as u8, b' ' | b'\t') {
+                (end, feeds) = unfold(message, feeds, end);
+                (line, rest) = (message.get(at..end)?, message.get(end..)?);
+                next = first_word(rest);
             }
-            at = end;
-            if !self.usual(message, line) {
-                if !is_sound(line) {
-                    return None;
-                }
-                match split(line) {
-                    Some((name, value)) => self.field(message, Name::of(name), value),
-                    None => self.faults.add(Faults::HEADER),
-                }
+            let field = match usual(word, line) {
+                Some((Name::Other, _)) => None,
+                Some((name, length)) => Some((name, trimmed(message, line, length))),
+                None if !is_sound(line) => return None,
+                None => self.unusual(message, line),
+            };
+            if let Some((name, value)) = field {
+                self.field(message, name, value);
             }
+            (at, word) = (end, next);
         }
     }
 
-    /// Takes a line that is as nearly everybody writes it, told by its first eight bytes, where [`split`] searches the
-    /// colon and [`Name::of`] looks at every letter twice. What is spelt otherwise is theirs: false.
-    #[inline(always)]
-    fn usual(&mut self, message: &[u8], line: &[u8]) -> bool {
-        let Some((first, _)) = line.split_first_chunk() else { return false };
-        let word = u64::from_le_bytes(*first);
-        let begins = |name: &[u8; 8], length: u32| {
-            let unused = 64 - 8 * length;
-            (word << unused) == (u64::from_le_bytes(*name) << unused)
+    /// Name and value of any line.
+    #[inline(never)]
+    fn unusual(&mut self, message: &[u8], line: &[u8]) -> Option<(Name, Span)> {
+        let Some((name, value)) = split(line) else {
+            self.faults.add(Faults::HEADER);
+            return None;
         };
-        let value = |length: usize| trim(line.get(length..).unwrap_or_default());
-        let goes_on = |rest: &[u8]| line.get(8..).is_some_and(|line| line.starts_with(rest));
-        match word as u8 {
-            b'V' if begins(b"Via:    ", 4) => {
-                if self.via.is_empty() {
-                    self.topmost(message, value(4));
-                }
-            }
-            b'F' if begins(b"From:   ", 5) => self.field(message, Name::From, value(5)),
-            b'T' if begins(b"To:     ", 3) => self.field(message, Name::To, value(3)),
-            b'C' => match &word.to_le_bytes() {
-                b"Call-ID:" => self.field(message, Name::CallId, value(8)),
-                b"Contact:" => self.field(message, Name::Contact, value(8)),
-                b"Content-" if goes_on(b"Length:") => self.field(message, Name::ContentLength, value(15)),
-                b"Content-" if goes_on(b"Type:") => self.field(message, Name::ContentType, value(13)),
-                _ if begins(b"CSeq:   ", 5) => self.field(message, Name::CSeq, value(5)),
-                _ => return false,
-            },
-            b'U' if begins(b"User-Age", 8) && goes_on(b"nt:") => {
-                self.field(message, Name::UserAgent, value(11));
-            }
-            b'P' if begins(b"P-Assert", 8) && goes_on(b"ed-Identity:") => {
-                self.field(message, Name::AssertedIdentity, value(20));
-            }
-            b'S' if begins(b"Server: ", 7) => self.field(message, Name::Server, value(7)),
-            b'E' if begins(b"Expires:", 8) => self.field(message, Name::Expires, value(8)),
-            b'S' if begins(b"Session-", 8) && goes_on(b"Expires:") => self.rare.add(Rare::SESSION_EXPIRES),
-            // Fields that many messages have and nothing here reads: not worth the search for the colon.
-            b'M' if begins(b"Max-Forw", 8) && goes_on(b"ards:") => {}
-            b'A' if begins(b"Allow:  ", 6) => {}
-            b'S' if begins(b"Supporte", 8) && goes_on(b"d:") => {}
-            b'R' if begins(b"Record-R", 8) && goes_on(b"oute:") => {}
-            b'R' if begins(b"Route:  ", 6) => {}
-            _ => return false,
-        }
-        true
+        Some((Name::of(name), Span::between(message, value)))
     }
 
     /// Takes what one header field says.
     #[inline(always)]
-    fn field(&mut self, message: &[u8], name: Name, value: &[u8]) {
+    fn field(&mut self, message: &[u8], name: Name, value: Span) {
         match name {
             Name::CallId => {
                 if self.is_first(self.call_id, value) {
-                    self.call_id = Span::between(message, value);
+                    self.call_id = value;
                 }
             }
             Name::From => {
                 if self.is_first(self.from, value) {
-                    self.from = Span::between(message, value);
+                    self.from = value;
                     (self.from_uri, self.from_tag) = self.party(message, value);
                 }
             }
             Name::To => {
                 if self.is_first(self.to, value) {
-                    self.to = Span::between(message, value);
+                    self.to = value;
                     (self.to_uri, self.to_tag) = self.party(message, value);
                 }
             }
             Name::CSeq => {
                 if self.is_first(self.cseq_token, value) {
-                    self.sequence(message, value);
+                    self.sequence(message, value.of(message));
                 }
             }
             Name::Via if self.via.is_empty() => self.topmost(message, value),
-            Name::Contact => first(&mut self.contact, message, value),
-            Name::ContentType => first(&mut self.content_type, message, value),
-            Name::ContentLength => self.content_length = self.content_length.and(value),
+            Name::Contact => first(&mut self.contact, value),
+            Name::ContentType => first(&mut self.content_type, value),
+            Name::ContentLength => self.content_length = self.content_length.and(value.of(message)),
             // A request has a User-Agent, a response a Server; who sends both means the first by itself.
-            Name::UserAgent => self.agent = Span::between(message, value),
-            Name::Server => first(&mut self.agent, message, value),
-            Name::Reason => first(&mut self.reason, message, value),
-            Name::AssertedIdentity => first(&mut self.asserted, message, value),
-            Name::Expires => first(&mut self.expires, message, value),
+            Name::UserAgent => self.agent = value,
+            Name::Server => first(&mut self.agent, value),
+            Name::Reason => first(&mut self.reason, value),
+            Name::AssertedIdentity => first(&mut self.asserted, value),
+            Name::Expires => first(&mut self.expires, value),
             Name::Authorization | Name::ProxyAuthorization => self.credentials = true,
             Name::RSeq => self.rare.add(Rare::RSEQ),
             Name::SessionExpires => self.rare.add(Rare::SESSION_EXPIRES),
@@ -402,7 +356,7 @@ impl Head {
 
     /// Whether `value` is the first of a field that may stand only once (RFC 4475 3.3.8) and is not empty.
     #[inline]
-    fn is_first(&mut self, before: Span, value: &[u8]) -> bool {
+    fn is_first(&mut self, before: Span, value: Span) -> bool {
         if value.is_empty() || !before.is_empty() {
             self.faults.add(Faults::HEADER);
         }
@@ -411,10 +365,15 @@ impl Head {
 
     /// URI and tag of From or To.
     #[inline]
-    fn party(&mut self, message: &[u8], value: &[u8]) -> (Span, Span) {
-        if let Some((uri, tag)) = plain_party(value) {
-            return (Span::between(message, uri), Span::between(message, tag));
+    fn party(&mut self, message: &[u8], value: Span) -> (Span, Span) {
+        if let Some(plain) = plain::party(message, value) {
+            return plain;
         }
+        self.any_party(message, value.of(message))
+    }
+
+    #[inline(never)]
+    fn any_party(&mut self, message: &[u8], value: &[u8]) -> (Span, Span) {
         let address = NameAddress::parse(value);
         if !address.sound {
             self.faults.add(Faults::HEADER);
@@ -425,11 +384,15 @@ impl Head {
 
     /// The first value of the first Via.
     #[inline]
-    fn topmost(&mut self, message: &[u8], value: &[u8]) {
-        if let Some(branch) = plain_branch(value) {
-            (self.via, self.branch) = (Span::between(message, value), Span::between(message, branch));
-            return;
+    fn topmost(&mut self, message: &[u8], value: Span) {
+        match plain::branch(message, value) {
+            Some(branch) => (self.via, self.branch) = (value, branch),
+            None => self.any_topmost(message, value.of(message)),
         }
+    }
+
+    #[inline(never)]
+    fn any_topmost(&mut self, message: &[u8], value: &[u8]) {
         let via = first_value(value);
         let branch = parameter(via, b"branch").unwrap_or_default();
         if via.ends_with(b";") {
@@ -442,13 +405,14 @@ impl Head {
     /// CSeq: a number below 2^31, white space, a method (RFC 3261 8.1.1.5, 20.16).
     #[inline]
     fn sequence(&mut self, message: &[u8], value: &[u8]) {
-        let blank = value.iter().position(|&byte| !byte.is_ascii_digit()).unwrap_or(value.len());
-        let (digits, method) = value.split_at(blank);
-        let method = method.trim_ascii_start();
+        let (number, method) = digits(value);
+        let method = match method {
+            [b' ', method @ ..] if is_trim(method) => method,
+            _ => method.trim_ascii_start(),
+        };
         self.cseq_token = Span::between(message, method);
         self.cseq_method = Method::from_token(method);
-        let number =
-            number(digits).and_then(|number| u32::try_from(number).ok()).filter(|&number| number < 1 << 31);
+        let number = number.and_then(|number| u32::try_from(number).ok()).filter(|&number| number < 1 << 31);
         self.cseq = number.unwrap_or_default();
         let is_sound = self.cseq_method != Method::Other || method.iter().all(|&byte| is_token(byte));
         if number.is_none() || !is_sound {
@@ -474,7 +438,7 @@ impl Head {
         if self.content_length == ContentLength::Invalid || (!believed && !datagram) {
             self.faults.add(Faults::CONTENT_LENGTH);
         }
-        self.body.length = narrow(announced.min(there));
+        self.body.length = announced.min(there) as u32;
     }
 
     /// What can be told only when all fields have been seen.
@@ -496,15 +460,74 @@ impl Head {
     }
 }
 
+/// The field of a line that is as nearly everybody writes it, told by its first eight bytes, `word`, where [`split`]
+/// searches the colon and [`Name::of`] looks at every letter twice, and the length of its name with the colon. None of
+/// what is spelt otherwise.
+#[inline(always)]
+fn usual(word: u64, line: &[u8]) -> Option<(Name, usize)> {
+    let field = match word as u8 {
+        b'V' if begins(word, b"Via:") => (Name::Via, 4),
+        b'F' if begins(word, b"From:") => (Name::From, 5),
+        b'T' if begins(word, b"To:") => (Name::To, 3),
+        b'C' if begins(word, b"CSeq:") => (Name::CSeq, 5),
+        b'C' if begins(word, b"Call-ID:") => (Name::CallId, 8),
+        b'C' if begins(word, b"Contact:") => (Name::Contact, 8),
+        b'C' if begins(word, b"Content-") && goes_on(line, b"Length:") => (Name::ContentLength, 15),
+        b'C' if begins(word, b"Content-") && goes_on(line, b"Type:") => (Name::ContentType, 13),
+        b'U' if begins(word, b"User-Age") && goes_on(line, b"nt:") => (Name::UserAgent, 11),
+        b'P' if begins(word, b"P-Assert") && goes_on(line, b"ed-Identity:") => (Name::AssertedIdentity, 20),
+        b'S' if begins(word, b"Server:") => (Name::Server, 7),
+        b'E' if begins(word, b"Expires:") => (Name::Expires, 8),
+        b'S' if begins(word, b"Session-") && goes_on(line, b"Expires:") => (Name::SessionExpires, 16),
+        // Fields that many messages have and nothing here reads: not worth the search for the colon.
+        b'M' if begins(word, b"Max-Forw") && goes_on(line, b"ards:") => (Name::Other, 13),
+        b'A' if begins(word, b"Allow:") => (Name::Other, 6),
+        b'S' if begins(word, b"Supporte") && goes_on(line, b"d:") => (Name::Other, 10),
+        b'R' if begins(word, b"Record-R") && goes_on(line, b"oute:") => (Name::Other, 13),
+        b'R' if begins(word, b"Route:") => (Name::Other, 6),
+        b'R' if begins(word, b"Require:") => (Name::Other, 8),
+        b'I' if begins(word, b"Identity") && goes_on(line, b":") => (Name::Other, 9),
+        b'P' if begins(word, b"Proxy-Au") && goes_on(line, b"thenticate:") => (Name::Other, 19),
+        b'W' if begins(word, b"WWW-Auth") && goes_on(line, b"enticate:") => (Name::Other, 17),
+        _ => return None,
+    };
+    Some(field)
+}
+
+/// Whether the first bytes of a line, as [`first_word`] gives them, are those of `name`.
+#[inline(always)]
+fn begins<const N: usize>(word: u64, name: &[u8; N]) -> bool {
+    word.to_le_bytes().first_chunk() == Some(name)
+}
+
+/// Whether a line goes on with `rest` behind its first eight bytes.
+#[inline(always)]
+fn goes_on<const N: usize>(line: &[u8], rest: &[u8; N]) -> bool {
+    line.get(8..).is_some_and(|line| after(line, rest).is_some())
+}
+
 /// Fills an empty slot.
 #[inline]
-fn first(slot: &mut Span, message: &[u8], value: &[u8]) {
+const fn first(slot: &mut Span, value: Span) {
     if slot.is_empty() {
-        *slot = Span::between(message, value);
+        *slot = value;
     }
 }
 
-/// A message is no longer than [`Span`] can tell; should it be, the rest of it is not there.
-fn narrow(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
+/// What a line says behind its first `length` bytes, without the white space around it: most values have one blank
+/// before them and their line's end behind.
+#[inline(always)]
+fn trimmed(message: &[u8], line: &[u8], length: usize) -> Span {
+    let value = line.get(length..).unwrap_or_default();
+    match value {
+        [b' ', b'!'..=b'\xff', .., b'!'..=b'\xff', b'\r', b'\n'] | [b' ', b'!'..=b'\xff', b'\r', b'\n'] => {
+            Span::between(message, value.get(1..value.len() - 2).unwrap_or_default())
+        }
+        _ => trimmed_slowly(message, value),
+    }
+}
+
+#[inline(never)]
+fn trimmed_slowly(message: &[u8], value: &[u8]) -> Span {
+    Span::between(message, value.trim_ascii())
 }

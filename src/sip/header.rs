@@ -1,6 +1,6 @@
 //! Header fields: lines, names, lists and parameters (RFC 3261 7.3.1, 20, 25.1).
 
-use super::search::{LineFeeds, memchr, memchr2, memchr3, memchr4};
+use super::search::{LineFeeds, memchr, memchr2, memchr3};
 
 /// The header fields that a [`crate::sip::Head`] takes something from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ pub fn same_name(name: &[u8], long: &[u8]) -> bool {
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
     bytes: &'a [u8],
-    feeds: LineFeeds<'a>,
+    feeds: LineFeeds,
     position: usize,
     closed: bool,
 }
@@ -144,7 +144,7 @@ impl<'a> Lines<'a> {
     #[must_use]
     #[inline]
     pub const fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, feeds: LineFeeds::new(bytes, position), position, closed: false }
+        Self { bytes, feeds: LineFeeds::new(position), position, closed: false }
     }
 
     /// Where the next line begins; behind the empty line once [`Lines::is_closed`].
@@ -167,14 +167,14 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let start = self.position;
         let rest = self.bytes.get(start..).filter(|rest| !rest.is_empty() && !self.closed)?;
-        let end = self.feeds.next().unwrap_or(self.bytes.len());
+        let end = self.feeds.next(self.bytes).unwrap_or(self.bytes.len());
         self.position = end;
         if let [b'\n', ..] | [b'\r', b'\n', ..] = rest {
             self.closed = true;
             return None;
         }
         if let Some(b' ' | b'\t') = self.bytes.get(end) {
-            self.position = unfold(self.bytes, &mut self.feeds, end);
+            (self.position, self.feeds) = unfold(self.bytes, self.feeds, end);
             return self.bytes.get(start..self.position);
         }
         self.bytes.get(start..end)
@@ -182,13 +182,13 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// Where a line that is folded at `end` really ends: behind the lines that it goes on in (RFC 3261 7.3.1). An empty line
-/// is none of them, whatever follows it.
+/// is none of them, whatever follows it. With the line feeds behind them.
 #[cold]
-pub(super) fn unfold(bytes: &[u8], feeds: &mut LineFeeds<'_>, mut end: usize) -> usize {
+pub(super) fn unfold(bytes: &[u8], mut feeds: LineFeeds, mut end: usize) -> (usize, LineFeeds) {
     while let Some(b' ' | b'\t') = bytes.get(end) {
-        end = feeds.next().unwrap_or(bytes.len());
+        end = feeds.next(bytes).unwrap_or(bytes.len());
     }
-    end
+    (end, feeds)
 }
 
 /// Name and value of a header line, without the white space around them. None without a colon or a name.
@@ -196,18 +196,7 @@ pub(super) fn unfold(bytes: &[u8], feeds: &mut LineFeeds<'_>, mut end: usize) ->
 #[inline]
 pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = cut(line)?;
-    Some((name, trim(value)))
-}
-
-/// A value without the white space around it: most have one blank before them and their line's end behind.
-#[inline(always)]
-pub(super) fn trim(value: &[u8]) -> &[u8] {
-    if let [b' ', value @ .., b'\r', b'\n'] = value
-        && let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = value
-    {
-        return value;
-    }
-    value.trim_ascii()
+    Some((name, value.trim_ascii()))
 }
 
 /// Name and value of a header line, the value with the white space around it.
@@ -275,9 +264,18 @@ pub fn number(digits: &[u8]) -> Option<u64> {
 #[must_use]
 #[inline]
 pub fn digits(word: &[u8]) -> (Option<u64>, &[u8]) {
-    let length = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
-    let (digits, rest) = word.split_at(length);
-    (number(digits), rest)
+    let (mut rest, mut value) = (word, 0u64);
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit & 0x0f));
+        rest = behind;
+    }
+    let number = match word.len() - rest.len() {
+        0 => None,
+        // What has so few digits fits.
+        1..20 => Some(value),
+        length => number(word.get(..length).unwrap_or_default()),
+    };
+    (number, rest)
 }
 
 /// The length of the quoted string that `bytes` begin with, quotes included; none when it does not end.
@@ -354,48 +352,6 @@ fn parameter_value(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = quotes.or_else(|| memchr2(b';', b',', bytes)).unwrap_or(bytes.len());
     let (value, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
     (value.trim_ascii_end(), rest)
-}
-
-/// The branch of a Via that is written as nearly all are: one value, its branch the first parameter, nothing quoted.
-/// What is written otherwise is for [`first_value`] and [`parameter`].
-#[inline]
-pub(super) fn plain_branch(value: &[u8]) -> Option<&[u8]> {
-    let stop = |text| memchr4(b';', b',', b'"', b'<', text);
-    let [b';', b'b', b'r', b'a', b'n', b'c', b'h', b'=', rest @ ..] = value.get(stop(value)?..)? else {
-        return None;
-    };
-    let end = stop(rest).unwrap_or(rest.len());
-    let (branch, tail) = rest.split_at_checked(end)?;
-    let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = branch else { return None };
-    match tail {
-        [] => Some(branch),
-        [b';', .., b'!'..=b':' | b'<'..=b'\xff'] if memchr3(b',', b'"', b'<', tail).is_none() => Some(branch),
-        _ => None,
-    }
-}
-
-/// URI and tag of a From or To that is written as nearly all are: `<uri>` or `"name" <uri>`, and behind it nothing or
-/// `;tag=` with nothing more. What is written otherwise is for [`NameAddress::parse`] and [`parameter`].
-#[inline]
-pub(super) fn plain_party(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let bracketed = match value {
-        [b'<', bracketed @ ..] => bracketed,
-        [b'"', name @ ..] => match name.get(memchr2(b'"', b'\\', name)?..)? {
-            [b'"', b' ', b'<', bracketed @ ..] => bracketed,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    let (uri, behind) = bracketed.split_at_checked(memchr(b'>', bracketed)?)?;
-    let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = uri else { return None };
-    match behind {
-        [_] => Some((uri, &[])),
-        [_, b';', b't', b'a', b'g', b'=', tag @ ..] => {
-            let [b'!'..=b'\xff', .., b'!'..=b'\xff'] = tag else { return None };
-            memchr3(b';', b',', b'"', tag).is_none().then_some((uri, tag))
-        }
-        _ => None,
-    }
 }
 
 /// A URI with its display name and parameters: the value of From, To, Contact and others (RFC 3261 20.10).
@@ -537,36 +493,6 @@ mod tests {
         assert_eq!(parameter(value, b"x"), Some(&b"\";tag=no\""[..]));
         assert_eq!(parameter(value, b"none"), None);
         assert_eq!(parameter(b";;,;,,", b"branch"), None);
-    }
-
-    /// What is read at a glance is what is read with care.
-    #[test]
-    fn plain_parties_are_as_all_others() {
-        let plain = ["<sip:a@b>", "\"A\" <sip:a@b>", "<sip:a@b>;tag=12", "\"A, <x>\" <sip:a@b;x>;tag=1-2"];
-        let others = [
-            "",
-            "<",
-            "sip:a@b;tag=1",
-            "<sip:a@b> ;tag=1",
-            "<sip:a@b>;tag=1;x",
-            "<sip:a@b>;tag=\"1\"",
-            "<sip:a@b>;tag=12, <sip:c>",
-            "< sip:a@b>",
-            "<sip:a@b",
-            "\"A\"<sip:a@b>",
-            "\"A\\\" <x>\" <sip:a@b>",
-            "\"A <sip:a@b>",
-            "A <sip:a@b>",
-            "<sip:a@b>;TAG=1",
-        ];
-        for value in plain.into_iter().chain(others) {
-            let address = NameAddress::parse(value.as_bytes());
-            let expected = (address.uri, parameter(address.parameters, b"tag").unwrap_or_default());
-            match plain_party(value.as_bytes()) {
-                Some(found) => assert_eq!((found, true), (expected, address.sound), "{value}"),
-                None => assert!(!plain.contains(&value), "{value}"),
-            }
-        }
     }
 
     #[test]

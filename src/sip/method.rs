@@ -46,6 +46,14 @@ impl Method {
     #[must_use]
     #[inline]
     pub fn from_token(token: &[u8]) -> Self {
+        // What most messages are about.
+        if token == b"INVITE" {
+            return Self::Invite;
+        }
+        Self::any_from_token(token)
+    }
+
+    fn any_from_token(token: &[u8]) -> Self {
         match token {
             b"INVITE" => Self::Invite,
             b"ACK" => Self::Ack,

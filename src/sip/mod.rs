@@ -16,6 +16,7 @@ mod message;
 mod method;
 mod multipart;
 mod payload;
+mod plain;
 pub mod sdp;
 mod search;
 mod start_line;

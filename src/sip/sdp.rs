@@ -1,9 +1,11 @@
 //! Session descriptions: where media will flow and in which codecs (RFC 4566, RFC 3264).
 
+mod plain;
+
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use super::search::LineFeeds;
+use super::search::{LineFeeds, after};
 use smallvec::SmallVec;
 
 use super::Head;
@@ -135,29 +137,29 @@ pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
     // Of the last of `out`; none before the first `m=` line, and behind one that makes no sense.
     let mut section: Option<Section> = None;
     let mut count = 0;
-    let mut feeds = LineFeeds::new(description, 0);
+    let mut feeds = LineFeeds::new(0);
     let mut start = 0;
-    while start < description.len() {
-        let end = feeds.next().unwrap_or(description.len());
-        let line = description.get(start..end).unwrap_or_default();
-        start = end;
-        match line {
-            [b'm', b'=', value @ ..] => {
+    while let Some(text @ [_, ..]) = description.get(start..) {
+        let end = feeds.next(description).unwrap_or(description.len());
+        let line = || trim_end(description.get(start..end).unwrap_or_default());
+        match text {
+            [b'm', b'=', ..] => {
                 finish(section.take(), &session, out);
                 if count == MAX_MEDIA {
                     return;
                 }
                 count += 1;
-                section = Section::begin(trim_end(value), out);
+                section = Section::begin(line().get(2..).unwrap_or_default(), out);
             }
             // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings.
             [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i', ..] => match (&mut section, out.last_mut()) {
-                (Some(section), Some(media)) => section.take(trim_end(line), media),
-                _ if count == 0 => session.take(trim_end(line)),
+                (Some(section), Some(media)) => section.take(text, line, media),
+                _ if count == 0 => session.take(line()),
                 _ => {}
             },
             _ => {}
         }
+        start = end;
     }
     finish(section, &session, out);
 }
@@ -187,12 +189,17 @@ impl Level {
             }
             return;
         }
-        let flow = match line {
-            b"a=sendrecv" => MediaFlow::SendRecv,
-            b"a=sendonly" => MediaFlow::SendOnly,
-            b"a=recvonly" => MediaFlow::RecvOnly,
-            b"a=inactive" => MediaFlow::Inactive,
-            _ => return,
+        // Compared as a whole, where patterns compare byte by byte.
+        let flow = if line == b"a=sendrecv" {
+            MediaFlow::SendRecv
+        } else if line == b"a=sendonly" {
+            MediaFlow::SendOnly
+        } else if line == b"a=recvonly" {
+            MediaFlow::RecvOnly
+        } else if line == b"a=inactive" {
+            MediaFlow::Inactive
+        } else {
+            return;
         };
         self.flow = Some(flow);
     }
@@ -210,39 +217,52 @@ struct Section {
 impl Section {
     /// Reads `<media> <port>[/<count>] <protocol> <format>…` (RFC 4566 5.14) and appends what it says.
     fn begin(value: &[u8], out: &mut Vec<Media>) -> Option<Self> {
+        if let Some((port, formats)) = plain::section(value) {
+            return Some(Self::of_rtp(MediaKind::Audio, port, formats, false, out));
+        }
         let mut words = Words(value);
         let kind = MediaKind::of(words.next()?);
         let (port, rest) = digits(words.next()?);
         let port = u16::try_from(port.filter(|_| matches!(rest, [] | [b'/', ..]))?).ok()?;
         let protocol = words.next()?;
-        // What nearly every section says needs no taking apart.
-        let is_plain = protocol == b"RTP/AVP";
         let has = |names: &[&[u8]]| {
             let mut parts = protocol.split(|&byte| byte == b'/');
-            !is_plain && parts.any(|part| names.iter().any(|name| part.eq_ignore_ascii_case(name)))
+            parts.any(|part| names.iter().any(|name| part.eq_ignore_ascii_case(name)))
         };
-        let is_rtp = is_plain || has(&[b"RTP"]);
-        let mut formats = SmallVec::new();
-        if is_rtp {
-            formats.extend(words.filter_map(Format::of).take(MAX_FORMATS));
+        let secure = has(&[b"SAVP", b"SAVPF"]);
+        if has(&[b"RTP"]) {
+            return Some(Self::of_rtp(kind, port, words.0, secure, out));
         }
-        out.push(Media {
-            kind,
-            endpoint: Endpoint::new(Address::default(), port),
-            rtcp: Endpoint::default(),
-            rtcp_mux: false,
-            secure: has(&[b"SAVP", b"SAVPF"]),
-            flow: MediaFlow::SendRecv,
-            formats,
-        });
-        Some(Self { level: Level::default(), rtcp: None, is_media: is_rtp || has(&[b"UDPTL"]) })
+        out.push(Media::new(kind, port, secure));
+        Some(Self { level: Level::default(), rtcp: None, is_media: has(&[b"UDPTL"]) })
     }
 
-    #[inline]
-    fn take(&mut self, line: &[u8], media: &mut Media) {
-        if let Some(value) = line.strip_prefix(b"a=rtpmap:") {
-            map(value, &mut media.formats);
-        } else if let Some(value) = line.strip_prefix(b"a=rtcp:") {
+    fn of_rtp(kind: MediaKind, port: u16, formats: &[u8], secure: bool, out: &mut Vec<Media>) -> Self {
+        out.push(Media::new(kind, port, secure));
+        if let Some(media) = out.last_mut() {
+            let formats = PayloadTypes(formats).filter_map(Format::of).take(MAX_FORMATS);
+            formats.for_each(|format| media.formats.push(format));
+        }
+        Self { level: Level::default(), rtcp: None, is_media: true }
+    }
+
+    /// Takes the line that `text` begins with.
+    #[inline(always)]
+    fn take<'a>(&mut self, text: &[u8], line: impl Fn() -> &'a [u8], media: &mut Media) {
+        if let Some(value) = after(text, b"a=rtpmap:") {
+            let plain = plain::mapping(value);
+            if let Some((payload_type, name, clock)) = plain.or_else(|| mapping(line().get(9..)?)) {
+                let mut formats = media.formats.iter_mut();
+                let format = formats.find(|format| format.payload_type == payload_type);
+                format.into_iter().for_each(|format| (format.name, format.clock) = (name, clock));
+            }
+        } else {
+            self.other(line(), media);
+        }
+    }
+
+    fn other(&mut self, line: &[u8], media: &mut Media) {
+        if let Some(value) = line.strip_prefix(b"a=rtcp:") {
             self.rtcp = rtcp_attribute(value).or(self.rtcp);
         } else if line == b"a=rtcp-mux" {
             media.rtcp_mux = true;
@@ -269,18 +289,28 @@ impl Section {
     }
 }
 
-/// `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
-fn map(value: &[u8], formats: &mut [Format]) -> Option<()> {
+/// Payload type, encoding name and clock rate of `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
+fn mapping(value: &[u8]) -> Option<(u8, CodecName, u32)> {
     let mut words = Words(value);
     let payload_type = words.next().and_then(number_of::<u8>)?;
     let mut parts = words.next()?.splitn(3, |&byte| byte == b'/');
-    let (name, clock) = (parts.next()?, parts.next());
-    let format = formats.iter_mut().find(|format| format.payload_type == payload_type)?;
-    if format.name.as_bytes() != name {
-        format.name = CodecName::new(name);
+    let name = CodecName::new(parts.next()?);
+    Some((payload_type, name, parts.next().and_then(number_of).unwrap_or_default()))
+}
+
+impl Media {
+    /// A section of which the first line has been read, but for its formats.
+    fn new(kind: MediaKind, port: u16, secure: bool) -> Self {
+        Self {
+            kind,
+            endpoint: Endpoint::new(Address::default(), port),
+            rtcp: Endpoint::default(),
+            rtcp_mux: false,
+            secure,
+            flow: MediaFlow::SendRecv,
+            formats: SmallVec::new(),
+        }
     }
-    format.clock = clock.and_then(number_of).unwrap_or_default();
-    Some(())
 }
 
 impl MediaKind {
@@ -319,13 +349,10 @@ impl MediaKind {
 
 impl Format {
     /// A payload type with what RFC 3551 says of it; none when it is not one.
-    fn of(word: &[u8]) -> Option<Self> {
-        let payload_type = number_of(word).filter(|&payload_type| payload_type < 128)?;
-        Some(static_format(payload_type).unwrap_or(Self {
-            payload_type,
-            clock: 0,
-            name: CodecName::default(),
-        }))
+    fn of(number: Option<u64>) -> Option<Self> {
+        let payload_type = number.filter(|&payload_type| payload_type < 128)? as u8;
+        let unknown = Self { payload_type, clock: 0, name: CodecName::default() };
+        Some(static_format(payload_type).unwrap_or(unknown))
     }
 }
 
@@ -356,7 +383,7 @@ fn rtcp_attribute(value: &[u8]) -> Option<(u16, Option<Address>)> {
 /// the unspecified address: who it is cannot be told without asking the DNS. None when the line is not that.
 fn connection_address(value: &[u8]) -> Option<Address> {
     // What nearly everybody writes.
-    if let Some(address) = value.strip_prefix(b"IN IP4 ").and_then(dotted_quad) {
+    if let Some(address) = value.strip_prefix(b"IN IP4 ").and_then(plain::dotted_quad) {
         return Some(address);
     }
     let mut words = Words(value);
@@ -369,35 +396,11 @@ fn connection_address(value: &[u8]) -> Option<Address> {
     Some(literal.map_or_else(nobody, Address::from))
 }
 
-/// An IPv4 address and nothing else; none for what has to be looked at more closely.
-fn dotted_quad(text: &[u8]) -> Option<Address> {
-    let mut bytes = [0u8; 4];
-    let mut place = 0;
-    let mut digits = 0;
-    for &byte in text {
-        match byte {
-            b'0'..=b'9' => {
-                let slot = bytes.get_mut(place)?;
-                // Leading zeros are octal to some; std refuses them, and so the slow path decides.
-                if digits > 0 && *slot == 0 {
-                    return None;
-                }
-                *slot = slot.checked_mul(10)?.checked_add(byte - b'0')?;
-                digits += 1;
-            }
-            b'.' if digits > 0 => (place, digits) = (place + 1, 0),
-            _ => return None,
-        }
-    }
-    (place == 3 && digits > 0).then(|| Address::v4(bytes))
-}
-
 /// A line without its end, CRLF or LF (RFC 4566 5), and other white space there.
 #[inline]
 fn trim_end(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\r\n").unwrap_or(line);
-    match line {
-        [.., b'!'..=b'\xff'] => line,
+    match line.split_last_chunk() {
+        Some((line @ [.., b'!'..=b'\xff'], b"\r\n")) => line,
         _ => line.trim_ascii_end(),
     }
 }
@@ -418,6 +421,30 @@ impl<'a> Iterator for Words<'a> {
         let (word, rest) = self.0.split_at_checked(end)?;
         self.0 = rest;
         (!word.is_empty()).then_some(word)
+    }
+}
+
+/// The words of a line as numbers; none for those that are something else.
+struct PayloadTypes<'a>(&'a [u8]);
+
+impl Iterator for PayloadTypes<'_> {
+    type Item = Option<u64>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Option<u64>> {
+        while let [b' ' | b'\t', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        let (number, rest) = digits(self.0);
+        if let [] | [b' ' | b'\t', ..] = rest {
+            let is_there = !self.0.is_empty();
+            self.0 = rest;
+            return is_there.then_some(number);
+        }
+        Words::next(&mut Words(self.0)).map(|word| {
+            self.0 = self.0.get(word.len()..).unwrap_or_default();
+            None
+        })
     }
 }
 
@@ -459,7 +486,7 @@ mod tests {
             "",
         ] {
             let expected = text.parse::<std::net::Ipv4Addr>().ok().map(|quad| Address::v4(quad.octets()));
-            assert_eq!(dotted_quad(text.as_bytes()), expected, "{text}");
+            assert_eq!(plain::dotted_quad(text.as_bytes()), expected, "{text}");
         }
     }
 

@@ -9,8 +9,8 @@ use wide::u8x16;
 /// Bytes that are compared at once.
 const BLOCK: usize = 16;
 
-/// Bytes that [`LineFeeds`] looks at together.
-const WINDOW: usize = 64;
+/// Bytes that [`window_marks`] looks at together.
+pub(super) const WINDOW: usize = 64;
 
 /// Where `needle` first is in `text`.
 #[inline]
@@ -30,14 +30,9 @@ pub(super) fn memchr3(first: u8, second: u8, third: u8, text: &[u8]) -> Option<u
     find([first, second, third], text)
 }
 
-/// Where one of four bytes first is in `text`.
+/// Where one of `needles` first is in `text`.
 #[inline]
-pub(super) fn memchr4(first: u8, second: u8, third: u8, fourth: u8, text: &[u8]) -> Option<usize> {
-    find([first, second, third, fourth], text)
-}
-
-#[inline]
-fn find<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<usize> {
+pub(super) fn find<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<usize> {
     let mut rest = text;
     while let Some((block, behind)) = rest.split_first_chunk() {
         let marks = marks(needles, block);
@@ -53,6 +48,32 @@ fn find<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<usize> {
     (marks != 0).then(|| text.len() - rest.len() + marks.trailing_zeros() as usize)
 }
 
+/// Where one of `needles` first is in the first `length` bytes of `text`. What is behind these is looked at as well: then
+/// there are no short ends.
+#[inline(always)]
+pub(super) fn find_within<const N: usize>(needles: [u8; N], text: &[u8], length: usize) -> Option<usize> {
+    let (mut rest, mut at) = (text, 0);
+    loop {
+        let Some((block, behind)) = rest.split_first_chunk() else {
+            return at_end(needles, rest.get(..length.saturating_sub(at))?).map(|found| at + found);
+        };
+        let marks = marks(needles, block);
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize).filter(|&found| found < length);
+        }
+        (rest, at) = (behind, at + BLOCK);
+        if at >= length {
+            return None;
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn at_end<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<usize> {
+    text.iter().position(|byte| needles.contains(byte))
+}
+
 /// The marks of a text that is shorter than a block: its first half and its last, which may overlap.
 #[inline]
 fn short<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<u32> {
@@ -65,41 +86,73 @@ fn short<const N: usize>(needles: [u8; N], text: &[u8]) -> Option<u32> {
     Some(marks & 0xff | marks >> HALF << (text.len() - HALF))
 }
 
+/// How many bytes a block begins with that are printable ASCII and no blank.
+#[inline]
+pub(super) fn first_graphic(block: &[u8; BLOCK]) -> u32 {
+    let block = u8x16::new(*block);
+    let clamped = block.max(u8x16::splat(b'!')).min(u8x16::splat(b'~'));
+    block.simd_eq(clamped).to_bitmask().trailing_ones()
+}
+
 /// One bit for each byte of a block, set where it is one of `needles`.
 #[inline]
-fn marks<const N: usize>(needles: [u8; N], block: &[u8; BLOCK]) -> u32 {
+pub(super) fn marks<const N: usize>(needles: [u8; N], block: &[u8; BLOCK]) -> u32 {
     let block = u8x16::new(*block);
-    let hits = needles.into_iter().map(|needle| block.simd_eq(u8x16::splat(needle)));
-    hits.fold(u8x16::ZERO, |all, hits| all | hits).to_bitmask()
+    let mut hits = u8x16::ZERO;
+    for &needle in &needles {
+        hits |= block.simd_eq(u8x16::splat(needle));
+    }
+    hits.to_bitmask()
+}
+
+/// What follows in a `text` that begins with `beginning`: compared as a whole, where a pattern compares byte by byte.
+#[inline(always)]
+pub(super) fn after<'a, const N: usize>(text: &'a [u8], beginning: &[u8; N]) -> Option<&'a [u8]> {
+    let (found, rest) = text.split_first_chunk()?;
+    (found == beginning).then_some(rest)
+}
+
+/// The first eight bytes of `text`, the first of them the lowest. Zeros stand for what is not there.
+#[inline(always)]
+pub(super) fn first_word(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(&bytes) => u64::from_le_bytes(bytes),
+        None => short_word(text),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn short_word(text: &[u8]) -> u64 {
+    text.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 /// The line feeds of a text, one after the other. A search for each begins anew; here one look serves all the lines
 /// in a window.
-#[derive(Clone, Debug)]
-pub(super) struct LineFeeds<'a> {
-    text: &'a [u8],
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LineFeeds {
     /// Where the window ends.
     end: usize,
     /// One bit for each byte of the window that is a line feed to come.
     marks: u64,
 }
 
-impl<'a> LineFeeds<'a> {
+impl LineFeeds {
     /// Those from `from` on.
     #[inline]
-    pub(super) const fn new(text: &'a [u8], from: usize) -> Self {
-        Self { text, end: from, marks: 0 }
+    pub(super) const fn new(from: usize) -> Self {
+        Self { end: from, marks: 0 }
     }
 
-    /// Where the text goes on behind the next line feed.
+    /// Where `text`, which has to be the same each time, goes on behind the next line feed.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<usize> {
+    pub(super) fn next(&mut self, text: &[u8]) -> Option<usize> {
         while self.marks == 0 {
-            let rest = self.text.get(self.end..)?;
+            let rest = text.get(self.end..)?;
             self.marks = match rest.first_chunk() {
-                Some(window) => line_feeds(window),
+                Some(window) => window_marks(*b"\n", window),
                 None if rest.is_empty() => return None,
-                None => line_feeds_at_end(rest),
+                None => line_feeds_at_end(text, rest.len()),
             };
             self.end += WINDOW;
         }
@@ -109,18 +162,30 @@ impl<'a> LineFeeds<'a> {
     }
 }
 
+/// One bit for each byte of a window, set where it is one of `needles`.
 #[inline]
-fn line_feeds(window: &[u8; WINDOW]) -> u64 {
+pub(super) fn window_marks<const N: usize>(needles: [u8; N], window: &[u8; WINDOW]) -> u64 {
     let (blocks, _) = window.as_chunks::<BLOCK>();
-    let marks = blocks.iter().map(|block| u64::from(marks(*b"\n", block)));
-    marks.zip(0u32..).fold(0, |all, (marks, place)| all | marks << (place * BLOCK as u32))
+    let mut all = 0;
+    for (place, block) in blocks.iter().enumerate() {
+        all |= u64::from(marks(needles, block)) << (place * BLOCK);
+    }
+    all
 }
 
+/// All marks but the first.
+#[inline]
+pub(super) const fn without_lowest(marks: u64) -> u64 {
+    marks & marks.wrapping_sub(1)
+}
+
+/// The marks of the last bytes of `text`, which are fewer than a window: those before them are shifted out.
 #[inline(never)]
-fn line_feeds_at_end(rest: &[u8]) -> u64 {
-    let mut window = [0; WINDOW];
-    window.iter_mut().zip(rest).for_each(|(slot, &byte)| *slot = byte);
-    line_feeds(&window)
+fn line_feeds_at_end(text: &[u8], last: usize) -> u64 {
+    match text.last_chunk() {
+        Some(window) => window_marks(*b"\n", window) >> (WINDOW - last),
+        None => text.iter().rev().take(last).fold(0, |marks, &byte| marks << 1 | u64::from(byte == b'\n')),
+    }
 }
 
 #[cfg(test)]
@@ -138,8 +203,8 @@ mod tests {
             prop_assert_eq!(memchr(b'q', text), None);
             prop_assert_eq!(memchr2(b'q', b'\n', text), walk(b"\n"));
             prop_assert_eq!(memchr3(b'b', b'\0', b'q', text), walk(b"b\0"));
-            let mut feeds = LineFeeds::new(text, from);
-            let found: Vec<usize> = std::iter::from_fn(|| feeds.next()).collect();
+            let mut feeds = LineFeeds::new(from);
+            let found: Vec<usize> = std::iter::from_fn(|| feeds.next(text)).collect();
             let walked: Vec<usize> = (from..text.len()).filter(|&at| text[at] == b'\n').map(|at| at + 1).collect();
             prop_assert_eq!(found, walked);
         }

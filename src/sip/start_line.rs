@@ -5,7 +5,8 @@ use memchr::memrchr2;
 use super::head::Span;
 use super::header::is_token;
 use super::method::Method;
-use super::search::{memchr, memchr2};
+use super::plain::is_trim;
+use super::search::{WINDOW, after, find, memchr2, window_marks, without_lowest};
 
 /// The only version there is, in any case (RFC 3261 7.1).
 const VERSION: &[u8] = b"SIP/2.0";
@@ -31,14 +32,22 @@ pub enum StartLine {
     },
 }
 
+impl Default for StartLine {
+    fn default() -> Self {
+        Self::Response { status: 0, reason: Span::default() }
+    }
+}
+
 impl StartLine {
     /// Reads a start line, with or without its line end, and tells whether it keeps to the grammar. Spans are relative to `message`, of which `line` is a part. Blanks too many, blanks in the URI
     /// and brackets around it are taken (RFC 4475 3.1.2.7 to 3.1.2.10 leave that open). None when it is no
     /// start line.
     #[must_use]
     pub fn parse(message: &[u8], line: &[u8]) -> Option<(Self, bool)> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = match line.split_last_chunk() {
+            Some((line, b"\r\n")) => line,
+            _ => line.strip_suffix(b"\r").or(line.strip_suffix(b"\n")).unwrap_or(line),
+        };
         if let Some(plain) = plain(message, line) {
             return Some((plain, true));
         }
@@ -49,25 +58,29 @@ impl StartLine {
     }
 }
 
-/// The first line that is not empty, with its line end, if it begins as start lines do, and where it ends. Line ends
-/// before it are passed over (RFC 3261 7.5).
-#[inline]
-pub(super) fn first_line(message: &[u8]) -> Option<(&[u8], usize)> {
+/// Where the first line that is not empty begins, if it does as start lines do. Line ends before it are passed over
+/// (RFC 3261 7.5).
+#[inline(always)]
+pub(super) fn start_of_line(message: &[u8]) -> Option<usize> {
+    if let [b'A'..=b'Z', ..] = message {
+        return Some(0);
+    }
+    later_line(message)
+}
+
+#[inline(never)]
+fn later_line(message: &[u8]) -> Option<usize> {
     let mut rest = message;
     while let [b'\r' | b'\n', behind @ ..] = rest {
         rest = behind;
     }
-    if !is_token(*rest.first()?) {
-        return None;
-    }
-    let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-    Some((rest.get(..length)?, message.len() - rest.len() + length))
+    is_token(*rest.first()?).then(|| message.len() - rest.len())
 }
 
 /// A line that keeps to the grammar, with a registered method, as nearly all do.
 #[inline]
 fn plain(message: &[u8], line: &[u8]) -> Option<StartLine> {
-    if let Some((b"SIP/2.0 ", rest)) = line.split_first_chunk() {
+    if let Some(rest) = after(line, b"SIP/2.0 ") {
         let (&[hundreds @ b'1'..=b'6', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' '], reason) =
             rest.split_first_chunk()?
         else {
@@ -75,18 +88,34 @@ fn plain(message: &[u8], line: &[u8]) -> Option<StartLine> {
         };
         let digit = |byte: u8| u16::from(byte & 0x0f);
         let status = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
-        return Some(StartLine::Response { status, reason: Span::between(message, reason.trim_ascii()) });
+        let reason = if is_trim(reason) { reason } else { reason.trim_ascii() };
+        return Some(StartLine::Response { status, reason: Span::between(message, reason) });
     }
-    let rest = line.strip_suffix(b" SIP/2.0")?;
-    let (token, uri) = rest.split_at_checked(memchr(b' ', rest)?)?;
-    let method = Method::from_token(token);
-    let uri = uri.get(1..)?;
-    let [b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'\xff'] = uri else { return None };
-    if method == Method::Other || memchr2(b' ', b'\t', uri).is_some() {
+    let begin = Span::between(message, line).start;
+    let (method, token, uri) = plain_request(message.get(begin as usize..)?)?;
+    if uri + b" SIP/2.0".len() != line.len() {
         return None;
     }
-    let (token, uri) = (Span::between(message, token), Span::between(message, uri));
+    let place = |start: usize, end: usize| Span { start: begin + start as u32, length: (end - start) as u32 };
+    let (token, uri) = (place(0, token), place(token + 1, uri));
     Some(StartLine::Request { method, token, uri })
+}
+
+/// Method and ends of method and URI of the request line that `text` begins with, if it keeps to the grammar, has a
+/// registered method and ends within `text`.
+#[inline]
+pub(super) fn plain_request(text: &[u8]) -> Option<(Method, usize, usize)> {
+    let blanks = window_marks(*b" \t\n", text.first_chunk()?);
+    let token = blanks.trailing_zeros() as usize;
+    let uri = match without_lowest(blanks) {
+        0 => WINDOW + find(*b" \t\n", text.get(WINDOW..)?)?,
+        more => more.trailing_zeros() as usize,
+    };
+    let method = Method::from_token(text.get(..token)?);
+    let [b' ', b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'\xff'] = text.get(token..uri)? else { return None };
+    let end = after(text.get(uri..)?, b" SIP/2.0")?;
+    (method != Method::Other && matches!(end, [b'\n', ..] | [b'\r', b'\n', ..]))
+        .then_some((method, token, uri))
 }
 
 fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
