@@ -92,13 +92,18 @@ impl<'a> Plain<'a> {
         Endpoint::new(address, be16(header[22], header[23]))
     }
 
-    /// The payload of UDP; `None` when its length is wrong, or when it may be a tunnel.
+    /// The payload of UDP; `None` when its length is wrong.
     #[inline]
     pub(crate) fn datagram(&self) -> Option<Part<'a>> {
         let header = self.header;
         let end = IPV4 + usize::from(be16(header[24], header[25]));
-        let part = self.part(IPV4 + udp::LENGTH, end)?;
-        (!udp::may_wrap(be16(header[22], header[23]), part.bytes)).then_some(part)
+        self.part(IPV4 + udp::LENGTH, end)
+    }
+
+    /// Whether the payload of UDP may be a tunnel.
+    #[inline]
+    pub(crate) fn may_wrap(&self, part: &Part<'_>) -> bool {
+        udp::may_wrap(be16(self.header[22], self.header[23]), part.bytes)
     }
 
     /// The header of TCP and its payload; `None` when a length is wrong.
@@ -143,10 +148,14 @@ impl<'a> Plain<'a> {
 }
 
 /// The unit of a plain packet; `None` for any other, valid or not.
+#[inline]
 pub(super) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
     let plain = Plain::new(link, frame)?;
     match plain.protocol() {
-        UDP => plain.datagram().map(|part| plain.unit(Transport::Udp, &part)),
+        UDP => {
+            let part = plain.datagram().filter(|part| !plain.may_wrap(part));
+            part.map(|part| plain.unit(Transport::Udp, &part))
+        }
         TCP => plain.segment().map(|(header, part)| plain.unit(Transport::Tcp(header.fields()), &part)),
         _ => None,
     }

@@ -11,7 +11,7 @@ use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{self, DecodeError, Decoded, Fragment, Plain, Transport, Unit, decode_datagram};
 use crate::defrag::{self, Datagram, Defragmenter};
-use crate::flow::{Endpoint, flow_hash};
+use crate::flow::{Endpoint, PairHasher, flow_hash};
 use crate::sip::{SipTransport, is_sip_datagram};
 use crate::time::{PacketClock, TICK, Timestamp, grid};
 
@@ -65,6 +65,7 @@ pub(crate) struct Intake {
     filter: Option<PacketFilter>,
     lanes: usize,
     foreign: ForeignConnections,
+    hasher: PairHasher,
     counters: Counters,
     board: Option<Arc<Board>>,
 }
@@ -106,6 +107,7 @@ impl Intake {
             filter,
             lanes: lanes.max(1),
             foreign,
+            hasher: PairHasher::default(),
             counters: Counters::default(),
             board,
         }
@@ -201,11 +203,14 @@ impl Intake {
             }),
             decode::UDP => {
                 let part = plain.datagram();
-                let part = part.filter(|part| part.begins_like_media() || !is_sip_datagram(part.bytes));
+                let part = part.filter(|part| {
+                    part.begins_like_media() || !plain.may_wrap(part) && !is_sip_datagram(part.bytes)
+                });
                 part.is_some_and(|part| {
                     let payload = (packet.offset + part.start, part.bytes.len() as u32);
                     let ends = (plain.source(), plain.destination());
-                    staged.media.push(MediaWork::new(self.sequence, index, ends, payload, None));
+                    let hash = self.hasher.hash(ends.0, ends.1);
+                    staged.media.push(MediaWork::new((self.sequence, index), (ends, hash), payload, None));
                     true
                 })
             }
@@ -269,6 +274,7 @@ impl Intake {
                 && filter.passes(LinkType::RAW, origin.frame.get(unit.network as usize..).unwrap_or_default())
     }
 
+    #[inline(always)]
     fn unit(&mut self, unit: Unit, origin: &Origin<'_>, staged: &mut Staged) {
         if self.filter.is_some() && !self.asked_for(&unit, origin) {
             self.counters.filtered += 1;
@@ -324,6 +330,7 @@ impl Intake {
     }
 
     /// Gives a transport payload to whom it concerns.
+    #[inline]
     fn dispatch(&mut self, carried: &Carried, origin: &Origin<'_>, staged: &mut Staged) {
         let Carried { unit, payload, is_sip, reassembled } = *carried;
         let counts = u64::from(reassembled.is_none());
@@ -344,7 +351,8 @@ impl Intake {
             Transport::Udp | Transport::Hep { .. } => {
                 let ends = (unit.source, unit.destination);
                 let payload = (payload.start, payload.length);
-                staged.media.push(MediaWork::new(origin.sequence, origin.index, ends, payload, reassembled));
+                let (origin, hash) = ((origin.sequence, origin.index), self.hasher.hash(ends.0, ends.1));
+                staged.media.push(MediaWork::new(origin, (ends, hash), payload, reassembled));
                 return;
             }
             Transport::Icmp => {
