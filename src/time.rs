@@ -75,6 +75,23 @@ pub struct PacketClock {
 }
 
 impl PacketClock {
+    /// Takes the next packet's stamp when there is nothing to say of it: it is not before the one before, and before
+    /// `limit`, a time for which [`Self::is_sure`] was asked.
+    #[inline]
+    pub fn follow(&mut self, stamp: Timestamp, limit: Timestamp) -> bool {
+        let follows = self.now <= stamp && stamp < limit;
+        if follows {
+            self.now = stamp;
+        }
+        follows
+    }
+
+    /// Whether every stamp from now until `limit` is to be believed.
+    #[must_use]
+    pub fn is_sure(&self, limit: Timestamp) -> bool {
+        self.started && self.doubted.is_none() && limit.since(self.now) <= WILD_JUMP
+    }
+
     /// Takes the next packet's stamp and tells what time it is now.
     #[inline]
     pub fn observe(&mut self, stamp: Timestamp) -> Timestamp {
@@ -113,6 +130,7 @@ impl PacketClock {
 
     /// The time now: that of the latest packet that was believed.
     #[must_use]
+    #[inline]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
@@ -154,6 +172,21 @@ mod tests {
         assert_eq!(clock.wild, 2);
         assert_eq!(clock.observe(Timestamp::new(9_000_002, 0)), Timestamp::new(9_000_002, 0));
         assert_eq!(clock.wild, 1, "the second of them was right");
+    }
+
+    #[test]
+    fn what_follows_is_taken_as_it_would_be_observed() {
+        let mut clock = PacketClock::default();
+        let limit = Timestamp::new(100, 100);
+        assert!(!clock.is_sure(limit), "it has not started");
+        clock.observe(Timestamp::new(100, 0));
+        assert!(clock.is_sure(limit) && !clock.is_sure(Timestamp::new(9_000, 0)));
+        assert!(clock.follow(Timestamp::new(100, 50), limit));
+        assert_eq!(clock.now(), Timestamp::new(100, 50));
+        assert!(!clock.follow(Timestamp::new(100, 49), limit) && !clock.follow(limit, limit));
+        assert_eq!((clock.now(), clock.backward), (Timestamp::new(100, 50), 0));
+        clock.observe(Timestamp::new(9_000_000, 0));
+        assert!(!clock.is_sure(limit), "a stamp is in doubt");
     }
 
     #[test]

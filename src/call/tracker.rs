@@ -19,8 +19,7 @@ use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
 use super::slots::Slots;
 use super::tally::Tally;
-use crate::flow::Endpoint;
-use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, next_port};
+use crate::media::{self, CallRef, Claim, Datagram, Effects, FlowHint, MediaTable, Payload, next_port};
 use crate::pipeline::View;
 use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, StartLine};
@@ -380,12 +379,15 @@ impl Tracker {
 
     /// Looks up the flows of what is about to come, as [`Self::touch`] does dialogs.
     #[inline]
-    pub fn look_up_flows(
-        &mut self,
-        pairs: impl Iterator<Item = (Endpoint, Endpoint)>,
-        found: &mut Vec<FlowHint>,
-    ) {
-        self.media.look_up(pairs, found);
+    pub fn look_up_flows(&mut self, hashes: impl Iterator<Item = u64>, found: &mut Vec<FlowHint>) {
+        self.media.look_up(hashes, found);
+    }
+
+    /// Takes datagrams that are not SIP as long as they are usual packets of media; tells how many those are. The one
+    /// behind them is for [`Self::media`], as are all when their frames are asked for.
+    #[inline]
+    pub fn usual_media<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Datagram<'a>)>) -> usize {
+        if self.wants.frames && self.settings.media_frames { 0 } else { self.media.usual(datagrams) }
     }
 
     /// Takes the next datagram that is not SIP; `hint` is where its flow probably is. Tells what it is and whether it

@@ -3,7 +3,7 @@
 //! layers' own files say the same in general, and a test holds the two together.
 
 use super::cursor::be16;
-use super::{TcpHeader, Transport, Unit, tcp, udp};
+use super::{TcpFlags, TcpHeader, Transport, Unit, tcp, udp};
 use crate::capture::LinkType;
 use crate::flow::{Address, Endpoint};
 
@@ -35,15 +35,38 @@ pub(crate) struct Part<'a> {
     missing: u32,
 }
 
+impl Part<'_> {
+    /// Whether it begins as media does, and neither SIP nor a tunnel.
+    #[inline]
+    pub(crate) fn begins_like_media(&self) -> bool {
+        self.bytes.first().is_some_and(|first| udp::begins_media(*first))
+    }
+}
+
+/// A plain packet's TCP header. Most are asked for their flags alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header<'a>(&'a [u8; tcp::LEAST]);
+
+impl Header<'_> {
+    #[inline]
+    pub(crate) const fn flags(self) -> TcpFlags {
+        TcpFlags(self.0[13])
+    }
+
+    #[inline]
+    pub(crate) const fn fields(self) -> TcpHeader {
+        tcp::fields(self.0)
+    }
+}
+
 impl<'a> Plain<'a> {
     /// `None` for any other packet, valid or not.
     #[inline]
     pub(crate) fn new(link: LinkType, frame: &'a [u8]) -> Option<Self> {
-        let network = network(link, frame)?;
-        let packet = frame.get(network..)?;
-        let header = packet.first_chunk()?;
+        let (network, packet) = network(link, frame)?;
+        let header: &[u8; _] = packet.first_chunk()?;
         // Version 4, five words of header; neither more fragments nor an offset.
-        let is_plain = header[0] == 0x45 && (header[6] & 0x3f) | header[7] == 0;
+        let is_plain = header[0] == 0x45 && be16(header[6], header[7]) & 0x3fff == 0;
         is_plain.then_some(Self { network, packet, header })
     }
 
@@ -69,22 +92,27 @@ impl<'a> Plain<'a> {
         Endpoint::new(address, be16(header[22], header[23]))
     }
 
-    /// The payload of UDP; `None` when its length is wrong, or when it may be a tunnel.
+    /// The payload of UDP; `None` when its length is wrong.
     #[inline]
     pub(crate) fn datagram(&self) -> Option<Part<'a>> {
         let header = self.header;
         let end = IPV4 + usize::from(be16(header[24], header[25]));
-        let part = self.part(IPV4 + udp::LENGTH, end)?;
-        (!udp::may_wrap(be16(header[22], header[23]), part.bytes)).then_some(part)
+        self.part(IPV4 + udp::LENGTH, end)
     }
 
-    /// The header and the payload of TCP; `None` when a length is wrong.
+    /// Whether the payload of UDP may be a tunnel.
     #[inline]
-    pub(crate) fn segment(&self) -> Option<(TcpHeader, Part<'a>)> {
+    pub(crate) fn may_wrap(&self, part: &Part<'_>) -> bool {
+        udp::may_wrap(be16(self.header[22], self.header[23]), part.bytes)
+    }
+
+    /// The header of TCP and its payload; `None` when a length is wrong.
+    #[inline]
+    pub(crate) fn segment(&self) -> Option<(Header<'a>, Part<'a>)> {
         let header = self.packet.get(IPV4..)?.first_chunk()?;
         let length = tcp::length(header);
         let part = self.part(IPV4 + length, self.total())?;
-        (length >= tcp::LEAST).then(|| (tcp::fields(header), part))
+        (length >= tcp::LEAST).then_some((Header(header), part))
     }
 
     /// The packet's unit of that transport.
@@ -120,28 +148,40 @@ impl<'a> Plain<'a> {
 }
 
 /// The unit of a plain packet; `None` for any other, valid or not.
+#[inline]
 pub(super) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
     let plain = Plain::new(link, frame)?;
     match plain.protocol() {
-        UDP => plain.datagram().map(|part| plain.unit(Transport::Udp, &part)),
-        TCP => plain.segment().map(|(header, part)| plain.unit(Transport::Tcp(header), &part)),
+        UDP => {
+            let part = plain.datagram().filter(|part| !plain.may_wrap(part));
+            part.map(|part| plain.unit(Transport::Udp, &part))
+        }
+        TCP => plain.segment().map(|(header, part)| plain.unit(Transport::Tcp(header.fields()), &part)),
         _ => None,
     }
 }
 
-/// Offset of the IPv4 header.
+/// Where the IPv4 header begins, and everything from there on.
 #[inline]
-fn network(link: LinkType, frame: &[u8]) -> Option<usize> {
+fn network(link: LinkType, frame: &[u8]) -> Option<(usize, &[u8])> {
+    if link == LinkType::ETHERNET
+        && let Some((header, packet)) = frame.split_first_chunk::<14>()
+        && be16(header[12], header[13]) == 0x0800
+    {
+        return Some((14, packet));
+    }
+    let network = behind_more(link, frame)?;
+    Some((network, frame.get(network..)?))
+}
+
+/// Offset of the IPv4 header where more than an Ethernet header is in front of it, or something else.
+fn behind_more(link: LinkType, frame: &[u8]) -> Option<usize> {
     match link {
         LinkType::ETHERNET => {
             let header = frame.first_chunk::<22>()?;
-            match be16(header[12], header[13]) {
-                0x0800 => Some(14),
-                0x8100 | 0x88a8 | 0x9100 => match be16(header[16], header[17]) {
-                    0x0800 => Some(18),
-                    0x8100 | 0x88a8 | 0x9100 if be16(header[20], header[21]) == 0x0800 => Some(22),
-                    _ => None,
-                },
+            match [be16(header[12], header[13]), be16(header[16], header[17]), be16(header[20], header[21])] {
+                [0x8100 | 0x88a8 | 0x9100, 0x0800, _] => Some(18),
+                [0x8100 | 0x88a8 | 0x9100, 0x8100 | 0x88a8 | 0x9100, 0x0800] => Some(22),
                 _ => None,
             }
         }

@@ -35,11 +35,17 @@ pub(super) fn udp(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
 #[inline]
 pub(super) fn may_wrap(destination: u16, payload: &[u8]) -> bool {
     match payload.first() {
-        // Media (RFC 3550 5.1). Of all that is recognised here only VXLAN with a group policy begins like that.
-        Some(0x80..=0x87 | 0x89..=0xbf) => false,
+        Some(&first) if begins_media(first) => false,
         Some(b'H' | 1 | 2) => true,
         _ => matches!(destination, 2152 | 4789 | 6081 | 8472 | 37008),
     }
+}
+
+/// Whether media begins with that byte (RFC 3550 5.1). Of all that is recognised here only VXLAN with a group policy
+/// begins like that.
+#[inline]
+pub(super) const fn begins_media(first: u8) -> bool {
+    matches!(first, 0x80..=0x87 | 0x89..=0xbf)
 }
 
 /// The tunnel that a payload of `length` bytes on the wire opens. The ports are also ordinary ports that media

@@ -88,6 +88,13 @@ impl TcpFlags {
         self.0 & 0x04 != 0
     }
 
+    /// SYN, FIN or RST.
+    #[must_use]
+    #[inline]
+    pub const fn opens_or_ends(self) -> bool {
+        self.0 & 0x07 != 0
+    }
+
     /// The acknowledgement number counts.
     #[must_use]
     pub const fn ack(self) -> bool {

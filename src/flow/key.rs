@@ -114,6 +114,14 @@ impl PairHasher {
         fold(fold(self.one(a) ^ first, self.one(b) ^ first), second)
     }
 
+    /// The hash of one endpoint.
+    #[must_use]
+    #[inline]
+    pub const fn hash_one(&self, endpoint: Endpoint) -> u64 {
+        let [first, second, _] = self.secret;
+        fold(self.one(endpoint) ^ first, second)
+    }
+
     /// A number for an endpoint: one to one for IPv4, keyed for IPv6.
     #[inline]
     const fn one(&self, endpoint: Endpoint) -> u64 {

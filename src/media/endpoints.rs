@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::flows::{Claim, Owners};
+use super::sieve::Sieve;
 use crate::flow::{Endpoint, PairHasher};
 use crate::sip::sdp::{Format, MediaKind};
 
@@ -162,21 +163,29 @@ pub(crate) struct Endpoints {
     entries: Vec<Entry>,
     free: Vec<u32>,
     hasher: PairHasher,
+    sieve: Sieve,
 }
 
 impl Endpoints {
     #[inline]
     fn hash(&self, endpoint: Endpoint) -> u64 {
-        self.hasher.hash(endpoint, Endpoint::default())
+        self.hasher.hash_one(endpoint)
+    }
+
+    /// Whether an endpoint may be in the table. Cheaper than to look it up, and never wrongly `false`.
+    #[inline]
+    pub(crate) fn may_know(&self, endpoint: &Endpoint) -> bool {
+        self.sieve.may_have(self.hash(*endpoint))
     }
 
     #[inline]
     pub(crate) fn find(&self, endpoint: Endpoint) -> Option<u32> {
-        if self.index.is_empty() {
+        let hash = self.hash(endpoint);
+        if !self.sieve.may_have(hash) {
             return None;
         }
         let is_it = |&slot: &u32| self.get(slot).is_some_and(|entry| entry.endpoint == endpoint);
-        self.index.find(self.hash(endpoint), is_it).copied()
+        self.index.find(hash, is_it).copied()
     }
 
     /// Reads a little of what [`Self::find_or_insert`] and [`Entry::claim`] will need for each of `announced`. Nothing
@@ -228,10 +237,13 @@ impl Endpoints {
             entry.forget();
         }
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of = |&slot: &u32| {
-            entries.get(slot as usize).map_or(0, |entry| hasher.hash(entry.endpoint, Endpoint::default()))
-        };
-        self.index.insert_unique(hasher.hash(endpoint, Endpoint::default()), slot, hash_of);
+        let hash_of =
+            |&slot: &u32| entries.get(slot as usize).map_or(0, |entry| hasher.hash_one(entry.endpoint));
+        let hash = hasher.hash_one(endpoint);
+        self.index.insert_unique(hash, slot, hash_of);
+        if !self.sieve.mark(hash) {
+            self.sieve = Sieve::of(self.index.len(), self.index.iter().map(hash_of));
+        }
         slot
     }
 

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::hints::Hints;
-use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
+use super::rtp::{Look, RtpHeader, is_other, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
@@ -246,8 +246,6 @@ pub struct MediaTable {
     unclaimed: VecDeque<(u32, u32, Timestamp)>,
     unclaimed_count: usize,
     hasher: PairHasher,
-    /// Where [`Self::look_up`] keeps what it computed.
-    hashes: Vec<u64>,
     backlog: Backlog,
     moment: Moment,
     counters: Counters,
@@ -268,7 +266,6 @@ impl MediaTable {
             unclaimed: VecDeque::new(),
             unclaimed_count: 0,
             hasher: PairHasher::default(),
-            hashes: Vec::new(),
             backlog: Backlog::default(),
             moment: Moment::default(),
             counters: Counters::default(),
@@ -299,15 +296,11 @@ impl MediaTable {
         self.unclaimed_count
     }
 
-    /// Looks up the flows of some datagrams, and reads a little of what they will need. Each step is one loop in which
-    /// nothing waits for what was read before it: the cache misses overlap, where one after the other each would be
-    /// waited for.
+    /// Looks up the flows of some datagrams by the hashes that [`PairHasher::hash`] has for them, and reads a little of what they will need. Nothing in these loops waits for
+    /// what was read before it: the cache misses overlap, where one after the other each would be waited for.
     #[inline]
-    pub fn look_up(&mut self, pairs: impl Iterator<Item = (Endpoint, Endpoint)>, found: &mut Vec<FlowHint>) {
-        self.hashes.clear();
-        self.hashes.extend(pairs.map(|(source, destination)| self.hasher.hash(source, destination)));
-        self.hints.touch(&self.hashes);
-        found.extend(self.hashes.iter().map(|&hash| FlowHint(self.hints.find(hash))));
+    pub fn look_up(&mut self, hashes: impl Iterator<Item = u64>, found: &mut Vec<FlowHint>) {
+        found.extend(hashes.map(|hash| FlowHint(self.hints.find(hash))));
         let flows = found.iter().filter_map(|hint| self.flows.get(hint.0 as usize));
         std::hint::black_box(flows.fold(0, |sum, flow| sum ^ u32::from(flow.in_use) ^ flow.stream.ssrc));
     }
@@ -315,6 +308,53 @@ impl MediaTable {
     /// Takes the next datagram; `hint` is where its flow probably is.
     #[inline]
     pub fn packet(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Finding {
+        if let Some(is_owned) = self.take_usual(hint, datagram) {
+            self.counters.rtp += u64::from(is_owned);
+            return Finding { payload: Payload::Rtp, is_owned, flow: Some(hint.0) };
+        }
+        self.unusual(hint, datagram)
+    }
+
+    /// Takes datagrams as long as they are what most are: each the next packet of its flow's stream, or nobody's. Tells
+    /// how many it took; the one behind them is for [`Self::packet`].
+    #[inline(never)]
+    pub fn usual<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Datagram<'a>)>) -> usize {
+        let (mut taken, mut owned) = (0, 0);
+        for (hint, datagram) in datagrams {
+            if let Some(is_owned) = self.take_usual(hint, &datagram) {
+                owned += u64::from(is_owned);
+            } else if hint != FlowHint::NONE || !self.is_nobodys(&datagram) {
+                break;
+            }
+            taken += 1;
+        }
+        self.counters.rtp += owned;
+        taken
+    }
+
+    /// Takes the next packet of a flow's stream; tells whether the flow belongs to a call.
+    #[inline(always)]
+    fn take_usual(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Option<bool> {
+        let flow = self.flows.get_mut(hint.0 as usize)?;
+        let header = datagram.payload.first_chunk()?;
+        let is_taken = datagram.whole
+            && flow.in_use
+            && flow.joins(datagram.source, datagram.destination)
+            && flow.stream.takes_next(header, datagram.timestamp);
+        is_taken.then(|| !flow.owners.is_empty())
+    }
+
+    /// Whether it is plain that nobody wants a datagram whose flow is not known.
+    #[inline]
+    fn is_nobodys(&self, datagram: &Datagram<'_>) -> bool {
+        is_other(datagram.payload)
+            && !self.endpoints.may_know(datagram.source)
+            && !self.endpoints.may_know(datagram.destination)
+    }
+
+    /// Takes any other datagram.
+    #[inline(never)]
+    fn unusual(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Finding {
         let look = look(datagram.payload);
         let is_there = self
             .flows
@@ -323,8 +363,7 @@ impl MediaTable {
         let slot = if is_there {
             hint.0
         } else {
-            // A copy, so that the usual datagram can stay in registers.
-            let Some(slot) = self.find_or_follow(&{ *datagram }, look) else { return NOT_FOLLOWED };
+            let Some(slot) = self.find_or_follow(datagram, look) else { return NOT_FOLLOWED };
             slot
         };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
@@ -338,7 +377,7 @@ impl MediaTable {
                         self.moment.begin(datagram.timestamp);
                     }
                 } else {
-                    self.begin_stream(slot, header, &{ *datagram });
+                    self.begin_stream(slot, header, datagram);
                 }
                 Payload::Rtp
             }
@@ -346,7 +385,7 @@ impl MediaTable {
                 counters.rtcp += u64::from(is_owned);
                 flow.rtcp += 1;
                 flow.last_other = datagram.timestamp;
-                self.note_rtcp(slot, &{ *datagram });
+                self.note_rtcp(slot, datagram);
                 Payload::Rtcp
             }
             Look::Neither => {

@@ -7,15 +7,15 @@
 const SLOT_BITS: u32 = 20;
 const SLOT: u32 = (1 << SLOT_BITS) - 1;
 
-/// Entries in a set: one cache line.
-const WAYS: usize = 16;
+/// Entries in a set: as many as are compared at once.
+const WAYS: usize = 4;
 
-/// Flows per set at most, on average: of sets that are half full one in 250 has no room.
-const USUAL: usize = WAYS / 2;
+/// Flows per set at most, on average: one in 250 finds no room then.
+const USUAL: usize = WAYS / 4;
 
 /// Entries whose hashes begin alike. An entry is the upper bits of a hash, and a slot; 0 is no entry.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(align(64))]
+#[repr(align(16))]
 struct Set([u32; WAYS]);
 
 /// Slots by the hashes of their flows.
@@ -31,13 +31,6 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// Reads a little of every set that will be looked into.
-    #[inline]
-    pub(super) fn touch(&self, hashes: &[u64]) {
-        let sets = hashes.iter().filter_map(|&hash| self.sets.get(self.index(hash)));
-        std::hint::black_box(sets.fold(0, |sum, Set([first, ..])| sum ^ first));
-    }
-
     /// The slot that a flow with this hash probably has; none known is a slot that does not exist.
     #[inline]
     pub(super) fn find(&self, hash: u64) -> u32 {

@@ -10,6 +10,7 @@ mod flows;
 mod hints;
 pub mod rtp;
 mod shared_loss;
+mod sieve;
 
 pub use backlog::StoredPacket;
 pub(crate) use endpoints::next_port;

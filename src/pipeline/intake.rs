@@ -9,11 +9,9 @@ use super::foreign::{self, ForeignConnections};
 use super::work::{MediaWork, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
-use crate::decode::{
-    self, DecodeError, Decoded, Fragment, Plain, Transport, Unit, decode_any, decode_datagram,
-};
+use crate::decode::{self, DecodeError, Decoded, Fragment, Plain, Transport, Unit, decode_datagram};
 use crate::defrag::{self, Datagram, Defragmenter};
-use crate::flow::{Endpoint, flow_hash};
+use crate::flow::{Endpoint, PairHasher, flow_hash};
 use crate::sip::{SipTransport, is_sip_datagram};
 use crate::time::{PacketClock, TICK, Timestamp, grid};
 
@@ -42,17 +40,15 @@ pub(crate) struct Counters {
 
 impl Counters {
     fn count(&mut self, packets: &[Packet]) {
-        let Some(some) = packets.first() else { return };
-        let (mut bytes, mut first, mut last) = (0, some.timestamp, some.timestamp);
-        for packet in packets {
-            bytes += u64::from(packet.captured);
-            first = first.min(packet.timestamp);
-            last = last.max(packet.timestamp);
-        }
         self.packets += packets.len() as u64;
-        self.bytes += bytes;
-        self.first = Some(self.first.map_or(first, |known| known.min(first)));
-        self.last = self.last.max(Some(last));
+        self.bytes += packets.iter().map(|packet| u64::from(packet.captured)).sum::<u64>();
+        packets.first().into_iter().for_each(|packet| self.stamped(packet.timestamp));
+    }
+
+    /// A packet had that stamp.
+    fn stamped(&mut self, stamp: Timestamp) {
+        self.first = Some(self.first.map_or(stamp, |known| known.min(stamp)));
+        self.last = self.last.max(Some(stamp));
     }
 }
 
@@ -63,10 +59,13 @@ pub(crate) struct Intake {
     last_tick: Option<Timestamp>,
     /// No tick before that time.
     next_tick: Timestamp,
+    /// Packets that follow one another are stamped before that time: there is no tick until then, and no doubt.
+    calm_until: Timestamp,
     defragmenter: Defragmenter,
     filter: Option<PacketFilter>,
     lanes: usize,
     foreign: ForeignConnections,
+    hasher: PairHasher,
     counters: Counters,
     board: Option<Arc<Board>>,
 }
@@ -103,10 +102,12 @@ impl Intake {
             sequence: 0,
             last_tick: None,
             next_tick: Timestamp::default(),
+            calm_until: Timestamp::default(),
             defragmenter: Defragmenter::new(limits),
             filter,
             lanes: lanes.max(1),
             foreign,
+            hasher: PairHasher::default(),
             counters: Counters::default(),
             board,
         }
@@ -135,29 +136,47 @@ impl Intake {
         self.counters.count(batch.packets);
         self.foreign.learn(self.sequence, self.clock.now());
         let is_filtered = self.filter.is_some();
+        let mut latest = Timestamp::default();
         for (packet, index) in batch.packets.iter().zip(0u32..) {
-            let now = self.clock.observe(packet.timestamp);
-            if now >= self.next_tick {
-                self.tick(now, staged);
+            if self.clock.follow(packet.timestamp, self.calm_until) {
+                latest = packet.timestamp;
+            } else {
+                self.observe(packet.timestamp, staged);
             }
             self.sequence += 1;
-            let (frame, sequence) = (batch.frame(packet), self.sequence);
-            // Put together where it is needed, which is not for most packets.
-            let origin = || Origin { packet, frame, index, sequence, now };
-            match Plain::new(packet.link, frame) {
-                Some(plain) if !is_filtered && self.plain(&plain, origin, staged) => {}
-                _ => self.any(origin(), staged),
+            let frame = batch.frame(packet);
+            let plain = if is_filtered { None } else { Plain::new(packet.link, frame) };
+            let is_through = plain.is_some_and(|plain| self.usual(&plain, (packet, index), staged));
+            if !is_through {
+                self.any(packet, frame, index, staged);
             }
         }
+        // Those that followed came one after the other, and after the first of all.
+        self.counters.last = self.counters.last.max(Some(latest).filter(|_| !batch.packets.is_empty()));
+    }
+
+    /// Takes the stamp of a packet that does not just follow the one before.
+    #[inline(never)]
+    fn observe(&mut self, stamp: Timestamp, staged: &mut Staged) {
+        self.counters.stamped(stamp);
+        let now = self.clock.observe(stamp);
+        self.reach(now, staged);
+    }
+
+    /// It is that time now.
+    fn reach(&mut self, now: Timestamp, staged: &mut Staged) {
+        if now >= self.next_tick {
+            self.tick(now, staged);
+        }
+        let is_sure = self.clock.is_sure(self.next_tick);
+        self.calm_until = if is_sure { self.next_tick } else { Timestamp::default() };
     }
 
     /// No packet came, and none captured before `now` will.
     pub(crate) fn idle(&mut self, now: Timestamp, staged: &mut Staged) {
         staged.clear();
         let now = self.clock.advance(now);
-        if now >= self.next_tick {
-            self.tick(now, staged);
-        }
+        self.reach(now, staged);
     }
 
     /// What was staged goes to the stages: the board counts it as under way until the tracker is through with it.
@@ -173,38 +192,38 @@ impl Intake {
         }
     }
 
-    /// Takes a plain packet, unless something is wrong with it. Most packets go no further than here.
+    /// Takes a plain packet, if it is one of those that most are: a segment of a foreign connection, or a datagram that
+    /// is not SIP.
     #[inline(always)]
-    fn plain<'a>(&mut self, plain: &Plain<'_>, origin: impl Fn() -> Origin<'a>, staged: &mut Staged) -> bool {
+    fn usual(&mut self, plain: &Plain<'_>, (packet, index): (&Packet, u32), staged: &mut Staged) -> bool {
         match plain.protocol() {
-            decode::TCP => {
-                let Some((header, part)) = plain.segment() else { return false };
-                let ends = (plain.source(), plain.destination());
-                if !self.foreign.pass_over(ends, header.flags, part.bytes.len() as u32, origin().now) {
-                    self.dispatch_whole(plain.unit(Transport::Tcp(header), &part), false, origin(), staged);
-                }
-            }
+            decode::TCP => plain.segment().is_some_and(|(header, part)| {
+                let (ends, length) = ((plain.source(), plain.destination()), part.bytes.len() as u32);
+                self.foreign.pass_over(ends, header.flags(), length, self.clock.now())
+            }),
             decode::UDP => {
-                let Some(part) = plain.datagram() else { return false };
-                if is_sip_datagram(part.bytes) {
-                    self.dispatch_whole(plain.unit(Transport::Udp, &part), true, origin(), staged);
-                } else {
-                    let Origin { packet, index, sequence, .. } = origin();
+                let part = plain.datagram();
+                let part = part.filter(|part| {
+                    part.begins_like_media() || !plain.may_wrap(part) && !is_sip_datagram(part.bytes)
+                });
+                part.is_some_and(|part| {
                     let payload = (packet.offset + part.start, part.bytes.len() as u32);
                     let ends = (plain.source(), plain.destination());
-                    staged.media.push(MediaWork::new(sequence, index, ends, payload, None));
-                }
+                    let hash = self.hasher.hash(ends.0, ends.1);
+                    staged.media.push(MediaWork::new((self.sequence, index), (ends, hash), payload, None));
+                    true
+                })
             }
-            _ => return false,
+            _ => false,
         }
-        true
     }
 
-    /// A packet that is not a plain one.
+    /// Takes any other packet.
     #[inline(never)]
-    fn any(&mut self, origin: Origin<'_>, staged: &mut Staged) {
-        match decode_any(origin.packet.link, origin.frame) {
-            Ok(Decoded::Unit(unit)) => self.unit(unit, origin, staged),
+    fn any(&mut self, packet: &Packet, frame: &[u8], index: u32, staged: &mut Staged) {
+        let origin = Origin { packet, frame, index, sequence: self.sequence, now: self.clock.now() };
+        match decode::decode(packet.link, frame) {
+            Ok(Decoded::Unit(unit)) => self.unit(unit, &origin, staged),
             Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, staged),
             Ok(Decoded::NonIp) => self.non_ip(&origin),
             Err(error) => *self.counters.errors.entry(error).or_default() += 1,
@@ -219,7 +238,6 @@ impl Intake {
         staged.push_everywhere(Work::tick(self.sequence, self.clock.now(), Task::Finish));
     }
 
-    #[inline(never)]
     fn tick(&mut self, now: Timestamp, staged: &mut Staged) {
         let line = grid(now);
         if self.last_tick.is_some_and(|last| line <= last) {
@@ -256,8 +274,9 @@ impl Intake {
                 && filter.passes(LinkType::RAW, origin.frame.get(unit.network as usize..).unwrap_or_default())
     }
 
-    fn unit(&mut self, unit: Unit, origin: Origin<'_>, staged: &mut Staged) {
-        if self.filter.is_some() && !self.asked_for(&unit, &origin) {
+    #[inline(always)]
+    fn unit(&mut self, unit: Unit, origin: &Origin<'_>, staged: &mut Staged) {
+        if self.filter.is_some() && !self.asked_for(&unit, origin) {
             self.counters.filtered += 1;
             return;
         }
@@ -267,16 +286,11 @@ impl Intake {
         {
             return;
         }
-        let is_sip = is_sip_datagram(part(origin.frame, unit.start, unit.length));
-        self.dispatch_whole(unit, is_sip, origin, staged);
-    }
-
-    /// Dispatches what came in one packet.
-    #[inline(never)]
-    fn dispatch_whole(&mut self, unit: Unit, is_sip: bool, origin: Origin<'_>, staged: &mut Staged) {
+        let is_tcp = matches!(unit.transport, Transport::Tcp(_));
+        let is_sip = !is_tcp && is_sip_datagram(part(origin.frame, unit.start, unit.length));
         let start = origin.packet.offset + unit.start;
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
-        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, &origin, staged);
+        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
     }
 
     /// A fragment waits for the others; the last to arrive brings the datagram.
@@ -316,6 +330,7 @@ impl Intake {
     }
 
     /// Gives a transport payload to whom it concerns.
+    #[inline]
     fn dispatch(&mut self, carried: &Carried, origin: &Origin<'_>, staged: &mut Staged) {
         let Carried { unit, payload, is_sip, reassembled } = *carried;
         let counts = u64::from(reassembled.is_none());
@@ -336,7 +351,8 @@ impl Intake {
             Transport::Udp | Transport::Hep { .. } => {
                 let ends = (unit.source, unit.destination);
                 let payload = (payload.start, payload.length);
-                staged.media.push(MediaWork::new(origin.sequence, origin.index, ends, payload, reassembled));
+                let (origin, hash) = ((origin.sequence, origin.index), self.hasher.hash(ends.0, ends.1));
+                staged.media.push(MediaWork::new(origin, (ends, hash), payload, reassembled));
                 return;
             }
             Transport::Icmp => {

@@ -8,7 +8,7 @@ use super::board::Board;
 use super::work::{MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
 use crate::call::{Delivery, GROUP, Listener, MediaPacket, Tracker};
-use crate::media::{Datagram, FlowHint};
+use crate::media::FlowHint;
 use crate::sip::Messages;
 use crate::tls;
 
@@ -126,8 +126,7 @@ impl Order {
             self.hash(messages, view);
         }
         self.flows.clear();
-        let pairs = media.iter().map(|work| (work.source, work.destination));
-        self.tracker.look_up_flows(pairs, &mut self.flows);
+        self.tracker.look_up_flows(media.iter().map(|work| work.hash), &mut self.flows);
     }
 
     fn hash(&mut self, messages: &Messages, view: &View<'_>) {
@@ -153,30 +152,34 @@ impl Order {
 
     fn media(&mut self, direct: &mut Direct<'_>, until: u64, listener: &mut dyn Listener) {
         let view = direct.view;
+        let (media, flows) = direct.media_until(until);
         let mut done = 0;
-        for (work, &flow) in direct.media.iter().zip(direct.flows) {
-            if work.sequence > until {
-                break;
+        while let (Some(work), Some(&flow)) = (media.get(done), flows.get(done)) {
+            let rest =
+                media.get(done..).unwrap_or_default().iter().zip(flows.get(done..).unwrap_or_default());
+            let usual = self.tracker.usual_media(rest.map_while(|(work, &flow)| {
+                let carrier = view.batch.packets.get(work.packet as usize)?;
+                Some((flow, work.whole(carrier, view.batch)?))
+            }));
+            if usual > 0 {
+                done += usual;
+                continue;
             }
+            self.one(work, flow, view, listener);
             done += 1;
-            let Some(carrier) = view.batch.packets.get(work.packet as usize) else { continue };
-            let reassembled = work.reassembled();
-            let packet = MediaPacket {
-                datagram: Datagram {
-                    timestamp: carrier.timestamp,
-                    source: &work.source,
-                    destination: &work.destination,
-                    payload: view.resolve(work.payload(), &[]),
-                    whole: reassembled.is_none(),
-                },
-                packet: work.packet,
-                reassembled,
-            };
-            self.counters.udp += u64::from(reassembled.is_none());
-            self.tracker.media(flow, &packet, view, listener);
         }
-        direct.media = direct.media.get(done..).unwrap_or_default();
-        direct.flows = direct.flows.get(done..).unwrap_or_default();
+        self.counters.udp += media.iter().filter(|work| work.reassembled().is_none()).count() as u64;
+    }
+
+    /// Gives the tracker one datagram.
+    fn one(&mut self, work: &MediaWork, flow: FlowHint, view: &View<'_>, listener: &mut dyn Listener) {
+        let Some(carrier) = view.batch.packets.get(work.packet as usize) else { return };
+        let packet = MediaPacket {
+            datagram: work.datagram(carrier, view),
+            packet: work.packet,
+            reassembled: work.reassembled(),
+        };
+        self.tracker.media(flow, &packet, view, listener);
     }
 }
 
@@ -187,6 +190,21 @@ struct Direct<'a> {
     /// Where the flow of each of `media` was found when the batch began.
     flows: &'a [FlowHint],
     view: &'a View<'a>,
+}
+
+impl<'a> Direct<'a> {
+    /// Takes the datagrams up to that sequence number.
+    fn media_until(&mut self, until: u64) -> (&'a [MediaWork], &'a [FlowHint]) {
+        let is_due = |work: &MediaWork| work.sequence <= until;
+        let due = match self.media.last() {
+            Some(last) if !is_due(last) => self.media.partition_point(is_due),
+            _ => self.media.len(),
+        };
+        let taken = (self.media.get(..due).unwrap_or_default(), self.flows.get(..due).unwrap_or_default());
+        self.media = self.media.get(due..).unwrap_or_default();
+        self.flows = self.flows.get(due..).unwrap_or_default();
+        taken
+    }
 }
 
 /// Walks the messages of several workers in the order of their sequence numbers.

@@ -1,9 +1,10 @@
 //! What the intake hands to the stream workers and to the tracker.
 
 use super::{Bytes, FragmentFrames, Place, View};
-use crate::capture::PacketBatch;
+use crate::capture::{Packet, PacketBatch};
 use crate::decode::TcpHeader;
 use crate::flow::Endpoint;
+use crate::media::Datagram;
 use crate::sip::SipTransport;
 use crate::time::Timestamp;
 
@@ -63,13 +64,15 @@ impl Work {
     }
 }
 
-/// A UDP datagram that is not SIP, for the tracker. Most packets of a call are such, so this is one cache line and
-/// has nothing that the batch's packet says too.
+/// A UDP datagram that is not SIP, for the tracker. Most packets of a call are such, so it has nothing that the batch's
+/// packet says too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MediaWork {
     pub(crate) sequence: u64,
     pub(crate) source: Endpoint,
     pub(crate) destination: Endpoint,
+    /// The hash of both, computed where they still were in registers.
+    pub(crate) hash: u64,
     /// Where the payload begins: in the batch's packets, or in its datagrams when it came in fragments.
     start: u32,
     length: u32,
@@ -83,16 +86,16 @@ pub(crate) struct MediaWork {
 const WHOLE: u32 = u32::MAX;
 
 impl MediaWork {
-    /// Of packet `packet` of its batch, with the offset and the length of the payload.
+    /// Number `sequence`, of packet `packet` of its batch; with the offset and the length of the payload.
     #[inline]
     pub(crate) fn new(
-        sequence: u64,
-        packet: u32,
-        (source, destination): (Endpoint, Endpoint),
+        (sequence, packet): (u64, u32),
+        ((source, destination), hash): ((Endpoint, Endpoint), u64),
         (start, length): (u32, u32),
         reassembled: Option<u32>,
     ) -> Self {
-        Self { sequence, source, destination, start, length, packet, datagram: reassembled.unwrap_or(WHOLE) }
+        let datagram = reassembled.unwrap_or(WHOLE);
+        Self { sequence, source, destination, hash, start, length, packet, datagram }
     }
 
     /// Index of the reassembled datagram that this is.
@@ -101,9 +104,28 @@ impl MediaWork {
         (self.datagram != WHOLE).then_some(self.datagram)
     }
 
+    /// It, with the packet that brought it.
+    #[inline]
+    pub(crate) fn datagram<'a>(&'a self, packet: &Packet, view: &View<'a>) -> Datagram<'a> {
+        let payload = view.resolve(self.payload(), &[]);
+        let (source, destination) = (&self.source, &self.destination);
+        let whole = self.datagram == WHOLE;
+        Datagram { timestamp: packet.timestamp, source, destination, payload, whole }
+    }
+
+    /// The same, if it came in one packet.
+    #[inline]
+    pub(crate) fn whole<'a>(&'a self, packet: &Packet, batch: PacketBatch<'a>) -> Option<Datagram<'a>> {
+        let start = self.start as usize;
+        let payload = batch.arena.get(start..start.saturating_add(self.length as usize))?;
+        let (source, destination) = (&self.source, &self.destination);
+        let whole = Datagram { timestamp: packet.timestamp, source, destination, payload, whole: true };
+        (self.datagram == WHOLE).then_some(whole)
+    }
+
     /// Its payload.
     #[inline]
-    pub(crate) const fn payload(&self) -> Bytes {
+    const fn payload(&self) -> Bytes {
         let place = if self.datagram == WHOLE { Place::Packets } else { Place::Datagrams };
         Bytes { place, start: self.start, length: self.length }
     }
@@ -152,6 +174,7 @@ impl Staged {
         self.ticks.push(work);
     }
 
+    #[inline]
     pub(crate) fn push_lane(&mut self, lane: usize, work: Work) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.push(work);

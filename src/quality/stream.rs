@@ -307,6 +307,26 @@ impl Stream {
         self.round |= CLOSER;
     }
 
+    /// Counts a packet if it is a usual one: the next of the stream, on time, with as much media as those before it.
+    /// `header` is the fixed part of an RTP header (RFC 3550 5.1).
+    #[inline(always)]
+    pub fn takes_next(&mut self, header: &[u8; 12], time: Timestamp) -> bool {
+        let [a, b, c, d, t0, t1, t2, t3, s0, s1, s2, s3] = *header;
+        // Version 2, no contributing sources, no marker; padding and extension as they may be.
+        let first = u32::from_be_bytes([a, b, c, d]) & 0xcfff_ffff;
+        let next = self.highest.wrapping_add(1) & 0xffff;
+        let wanted = 0x8000_0000 | u32::from(self.payload_type) << 16 | next;
+        let differs = (first ^ wanted)
+            | (u32::from_be_bytes([t0, t1, t2, t3]) ^ self.next)
+            | (u32::from_be_bytes([s0, s1, s2, s3]) ^ self.ssrc);
+        let wall = time.0.wrapping_sub(self.last.0);
+        let is_usual = (differs == 0) & (self.round < CLOSER) & (wall < SOON);
+        if is_usual {
+            self.usual(time, wall as u32);
+        }
+        is_usual
+    }
+
     /// Counts the next packet of the stream's payload type, and tells whether others are missing before it.
     #[inline]
     pub fn observe(&mut self, arrival: &Arrival) -> bool {
@@ -329,7 +349,7 @@ impl Stream {
     }
 
     /// The next packet, with as much media as those before it.
-    #[inline]
+    #[inline(always)]
     fn usual(&mut self, time: Timestamp, wall: u32) {
         let leaves = self.played >> (WINDOW - 1);
         if leaves == 0 {

@@ -53,7 +53,56 @@ fn variant(magic: [u8; 4]) -> Option<(Order, u32)> {
         .find(|(_, value)| matches!(*value, MICROSECOND | NANOSECOND | MODIFIED))
 }
 
+impl Classic {
+    /// See [`Format::packets`]; `words` reads a record header in the file's byte order. A function of its own has
+    /// the registers to itself.
+    #[inline(never)]
+    fn walk(
+        &self,
+        bytes: &[u8],
+        base: u32,
+        packets: &mut Vec<Packet>,
+        limit: usize,
+        words: impl Fn(&[u8; 16]) -> [u32; 4],
+    ) -> usize {
+        let Self { unit, header, link, .. } = *self;
+        let mut rest = bytes;
+        while packets.len() < limit
+            && let Some(first) = rest.first_chunk()
+            && let [seconds, fraction, captured, original] = words(first)
+            && captured <= LONGEST_PACKET
+            && let Some(behind) = rest.get(header + captured as usize..)
+        {
+            packets.push(Packet {
+                timestamp: time(seconds, fraction, unit),
+                offset: base + (bytes.len() - rest.len() + header) as u32,
+                captured,
+                original: original.max(captured),
+                link,
+                nanosecond: unit == 1,
+            });
+            rest = behind;
+        }
+        bytes.len() - rest.len()
+    }
+}
+
+/// A record's time; a fraction has so many nanoseconds to its unit. It cannot overflow: 2^32 seconds are less than
+/// 2^62 ns, 2^32 thousands of them less than 2^42.
+#[inline]
+fn time(seconds: u32, fraction: u32, unit: u32) -> Timestamp {
+    Timestamp(u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * u64::from(unit))
+}
+
 impl Format for Classic {
+    #[inline]
+    fn packets(&mut self, bytes: &[u8], base: u32, limit: usize, packets: &mut Vec<Packet>) -> usize {
+        match self.order {
+            Order::Little => self.walk(bytes, base, packets, limit, |header| Order::Little.words(header)),
+            Order::Big => self.walk(bytes, base, packets, limit, |header| Order::Big.words(header)),
+        }
+    }
+
     #[inline]
     fn record(&mut self, bytes: &[u8]) -> Record {
         let Some(header) = bytes.first_chunk() else { return Record::Partial { need: self.header } };
@@ -65,10 +114,8 @@ impl Format for Classic {
         if bytes.len() < length {
             return Record::Partial { need: length };
         }
-        // Cannot overflow: 2^32 seconds are less than 2^62 ns, 2^32 thousands of them less than 2^42.
-        let nanoseconds = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * u64::from(self.unit);
         let packet = Packet {
-            timestamp: Timestamp(nanoseconds),
+            timestamp: time(seconds, fraction, self.unit),
             offset: self.header as u32,
             captured,
             original: original.max(captured),

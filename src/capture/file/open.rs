@@ -170,7 +170,8 @@ fn gather<F: Format>(
 ) -> Stop {
     let base = block.start();
     let bytes = block.unread();
-    let mut at = 0;
+    // Blocks are far smaller than 4 GiB.
+    let mut at = format.packets(bytes, base as u32, limit, packets);
     let mut beyond = 0;
     let stop = loop {
         if packets.len() >= limit {
@@ -178,7 +179,6 @@ fn gather<F: Format>(
         }
         match format.record(bytes.get(at..).unwrap_or_default()) {
             Record::Packet { packet, length } => {
-                // Blocks are far smaller than 4 GiB.
                 packets.push(Packet { offset: packet.offset + (base + at) as u32, ..packet });
                 at += length;
             }

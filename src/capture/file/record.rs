@@ -34,6 +34,14 @@ pub(super) enum Record {
 pub(super) trait Format {
     /// What lies at the beginning of `bytes`. Asked again with more bytes, it answers as if asked first.
     fn record(&mut self, bytes: &[u8]) -> Record;
+
+    /// Takes packets from the beginning of `bytes`, which lie at `base` in their arena, until there are `limit` or
+    /// something comes that is for [`Self::record`] to say; tells how many bytes it took.
+    #[inline]
+    fn packets(&mut self, bytes: &[u8], base: u32, limit: usize, packets: &mut Vec<Packet>) -> usize {
+        let _ = (bytes, base, limit, packets);
+        0
+    }
 }
 
 /// The link type in a file header's number.

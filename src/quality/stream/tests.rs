@@ -15,14 +15,49 @@ fn arrival(sequence: u16, timestamp: u32, ms: f64) -> Arrival {
     Arrival { time: Timestamp((ms * 1e6) as u64 + 1_000_000 * MS), sequence, timestamp, marker: false }
 }
 
-/// A stream of these packets: sequence number, timestamp, milliseconds.
+/// A stream of these packets: sequence number, timestamp, milliseconds. Asked whether it takes a packet as its next,
+/// it is the same stream.
 fn stream(packets: &[(u16, u32, f64)]) -> Stream {
     let mut packets = packets.iter().map(|&(sequence, timestamp, ms)| arrival(sequence, timestamp, ms));
     let mut stream = Stream::new(7, 0, &packets.next().unwrap(), pcmu(), Playout::default());
+    let mut asked = stream.clone();
     packets.for_each(|packet| {
         stream.observe(&packet);
+        if !asked.takes_next(&header(&packet, 7), packet.time) {
+            asked.observe(&packet);
+        }
     });
+    assert_eq!(format!("{stream:?}"), format!("{asked:?}"));
     stream
+}
+
+/// The RTP header of a packet with payload type 0.
+fn header(packet: &Arrival, ssrc: u32) -> [u8; 12] {
+    let mut header = [0x80; 12];
+    header[1] = u8::from(packet.marker) << 7;
+    header[2..4].copy_from_slice(&packet.sequence.to_be_bytes());
+    header[4..8].copy_from_slice(&packet.timestamp.to_be_bytes());
+    header[8..].copy_from_slice(&ssrc.to_be_bytes());
+    header
+}
+
+#[test]
+fn only_what_is_plainly_the_next_packet_is_taken_as_such() {
+    let stream = stream(&steady(40));
+    let next = arrival(40, 40 * 160, 800.0);
+    let takes = |change: &dyn Fn(&mut [u8; 12])| {
+        let mut header = header(&next, 7);
+        change(&mut header);
+        stream.clone().takes_next(&header, next.time)
+    };
+    assert!(takes(&|_| ()));
+    assert!(takes(&|header| header[0] |= 0x30), "padding and an extension change nothing");
+    for byte in 1..12 {
+        assert!(!takes(&|header| header[byte] ^= 0x80), "{byte}");
+    }
+    assert!(!takes(&|header| header[0] = 0x81), "a contributing source may be cut");
+    assert!(!takes(&|header| header[0] = 0x40));
+    assert!(!stream.clone().takes_next(&header(&next, 7), Timestamp(next.time.0 + 300 * MS)), "a pause");
 }
 
 /// A packet each 20 ms.

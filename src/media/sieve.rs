@@ -1,0 +1,88 @@
+//! What is certainly not in a table: most datagrams of a network are from and for endpoints that no call has to do with,
+//! and one bit tells.
+
+/// Bits for each hash that a new sieve is made of, at least.
+const ROOM: usize = 64;
+
+/// Of so many bits one is set at most: of two endpoints that nobody knows, one in eight pairs is looked up in vain.
+const DENSITY: usize = 16;
+
+/// Bits in a word.
+const WORD: usize = u64::BITS as usize;
+
+/// One bit for each of many hashes. Bits of hashes that are gone stay until the sieve is full, and another one is made.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    words: Vec<u64>,
+    marked: usize,
+}
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self::of(0, std::iter::empty())
+    }
+}
+
+impl Sieve {
+    /// A sieve for those `count` hashes, and for as many again.
+    pub(super) fn of(count: usize, hashes: impl Iterator<Item = u64>) -> Self {
+        let words = (count * ROOM / WORD).next_power_of_two().max(WORD);
+        let mut sieve = Self { words: vec![0; words], marked: 0 };
+        hashes.for_each(|hash| {
+            sieve.mark(hash);
+        });
+        sieve
+    }
+
+    /// Whether a hash may have been marked.
+    #[inline]
+    pub(super) fn may_have(&self, hash: u64) -> bool {
+        self.words.get(self.index(hash)).is_some_and(|word| word & bit(hash) != 0)
+    }
+
+    /// Marks a hash; false when it is time for another sieve.
+    pub(super) fn mark(&mut self, hash: u64) -> bool {
+        let index = self.index(hash);
+        self.words.get_mut(index).into_iter().for_each(|word| *word |= bit(hash));
+        self.marked += 1;
+        self.marked < self.words.len() * WORD / DENSITY
+    }
+
+    #[inline]
+    const fn index(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & (self.words.len() - 1)
+    }
+}
+
+#[inline]
+const fn bit(hash: u64) -> u64 {
+    1 << (hash % WORD as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Address, Endpoint, PairHasher};
+
+    #[test]
+    fn what_was_marked_is_there_and_little_else() {
+        let hasher = PairHasher::default();
+        let hash = |port: u16| hasher.hash_one(Endpoint::new(Address::v4([192, 0, 2, 1]), port));
+        let mut sieve = Sieve::default();
+        for port in 0..30_000 {
+            if !sieve.mark(hash(port)) {
+                let before = usize::from(port) + 1;
+                sieve = Sieve::of(before, (0..=port).map(hash));
+            }
+        }
+        assert!((0..30_000).all(|port| sieve.may_have(hash(port))));
+        let others = (30_000..60_000).filter(|&port| sieve.may_have(hash(port))).count();
+        assert!(others < 2_500, "{others}");
+    }
+
+    #[test]
+    fn an_empty_one_has_nothing() {
+        assert!(!Sieve::default().may_have(0));
+        assert!(!Sieve::default().may_have(u64::MAX));
+    }
+}
