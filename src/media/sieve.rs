@@ -67,6 +67,11 @@ mod tests {
     #[test]
     fn what_was_marked_is_there_and_little_else() {
         let hasher = PairHasher::default();
+        what_was_marked_is_there(&hasher);
+        (0..64).for_each(|seed| what_was_marked_is_there(&PairHasher::seeded(seed)));
+    }
+
+    fn what_was_marked_is_there(hasher: &PairHasher) {
         let hash = |port: u16| hasher.hash_one(Endpoint::new(Address::v4([192, 0, 2, 1]), port));
         let mut sieve = Sieve::default();
         for port in 0..30_000 {
