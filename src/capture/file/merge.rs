@@ -12,13 +12,14 @@ use super::super::{Packet, PacketBatch, PacketSource, Progress, SourceCounters, 
 use super::open::{CaptureFile, Reading};
 use crate::time::Timestamp;
 
-/// How files are read while few are open.
-const FEW: Reading = Reading { block: 1 << 20, parked: false };
+/// How files are read while few are open. What was read has to be in the second-level cache when it is looked at: blocks
+/// of 1 MiB cost a seventh more of the CPU, on all traffic but SIP alone.
+const FEW: Reading = Reading { block: 128 << 10, parked: false };
 
 /// How files are read that are opened while many are open.
 const MANY: Reading = Reading { block: 16 << 10, parked: true };
 
-/// From how many open files on they are many: 16 MiB of blocks.
+/// From how many open files on they are many: 2 MiB of blocks.
 const FEW_FILES: usize = 16;
 
 /// How a file's first packet is read.
