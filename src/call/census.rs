@@ -210,7 +210,10 @@ impl CallIds {
             return;
         }
         std::hint::black_box(self.recent.iter().filter(|hash| self.exact.contains(*hash)).count());
-        self.exact.extend(self.recent.drain(..));
+        // One by one, for room for all would be more than is ever needed.
+        for hash in self.recent.drain(..) {
+            self.exact.insert(hash);
+        }
         if self.exact.len() > EXACT_CALL_IDS {
             self.registers = vec![0; 1 << REGISTER_BITS];
             for hash in std::mem::take(&mut self.exact) {
