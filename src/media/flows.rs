@@ -296,8 +296,9 @@ impl MediaTable {
         self.unclaimed_count
     }
 
-    /// Looks up the flows of some datagrams by the hashes that [`PairHasher::hash`] has for them, and reads a little of what they will need. Nothing in these loops waits for
-    /// what was read before it: the cache misses overlap, where one after the other each would be waited for.
+    /// Looks up the flows of some datagrams by the hashes that [`PairHasher::hash`] has for them, and reads a little of
+    /// what they will need. Nothing in these loops waits for what was read before it: the cache misses overlap, where
+    /// one after the other each would be waited for.
     #[inline]
     pub fn look_up(&mut self, hashes: impl Iterator<Item = u64>, found: &mut Vec<FlowHint>) {
         found.extend(hashes.map(|hash| FlowHint(self.hints.find(hash))));

@@ -46,8 +46,8 @@ pub struct Settings {
     pub board: Option<Arc<Board>>,
     /// Log the end of every TCP stream that carried SIP.
     pub log_streams: bool,
-    /// The process ends after this run: what the stages hold is left to the system, which takes memory back faster than
-    /// a hundred thousand calls give it away.
+    /// The process ends after this run over files: what the stages hold is left to the system, which takes memory back
+    /// faster than a hundred thousand calls give it away.
     pub is_last: bool,
 }
 
