@@ -81,8 +81,6 @@ pub(crate) struct Dialog {
     /// User-Agent and Server values, and the low bits of their hashes.
     agents: SmallVec<[(Span, u32); 2]>,
     pub(crate) answer_tags: SmallVec<[u64; 2]>,
-    /// Which dialog of the run it is.
-    pub(crate) number: u64,
     branch: u64,
     pub(crate) start: Timestamp,
     /// When what is tried now began: the start, or that of a request after the last one was decided.
@@ -572,7 +570,7 @@ impl Dialog {
     #[inline]
     pub(crate) fn touch_all(&self) -> u64 {
         let endpoints = self.endpoints.len() as u64;
-        let rest = self.number ^ self.answered.map_or(0, |at| at.0) ^ self.retransmissions ^ self.moved.1;
+        let rest = self.branch ^ self.answered.map_or(0, |at| at.0) ^ self.retransmissions ^ self.moved.1;
         let lists = self.codecs.len() ^ self.agents.len() ^ self.answer_tags.len() ^ self.archived.len();
         self.touch() ^ endpoints ^ rest ^ lists as u64 ^ u64::from(self.to.length)
     }

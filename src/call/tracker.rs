@@ -79,7 +79,8 @@ const fn spread(hash: u32) -> u64 {
     (hash as u64) << 32 | hash as u64
 }
 
-/// Dialogs that are looked at together before the first is used: what they need fits into the first cache.
+/// Dialogs, or their files, that are looked at together before the first is used: what they need fits into the first
+/// cache.
 pub(crate) const GROUP: usize = 16;
 
 /// At the cap, one dialog of so many is found to be one of the oldest at once.
@@ -111,7 +112,7 @@ pub struct Tracker {
     pub(super) dialogs: Slots<Dialog>,
     free: Vec<u32>,
     index: HashTable<Indexed>,
-    /// Numbers of dialogs by slot, 0 where there is none: who is oldest, without a look at each dialog.
+    /// Which dialog of the run is in each slot, 0 where there is none: who is oldest, without a look at each dialog.
     numbers: Vec<u64>,
     /// The oldest dialogs when it was last looked for them: numbers and slots.
     oldest: VecDeque<(u64, u32)>,
@@ -461,9 +462,7 @@ impl Tracker {
     /// The input is over: every dialog is closed, those that were not over as open.
     pub fn finish(&mut self, now: Timestamp, listener: &mut dyn Listener) {
         self.tick(now, listener);
-        let mut open: Vec<(u64, u32)> = Vec::with_capacity(self.len());
-        let in_use = self.dialogs.iter().filter(|(dialog, _)| dialog.in_use);
-        open.extend(in_use.map(|(dialog, slot)| (dialog.number, slot)));
+        let mut open = self.numbered();
         open.sort_unstable();
         for group in open.chunks(GROUP) {
             self.touch_slots(group.iter().map(|&(_, slot)| slot));
@@ -508,7 +507,6 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return slot };
         self.number += 1;
         dialog.reset(hash);
-        dialog.number = self.number;
         if self.numbers.len() <= slot as usize {
             self.numbers.resize(slot as usize + 1, 0);
         }
@@ -552,11 +550,15 @@ impl Tracker {
         false
     }
 
+    /// Numbers of all dialogs, and their slots.
+    fn numbered(&self) -> Vec<(u64, u32)> {
+        self.numbers.iter().copied().zip(0..).filter(|&(number, _)| number > 0).collect()
+    }
+
     /// Finds the oldest of all dialogs, a part of them at once: one walk over all serves many that are to go. Those
     /// that begin meanwhile are younger.
     fn find_oldest(&mut self) {
-        let mut all: Vec<(u64, u32)> =
-            self.numbers.iter().copied().zip(0..).filter(|&(number, _)| number > 0).collect();
+        let mut all = self.numbered();
         let part = (all.len() / OLDEST_PART).clamp(1, all.len().max(1));
         if part < all.len() {
             all.select_nth_unstable(part);

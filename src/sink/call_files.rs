@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::call::GROUP;
 use crate::sink::chunks::Tail;
 use crate::sink::directory::Directories;
 use crate::sink::encoder::{Encoder, Fate, FileFormat, FrameInfo};
@@ -59,9 +60,6 @@ const LARGE: u64 = 1 << 20;
 /// How long after the end of a call its file is written: the last acknowledgement and what the other side still said
 /// have come by then. Anything later, until the call is closed, is appended.
 const AFTERMATH: Duration = Duration::from_secs(1);
-
-/// Files that are looked at together before the first is written.
-const GROUP: usize = 16;
 
 /// The least buffer: below it every frame would search for something to spill.
 const LEAST_BUFFER: usize = 64 << 10;

@@ -160,18 +160,8 @@ impl Store {
     /// adjacent system calls could leave it empty, and a temporary name would cost a third more (6.5 against 4.9 µs
     /// of CPU a file of 5,000 bytes, on tmpfs).
     pub(super) fn finish(&mut self, key: u32, file: &mut CallFile) -> Option<u32> {
-        if file.part.is_some() {
-            let _ = self.spill(key, file);
-            return self.rename(key, file);
-        }
-        if file.held.length == 0 {
-            return None;
-        }
-        let written = self.write_whole(file);
-        let number = written.as_ref().map_or(0, |&(_, number)| number);
-        self.settle(file, written.map(|(length, _)| length)).ok()?;
-        self.named(&file.name, None, number);
-        Some(number)
+        let _ = if file.part.is_some() { self.spill(key, file) } else { self.write_early(file) };
+        self.rename(key, file)
     }
 
     /// Writes `file`, of which nothing is on disk yet, under its final name: its call has ended, and hardly anything
@@ -182,9 +172,8 @@ impl Store {
         }
         let frames = file.frames;
         let written = self.write_whole(file);
-        let number = written.as_ref().map_or(0, |&(_, number)| number);
-        let length = file.held.length;
-        self.settle(file, written.map(|(length, _)| length))?;
+        let (length, number) = written.as_ref().copied().unwrap_or_default();
+        self.settle(file, written.map(|_| length))?;
         file.part = Some(Part { number, is_named: true, length, frames, seat: Seat::default() });
         Ok(())
     }
