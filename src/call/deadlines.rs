@@ -13,8 +13,7 @@ const SLOTS: u64 = 16_384;
 pub(crate) struct Armed {
     /// When the call is due.
     pub(crate) due: Timestamp,
-    /// The wheel holds an entry for it, and `second` is that of the earliest.
-    set: bool,
+    /// That of the earliest entry that the wheel holds for it; 0 when there is none.
     second: u64,
 }
 
@@ -55,10 +54,9 @@ impl Deadlines {
         armed.due = due;
         // Rounded up: an entry never fires before its call is due, except when the deadline is beyond the wheel.
         let second = due.seconds().saturating_add(1).clamp(self.next, self.next.saturating_add(SLOTS - 1));
-        if armed.set && armed.second <= second {
+        if armed.second != 0 && armed.second <= second {
             return;
         }
-        armed.set = true;
         armed.second = second;
         self.push(Entry { slot, generation, second });
     }
@@ -89,10 +87,10 @@ impl Deadlines {
 
     /// Decides about an entry that fired for a live call.
     pub(crate) fn fired(&mut self, entry: Entry, armed: &mut Armed, now: Timestamp) -> Fired {
-        if !armed.set || armed.second != entry.second {
+        if armed.second != entry.second {
             return Fired::Not;
         }
-        armed.set = false;
+        armed.second = 0;
         if armed.due <= now {
             return Fired::Due;
         }

@@ -39,8 +39,8 @@ const MAX_ENDPOINTS: usize = 32;
 
 /// A dialog as the tracker holds it. Slots are used again with their memory.
 ///
-/// What every message needs comes first: with thousands of dialogs up, the cache lines that a message touches are
-/// what it costs.
+/// What every message needs comes first, in six cache lines: with thousands of dialogs up, the lines that a message
+/// touches are what it costs.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Dialog {
@@ -53,9 +53,14 @@ pub(crate) struct Dialog {
     pub(crate) last: Timestamp,
     /// When the attempt last got anywhere: sent, sent anew, challenged or ringing.
     pub(super) progress: Timestamp,
+    /// Hash of the From-tag of its first message.
+    from_tag: u64,
     text: Vec<u8>,
-    call_id: Span,
-    from_tag: Span,
+    /// Time of its first message: where its other times are counted from.
+    pub(super) born: Timestamp,
+    /// The latest of `agents`: most messages are from one of two.
+    latest_agents: [u32; 2],
+    pub(crate) status: u16,
     pub(crate) in_use: bool,
     pub(crate) kind: Option<CallKind>,
     pub(crate) state: Option<CallState>,
@@ -73,14 +78,13 @@ pub(crate) struct Dialog {
     /// The last REGISTER takes bindings away (RFC 3261 10.2.2).
     pub(crate) unregisters: bool,
     request_seen: bool,
-    pub(crate) status: u16,
-    /// The latest of `agents`: most messages are from one of two.
-    latest_agents: [u32; 2],
+    /// It was answered: `answered` says when.
+    pub(super) is_answered: bool,
     seen: Seen,
     pub(super) signalling: Signalling,
+    pub(crate) answer_tags: SmallVec<[u64; 2]>,
     /// User-Agent and Server values, and the low bits of their hashes.
     agents: SmallVec<[(Span, u32); 2]>,
-    pub(crate) answer_tags: SmallVec<[u64; 2]>,
     branch: u64,
     pub(crate) start: Timestamp,
     /// When what is tried now began: the start, or that of a request after the last one was decided.
@@ -96,6 +100,7 @@ pub(crate) struct Dialog {
     pub(crate) updates: u32,
     /// CSeq of the latest re-INVITE or UPDATE counted, so that its other hops do not count again.
     changed_at: u64,
+    call_id: Span,
     from: Span,
     to: Span,
     request_uri: Span,
@@ -108,6 +113,10 @@ pub(crate) struct Dialog {
     pub(crate) archived: Vec<StreamReport>,
     pub(crate) moved: (u64, u64),
 }
+
+const _: () =
+    assert!(std::mem::offset_of!(Dialog, seen) == 128 && std::mem::offset_of!(Dialog, signalling) == 256);
+const _: () = assert!(size_of::<Dialog>() == 896);
 
 /// An endpoint that a dialog announced.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +160,8 @@ pub(crate) struct Look<'a> {
     pub(crate) bytes: &'a [u8],
     /// Hash of the topmost branch.
     pub(crate) branch: u64,
+    /// Hash of the From-tag.
+    pub(crate) from_tag: u64,
     /// Hash of the To-tag.
     pub(crate) to_tag: u64,
     /// Hash of User-Agent or Server; 0 without one.
@@ -194,6 +205,7 @@ impl Dialog {
     /// Begins the dialog with its first message.
     pub(crate) fn begin(&mut self, look: &Look<'_>) {
         let (head, message) = (look.head, look.message);
+        self.born = message.timestamp;
         self.start = message.timestamp;
         self.attempted = message.timestamp;
         self.last = message.timestamp;
@@ -204,8 +216,7 @@ impl Dialog {
         self.method = if kind == CallKind::Call { Method::Invite } else { look.about() };
         self.state = Some(CallState::Calling);
         self.call_id = self.keep(head.call_id.of(look.bytes));
-        // What every message is compared with comes first.
-        self.from_tag = self.keep(head.from_tag.of(look.bytes));
+        self.from_tag = look.from_tag;
         self.from = self.keep(head.from_uri.of(look.bytes));
         self.to = self.keep(head.to_uri.of(look.bytes));
         (self.source, self.destination) = match head.start {
@@ -239,7 +250,7 @@ impl Dialog {
     pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64) -> (Copy, Option<Step>) {
         let is_datagram = matches!(look.message.transport, crate::sip::SipTransport::Udp);
         let now = look.message.timestamp;
-        let copy = self.seen.observe(identity, now, is_datagram);
+        let copy = self.seen.observe(identity, now, self.born, is_datagram);
         self.last = self.last.max(now);
         self.transports |= 1 << look.message.transport as u8;
         match copy {
@@ -316,7 +327,7 @@ impl Dialog {
         self.branch = look.branch;
         self.progress = look.message.timestamp;
         self.signalling.responded = false;
-        if self.answered.is_none() {
+        if !self.is_answered {
             self.status = 0;
             self.reason = Span::default();
         }
@@ -341,8 +352,7 @@ impl Dialog {
         self.end_reason = self.keep_reason(look);
         self.released();
         // A BYE whose call was not seen to be answered: the answer was not captured, or never came.
-        let result =
-            if self.answered.is_some() || self.status == 0 { CallResult::Success } else { self.outcome() };
+        let result = if self.is_answered || self.status == 0 { CallResult::Success } else { self.outcome() };
         Some(self.finish(look.message.timestamp, result, Some(by)))
     }
 
@@ -351,7 +361,7 @@ impl Dialog {
         let is_own = head.cseq_method == self.method && self.state != Some(CallState::Ended);
         // A challenge comes from whom the call passes, not from whom it may reach.
         let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407);
-        if is_own && is_answer && self.method == Method::Invite && self.answered.is_none() {
+        if is_own && is_answer && self.method == Method::Invite && !self.is_answered {
             self.note_answer_tag(look);
         }
         self.responded(look, status);
@@ -362,7 +372,7 @@ impl Dialog {
         match status {
             0..=100 => None,
             101..=199 => {
-                let is_first = self.ringing.is_none() && self.answered.is_none();
+                let is_first = self.ringing.is_none() && !self.is_answered;
                 self.ringing = self.ringing.or(Some(now));
                 if self.state == Some(CallState::Calling) {
                     self.state = Some(CallState::Ringing);
@@ -377,7 +387,7 @@ impl Dialog {
     }
 
     fn success(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
-        if self.answered.is_some() {
+        if self.is_answered {
             return None;
         }
         self.status = status;
@@ -386,13 +396,13 @@ impl Dialog {
         if self.kind != Some(CallKind::Call) {
             return Some(self.finish(now, CallResult::Success, None));
         }
-        self.answered = Some(now);
+        (self.answered, self.is_answered) = (Some(now), true);
         self.state = Some(CallState::Confirmed);
         Some(Step::Answered)
     }
 
     fn failure(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
-        if self.answered.is_some() {
+        if self.is_answered {
             return None;
         }
         let is_challenge = matches!(status, 401 | 407);
@@ -478,7 +488,7 @@ impl Dialog {
         if self.state == Some(CallState::Ended) {
             return None;
         }
-        if self.answered.is_some() {
+        if self.is_answered {
             // It ended when it was last heard of, not when that was long enough ago.
             return Some(self.finish(self.last, CallResult::Success, Some(EndedBy::Network)));
         }
@@ -539,7 +549,7 @@ impl Dialog {
 
     /// Whether the request that a message is, or answers, is from who began the dialog.
     pub(super) fn is_caller(&self, look: &Look<'_>) -> bool {
-        look.head.from_tag.of(look.bytes) == self.from_tag.of(&self.text)
+        look.from_tag == self.from_tag
     }
 
     /// All Reason fields of a message, as one list.
@@ -573,13 +583,6 @@ impl Dialog {
         let rest = self.branch ^ self.answered.map_or(0, |at| at.0) ^ self.retransmissions ^ self.moved.1;
         let lists = self.codecs.len() ^ self.agents.len() ^ self.answer_tags.len() ^ self.archived.len();
         self.touch() ^ endpoints ^ rest ^ lists as u64 ^ u64::from(self.to.length)
-    }
-
-    /// Reads a little of the text that a message is compared with.
-    #[inline]
-    pub(crate) fn touch_text(&self) -> u8 {
-        let tag = self.text.get(self.from_tag.start as usize);
-        self.text.first().zip(tag).map_or(0, |(first, tag)| first ^ tag)
     }
 
     /// What [`Self::keep`] kept.

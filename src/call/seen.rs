@@ -7,7 +7,7 @@ use wide::u32x4;
 use crate::time::Timestamp;
 
 /// Messages remembered per call. A plain call through a proxy has 13, with authentication 16.
-const REMEMBERED: usize = 24;
+const REMEMBERED: usize = 20;
 
 /// A copy that follows this soon was captured twice (`any`, both sides of a router): the shortest
 /// retransmission timer in use is ten times as long (RFC 3261 17.1.1.1: T1, 500 ms).
@@ -25,21 +25,20 @@ pub(crate) enum Copy {
 }
 
 /// The latest messages of one call: 32 bits of what makes each itself, and when its latest copy came, in milliseconds
-/// since the first. Those of a usual call fill two cache lines.
+/// since the call began. Two cache lines.
 #[derive(Clone, Debug)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub(crate) struct Seen {
-    first: Timestamp,
-    count: u32,
+    identities: [u32; REMEMBERED],
     /// They begin anew every 65.5 s: a copy that comes just then would be taken for one that was captured twice, but
     /// whoever sends again has given up long before (RFC 3261 17.1.1.2).
     times: [u16; REMEMBERED],
-    identities: [u32; REMEMBERED],
+    count: u8,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { count: 0, identities: [0; REMEMBERED], times: [0; REMEMBERED], first: Timestamp::default() }
+        Self { identities: [0; REMEMBERED], times: [0; REMEMBERED], count: 0 }
     }
 }
 
@@ -47,12 +46,9 @@ impl Default for Seen {
 const UNIT: u64 = 1_000_000;
 
 impl Seen {
-    /// Takes a message's identity and tells whether it came before.
-    pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, datagram: bool) -> Copy {
-        if self.count == 0 {
-            self.first = at;
-        }
-        let at = (at.0.saturating_sub(self.first.0) / UNIT) as u16;
+    /// Takes a message's identity and tells whether it came before. The call began at `start`.
+    pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
+        let at = (at.0.saturating_sub(start.0) / UNIT) as u16;
         let identity = identity as u32;
         let known = self.position(identity);
         if let Some(time) = known.and_then(|index| self.times.get_mut(index)) {
@@ -63,8 +59,8 @@ impl Seen {
             return if datagram && soon { Copy::Duplicate } else { Copy::Retransmission };
         }
         // Twice round the ring is as good as once: the count stays small and still says that the ring is full.
-        self.count = if self.count as usize >= 2 * REMEMBERED { REMEMBERED as u32 } else { self.count };
-        let index = self.count as usize % REMEMBERED;
+        self.count = if self.count >= 2 * REMEMBERED as u8 { REMEMBERED as u8 } else { self.count };
+        let index = usize::from(self.count) % REMEMBERED;
         if let (Some(place), Some(time)) = (self.identities.get_mut(index), self.times.get_mut(index)) {
             (*place, *time) = (identity, at);
         }
@@ -77,19 +73,19 @@ impl Seen {
     fn position(&self, identity: u32) -> Option<usize> {
         let wanted = u32x4::splat(identity);
         let (fours, _) = self.identities.as_chunks::<4>();
-        let used = fours.iter().take((self.count as usize).div_ceil(4));
+        let used = fours.iter().take(usize::from(self.count).div_ceil(4));
         let found = used.zip(0..).find_map(|(four, index)| {
             let marks = u32x4::new(*four).simd_eq(wanted).to_bitmask();
             (marks != 0).then(|| index * 4 + marks.trailing_zeros() as usize)
         });
-        found.filter(|&index| index < self.count as usize)
+        found.filter(|&index| index < usize::from(self.count))
     }
 
-    /// Reads a little of each cache line that a usual call fills.
+    /// Reads a little of each cache line.
     #[inline]
     pub(crate) fn touch(&self) -> u32 {
-        let ([_, identity, ..], [time, ..]) = (self.identities, self.times);
-        identity ^ u32::from(time)
+        let [identity, ..] = self.identities;
+        identity ^ u32::from(self.count)
     }
 
     /// Forgets everything.
@@ -109,24 +105,32 @@ mod tests {
     #[test]
     fn a_timer_makes_a_retransmission_and_a_second_tap_a_duplicate() {
         let mut seen = Seen::default();
-        assert_eq!(seen.observe(7, at(0), true), Copy::First);
-        assert_eq!(seen.observe(7, at(1), true), Copy::Duplicate);
-        assert_eq!(seen.observe(7, at(501), true), Copy::Retransmission);
-        assert_eq!(seen.observe(7, at(502), true), Copy::Duplicate);
-        assert_eq!(seen.observe(7, at(503), false), Copy::Retransmission, "a stream delivers bytes once");
+        assert_eq!(seen.observe(7, at(0), at(0), true), Copy::First);
+        assert_eq!(seen.observe(7, at(1), at(0), true), Copy::Duplicate);
+        assert_eq!(seen.observe(7, at(501), at(0), true), Copy::Retransmission);
+        assert_eq!(seen.observe(7, at(502), at(0), true), Copy::Duplicate);
+        assert_eq!(
+            seen.observe(7, at(503), at(0), false),
+            Copy::Retransmission,
+            "a stream delivers bytes once"
+        );
     }
 
     #[test]
     fn neither_disorder_nor_an_hour_makes_a_copy_something_else() {
         let mut seen = Seen::default();
         for start in [1_000, 3_600_000] {
-            assert_eq!(seen.observe(start, at(start), true), Copy::First);
-            assert_eq!(seen.observe(start, at(start - 3), true), Copy::Duplicate, "from another interface");
-            assert_eq!(seen.observe(start, at(start), true), Copy::Duplicate);
+            assert_eq!(seen.observe(start, at(start), at(0), true), Copy::First);
+            assert_eq!(
+                seen.observe(start, at(start - 3), at(0), true),
+                Copy::Duplicate,
+                "from another interface"
+            );
+            assert_eq!(seen.observe(start, at(start), at(0), true), Copy::Duplicate);
             for later in [21, 500, 32_000, 65_000, 66_000, 130_000] {
                 let again = at(start + later);
-                assert_eq!(seen.observe(start, again, true), Copy::Retransmission, "{later}");
-                assert_eq!(seen.observe(start, at(start), true), Copy::Retransmission, "{later} back");
+                assert_eq!(seen.observe(start, again, at(0), true), Copy::Retransmission, "{later}");
+                assert_eq!(seen.observe(start, at(start), at(0), true), Copy::Retransmission, "{later} back");
             }
         }
     }
@@ -135,10 +139,10 @@ mod tests {
     fn the_latest_are_remembered() {
         let mut seen = Seen::default();
         for identity in 0..1000 {
-            assert_eq!(seen.observe(identity, at(identity * 1000), true), Copy::First);
+            assert_eq!(seen.observe(identity, at(identity * 1000), at(0), true), Copy::First);
         }
-        assert_eq!(seen.observe(999, at(2_000_000), true), Copy::Retransmission);
-        assert_eq!(seen.observe(980, at(2_000_000), true), Copy::Retransmission);
-        assert_eq!(seen.observe(900, at(2_000_000), true), Copy::First);
+        assert_eq!(seen.observe(999, at(2_000_000), at(0), true), Copy::Retransmission);
+        assert_eq!(seen.observe(980, at(2_000_000), at(0), true), Copy::Retransmission);
+        assert_eq!(seen.observe(900, at(2_000_000), at(0), true), Copy::First);
     }
 }

@@ -177,7 +177,7 @@ impl Legs {
             }
             if let Value::Text(text) = value
                 && field.names_call_id()
-                && let Some(slot) = tracker.find(tracker.hash(text), text)
+                && let Some(slot) = tracker.find(tracker.hash(text))
                 && let Some(other) = self.of(slot).filter(|other| *other != id)
             {
                 let (own, other) = (self.session(id), self.session(other));

@@ -53,6 +53,7 @@ const MAX_NOTES: usize = 16;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Signalling {
+    rare: Option<Box<Rare>>,
     /// Bits of [`Dialog::answer_tags`] that came in a provisional answer.
     early: u8,
     /// The first INVITE was seen.
@@ -68,7 +69,6 @@ pub(super) struct Signalling {
     /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
     disconnect: u32,
     pub(super) pace: Pace,
-    rare: Option<Box<Rare>>,
     /// Topmost branches of the latest 2xx to the first INVITE, by hop.
     answer_branches: [u32; 2],
     timer: SessionTimer,
@@ -172,7 +172,7 @@ impl Dialog {
     }
 
     fn acknowledge(&mut self, look: &Look<'_>) {
-        if !self.signalling.acknowledged && self.answered.is_some() && look.head.cseq == self.cseq {
+        if !self.signalling.acknowledged && self.is_answered && look.head.cseq == self.cseq {
             self.signalling.acknowledged = self.is_caller(look);
         }
     }
@@ -180,7 +180,7 @@ impl Dialog {
     /// The CANCEL has the branch of what it cancels (RFC 3261 9.1): a proxy that has its answer cancels other branches.
     fn cancel(&mut self, look: &Look<'_>) {
         let branch = look.branch as u32;
-        if self.answered.is_some() {
+        if self.is_answered {
             if look.head.cseq == self.cseq && self.signalling.answer_branches.contains(&branch) {
                 self.note(What::CancelRace, look);
             }
@@ -207,7 +207,7 @@ impl Dialog {
         match (head.cseq_method, status) {
             (Method::Invite, 101..=199) => self.provisional(look),
             (Method::Invite, 200..=299) if self.is_first_invite(look) => self.accepted(look),
-            (Method::Invite | Method::Update, 491) if self.answered.is_some() => self.note(What::Glare, look),
+            (Method::Invite | Method::Update, 491) if self.is_answered => self.note(What::Glare, look),
             (Method::Invite, 422) => self.interval_refused(look),
             (Method::Bye, 200..) if self.signalling.released && self.signalling.disconnect == 0 => {
                 let took = look.message.timestamp.since(self.end.unwrap_or(look.message.timestamp));
@@ -278,7 +278,7 @@ impl Dialog {
     pub(super) fn came_again(&mut self, look: &Look<'_>) {
         let (source, destination) = (look.message.source, look.message.destination);
         let is_bye = look.method() == Some(Method::Bye);
-        let is_answer = self.answered.is_some()
+        let is_answer = self.is_answered
             && matches!(look.head.start, StartLine::Response { status: 200..=299, .. })
             && look.head.cseq_method == Method::Invite
             && self.is_first_invite(look);

@@ -33,8 +33,8 @@ pub(super) const fn duration(ticks: u32) -> Duration {
 pub(in crate::call) struct Pace {
     /// Topmost branch, and ticks since the dialog began. 0 and 0 is none.
     waiting: [(u32, u32); WAITING],
-    longest: SmallVec<[(Method, u32); 2]>,
     next: u8,
+    longest: SmallVec<[(Method, u32); 2]>,
 }
 
 impl Pace {
@@ -75,8 +75,8 @@ impl Pace {
     /// Reads a little.
     #[inline]
     pub(super) fn touch(&self) -> u32 {
-        let [.., (branch, _)] = self.waiting;
-        branch
+        let [(branch, _), ..] = self.waiting;
+        branch ^ self.longest.len() as u32
     }
 
     /// The longest wait of each method.
