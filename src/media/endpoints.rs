@@ -6,9 +6,10 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::flows::{Claim, Owners};
+use super::formats::{Formats, Lists};
 use super::sieve::Sieve;
 use crate::flow::{Endpoint, PairHasher};
-use crate::sip::sdp::{Format, MediaKind};
+use crate::sip::sdp::MediaKind;
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,9 +26,6 @@ pub struct EndpointId(pub(super) u32);
 
 /// Calls that may hold one endpoint at a time; two legs of a call whose media bypasses the B2BUA share theirs.
 const MAX_OWNERS: usize = 8;
-
-/// RTP has 128 payload types; an attacker may name others in every offer.
-const MAX_FORMATS: usize = 128;
 
 /// What is known of the calls that announced something, by slot. Whether a call is over is asked where its endpoints
 /// are looked at, so that its end need not visit each of them.
@@ -67,21 +65,24 @@ impl Calls {
     }
 }
 
-/// One endpoint.
+/// One endpoint. What is asked for where nothing flows is one cache line.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub(crate) struct Entry {
     pub(crate) endpoint: Endpoint,
-    pub(crate) owners: SmallVec<[CallRef; 2]>,
-    pub(crate) flows: SmallVec<[u32; 4]>,
-    /// The formats announced by those who own it.
-    pub(crate) formats: Vec<Format>,
-    /// One of them announced SRTP.
-    pub(crate) secure: bool,
     /// What RTP is to carry there.
     pub(crate) kinds: Kinds,
+    /// One of those who own it announced SRTP.
+    pub(crate) secure: bool,
     /// One of them announced T.38 (UDPTL).
     pub(crate) fax: bool,
+    pub(crate) owners: SmallVec<[CallRef; 2]>,
+    /// The formats announced by those who own it.
+    pub(crate) formats: Formats,
+    pub(crate) flows: SmallVec<[u32; 4]>,
 }
+
+const _: () = assert!(std::mem::offset_of!(Entry, flows) == 64 && size_of::<Entry>() == 128);
 
 /// Which kinds of media share an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,6 +116,11 @@ impl Entry {
         if up.is_empty() { Owners::new(self.owners.last().copied().into_iter()) } else { up }
     }
 
+    /// Whether a payload type was announced.
+    pub(crate) fn knows(&self, payload_type: u8) -> bool {
+        self.formats.as_slice().iter().any(|format| format.payload_type == payload_type)
+    }
+
     /// Whoever owned it is gone, and what they announced.
     fn forget(&mut self) {
         self.formats.clear();
@@ -122,9 +128,10 @@ impl Entry {
     }
 
     /// Adds or renews a call's claim.
-    pub(crate) fn claim(&mut self, call: CallRef, claim: &Claim<'_>, calls: &mut Calls) {
+    fn claim(&mut self, call: CallRef, claim: &Claim<'_>, calls: &mut Calls, lists: &mut Lists) {
         if self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
             self.forget();
+            self.formats.set(claim.formats, lists);
         }
         self.secure |= claim.secure;
         // Where T.38 follows speech, as it does at the same port, speech it was.
@@ -133,14 +140,7 @@ impl Entry {
             kind => self.kinds.add(kind),
         }
         calls.mark(call).into_iter().for_each(|mark| mark.ended = false);
-        for format in claim.formats {
-            let known = self.formats.iter().position(|known| known.payload_type == format.payload_type);
-            if let Some(known) = known.and_then(|index| self.formats.get_mut(index)) {
-                *known = *format;
-            } else if self.formats.len() < MAX_FORMATS {
-                self.formats.push(*format);
-            }
-        }
+        self.formats.add(claim.formats, lists);
         if self.owners.contains(&call) {
             return;
         }
@@ -162,6 +162,7 @@ pub(crate) struct Endpoints {
     index: HashTable<u32>,
     entries: Vec<Entry>,
     free: Vec<u32>,
+    lists: Lists,
     hasher: PairHasher,
     sieve: Sieve,
 }
@@ -188,27 +189,31 @@ impl Endpoints {
         self.index.find(hash, is_it).copied()
     }
 
-    /// Reads a little of what [`Self::find_or_insert`] and [`Entry::claim`] will need for each of `announced`. Nothing
+    /// Reads a little of what [`Self::find_or_insert`] and [`Self::claim`] will need for each of `announced`. Nothing
     /// waits for what was found the moment before: the cache misses of all overlap.
     pub(crate) fn touch(&self, announced: impl Iterator<Item = Endpoint>) {
         let mut free = self.free.iter().rev();
         let likely = |endpoint| self.index.find(self.hash(endpoint), |_| true);
         let slots: SmallVec<[u32; 64]> =
             announced.filter_map(|endpoint| likely(endpoint).or_else(|| free.next()).copied()).collect();
-        let entries = || slots.iter().filter_map(|&slot| self.get(slot));
-        black_box(entries().fold(0, |sum, entry| sum ^ entry.owners.len() ^ entry.formats.len()));
-        black_box(
-            entries().filter_map(|entry| entry.formats.first()).fold(0, |sum, format| sum ^ format.clock),
-        );
+        let entries = slots.iter().filter_map(|&slot| self.get(slot));
+        black_box(entries.fold(0, |sum, entry| sum ^ entry.owners.len()));
     }
 
     /// Reads a little of what [`Self::release`] will need for each of `announced`.
     pub(crate) fn touch_announced(&self, announced: impl Iterator<Item = (EndpointId, Endpoint)>) {
         let announced: SmallVec<[(EndpointId, Endpoint); 64]> = announced.collect();
         let entries = announced.iter().filter_map(|&(id, _)| self.get(id.0));
-        black_box(entries.fold(0, |sum, entry| sum ^ entry.owners.len() ^ entry.formats.len()));
+        black_box(entries.fold(0, |sum, entry| sum ^ entry.owners.len() ^ entry.flows.len()));
         let hashes = announced.iter().map(|&(_, endpoint)| self.hash(endpoint));
         black_box(hashes.filter(|&hash| self.index.find(hash, |_| true).is_some()).count());
+    }
+
+    /// Adds or renews a call's claim.
+    pub(crate) fn claim(&mut self, slot: u32, call: CallRef, claim: &Claim<'_>, calls: &mut Calls) {
+        if let Some(entry) = self.entries.get_mut(slot as usize) {
+            entry.claim(call, claim, calls, &mut self.lists);
+        }
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Entry> {

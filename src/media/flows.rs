@@ -464,9 +464,7 @@ impl MediaTable {
     /// A call announces an endpoint; RTCP is expected there and at the next port.
     pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) -> EndpointId {
         let slot = self.endpoints.find_or_insert(claim.endpoint);
-        if let Some(entry) = self.endpoints.get_mut(slot) {
-            entry.claim(call, claim, &mut self.calls);
-        }
+        self.endpoints.claim(slot, call, claim, &mut self.calls);
         self.settle_around(slot, effects);
         EndpointId(slot)
     }
@@ -557,8 +555,8 @@ impl MediaTable {
             encrypted,
             kind,
             announced: receiver
-                .filter(|entry| !entry.formats.is_empty())
-                .map(|entry| entry.formats.iter().any(|format| format.payload_type == stream.payload_type())),
+                .filter(|entry| !entry.formats.as_slice().is_empty())
+                .map(|entry| entry.knows(stream.payload_type())),
         })
     }
 
@@ -834,7 +832,7 @@ impl MediaTable {
     fn format(&self, flow: &Flow, payload_type: u8) -> PayloadFormat {
         let announced = [flow.destination, flow.source].into_iter().find_map(|endpoint| {
             let formats = &self.endpoints.claimed(endpoint)?.formats;
-            formats.iter().find(|format| format.payload_type == payload_type)
+            formats.as_slice().iter().find(|format| format.payload_type == payload_type)
         });
         let format = announced.copied().or_else(|| static_format(payload_type));
         format.map(|format| PayloadFormat { clock: format.clock, name: format.name }).unwrap_or_default()

@@ -7,6 +7,7 @@
 mod backlog;
 mod endpoints;
 mod flows;
+mod formats;
 mod hints;
 pub mod rtp;
 mod shared_loss;
