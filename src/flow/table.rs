@@ -91,6 +91,12 @@ impl<V> Table<V> {
         self.index.find(key.hash(), same).map(|&slot| EntryId(slot))
     }
 
+    /// Where the entry of a flow probably is: nothing but the index is looked at.
+    #[inline]
+    pub fn likely(&self, key: &FlowKey) -> Option<EntryId> {
+        self.index.find(key.hash(), |_| true).map(|&slot| EntryId(slot))
+    }
+
     /// Adds an entry for a flow that has none, as the youngest live one. None when the table is full.
     pub fn insert(&mut self, key: FlowKey, value: V, now: Timestamp) -> Option<EntryId> {
         if self.is_full() {

@@ -82,6 +82,8 @@ impl Set {
 #[derive(Debug)]
 pub(crate) struct ForeignConnections {
     sets: Vec<Set>,
+    /// Nothing said so far holds longer.
+    until: Timestamp,
     /// Connections displaced while their time was not up, since the table grew.
     displaced: usize,
     hasher: PairHasher,
@@ -95,6 +97,7 @@ impl ForeignConnections {
         let (sender, verdicts) = bounded(QUEUE);
         let table = Self {
             sets: vec![Set::default(); LEAST_SETS],
+            until: Timestamp::default(),
             displaced: 0,
             hasher: PairHasher::default(),
             verdicts,
@@ -116,7 +119,7 @@ impl ForeignConnections {
         length: u32,
         now: Timestamp,
     ) -> bool {
-        if flags.opens_or_ends() {
+        if flags.opens_or_ends() || now >= self.until {
             return false;
         }
         let hash = self.hasher.hash_either_way(ends.0, ends.1);
@@ -165,6 +168,7 @@ impl ForeignConnections {
         if let Some((known, until)) = place {
             self.displaced += usize::from(*known != hash && now < *until);
             (*known, *until) = (hash, foreign.until);
+            self.until = self.until.max(foreign.until);
         }
     }
 

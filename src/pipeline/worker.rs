@@ -6,6 +6,7 @@ use super::View;
 use super::board::Board;
 use super::foreign::{Foreign, Verdicts};
 use super::work::{Task, Work};
+use crate::call::GROUP;
 use crate::counters::counters;
 use crate::decode::data_chunks;
 use crate::reassembly::{self, Budget, Reassembler, Segment};
@@ -80,7 +81,12 @@ impl StreamWorker {
     pub(crate) fn process(&mut self, lane: &[Work], view: &View<'_>, messages: &mut Messages) {
         messages.clear();
         messages.settings = self.settings;
-        for work in lane {
+        for (index, work) in lane.iter().enumerate() {
+            if index % GROUP == 0 {
+                let group = lane.get(index..).unwrap_or_default().iter().take(GROUP);
+                let segments = group.filter(|work| matches!(work.task, Task::Segment(_)));
+                self.reassembler.look_ahead(segments.map(|work| (work.source, work.destination)));
+            }
             match work.task {
                 Task::Tick | Task::Finish => self.tick(work, messages),
                 Task::Datagram(transport) => self.datagram(work, transport, view, messages),

@@ -75,6 +75,21 @@ impl<A: Application> Connection<A> {
         }
     }
 
+    /// Reads a little of each cache line that a segment will need.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.number
+            ^ self.up.position
+            ^ self.down.position
+            ^ u64::from(self.retired)
+            ^ self.charged.memory as u64
+    }
+
+    #[inline]
+    pub(super) fn application(&self) -> Option<&A> {
+        self.application.as_deref()
+    }
+
     /// Takes the segment if it is plain and the next of its stream, and tells whether what is held is as before.
     #[inline]
     pub(super) fn push_next(

@@ -2,7 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hint::black_box;
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, GRAIN, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
@@ -98,6 +101,17 @@ impl<A: Application> Reassembler<A> {
             None => self.push(id, cause, segment, output),
         }
         self.settle(id, cause, output);
+    }
+
+    /// Reads a little of what the connections between these endpoints will need: the cache misses of several segments
+    /// overlap then, where one after the other each would be waited for.
+    pub fn look_ahead(&self, ends: impl Iterator<Item = (Endpoint, Endpoint)>) {
+        let keys = ends.map(|(source, destination)| FlowKey::new(source, destination).0);
+        let likely: SmallVec<[EntryId; 32]> = keys.filter_map(|key| self.table.likely(&key)).collect();
+        let connections = || likely.iter().filter_map(|&id| self.table.get(id));
+        black_box(connections().fold(0, |sum, connection| sum ^ connection.touch()));
+        let applications = connections().filter_map(Connection::application);
+        black_box(applications.fold(0, |sum, application| sum ^ application.touch()));
     }
 
     fn push(&mut self, id: EntryId, cause: Cause, segment: &Segment<'_>, output: &mut A::Output) {

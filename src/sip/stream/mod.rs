@@ -149,6 +149,11 @@ impl Application for SipStream {
     }
 
     #[inline]
+    fn touch(&self) -> u64 {
+        self.messages ^ self.up.touch() ^ self.down.touch()
+    }
+
+    #[inline]
     fn held(&self) -> usize {
         let tls = self.tls.as_ref().map_or(0, |tls| tls.held());
         self.up.held().saturating_add(self.down.held()).saturating_add(tls)

@@ -57,6 +57,14 @@ impl Partial {
         (&self.bytes, &mut self.shares)
     }
 
+    /// Reads a little of it.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        let [first, last] =
+            [self.bytes.first(), self.bytes.last()].map(|byte| byte.copied().unwrap_or_default());
+        u64::from(first ^ last)
+    }
+
     pub(super) fn allocated(&self) -> usize {
         let shares = self.shares.capacity().saturating_mul(size_of::<Share>());
         self.bytes.capacity().saturating_add(shares)

@@ -364,6 +364,13 @@ impl Side {
         matches!(self.mode, Mode::WebSocket { .. })
     }
 
+    /// Reads a little of each cache line that the next bytes will need.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.touch());
+        self.skip ^ u64::from(self.is_new()) ^ partial
+    }
+
     /// Bytes allocated to wait for more.
     #[inline]
     pub(super) fn held(&self) -> usize {
