@@ -2,6 +2,7 @@
 
 mod debug;
 mod follow;
+mod heap;
 mod isolate;
 mod isolation;
 mod live;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::classic::Classic;
+use crate::service::wait_for;
 use crate::support::{Run, is_root, lippycat};
 use crate::traffic::{capture, profile};
 
@@ -287,4 +288,34 @@ fn link_types_may_be_mixed() {
             }
         }
     }
+}
+
+/// A run over captures asks for large pages (2 MiB) for its heap, as `hg` among the flags of that mapping says.
+#[test]
+#[cfg(target_env = "gnu")]
+fn the_heap_of_a_run_over_captures_may_have_large_pages() {
+    let enabled = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    if enabled.is_empty() || enabled.contains("[never]") {
+        println!("SKIP: this system has no large pages to give");
+        return;
+    }
+    let mut child = lippycat()
+        .args(["sniff", "voip", "-r", "-", "--format", "none"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let heaps = || {
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", child.id())).unwrap();
+        let mut is_heap = false;
+        let flags = maps.lines().filter(move |line| {
+            is_heap = if line.contains(" rw-p ") { line.ends_with("[heap]") } else { is_heap };
+            is_heap && line.starts_with("VmFlags:")
+        });
+        flags.map(str::to_owned).collect::<Vec<_>>()
+    };
+    wait_for("large pages", || heaps().iter().any(|flags| flags.split(' ').any(|flag| flag == "hg")));
+    drop(child.stdin.take());
+    child.wait().unwrap();
 }
