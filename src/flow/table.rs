@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use crate::flow::FlowKey;
+use crate::flow::{Direction, FlowKey, PairHasher};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub struct Table<V> {
     free: u32,
     lists: [List; 2],
     capacity: usize,
+    hasher: PairHasher,
 }
 
 #[derive(Debug)]
@@ -61,7 +62,8 @@ impl<V> Table<V> {
     pub fn new(capacity: usize) -> Self {
         let lists = [List { oldest: NONE, youngest: NONE }; 2];
         let capacity = capacity.min(NONE as usize);
-        Self { index: HashTable::new(), slots: Vec::new(), free: NONE, lists, capacity }
+        let hasher = PairHasher::default();
+        Self { index: HashTable::new(), slots: Vec::new(), free: NONE, lists, capacity, hasher }
     }
 
     /// How many entries there are.
@@ -82,19 +84,25 @@ impl<V> Table<V> {
         self.index.len() >= self.capacity
     }
 
+    #[inline]
+    const fn hash(&self, key: &FlowKey) -> u64 {
+        let (low, high) = key.ends(Direction::Up);
+        self.hasher.hash_either_way(low, high)
+    }
+
     /// The entry of a flow.
     #[must_use]
     #[inline]
     pub fn find(&self, key: &FlowKey) -> Option<EntryId> {
         let slots = &self.slots;
         let same = |&slot: &u32| slots.get(slot as usize).is_some_and(|slot| slot.key == *key);
-        self.index.find(key.hash(), same).map(|&slot| EntryId(slot))
+        self.index.find(self.hash(key), same).map(|&slot| EntryId(slot))
     }
 
     /// Where the entry of a flow probably is: nothing but the index is looked at.
     #[inline]
     pub fn likely(&self, key: &FlowKey) -> Option<EntryId> {
-        self.index.find(key.hash(), |_| true).map(|&slot| EntryId(slot))
+        self.index.find(self.hash(key), |_| true).map(|&slot| EntryId(slot))
     }
 
     /// Adds an entry for a flow that has none, as the youngest live one. None when the table is full.
@@ -102,7 +110,7 @@ impl<V> Table<V> {
         if self.is_full() {
             return None;
         }
-        let hash = key.hash();
+        let hash = self.hash(&key);
         let (previous, next) = (NONE, NONE);
         let slot = Slot { key, hash, moved: now, previous, next, age: Age::Live, value: Some(value) };
         let at = self.place(slot)?;

@@ -74,7 +74,6 @@ pub(crate) struct Intake {
 #[derive(Clone, Copy)]
 struct Origin<'a> {
     packet: &'a Packet,
-    frame: &'a [u8],
     index: u32,
     sequence: u64,
     now: Timestamp,
@@ -146,7 +145,7 @@ impl Intake {
             self.sequence += 1;
             let frame = batch.frame(packet);
             let plain = if is_filtered { None } else { Plain::new(packet.link, frame) };
-            let is_through = plain.is_some_and(|plain| self.usual(&plain, (packet, index), staged));
+            let is_through = plain.is_some_and(|plain| self.usual(&plain, packet, index, staged));
             if !is_through {
                 self.any(packet, frame, index, staged);
             }
@@ -192,40 +191,58 @@ impl Intake {
         }
     }
 
-    /// Takes a plain packet, if it is one of those that most are: a segment of a foreign connection, or a datagram that
-    /// is not SIP.
+    /// Takes a plain packet, as most are: a segment, or a datagram that is no tunnel. False when it is none.
     #[inline(always)]
-    fn usual(&mut self, plain: &Plain<'_>, (packet, index): (&Packet, u32), staged: &mut Staged) -> bool {
+    fn usual(&mut self, plain: &Plain<'_>, packet: &Packet, index: u32, staged: &mut Staged) -> bool {
         match plain.protocol() {
-            decode::TCP => plain.segment().is_some_and(|(header, part)| {
+            decode::TCP => {
+                let Some((header, part)) = plain.segment() else { return false };
                 let (ends, length) = ((plain.source(), plain.destination()), part.bytes.len() as u32);
-                self.foreign.pass_over(ends, header.flags(), length, self.clock.now())
-            }),
+                if !self.foreign.pass_over(ends, header.flags(), length, self.clock.now()) {
+                    let unit = plain.unit(Transport::Tcp(header.fields()), &part);
+                    self.plain_unit(unit, packet, index, staged);
+                }
+                true
+            }
             decode::UDP => {
-                let part = plain.datagram();
-                let part = part.filter(|part| {
-                    part.begins_like_media() || !plain.may_wrap(part) && !is_sip_datagram(part.bytes)
-                });
-                part.is_some_and(|part| {
-                    let payload = (packet.offset + part.start, part.bytes.len() as u32);
-                    let ends = (plain.source(), plain.destination());
-                    let hash = self.hasher.hash(ends.0, ends.1);
-                    staged.media.push(MediaWork::new((self.sequence, index), (ends, hash), payload, None));
-                    true
-                })
+                let Some(part) = plain.datagram() else { return false };
+                if !part.begins_like_media() {
+                    if plain.may_wrap(&part) {
+                        return false;
+                    }
+                    if is_sip_datagram(part.bytes) {
+                        self.plain_unit(plain.unit(Transport::Udp, &part), packet, index, staged);
+                        return true;
+                    }
+                }
+                let payload = (packet.offset + part.start, part.bytes.len() as u32);
+                let ends = (plain.source(), plain.destination());
+                let hash = self.hasher.hash(ends.0, ends.1);
+                staged.media.push(MediaWork::new((self.sequence, index), (ends, hash), payload, None));
+                true
             }
             _ => false,
         }
     }
 
+    /// Gives a worker the segment, or the datagram that is SIP, of a plain packet.
+    #[inline(never)]
+    fn plain_unit(&mut self, unit: Unit, packet: &Packet, index: u32, staged: &mut Staged) {
+        let origin = Origin { packet, index, sequence: self.sequence, now: self.clock.now() };
+        let is_sip = matches!(unit.transport, Transport::Udp);
+        let start = packet.offset + unit.start;
+        let payload = Bytes { place: Place::Packets, start, length: unit.length };
+        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, &origin, staged);
+    }
+
     /// Takes any other packet.
     #[inline(never)]
     fn any(&mut self, packet: &Packet, frame: &[u8], index: u32, staged: &mut Staged) {
-        let origin = Origin { packet, frame, index, sequence: self.sequence, now: self.clock.now() };
+        let origin = Origin { packet, index, sequence: self.sequence, now: self.clock.now() };
         match decode::decode(packet.link, frame) {
-            Ok(Decoded::Unit(unit)) => self.unit(unit, &origin, staged),
-            Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, staged),
-            Ok(Decoded::NonIp) => self.non_ip(&origin),
+            Ok(Decoded::Unit(unit)) => self.unit(unit, &origin, frame, staged),
+            Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, frame, staged),
+            Ok(Decoded::NonIp) => self.non_ip(packet, frame),
             Err(error) => *self.counters.errors.entry(error).or_default() += 1,
         }
     }
@@ -252,8 +269,8 @@ impl Intake {
         self.next_tick = line.after(TICK);
     }
 
-    fn non_ip(&mut self, origin: &Origin<'_>) {
-        if self.passes(origin.packet, origin.frame) {
+    fn non_ip(&mut self, packet: &Packet, frame: &[u8]) {
+        if self.passes(packet, frame) {
             self.counters.non_ip += 1;
         } else {
             self.counters.filtered += 1;
@@ -267,16 +284,16 @@ impl Intake {
     /// Whether the filter asks for the packet: as it was captured, or, behind tags and in tunnels, as it would be
     /// without them. Who asks for a port means it there too, and does not know what the network wraps around it.
     #[inline(never)]
-    fn asked_for(&mut self, unit: &Unit, origin: &Origin<'_>) -> bool {
+    fn asked_for(&mut self, unit: &Unit, link: LinkType, frame: &[u8]) -> bool {
         let Some(filter) = &mut self.filter else { return true };
-        filter.passes(origin.packet.link, origin.frame)
-            || is_wrapped(origin.packet.link, unit)
-                && filter.passes(LinkType::RAW, origin.frame.get(unit.network as usize..).unwrap_or_default())
+        filter.passes(link, frame)
+            || is_wrapped(link, unit)
+                && filter.passes(LinkType::RAW, frame.get(unit.network as usize..).unwrap_or_default())
     }
 
     #[inline(always)]
-    fn unit(&mut self, unit: Unit, origin: &Origin<'_>, staged: &mut Staged) {
-        if self.filter.is_some() && !self.asked_for(&unit, origin) {
+    fn unit(&mut self, unit: Unit, origin: &Origin<'_>, frame: &[u8], staged: &mut Staged) {
+        if self.filter.is_some() && !self.asked_for(&unit, origin.packet.link, frame) {
             self.counters.filtered += 1;
             return;
         }
@@ -287,16 +304,16 @@ impl Intake {
             return;
         }
         let is_tcp = matches!(unit.transport, Transport::Tcp(_));
-        let is_sip = !is_tcp && is_sip_datagram(part(origin.frame, unit.start, unit.length));
+        let is_sip = !is_tcp && is_sip_datagram(part(frame, unit.start, unit.length));
         let start = origin.packet.offset + unit.start;
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
         self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
     }
 
     /// A fragment waits for the others; the last to arrive brings the datagram.
-    fn fragment(&mut self, fragment: &Fragment, origin: &Origin<'_>, staged: &mut Staged) {
+    fn fragment(&mut self, fragment: &Fragment, origin: &Origin<'_>, frame: &[u8], staged: &mut Staged) {
         self.counters.fragments += 1;
-        let Some(datagram) = self.defragmenter.push(fragment, origin.packet, origin.frame, origin.now) else {
+        let Some(datagram) = self.defragmenter.push(fragment, origin.packet, frame, origin.now) else {
             return;
         };
         if let Some(filter) = &mut self.filter {

@@ -49,6 +49,22 @@ impl Pool {
         self.in_use * CHUNK
     }
 
+    /// Appends all of `parts` to `chain`, at once if its last chunk has room for them; false when it has not.
+    #[inline]
+    fn fits(&mut self, chain: &mut Chain, parts: [&[u8]; 3]) -> bool {
+        let Some(chunk) = self.chunk(chain.last) else { return false };
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let Some(mut room) = chunk.bytes.get_mut(chunk.used..chunk.used + length) else { return false };
+        for part in parts {
+            let Some((place, rest)) = room.split_at_mut_checked(part.len()) else { return false };
+            place.copy_from_slice(part);
+            room = rest;
+        }
+        chunk.used += length;
+        chain.length += length as u64;
+        true
+    }
+
     /// Appends `bytes` to `chain`.
     pub(super) fn append(&mut self, chain: &mut Chain, mut bytes: &[u8]) {
         chain.length += bytes.len() as u64;
@@ -140,6 +156,14 @@ impl Output for Tail<'_> {
     fn put(&mut self, bytes: &[u8]) {
         self.pool.append(self.chain, bytes);
     }
+
+    #[inline]
+    fn put_record(&mut self, header: &[u8], parts: (&[u8], &[u8])) {
+        let parts = [header, parts.0, parts.1];
+        if !self.pool.fits(self.chain, parts) {
+            parts.into_iter().for_each(|part| self.put(part));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +184,8 @@ mod tests {
                     model[which].clear();
                 } else {
                     let bytes = vec![step as u8; length];
-                    pool.append(&mut chains[which], &bytes);
+                    let (header, body) = bytes.split_at(length / 3);
+                    Tail { pool: &mut pool, chain: &mut chains[which] }.put_record(header, (&[], body));
                     model[which].extend_from_slice(&bytes);
                 }
                 for (chain, bytes) in chains.iter().zip(&model) {

@@ -55,6 +55,11 @@ pub enum Fate {
 pub trait Output {
     /// Takes the next bytes of the file.
     fn put(&mut self, bytes: &[u8]);
+
+    /// Takes a record's header and what follows it.
+    fn put_record(&mut self, header: &[u8], parts: (&[u8], &[u8])) {
+        [header, parts.0, parts.1].into_iter().for_each(|part| self.put(part));
+    }
 }
 
 impl Output for Vec<u8> {
@@ -163,9 +168,8 @@ impl Encoder {
 /// Appends a record of the classic format whose packet is `parts` one after the other.
 fn record(info: &FrameInfo, nanosecond: bool, parts: (&[u8], &[u8]), original: u32, out: &mut impl Output) {
     let captured = (parts.0.len() + parts.1.len()) as u32;
-    out.put(&pcap::record_header(info.timestamp, nanosecond, captured, original.max(captured)));
-    out.put(parts.0);
-    out.put(parts.1);
+    let header = pcap::record_header(info.timestamp, nanosecond, captured, original.max(captured));
+    out.put_record(&header, parts);
 }
 
 /// Appends a frame to a classic file of another link type: its IP packet behind a header of that type.
