@@ -82,7 +82,6 @@ pub(crate) struct Dialog {
     pub(super) is_answered: bool,
     seen: Seen,
     pub(super) signalling: Signalling,
-    pub(crate) answer_tags: SmallVec<[u64; 2]>,
     /// User-Agent and Server values, and the low bits of their hashes.
     agents: SmallVec<[(Span, u32); 2]>,
     branch: u64,
@@ -516,8 +515,9 @@ impl Dialog {
 
     fn note_answer_tag(&mut self, look: &Look<'_>) {
         let tag = look.to_tag;
-        if self.answer_tags.len() < MAX_KINDS && !self.answer_tags.contains(&tag) {
-            self.answer_tags.push(tag);
+        let known = &mut self.signalling.answer_tags;
+        if known.len() < MAX_KINDS && !known.contains(&tag) {
+            known.push(tag);
         }
     }
 
@@ -581,7 +581,7 @@ impl Dialog {
     pub(crate) fn touch_all(&self) -> u64 {
         let endpoints = self.endpoints.len() as u64;
         let rest = self.branch ^ self.answered.map_or(0, |at| at.0) ^ self.retransmissions ^ self.moved.1;
-        let lists = self.codecs.len() ^ self.agents.len() ^ self.answer_tags.len() ^ self.archived.len();
+        let lists = self.codecs.len() ^ self.agents.len() ^ self.archived.len();
         self.touch() ^ endpoints ^ rest ^ lists as u64 ^ u64::from(self.to.length)
     }
 

@@ -98,7 +98,7 @@ impl Dialog {
             rtp_packets: 0,
             rtcp_packets: 0,
             udptl_packets: 0,
-            forks: self.answer_tags.len() as u32,
+            forks: self.signalling.answer_tags.len() as u32,
             reinvites: self.reinvites,
             updates: self.updates,
             authenticated: self.authenticated,

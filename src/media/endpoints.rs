@@ -32,12 +32,27 @@ const MAX_OWNERS: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Calls(Vec<Mark>);
 
+/// The generation of a slot, as far as there is room for it, and bits of its tenant: four bytes, for all of them are to
+/// stay in the cache.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    generation: u32,
-    ended: bool,
+struct Mark(u32);
+
+impl Mark {
+    const ENDED: u32 = 1;
     /// Another call has announced an endpoint of this one too.
-    shares: bool,
+    const SHARES: u32 = 2;
+
+    const fn of(generation: u32) -> Self {
+        Self(generation << 2)
+    }
+
+    const fn is_of(self, generation: u32) -> bool {
+        self.0 >> 2 == Self::of(generation).0 >> 2
+    }
+
+    const fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
 }
 
 impl Calls {
@@ -46,21 +61,23 @@ impl Calls {
             self.0.resize(call.slot as usize + 1, Mark::default());
         }
         let mark = self.0.get_mut(call.slot as usize)?;
-        if mark.generation != call.generation {
-            *mark = Mark { generation: call.generation, ..Mark::default() };
+        if !mark.is_of(call.generation) {
+            *mark = Mark::of(call.generation);
         }
         Some(mark)
     }
 
     fn has_ended(&self, call: CallRef) -> bool {
-        self.0.get(call.slot as usize).is_some_and(|mark| mark.ended && mark.generation == call.generation)
+        self.0
+            .get(call.slot as usize)
+            .is_some_and(|mark| mark.has(Mark::ENDED) && mark.is_of(call.generation))
     }
 
     /// The call is over; true when that may concern another.
     pub(crate) fn end(&mut self, call: CallRef) -> bool {
         self.mark(call).is_some_and(|mark| {
-            mark.ended = true;
-            mark.shares
+            mark.0 |= Mark::ENDED;
+            mark.has(Mark::SHARES)
         })
     }
 }
@@ -139,7 +156,7 @@ impl Entry {
             MediaKind::Image => self.fax = true,
             kind => self.kinds.add(kind),
         }
-        calls.mark(call).into_iter().for_each(|mark| mark.ended = false);
+        calls.mark(call).into_iter().for_each(|mark| mark.0 &= !Mark::ENDED);
         self.formats.add(claim.formats, lists);
         if self.owners.contains(&call) {
             return;
@@ -150,7 +167,7 @@ impl Entry {
         self.owners.push(call);
         if self.owners.len() > 1 {
             self.owners.iter().for_each(|&owner| {
-                calls.mark(owner).into_iter().for_each(|mark| mark.shares = true);
+                calls.mark(owner).into_iter().for_each(|mark| mark.0 |= Mark::SHARES);
             });
         }
     }
@@ -185,6 +202,11 @@ impl Endpoints {
         if !self.sieve.may_have(hash) {
             return None;
         }
+        self.find_hashed(hash, endpoint)
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: u64, endpoint: Endpoint) -> Option<u32> {
         let is_it = |&slot: &u32| self.get(slot).is_some_and(|entry| entry.endpoint == endpoint);
         self.index.find(hash, is_it).copied()
     }
@@ -193,9 +215,15 @@ impl Endpoints {
     /// waits for what was found the moment before: the cache misses of all overlap.
     pub(crate) fn touch(&self, announced: impl Iterator<Item = Endpoint>) {
         let mut free = self.free.iter().rev();
-        let likely = |endpoint| self.index.find(self.hash(endpoint), |_| true);
+        let mut marked = false;
+        let mut likely = |endpoint| {
+            let hash = self.hash(endpoint);
+            marked ^= self.sieve.may_have(hash);
+            self.index.find(hash, |_| true)
+        };
         let slots: SmallVec<[u32; 64]> =
             announced.filter_map(|endpoint| likely(endpoint).or_else(|| free.next()).copied()).collect();
+        black_box(marked);
         let entries = slots.iter().filter_map(|&slot| self.get(slot));
         black_box(entries.fold(0, |sum, entry| sum ^ entry.owners.len()));
     }
@@ -230,7 +258,8 @@ impl Endpoints {
     }
 
     pub(crate) fn find_or_insert(&mut self, endpoint: Endpoint) -> u32 {
-        if let Some(slot) = self.find(endpoint) {
+        let hash = self.hash(endpoint);
+        if let Some(slot) = self.find_hashed(hash, endpoint) {
             return slot;
         }
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -244,7 +273,6 @@ impl Endpoints {
         let (entries, hasher) = (&self.entries, &self.hasher);
         let hash_of =
             |&slot: &u32| entries.get(slot as usize).map_or(0, |entry| hasher.hash_one(entry.endpoint));
-        let hash = hasher.hash_one(endpoint);
         self.index.insert_unique(hash, slot, hash_of);
         if !self.sieve.mark(hash) {
             self.sieve = Sieve::of(self.index.len(), self.index.iter().map(hash_of));

@@ -54,7 +54,7 @@ const MAX_NOTES: usize = 16;
 #[repr(C)]
 pub(super) struct Signalling {
     rare: Option<Box<Rare>>,
-    /// Bits of [`Dialog::answer_tags`] that came in a provisional answer.
+    /// Bits of `answer_tags` that came in a provisional answer.
     early: u8,
     /// The first INVITE was seen.
     pub(super) invited: bool,
@@ -71,6 +71,8 @@ pub(super) struct Signalling {
     pub(super) pace: Pace,
     /// Topmost branches of the latest 2xx to the first INVITE, by hop.
     answer_branches: [u32; 2],
+    /// Hashes of To-tags in answers to INVITE, in the order of their first.
+    pub(super) answer_tags: SmallVec<[u64; 2]>,
     timer: SessionTimer,
 }
 
@@ -244,7 +246,7 @@ impl Dialog {
     }
 
     fn provisional(&mut self, look: &Look<'_>) {
-        if let Some(place) = self.answer_tags.iter().position(|&tag| tag == look.to_tag) {
+        if let Some(place) = self.signalling.answer_tags.iter().position(|&tag| tag == look.to_tag) {
             self.signalling.early |= 1 << place;
         }
         if !look.head.rare.has(RareFields::RSEQ) {
