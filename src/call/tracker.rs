@@ -108,6 +108,8 @@ pub struct TrackerGauges {
 pub struct Tracker {
     limits: Limits,
     pub(super) settings: Settings,
+    /// The filter does not keep everything.
+    is_filtered: bool,
     wants: Wants,
     pub(super) dialogs: Slots<Dialog>,
     free: Vec<u32>,
@@ -144,6 +146,7 @@ impl Tracker {
             legs: Self::follows_legs(&mut settings.legs, wants.records, limits.max_waiting),
             media: MediaTable::new(limits.media),
             limits,
+            is_filtered: !settings.filter.is_empty(),
             settings,
             wants,
             dialogs: Slots::default(),
@@ -513,7 +516,7 @@ impl Tracker {
         }
         self.numbers.get_mut(slot as usize).into_iter().for_each(|number| *number = self.number);
         dialog.begin(look);
-        dialog.wanted = self.settings.filter.is_empty();
+        dialog.wanted = !self.is_filtered;
         match dialog.kind {
             Some(CallKind::Call) => self.census.calls += 1,
             Some(CallKind::Registration) => self.census.registrations += 1,
@@ -591,10 +594,10 @@ impl Tracker {
 
     /// Applies the filter; true when this message makes the call one to keep.
     fn want(&mut self, slot: u32, look: &Look<'_>) -> bool {
-        let filter = &self.settings.filter;
-        if filter.is_empty() {
+        if !self.is_filtered {
             return false;
         }
+        let filter = &self.settings.filter;
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return false };
         if dialog.matched || !filter.matches(look.head, look.bytes) {
             return false;

@@ -9,7 +9,7 @@ use super::flows::{Claim, Owners};
 use super::formats::{Formats, Lists};
 use super::sieve::Sieve;
 use crate::flow::{Endpoint, PairHasher};
-use crate::sip::sdp::MediaKind;
+use crate::sip::sdp::{Format, MediaKind};
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,11 +95,11 @@ pub(crate) struct Entry {
     pub(crate) fax: bool,
     pub(crate) owners: SmallVec<[CallRef; 2]>,
     /// The formats announced by those who own it.
-    pub(crate) formats: Formats,
+    formats: Formats,
     pub(crate) flows: SmallVec<[u32; 4]>,
 }
 
-const _: () = assert!(std::mem::offset_of!(Entry, flows) == 64 && size_of::<Entry>() == 128);
+const _: () = assert!(std::mem::offset_of!(Entry, flows) < 64 && size_of::<Entry>() == 128);
 
 /// Which kinds of media share an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,22 +133,16 @@ impl Entry {
         if up.is_empty() { Owners::new(self.owners.last().copied().into_iter()) } else { up }
     }
 
-    /// Whether a payload type was announced.
-    pub(crate) fn knows(&self, payload_type: u8) -> bool {
-        self.formats.as_slice().iter().any(|format| format.payload_type == payload_type)
-    }
-
     /// Whoever owned it is gone, and what they announced.
-    fn forget(&mut self) {
-        self.formats.clear();
+    fn forget(&mut self, lists: &mut Lists) {
+        lists.release(&mut self.formats);
         (self.secure, self.kinds, self.fax) = (false, Kinds::None, false);
     }
 
     /// Adds or renews a call's claim.
     fn claim(&mut self, call: CallRef, claim: &Claim<'_>, calls: &mut Calls, lists: &mut Lists) {
         if self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
-            self.forget();
-            self.formats.set(claim.formats, lists);
+            self.forget(lists);
         }
         self.secure |= claim.secure;
         // Where T.38 follows speech, as it does at the same port, speech it was.
@@ -157,7 +151,7 @@ impl Entry {
             kind => self.kinds.add(kind),
         }
         calls.mark(call).into_iter().for_each(|mark| mark.0 &= !Mark::ENDED);
-        self.formats.add(claim.formats, lists);
+        lists.add(&mut self.formats, claim.formats);
         if self.owners.contains(&call) {
             return;
         }
@@ -244,6 +238,11 @@ impl Endpoints {
         }
     }
 
+    /// The formats announced at an endpoint.
+    pub(crate) fn formats(&self, entry: &Entry) -> &[Format] {
+        self.lists.of(&entry.formats)
+    }
+
     pub(crate) fn get(&self, slot: u32) -> Option<&Entry> {
         self.entries.get(slot as usize)
     }
@@ -268,7 +267,7 @@ impl Endpoints {
         });
         if let Some(entry) = self.entries.get_mut(slot as usize) {
             entry.endpoint = endpoint;
-            entry.forget();
+            entry.forget(&mut self.lists);
         }
         let (entries, hasher) = (&self.entries, &self.hasher);
         let hash_of =

@@ -555,8 +555,9 @@ impl MediaTable {
             encrypted,
             kind,
             announced: receiver
-                .filter(|entry| !entry.formats.as_slice().is_empty())
-                .map(|entry| entry.knows(stream.payload_type())),
+                .map(|entry| self.endpoints.formats(entry))
+                .filter(|formats| !formats.is_empty())
+                .map(|formats| formats.iter().any(|format| format.payload_type == stream.payload_type())),
         })
     }
 
@@ -831,8 +832,8 @@ impl MediaTable {
     /// What a payload type means on a flow: as its receiver announced it, else its sender, else RFC 3551.
     fn format(&self, flow: &Flow, payload_type: u8) -> PayloadFormat {
         let announced = [flow.destination, flow.source].into_iter().find_map(|endpoint| {
-            let formats = &self.endpoints.claimed(endpoint)?.formats;
-            formats.as_slice().iter().find(|format| format.payload_type == payload_type)
+            let formats = self.endpoints.formats(self.endpoints.claimed(endpoint)?);
+            formats.iter().find(|format| format.payload_type == payload_type)
         });
         let format = announced.copied().or_else(|| static_format(payload_type));
         format.map(|format| PayloadFormat { clock: format.clock, name: format.name }).unwrap_or_default()

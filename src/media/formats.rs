@@ -1,6 +1,7 @@
 //! Lists of formats: most calls of a network announce one of a few, and share it here.
-
-use std::sync::Arc;
+//!
+//! A list is counted by those who have it, and forgotten with the last. Not by an [`Arc`](std::sync::Arc): one thread
+//! has them all, and what makes a count safe for several waits for every cache miss on its way.
 
 use crate::sip::sdp::Format;
 
@@ -10,27 +11,46 @@ const MAX_FORMATS: usize = 128;
 /// Lists that are looked for before one is made anew.
 const LATEST: usize = 8;
 
-/// The formats of an endpoint, in the order of their announcement. Of a payload type, the latest meaning counts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Formats(Option<Arc<[Format]>>);
+/// The formats of an endpoint, in the order of their announcement: which of [`Lists`], counted from 1; 0 is none. Of a
+/// payload type, the latest meaning counts.
+#[derive(Debug, Default)]
+pub(super) struct Formats(u32);
 
-impl Formats {
-    /// All of them.
-    pub(super) fn as_slice(&self) -> &[Format] {
-        self.0.as_deref().unwrap_or_default()
+/// One list, and how many have it.
+#[derive(Debug, Default)]
+struct List {
+    formats: Vec<Format>,
+    users: u32,
+}
+
+/// All lists.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    lists: Vec<List>,
+    free: Vec<u32>,
+    latest: [Formats; LATEST],
+    next: usize,
+}
+
+impl Lists {
+    /// The formats of a list.
+    pub(super) fn of(&self, formats: &Formats) -> &[Format] {
+        let list = self.lists.get(formats.0.wrapping_sub(1) as usize);
+        list.map(|list| list.formats.as_slice()).unwrap_or_default()
     }
 
-    /// Forgets them.
-    pub(super) fn clear(&mut self) {
-        self.0 = None;
-    }
-
-    /// Adds what was announced.
-    pub(super) fn add(&mut self, announced: &[Format], lists: &mut Lists) {
-        if announced.is_empty() || self.as_slice() == announced {
+    /// Adds what was announced to those of an endpoint.
+    pub(super) fn add(&mut self, formats: &mut Formats, announced: &[Format]) {
+        if announced.is_empty() || self.of(formats) == announced {
             return;
         }
-        let mut all = self.as_slice().to_vec();
+        if formats.0 == 0
+            && let Some(known) = self.known(announced)
+        {
+            *formats = known;
+            return;
+        }
+        let mut all = self.of(formats).to_vec();
         for format in announced {
             if let Some(known) = all.iter_mut().find(|known| known.payload_type == format.payload_type) {
                 *known = *format;
@@ -38,37 +58,41 @@ impl Formats {
                 all.push(*format);
             }
         }
-        self.0 = Some(lists.share(&all));
+        self.release(formats);
+        *formats = self.known(&all).unwrap_or_else(|| self.insert(all));
     }
 
-    /// As [`Self::add`], where there are none yet.
-    pub(super) fn set(&mut self, announced: &[Format], lists: &mut Lists) {
-        self.0 = lists.known(announced);
-        self.add(announced, lists);
-    }
-}
-
-/// The latest lists.
-#[derive(Debug, Default)]
-pub(super) struct Lists {
-    latest: [Option<Arc<[Format]>>; LATEST],
-    next: usize,
-}
-
-impl Lists {
-    fn known(&self, formats: &[Format]) -> Option<Arc<[Format]>> {
-        self.latest.iter().flatten().find(|known| ***known == *formats).cloned()
+    /// An endpoint has none any more.
+    pub(super) fn release(&mut self, formats: &mut Formats) {
+        let number = std::mem::take(formats).0;
+        let Some(list) = self.lists.get_mut(number.wrapping_sub(1) as usize) else { return };
+        list.users = list.users.saturating_sub(1);
+        if list.users == 0 {
+            list.formats = Vec::new();
+            self.free.push(number);
+        }
     }
 
-    fn share(&mut self, formats: &[Format]) -> Arc<[Format]> {
-        self.known(formats).unwrap_or_else(|| {
-            let list: Arc<[Format]> = formats.into();
-            if let Some(place) = self.latest.get_mut(self.next) {
-                *place = Some(Arc::clone(&list));
-            }
-            self.next = (self.next + 1) % LATEST;
-            list
-        })
+    /// One of the latest, for one more.
+    fn known(&mut self, formats: &[Format]) -> Option<Formats> {
+        let number = self.latest.iter().find(|latest| self.of(latest) == formats)?.0;
+        self.lists.get_mut(number.wrapping_sub(1) as usize)?.users += 1;
+        Some(Formats(number))
+    }
+
+    /// A list that is none of the latest, for one who wants it and as the latest.
+    fn insert(&mut self, formats: Vec<Format>) -> Formats {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.lists.push(List::default());
+            self.lists.len() as u32
+        });
+        if let Some(list) = self.lists.get_mut(number.wrapping_sub(1) as usize) {
+            *list = List { formats, users: 2 };
+        }
+        let oldest = self.latest.get_mut(self.next).map(|place| std::mem::replace(place, Formats(number)));
+        oldest.into_iter().for_each(|mut oldest| self.release(&mut oldest));
+        self.next = (self.next + 1) % LATEST;
+        Formats(number)
     }
 }
 
@@ -86,26 +110,47 @@ mod tests {
         let mut lists = Lists::default();
         let offer = [format(0, b"PCMU"), format(8, b"PCMA")];
         let [mut one, mut other] = [Formats::default(), Formats::default()];
-        one.add(&offer, &mut lists);
-        other.set(&offer, &mut lists);
-        assert_eq!(one.as_slice(), offer);
-        assert!(Arc::ptr_eq(one.0.as_ref().unwrap(), other.0.as_ref().unwrap()));
-        one.clear();
-        assert!(one.as_slice().is_empty());
+        assert!(lists.of(&one).is_empty());
+        lists.add(&mut one, &offer);
+        lists.add(&mut other, &offer);
+        lists.add(&mut other, &[]);
+        assert_eq!((one.0, lists.of(&other)), (other.0, offer.as_slice()));
+        lists.release(&mut one);
+        assert!(lists.of(&one).is_empty());
+        assert_eq!(lists.of(&other), offer);
     }
 
     #[test]
     fn the_latest_meaning_counts_and_there_is_an_end() {
         let mut lists = Lists::default();
         let mut formats = Formats::default();
-        formats.add(&[format(96, b"opus"), format(0, b"PCMU")], &mut lists);
-        formats.add(&[format(96, b"iLBC"), format(8, b"PCMA")], &mut lists);
-        assert_eq!(formats.as_slice(), [format(96, b"iLBC"), format(0, b"PCMU"), format(8, b"PCMA")]);
-        formats.set(&[format(9, b"a"), format(9, b"b")], &mut lists);
-        assert_eq!(formats.as_slice(), [format(9, b"b")], "of two meanings in one list too");
+        lists.add(&mut formats, &[format(96, b"opus"), format(0, b"PCMU")]);
+        lists.add(&mut formats, &[format(96, b"iLBC"), format(8, b"PCMA")]);
+        assert_eq!(lists.of(&formats), [format(96, b"iLBC"), format(0, b"PCMU"), format(8, b"PCMA")]);
+        lists.release(&mut formats);
+        lists.add(&mut formats, &[format(9, b"a"), format(9, b"b")]);
+        assert_eq!(lists.of(&formats), [format(9, b"b")], "of two meanings in one list too");
         let many: Vec<Format> = (0..=u8::MAX).map(|number| format(number, b"x")).collect();
-        formats.add(&many, &mut lists);
-        assert_eq!(formats.as_slice().len(), MAX_FORMATS);
-        assert_eq!(lists.latest.iter().flatten().count(), 4);
+        lists.add(&mut formats, &many);
+        assert_eq!(lists.of(&formats).len(), MAX_FORMATS);
+    }
+
+    #[test]
+    fn what_nobody_has_is_forgotten() {
+        let mut lists = Lists::default();
+        let mut held: Vec<Formats> = Vec::new();
+        for round in 0..50_u8 {
+            for number in 0..100 {
+                let mut formats = Formats::default();
+                lists.add(&mut formats, &[format(number, &[b'a' + round % 20])]);
+                assert_eq!(lists.of(&formats)[0].payload_type, number);
+                held.push(formats);
+            }
+            assert!(held.iter().all(|formats| lists.of(formats).len() == 1));
+            held.drain(..).for_each(|mut formats| lists.release(&mut formats));
+        }
+        assert!(lists.lists.len() <= 100 + 2 * LATEST, "{}", lists.lists.len());
+        let used = lists.lists.iter().filter(|list| list.users > 0).count();
+        assert_eq!((used, lists.free.len()), (LATEST, lists.lists.len() - LATEST));
     }
 }

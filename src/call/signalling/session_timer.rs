@@ -17,6 +17,7 @@ const SLACK: Duration = Duration::from_secs(2);
 
 /// What was agreed on, and when it was last refreshed.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct SessionTimer {
     /// Seconds; 0 is no timer.
     interval: u32,
