@@ -442,6 +442,11 @@ impl Tracker {
         self.deadlines.expire(now, &mut fired);
         for group in fired.chunks(GROUP) {
             self.touch_fired(group);
+            if self.wants.frames {
+                self.slots.clear();
+                self.slots.extend(group.iter().map(|entry| entry.slot));
+                listener.touch(&self.slots);
+            }
             for &entry in group {
                 self.fire(entry, now, listener);
             }

@@ -30,8 +30,8 @@ pub(super) enum Origin<'a> {
 /// A message to be written down.
 pub(super) struct Found<'a> {
     pub(super) message: &'a [u8],
-    /// Its head, not closed yet, if it was read already.
-    pub(super) head: Option<Head>,
+    /// Its head, not closed yet, if it was read already. It is too large to be moved for nothing.
+    pub(super) head: Option<&'a mut Head>,
     /// Where it lies, if it need not be copied.
     pub(super) place: Option<Bytes>,
     /// The shares that were noted for it.
@@ -72,22 +72,24 @@ impl Origin<'_> {
 
 impl Emitter<'_> {
     /// Writes a message down; false when it is none. `remembered` is the frame of an earlier packet of this direction.
-    pub(super) fn emit(&mut self, found: &Found<'_>, remembered: Option<&FrameHeader>) -> bool {
+    pub(super) fn emit(&mut self, found: Found<'_>, remembered: Option<&FrameHeader>) -> bool {
         let message = found.message;
         let datagram = matches!(found.transport, SipTransport::Ws | SipTransport::Wss);
+        let parsed;
         let head = match found.head {
-            Some(mut head) => {
+            Some(head) => {
                 head.close(message, datagram);
-                head
+                &*head
             }
-            None => match Head::parse(message, datagram) {
-                Some(head) => head,
-                None => return false,
-            },
+            None => {
+                let Some(head) = Head::parse(message, datagram) else { return false };
+                parsed = head;
+                &parsed
+            }
         };
         let Some(bytes) = found.place.or_else(|| self.copy(message)) else { return false };
         let first = index(self.output.media.len());
-        let sdp = !head.body.is_empty() && sdp::parse(message, &head, &mut self.output.media);
+        let sdp = !head.body.is_empty() && sdp::parse(message, head, &mut self.output.media);
         let counters = &mut self.output.counters;
         counters.messages = counters.messages.saturating_add(1);
         counters.faults = counters.faults.saturating_add(u64::from(!head.faults.is_empty()));
@@ -99,7 +101,7 @@ impl Emitter<'_> {
             destination: self.context.destination,
             transport: found.transport,
             bytes,
-            head,
+            head: *head,
             media: (first, index(self.output.media.len())),
             sdp,
             carriage,

@@ -68,6 +68,6 @@ impl Side {
         }
         let shares = (first, emitter.output.shares.len() as u32);
         let found = Found { message, head: None, place: None, shares, transport: SipTransport::Ws };
-        self.found |= emitter.emit(&found, self.frame.as_deref());
+        self.found |= emitter.emit(found, self.frame.as_deref());
     }
 }

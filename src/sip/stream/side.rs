@@ -209,14 +209,14 @@ impl Side {
         match frame {
             Frame::Message { length, .. } => {
                 *searched = 0;
-                self.emit((rest.get(..length).unwrap_or(rest), parsed), at, origin, emitter);
+                self.emit((rest.get(..length).unwrap_or(rest), parsed.as_mut()), at, origin, emitter);
                 Step::Consume(length)
             }
             Frame::Oversize { head, body } => {
                 *searched = 0;
                 count(&mut emitter.output.counters.oversize, 1);
                 self.skip = body;
-                self.emit((rest.get(..head).unwrap_or(rest), parsed), at, origin, emitter);
+                self.emit((rest.get(..head).unwrap_or(rest), parsed.as_mut()), at, origin, emitter);
                 Step::Consume(head)
             }
             Frame::Incomplete { need } => Step::Wait(need.max(1)),
@@ -238,7 +238,7 @@ impl Side {
 
     fn emit(
         &mut self,
-        (message, head): (&[u8], Option<Head>),
+        (message, head): (&[u8], Option<&mut Head>),
         at: usize,
         origin: &mut Origin<'_>,
         emitter: &mut Emitter<'_>,
@@ -246,7 +246,7 @@ impl Side {
         let place = origin.place(at, message.len());
         let shares = origin.note(message.len(), emitter.output);
         let found = Found { message, head, place, shares, transport: SipTransport::Tcp };
-        if emitter.emit(&found, self.frame.as_deref()) {
+        if emitter.emit(found, self.frame.as_deref()) {
             (self.confirmed, self.found) = (true, true);
         } else {
             count(&mut emitter.output.counters.skipped_bytes, message.len() as u64);
