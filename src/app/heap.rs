@@ -18,6 +18,10 @@ const PROBE: usize = 1 << 20;
 #[cfg(target_env = "gnu")]
 const MOST: i32 = 32 << 20;
 
+/// What all of these numbers are to begin with.
+#[cfg(target_env = "gnu")]
+const USUAL: i32 = 128 << 10;
+
 /// Makes room for the heap and asks for large pages there; true when the system agreed. For a program that has one
 /// thread yet: the heaps of others are not the one that this is about.
 #[cfg(target_env = "gnu")]
@@ -40,7 +44,9 @@ pub(super) fn prefer_large_pages() -> bool {
         let end = libc::sbrk(0).addr();
         if probe.is_null() || end < before.saturating_add(ROOM) {
             // No such room: ask for as little as ever.
-            libc::mallopt(libc::M_TOP_PAD, 128 << 10);
+            for number in [libc::M_TOP_PAD, libc::M_TRIM_THRESHOLD, libc::M_MMAP_THRESHOLD] {
+                libc::mallopt(number, USUAL);
+            }
             return false;
         }
         let start = std::ptr::without_provenance_mut(before.next_multiple_of(4 << 10));
