@@ -46,10 +46,9 @@ fn a_capture_that_rotates_by_time_is_followed() {
     let (code, mut summary, told) = service.end("INT");
     assert_eq!(code, Some(0), "{told}");
     // The system stamps packets on two processors: that one is stamped before its predecessor is not our doing.
-    if let Some(source) = summary["dropped"]["source"].as_object_mut() {
-        source.remove("stamp_backward");
-        assert!(source.is_empty(), "{told}");
-        summary["dropped"].as_object_mut().unwrap().remove("source");
+    let dropped = summary.pointer_mut("/dropped").and_then(Value::as_object_mut).unwrap();
+    if dropped.get("source").is_some_and(|source| source.as_object().unwrap().keys().eq(["stamp_backward"])) {
+        dropped.remove("source");
     }
     assert_eq!(number(&summary, "/sip/requests/INVITE"), 65, "{summary}");
     assert_eq!(number(&summary, "/sip/call_ids"), 65);
