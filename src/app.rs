@@ -2,6 +2,7 @@
 
 mod debug;
 mod follow;
+#[cfg(target_env = "gnu")]
 mod heap;
 mod isolate;
 mod isolation;

@@ -3,33 +3,28 @@
 //! What is known of dialogs lies in tens of megabytes that are read here and there: with pages of 4 KiB the processor
 //! spends a tenth of such a run on finding out where they are in memory. glibc asks for large pages only where its
 //! environment says so (`GLIBC_TUNABLES`, `glibc.malloc.hugetlb`), which is read before the program is; so room for
-//! the heap is made at once here, and the system is asked to use large pages (2 MiB) for it. Where it cannot, or with
-//! another C library, everything is as it was.
+//! the heap is made at once here, and the system is asked to use large pages (2 MiB) for it. Where it cannot,
+//! everything is as it was; with another C library there is no such module.
 
 /// Address space of the heap. Nothing of it takes memory before it is used; what is needed beyond has small pages.
-#[cfg(target_env = "gnu")]
 const ROOM: usize = 256 << 20;
 
 /// Bytes that are not free in the heap of a program that has just begun: to ask for them makes it grow.
-#[cfg(target_env = "gnu")]
 const PROBE: usize = 1 << 20;
 
 /// Tables of up to this size are in the heap, not in memory maps of their own: the most that glibc allows.
-#[cfg(target_env = "gnu")]
 const MOST: i32 = 32 << 20;
 
 /// What all of these numbers are to begin with.
-#[cfg(target_env = "gnu")]
 const USUAL: i32 = 128 << 10;
 
-/// Makes room for the heap and asks for large pages there; true when the system agreed. For a program that has one
-/// thread yet: the heaps of others are not the one that this is about.
-#[cfg(target_env = "gnu")]
+/// Makes room for the heap and asks for large pages there. For a program that has one thread yet: the heaps of others
+/// are not the one that this is about.
 #[allow(
     unsafe_code,
     reason = "no crate says to the system what is said here; none of the calls can harm memory"
 )]
-pub(super) fn prefer_large_pages() -> bool {
+pub(super) fn prefer_large_pages() {
     let room = i32::try_from(ROOM).unwrap_or(i32::MAX);
     // SAFETY: `mallopt` sets numbers; `malloc` and `free` are called as they have to be; `sbrk(0)` tells an address,
     // and advice of this kind changes nothing of what memory holds, whoever uses it and for what.
@@ -47,15 +42,9 @@ pub(super) fn prefer_large_pages() -> bool {
             for number in [libc::M_TOP_PAD, libc::M_TRIM_THRESHOLD, libc::M_MMAP_THRESHOLD] {
                 libc::mallopt(number, USUAL);
             }
-            return false;
+            return;
         }
         let start = std::ptr::without_provenance_mut(before.next_multiple_of(4 << 10));
-        libc::madvise(start, end.saturating_sub(start.addr()), libc::MADV_HUGEPAGE) == 0
+        libc::madvise(start, end.saturating_sub(start.addr()), libc::MADV_HUGEPAGE);
     }
-}
-
-/// Another C library has its own ways.
-#[cfg(not(target_env = "gnu"))]
-pub(super) const fn prefer_large_pages() -> bool {
-    false
 }

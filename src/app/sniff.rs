@@ -11,7 +11,7 @@ use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
 use super::service::end_on_signals;
-use super::{heap, stages, tell};
+use super::{stages, tell};
 use crate::call::{self, Listener};
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
@@ -26,7 +26,8 @@ use crate::sink::Written;
 /// # Errors
 /// When an output cannot be made or written to.
 pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
-    heap::prefer_large_pages();
+    #[cfg(target_env = "gnu")]
+    super::heap::prefer_large_pages();
     isolate(config, None, beside.directory())?;
     let pace = Pace::of(&config.run.inputs);
     let mut outputs = Outputs::open(config, pace)?;
