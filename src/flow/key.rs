@@ -1,6 +1,6 @@
 //! What names a flow: its two endpoints, in an order that does not depend on who is talking.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::sync::LazyLock;
 
 use foldhash::fast::SeedableRandomState;
@@ -57,20 +57,6 @@ impl FlowKey {
             Direction::Up => (self.low, self.high),
             Direction::Down => (self.high, self.low),
         }
-    }
-
-    /// Its hash, keyed with a secret of this process: a sender who picks ports cannot fill one bucket.
-    #[must_use]
-    #[inline]
-    pub fn hash(&self) -> u64 {
-        let mut hasher = SECRET.build_hasher();
-        for endpoint in [self.low, self.high] {
-            let (high, low) = endpoint.address.halves();
-            hasher.write_u64(high);
-            hasher.write_u64(low);
-        }
-        hasher.write_u32(u32::from(self.low.port) << 16 | u32::from(self.high.port));
-        hasher.finish()
     }
 }
 
@@ -151,14 +137,6 @@ const fn fold(a: u64, b: u64) -> u64 {
 
 static SECRET: LazyLock<SeedableRandomState> = LazyLock::new(SeedableRandomState::random);
 
-/// Hash of the flow between two endpoints, the same for both directions: it chooses the worker that owns the flow.
-/// Differs from run to run, so nothing that is told to a user may depend on it.
-#[must_use]
-#[inline]
-pub fn flow_hash(a: Endpoint, b: Endpoint) -> u64 {
-    FlowKey::new(a, b).0.hash()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +153,8 @@ mod tests {
         let (back, down) = FlowKey::new(b, a);
         assert_eq!(there, back);
         assert_eq!((up, down), (Direction::Up, Direction::Down));
-        assert_eq!(flow_hash(a, b), flow_hash(b, a));
+        let hasher = PairHasher::default();
+        assert_eq!(hasher.hash_either_way(a, b), hasher.hash_either_way(b, a));
         assert_eq!(there.ends(Direction::Up), (a, b));
         assert_eq!(there.ends(Direction::Down), (b, a));
     }
@@ -224,6 +203,8 @@ mod tests {
         let one = FlowKey::new(endpoint(1, 1000), endpoint(2, 2000)).0;
         let other = FlowKey::new(endpoint(1, 2000), endpoint(2, 1000)).0;
         assert_ne!(one, other);
-        assert_ne!(one.hash(), other.hash());
+        let hasher = PairHasher::default();
+        let hash = |key: FlowKey| hasher.hash_either_way(key.low, key.high);
+        assert_ne!(hash(one), hash(other));
     }
 }

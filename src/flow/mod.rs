@@ -8,5 +8,5 @@ mod key;
 mod table;
 
 pub use endpoint::{Address, Endpoint};
-pub use key::{Direction, FlowKey, PairHasher, flow_hash};
+pub use key::{Direction, FlowKey, PairHasher};
 pub use table::{Age, EntryId, GRAIN, Table};

@@ -11,7 +11,7 @@ use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{self, DecodeError, Decoded, Fragment, Plain, Transport, Unit, decode_datagram};
 use crate::defrag::{self, Datagram, Defragmenter};
-use crate::flow::{Endpoint, PairHasher, flow_hash};
+use crate::flow::{Endpoint, PairHasher};
 use crate::sip::{SipTransport, is_sip_datagram};
 use crate::time::{PacketClock, TICK, Timestamp, grid};
 
@@ -229,10 +229,7 @@ impl Intake {
     #[inline(never)]
     fn plain_unit(&mut self, unit: Unit, packet: &Packet, index: u32, staged: &mut Staged) {
         let origin = Origin { packet, index, sequence: self.sequence, now: self.clock.now() };
-        let is_sip = matches!(unit.transport, Transport::Udp);
-        let start = packet.offset + unit.start;
-        let payload = Bytes { place: Place::Packets, start, length: unit.length };
-        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, &origin, staged);
+        self.whole(unit, matches!(unit.transport, Transport::Udp), &origin, staged);
     }
 
     /// Takes any other packet.
@@ -305,6 +302,12 @@ impl Intake {
         }
         let is_tcp = matches!(unit.transport, Transport::Tcp(_));
         let is_sip = !is_tcp && is_sip_datagram(part(frame, unit.start, unit.length));
+        self.whole(unit, is_sip, origin, staged);
+    }
+
+    /// Gives what one packet carries to whom it concerns.
+    #[inline(always)]
+    fn whole(&mut self, unit: Unit, is_sip: bool, origin: &Origin<'_>, staged: &mut Staged) {
         let start = origin.packet.offset + unit.start;
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
         self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
@@ -401,10 +404,12 @@ impl Intake {
         staged.push_lane(self.lane(unit.source, unit.destination), work);
     }
 
+    /// The worker that owns a flow. Differs from run to run: nothing that a user is told may depend on it.
     fn lane(&self, source: Endpoint, destination: Endpoint) -> usize {
         match self.lanes {
             1 => 0,
-            lanes => (flow_hash(source, destination) % lanes as u64) as usize,
+            // The upper half: the workers' tables look at the lower bits of such a hash.
+            lanes => (self.hasher.hash_either_way(source, destination) >> 32) as usize % lanes,
         }
     }
 }
