@@ -51,7 +51,7 @@ impl Pool {
 
     /// Appends all of `parts` to `chain`, at once if its last chunk has room for them; false when it has not.
     #[inline]
-    fn fits(&mut self, chain: &mut Chain, parts: [&[u8]; 3]) -> bool {
+    fn append_at_once(&mut self, chain: &mut Chain, parts: [&[u8]; 3]) -> bool {
         let Some(chunk) = self.chunk(chain.last) else { return false };
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let Some(mut room) = chunk.bytes.get_mut(chunk.used..chunk.used + length) else { return false };
@@ -160,7 +160,7 @@ impl Output for Tail<'_> {
     #[inline]
     fn put_record(&mut self, header: &[u8], parts: (&[u8], &[u8])) {
         let parts = [header, parts.0, parts.1];
-        if !self.pool.fits(self.chain, parts) {
+        if !self.pool.append_at_once(self.chain, parts) {
             parts.into_iter().for_each(|part| self.put(part));
         }
     }

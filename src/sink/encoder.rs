@@ -158,9 +158,7 @@ impl Encoder {
         });
         let lengths = (bytes.len() as u32, info.original.max(bytes.len() as u32));
         let block = pcapng::packet(index as u32, info.timestamp, info.nanosecond, lengths);
-        out.put(&block.head);
-        out.put(bytes);
-        out.put(block.tail());
+        out.put_record(&block.head, (bytes, block.tail()));
         Fate::Written
     }
 }
