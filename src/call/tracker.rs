@@ -282,14 +282,19 @@ impl Tracker {
         black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch()));
     }
 
-    /// Looks at dialogs that may be closed, and at their endpoints.
-    fn touch_fired(&self, fired: &[Entry]) {
+    /// Looks at dialogs that may be closed, and at their endpoints and files.
+    fn touch_fired(&mut self, fired: &[Entry], listener: &dyn Listener) {
         let dialogs = || fired.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
         black_box(dialogs().fold(0, |sum, dialog| sum ^ dialog.touch_all()));
         let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
         self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
         let hashes = dialogs().map(|dialog| spread(dialog.hash as u32));
         black_box(hashes.filter(|&hash| self.index.find(hash, |_| true).is_some()).count());
+        if self.wants.frames {
+            self.slots.clear();
+            self.slots.extend(fired.iter().map(|entry| entry.slot));
+            listener.touch(&self.slots);
+        }
     }
 
     /// Takes the next message; `hash` is that of its Call-ID.
@@ -441,12 +446,7 @@ impl Tracker {
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
         for group in fired.chunks(GROUP) {
-            self.touch_fired(group);
-            if self.wants.frames {
-                self.slots.clear();
-                self.slots.extend(group.iter().map(|entry| entry.slot));
-                listener.touch(&self.slots);
-            }
+            self.touch_fired(group, listener);
             for &entry in group {
                 self.fire(entry, now, listener);
             }
