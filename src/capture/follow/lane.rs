@@ -214,10 +214,12 @@ impl Lane {
         found.unwrap_or_else(|error| self.refuse(&error))
     }
 
-    /// Nobody writes it any more, as far as can be seen.
+    /// Nobody writes it any more, as far as can be seen. When all of a copy is written, gzip and zstd give it the time of
+    /// what it is a copy of: an earlier one than that of this change.
     fn is_settled(&self, metadata: &Metadata) -> bool {
+        let is_dated = (metadata.mtime(), metadata.mtime_nsec()) < (metadata.ctime(), metadata.ctime_nsec());
         let age = metadata.modified().ok().and_then(|at| wall_clock().duration_since(at).ok());
-        now().duration_since(self.since) >= SETTLED || age.is_some_and(|age| age >= SETTLED)
+        is_dated || now().duration_since(self.since) >= SETTLED || age.is_some_and(|age| age >= SETTLED)
     }
 
     fn refuse(&mut self, error: &SourceError) -> Found {

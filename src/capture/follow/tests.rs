@@ -186,6 +186,16 @@ fn packed_files_are_read_when_finished_and_copies_never() {
     assert_eq!(scene.follow.counters.truncated, 0);
 }
 
+/// As `tcpdump -G … -z gzip` leaves it, whose next capture has begun: it was written to its end, then dated.
+#[test]
+fn what_was_just_packed_comes_in_its_turn() {
+    let mut scene = Scene::new(&[("b.pcap", capture([5, 6]))]);
+    let file = scene.write("a.pcap.gz", &packed(&capture([1, 2])));
+    let written = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(written - Duration::from_millis(100)).unwrap();
+    assert_eq!(scene.seconds(), [1, 2, 5, 6]);
+}
+
 #[test]
 fn a_copy_stands_in_for_what_was_deleted_unread() {
     let mut scene = Scene::new(&[("a", capture(1..9)), ("b", capture([20, 21]))]);
