@@ -19,7 +19,8 @@ use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
 use super::slots::Slots;
 use super::tally::Tally;
-use crate::media::{self, CallRef, Claim, Datagram, Effects, FlowHint, MediaTable, Payload, next_port};
+use crate::flow::Endpoint;
+use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, Sighting, next_port};
 use crate::pipeline::View;
 use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, StartLine};
@@ -394,8 +395,15 @@ impl Tracker {
     /// Takes datagrams that are not SIP as long as they are usual packets of media; tells how many those are. The one
     /// behind them is for [`Self::media`], as are all when their frames are asked for.
     #[inline]
-    pub fn usual_media<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Datagram<'a>)>) -> usize {
+    pub fn usual_media<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Sighting<'a>)>) -> usize {
         if self.wants.frames && self.settings.media_frames { 0 } else { self.media.usual(datagrams) }
+    }
+
+    /// Passes over datagrams whose flows nobody knows, as long as it is plain that no call has to do with them; of each
+    /// the first byte is asked for, and its ends. Tells how many those are.
+    #[inline]
+    pub fn nobodys_media(&self, datagrams: impl Iterator<Item = (u8, (Endpoint, Endpoint))>) -> usize {
+        self.media.nobodys(datagrams)
     }
 
     /// Takes the next datagram that is not SIP; `hint` is where its flow probably is. Tells what it is and whether it

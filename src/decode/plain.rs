@@ -5,7 +5,7 @@
 use super::cursor::be16;
 use super::{TcpFlags, TcpHeader, Transport, Unit, tcp, udp};
 use crate::capture::LinkType;
-use crate::flow::{Address, Endpoint};
+use crate::flow::{Address, Endpoint, PairHasher};
 
 /// Bytes of an IPv4 header without options.
 const IPV4: usize = 20;
@@ -22,6 +22,44 @@ pub(crate) struct Plain<'a> {
     /// From there to the end of what was captured.
     packet: &'a [u8],
     header: &'a [u8; IPV4 + udp::LENGTH],
+}
+
+/// Bytes of [`Ends`].
+const ENDS: usize = 12;
+
+/// The sender and the receiver of a plain packet, as they lie in it: the two addresses, then the two ports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends<'a>(&'a [u8; ENDS]);
+
+impl<'a> Ends<'a> {
+    /// Those of the plain datagram whose payload begins at that offset in `bytes`: only length and checksum of UDP
+    /// lie between.
+    #[inline]
+    pub(crate) fn before(bytes: &'a [u8], payload: u32) -> Option<Self> {
+        let start = (payload as usize).checked_sub(ENDS + 4)?;
+        bytes.get(start..)?.first_chunk().map(Self)
+    }
+
+    /// The sender, where the protocol has ports as UDP and TCP have them.
+    #[inline]
+    pub(crate) const fn source(self) -> Endpoint {
+        let [a, b, c, d, .., high, low, _, _] = *self.0;
+        Endpoint::new(Address::v4([a, b, c, d]), be16(high, low))
+    }
+
+    /// The receiver.
+    #[inline]
+    pub(crate) const fn destination(self) -> Endpoint {
+        let [_, _, _, _, a, b, c, d, _, _, high, low] = *self.0;
+        Endpoint::new(Address::v4([a, b, c, d]), be16(high, low))
+    }
+
+    /// The hash that `hasher` has for both.
+    #[inline]
+    pub(crate) const fn hash(self, hasher: &PairHasher) -> u64 {
+        let [a, b, c, d, e, f, g, h, ports @ ..] = *self.0;
+        hasher.hash_v4(u64::from_be_bytes([a, b, c, d, e, f, g, h]), u32::from_be_bytes(ports))
+    }
 }
 
 /// The payload of a plain packet's transport.
@@ -76,20 +114,11 @@ impl<'a> Plain<'a> {
         self.header[9]
     }
 
-    /// The sender, where the protocol has ports as UDP and TCP have them.
+    /// Who talks to whom.
     #[inline]
-    pub(crate) const fn source(&self) -> Endpoint {
-        let header = self.header;
-        let address = Address::v4([header[12], header[13], header[14], header[15]]);
-        Endpoint::new(address, be16(header[20], header[21]))
-    }
-
-    /// The receiver.
-    #[inline]
-    pub(crate) const fn destination(&self) -> Endpoint {
-        let header = self.header;
-        let address = Address::v4([header[16], header[17], header[18], header[19]]);
-        Endpoint::new(address, be16(header[22], header[23]))
+    pub(crate) const fn ends(&self) -> Ends<'a> {
+        let [_, _, _, _, _, _, _, _, _, _, _, _, ends @ .., _, _, _, _] = self.header;
+        Ends(ends)
     }
 
     /// The payload of UDP; `None` when its length is wrong.
@@ -119,8 +148,8 @@ impl<'a> Plain<'a> {
     #[inline]
     pub(crate) const fn unit(&self, transport: Transport, part: &Part<'_>) -> Unit {
         Unit {
-            source: self.source(),
-            destination: self.destination(),
+            source: self.ends().source(),
+            destination: self.ends().destination(),
             transport,
             start: part.start,
             length: part.bytes.len() as u32,

@@ -20,6 +20,11 @@ pub struct CallRef {
     pub generation: u32,
 }
 
+impl CallRef {
+    /// No call.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
+}
+
 /// An announced endpoint in the table: valid until its call's claim is closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndpointId(pub(super) u32);

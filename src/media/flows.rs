@@ -49,19 +49,28 @@ pub struct Counters {
     pub lost_by_capture: (u64, u64),
 }
 
+/// What the flow of a UDP datagram needs to see of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting<'a> {
+    /// What [`PairHasher::hash`] has for its ends.
+    pub hash: u64,
+    /// When it was captured.
+    pub timestamp: Timestamp,
+    /// Its payload.
+    pub payload: &'a [u8],
+}
+
 /// A UDP datagram that is not SIP.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
-    /// When it was captured.
-    pub timestamp: Timestamp,
+    /// What its flow sees.
+    pub seen: Sighting<'a>,
     /// The sender.
-    pub source: &'a Endpoint,
+    pub source: Endpoint,
     /// The receiver.
-    pub destination: &'a Endpoint,
-    /// Its payload.
-    pub payload: &'a [u8],
+    pub destination: Endpoint,
     /// It came in one captured packet, not in fragments.
-    pub whole: bool,
+    pub is_whole: bool,
 }
 
 /// What a datagram is.
@@ -87,33 +96,35 @@ pub struct Finding {
 const NOT_FOLLOWED: Finding = Finding { payload: Payload::Other, is_owned: false, flow: None };
 
 /// The calls that a flow belongs to: at most two, such as the legs of a call whose media bypasses the B2BUA.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Owners {
-    calls: [CallRef; 2],
-    count: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owners([CallRef; 2]);
+
+impl Default for Owners {
+    fn default() -> Self {
+        Self([CallRef::NONE; 2])
+    }
 }
 
 impl Owners {
     pub(crate) fn new(calls: impl Iterator<Item = CallRef>) -> Self {
         let mut owners = Self::default();
-        for (slot, call) in owners.calls.iter_mut().zip(calls) {
-            *slot = call;
-            owners.count += 1;
-        }
+        owners.0.iter_mut().zip(calls).for_each(|(slot, call)| *slot = call);
         owners
     }
 
     /// The calls.
     #[must_use]
     pub fn as_slice(&self) -> &[CallRef] {
-        self.calls.get(..self.count as usize).unwrap_or_default()
+        let count = self.0.iter().take_while(|call| **call != CallRef::NONE).count();
+        self.0.get(..count).unwrap_or_default()
     }
 
     /// Whether it belongs to nobody.
     #[must_use]
     #[inline]
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
+    pub fn is_empty(&self) -> bool {
+        let Self([first, _]) = self;
+        *first == CallRef::NONE
     }
 
     fn without(&self, call: CallRef) -> Self {
@@ -198,13 +209,15 @@ impl FlowHint {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 struct Flow {
+    /// The hash of its ends. It depends on a secret of this process: nobody outside can make two flows share one.
+    hash: u64,
     source: Endpoint,
     destination: Endpoint,
     owners: Owners,
-    in_use: bool,
     /// The stream of the latest packet.
     stream: Stream,
     generation: u32,
+    in_use: bool,
     /// It began with RTCP: it may go to the port next to the one announced.
     is_rtcp: bool,
     rtcp: u64,
@@ -303,30 +316,29 @@ impl MediaTable {
     pub fn look_up(&mut self, hashes: impl Iterator<Item = u64>, found: &mut Vec<FlowHint>) {
         found.extend(hashes.map(|hash| FlowHint(self.hints.find(hash))));
         let flows = found.iter().filter_map(|hint| self.flows.get(hint.0 as usize));
-        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ u32::from(flow.in_use) ^ flow.stream.ssrc));
+        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ flow.hash ^ u64::from(flow.stream.ssrc)));
     }
 
     /// Takes the next datagram; `hint` is where its flow probably is.
     #[inline]
     pub fn packet(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Finding {
-        if let Some(is_owned) = self.take_usual(hint, datagram) {
+        if datagram.is_whole
+            && let Some(is_owned) = self.take_usual(hint, &datagram.seen)
+        {
             self.counters.rtp += u64::from(is_owned);
             return Finding { payload: Payload::Rtp, is_owned, flow: Some(hint.0) };
         }
         self.unusual(hint, datagram)
     }
 
-    /// Takes datagrams as long as they are what most are: each the next packet of its flow's stream, or nobody's. Tells
-    /// how many it took; the one behind them is for [`Self::packet`].
+    /// Takes datagrams, none of which came in fragments, as long as they are what most are: each the next packet of its
+    /// flow's stream. Tells how many it took; the one behind them is for [`Self::packet`].
     #[inline(never)]
-    pub fn usual<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Datagram<'a>)>) -> usize {
+    pub fn usual<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Sighting<'a>)>) -> usize {
         let (mut taken, mut owned) = (0, 0);
-        for (hint, datagram) in datagrams {
-            if let Some(is_owned) = self.take_usual(hint, &datagram) {
-                owned += u64::from(is_owned);
-            } else if hint != FlowHint::NONE || !self.is_nobodys(&datagram) {
-                break;
-            }
+        for (hint, seen) in datagrams {
+            let Some(is_owned) = self.take_usual(hint, &seen) else { break };
+            owned += u64::from(is_owned);
             taken += 1;
         }
         self.counters.rtp += owned;
@@ -335,32 +347,32 @@ impl MediaTable {
 
     /// Takes the next packet of a flow's stream; tells whether the flow belongs to a call.
     #[inline(always)]
-    fn take_usual(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Option<bool> {
+    fn take_usual(&mut self, hint: FlowHint, seen: &Sighting<'_>) -> Option<bool> {
         let flow = self.flows.get_mut(hint.0 as usize)?;
-        let header = datagram.payload.first_chunk()?;
-        let is_taken = datagram.whole
-            && flow.in_use
-            && flow.joins(datagram.source, datagram.destination)
-            && flow.stream.takes_next(header, datagram.timestamp);
+        let header = seen.payload.first_chunk()?;
+        // A flow that is not in use has no stream that takes anything.
+        let is_taken = flow.hash == seen.hash && flow.stream.takes_next(header, seen.timestamp);
         is_taken.then(|| !flow.owners.is_empty())
     }
 
-    /// Whether it is plain that nobody wants a datagram whose flow is not known.
-    #[inline]
-    fn is_nobodys(&self, datagram: &Datagram<'_>) -> bool {
-        is_other(datagram.payload)
-            && !self.endpoints.may_know(datagram.source)
-            && !self.endpoints.may_know(datagram.destination)
+    /// Counts datagrams of unknown flows as long as it is plain that nobody wants them: by the first byte they are no
+    /// media, and neither end is known.
+    #[inline(never)]
+    pub fn nobodys(&self, datagrams: impl Iterator<Item = (u8, (Endpoint, Endpoint))>) -> usize {
+        let is_nobodys = |&(first, (source, destination)): &(u8, (Endpoint, Endpoint))| {
+            is_other(first) && !self.endpoints.may_know(&source) && !self.endpoints.may_know(&destination)
+        };
+        datagrams.take_while(is_nobodys).count()
     }
 
     /// Takes any other datagram.
     #[inline(never)]
     fn unusual(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Finding {
-        let look = look(datagram.payload);
+        let look = look(datagram.seen.payload);
         let is_there = self
             .flows
             .get(hint.0 as usize)
-            .is_some_and(|flow| flow.in_use && flow.joins(datagram.source, datagram.destination));
+            .is_some_and(|flow| flow.in_use && flow.joins(&datagram.source, &datagram.destination));
         let slot = if is_there {
             hint.0
         } else {
@@ -374,8 +386,8 @@ impl MediaTable {
             Look::Rtp(header) => {
                 counters.rtp += u64::from(is_owned);
                 if flow.is_next(&header) {
-                    if flow.stream.observe(&arrival(&header, datagram.timestamp)) {
-                        self.moment.begin(datagram.timestamp);
+                    if flow.stream.observe(&arrival(&header, datagram.seen.timestamp)) {
+                        self.moment.begin(datagram.seen.timestamp);
                     }
                 } else {
                     self.begin_stream(slot, header, datagram);
@@ -385,17 +397,17 @@ impl MediaTable {
             Look::Rtcp => {
                 counters.rtcp += u64::from(is_owned);
                 flow.rtcp += 1;
-                flow.last_other = datagram.timestamp;
+                flow.last_other = datagram.seen.timestamp;
                 self.note_rtcp(slot, datagram);
                 Payload::Rtcp
             }
             Look::Neither => {
                 flow.other += 1;
-                flow.last_other = datagram.timestamp;
+                flow.last_other = datagram.seen.timestamp;
                 Payload::Other
             }
         };
-        if !datagram.whole {
+        if !datagram.is_whole {
             self.note_fragmented(slot, payload);
         }
         Finding { payload, is_owned, flow: Some(slot) }
@@ -414,10 +426,11 @@ impl MediaTable {
         let format = self.format(flow, header.payload_type);
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
         let role = role(format);
-        let is_new = flow.switch(&header, datagram.timestamp, (format, role));
+        let is_new = flow.switch(&header, datagram.seen.timestamp, (format, role));
         self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
         if role == Role::Event {
-            let payload = rtp_header(datagram.payload).and_then(|length| datagram.payload.get(length..));
+            let payload =
+                rtp_header(datagram.seen.payload).and_then(|length| datagram.seen.payload.get(length..));
             flow.aside_mut().events.observe(header.timestamp, payload.unwrap_or_default());
         }
     }
@@ -425,21 +438,25 @@ impl MediaTable {
     /// Reads an RTCP packet, with that of the other direction beside it.
     #[cold]
     fn note_rtcp(&mut self, slot: u32, datagram: &Datagram<'_>) {
-        let Some(compound) = Compound::of(datagram.payload) else { return };
+        let Some(compound) = Compound::of(datagram.seen.payload) else { return };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
         let mut control = flow.control.take().unwrap_or_default();
-        let reverse = self.find_flow(datagram.destination, datagram.source);
+        let reverse = self.find_flow(&datagram.destination, &datagram.source);
         let reverse = reverse.and_then(|slot| self.flows.get(slot as usize)?.control.as_deref());
-        control.observe(compound, datagram.timestamp, reverse);
+        control.observe(compound, datagram.seen.timestamp, reverse);
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             flow.control = Some(control);
         }
     }
 
     fn find_flow(&self, source: &Endpoint, destination: &Endpoint) -> Option<u32> {
+        self.find_hashed(self.hasher.hash(*source, *destination), source, destination)
+    }
+
+    fn find_hashed(&self, hash: u64, source: &Endpoint, destination: &Endpoint) -> Option<u32> {
         let is_it =
             |&slot: &u32| self.flows.get(slot as usize).is_some_and(|flow| flow.joins(source, destination));
-        self.index.find(self.hasher.hash(*source, *destination), is_it).copied()
+        self.index.find(hash, is_it).copied()
     }
 
     #[cold]
@@ -630,27 +647,26 @@ impl MediaTable {
     /// The flow of a datagram, which begins to be followed when it is somebody's or looks as if it will be.
     #[inline(never)]
     fn find_or_follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
-        let (source, destination) = (*datagram.source, *datagram.destination);
+        let (source, destination) = (datagram.source, datagram.destination);
         let is_rtcp = look == Look::Rtcp;
         // Both ends of every flow are in the table of endpoints, and so is what SDP announces.
         let ends = (self.endpoints.find(source), self.endpoints.find(destination));
         if ends == (None, None) && !is_rtcp && !is_plausible(datagram, look) {
             return None;
         }
-        let hash = self.hasher.hash(source, destination);
         if ends.0.is_some()
             && ends.1.is_some()
-            && let Some(slot) = self.find_flow(&source, &destination)
+            && let Some(slot) = self.find_hashed(datagram.seen.hash, &source, &destination)
         {
             return Some(slot);
         }
-        self.follow(hash, datagram, look)
+        self.follow(datagram, look)
     }
 
-    fn follow(&mut self, hash: u64, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
+    fn follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
         let is_rtcp = look == Look::Rtcp;
-        let claimed = self.owner_of(*datagram.destination, is_rtcp).is_some()
-            || self.owner_of(*datagram.source, is_rtcp).is_some();
+        let claimed = self.owner_of(datagram.destination, is_rtcp).is_some()
+            || self.owner_of(datagram.source, is_rtcp).is_some();
         if !claimed && (!is_plausible(datagram, look) || !self.make_room()) {
             return None;
         }
@@ -658,13 +674,13 @@ impl MediaTable {
             self.counters.flows_evicted += 1;
             return None;
         }
-        let slot = self.insert(hash, datagram, is_rtcp);
+        let slot = self.insert(datagram, is_rtcp);
         if claimed {
             self.own(slot);
         } else {
             self.unclaimed_count += 1;
             let generation = self.flows.get(slot as usize).map_or(0, |flow| flow.generation);
-            self.unclaimed.push_back((slot, generation, datagram.timestamp));
+            self.unclaimed.push_back((slot, generation, datagram.seen.timestamp));
         }
         Some(slot)
     }
@@ -682,22 +698,21 @@ impl MediaTable {
         true
     }
 
-    fn insert(&mut self, hash: u64, datagram: &Datagram<'_>, is_rtcp: bool) -> u32 {
+    fn insert(&mut self, datagram: &Datagram<'_>, is_rtcp: bool) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
         });
-        let key = (*datagram.source, *datagram.destination);
+        let (key, hash) = ((datagram.source, datagram.destination), datagram.seen.hash);
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             let generation = flow.generation.wrapping_add(1);
             (flow.source, flow.destination) = key;
+            flow.hash = hash;
             (flow.generation, flow.in_use, flow.is_rtcp) = (generation, true, is_rtcp);
-            flow.last_other = datagram.timestamp;
+            flow.last_other = datagram.seen.timestamp;
         }
-        let (flows, hasher) = (&self.flows, &self.hasher);
-        let hash_of = |&slot: &u32| {
-            flows.get(slot as usize).map_or(0, |flow| hasher.hash(flow.source, flow.destination))
-        };
+        let flows = &self.flows;
+        let hash_of = |&slot: &u32| flows.get(slot as usize).map_or(0, |flow| flow.hash);
         self.index.insert_unique(hash, slot, hash_of);
         if self.hints.are_few(self.index.len()) {
             self.hints.grow();
@@ -847,12 +862,11 @@ impl MediaTable {
 
     fn remove(&mut self, slot: u32) {
         let Some(flow) = self.flows.get_mut(slot as usize).filter(|flow| flow.in_use) else { return };
-        let key = (flow.source, flow.destination);
+        let (key, hash) = ((flow.source, flow.destination), flow.hash);
         if flow.owners.is_empty() {
             self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
         }
         *flow = Flow { generation: flow.generation, ..Flow::default() };
-        let hash = self.hasher.hash(key.0, key.1);
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }
@@ -966,9 +980,13 @@ fn role(format: PayloadFormat) -> Role {
 fn is_plausible(datagram: &Datagram<'_>, look: Look) -> bool {
     let is_port = |endpoint: &Endpoint| endpoint.port >= 1024;
     let is_media = match look {
-        Look::Rtp(_) => rtp_header(datagram.payload).is_some_and(|length| length < datagram.payload.len()),
-        Look::Rtcp => rtcp_packet(datagram.payload).is_some_and(|length| length <= datagram.payload.len()),
+        Look::Rtp(_) => {
+            rtp_header(datagram.seen.payload).is_some_and(|length| length < datagram.seen.payload.len())
+        }
+        Look::Rtcp => {
+            rtcp_packet(datagram.seen.payload).is_some_and(|length| length <= datagram.seen.payload.len())
+        }
         Look::Neither => false,
     };
-    is_media && is_port(datagram.source) && is_port(datagram.destination)
+    is_media && is_port(&datagram.source) && is_port(&datagram.destination)
 }

@@ -54,10 +54,10 @@ pub fn look(payload: &[u8]) -> Look {
     })
 }
 
-/// Whether it is plain by the first byte that a UDP payload is neither RTP nor RTCP.
+/// Whether it is plain by its first byte that a UDP payload is neither RTP nor RTCP.
 #[inline]
-pub(super) fn is_other(payload: &[u8]) -> bool {
-    payload.first().is_none_or(|first| first >> 6 != 2)
+pub(super) const fn is_other(first: u8) -> bool {
+    first >> 6 != 2
 }
 
 /// An empty receiver report has 8 bytes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::board::{Board, SourceTold};
 use super::foreign::{self, ForeignConnections};
-use super::work::{MediaWork, Staged, Task, Work};
+use super::work::{MediaWork, Other, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{self, DecodeError, Decoded, Fragment, Plain, Transport, Unit, decode_datagram};
@@ -197,7 +197,8 @@ impl Intake {
         match plain.protocol() {
             decode::TCP => {
                 let Some((header, part)) = plain.segment() else { return false };
-                let (ends, length) = ((plain.source(), plain.destination()), part.bytes.len() as u32);
+                let (ends, length) = (plain.ends(), part.bytes.len() as u32);
+                let ends = (ends.source(), ends.destination());
                 if !self.foreign.pass_over(ends, header.flags(), length, self.clock.now()) {
                     let unit = plain.unit(Transport::Tcp(header.fields()), &part);
                     self.plain_unit(unit, packet, index, staged);
@@ -216,9 +217,8 @@ impl Intake {
                     }
                 }
                 let payload = (packet.offset + part.start, part.bytes.len() as u32);
-                let ends = (plain.source(), plain.destination());
-                let hash = self.hasher.hash(ends.0, ends.1);
-                staged.media.push(MediaWork::new((self.sequence, index), (ends, hash), payload, None));
+                let hash = plain.ends().hash(&self.hasher);
+                staged.media.push(MediaWork::plain((self.sequence, index), hash, payload));
                 true
             }
             _ => false,
@@ -369,10 +369,10 @@ impl Intake {
                 _ => SipTransport::Udp,
             }),
             Transport::Udp | Transport::Hep { .. } => {
-                let ends = (unit.source, unit.destination);
+                let hash = self.hasher.hash(unit.source, unit.destination);
                 let payload = (payload.start, payload.length);
-                let (origin, hash) = ((origin.sequence, origin.index), self.hasher.hash(ends.0, ends.1));
-                staged.media.push(MediaWork::new(origin, (ends, hash), payload, reassembled));
+                let other = Other { source: unit.source, destination: unit.destination, reassembled };
+                staged.push_other((origin.sequence, origin.index), hash, payload, other);
                 return;
             }
             Transport::Icmp => {

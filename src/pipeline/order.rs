@@ -5,9 +5,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::board::Board;
-use super::work::{MediaWork, Staged, Task, Work};
+use super::work::{MediaBatch, MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
-use crate::call::{Delivery, GROUP, Listener, MediaPacket, Tracker};
+use crate::call::{Delivery, GROUP, Listener, Tracker};
 use crate::media::FlowHint;
 use crate::sip::Messages;
 use crate::tls;
@@ -67,7 +67,8 @@ impl Order {
         self.look_ahead(&staged.media, outputs, view);
         let alone = outputs.first().filter(|_| outputs.len() == 1);
         let flows = std::mem::take(&mut self.flows);
-        let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, view };
+        let batch = MediaBatch { others: &staged.others, view };
+        let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, batch };
         let mut merge = Merge::new(outputs);
         while let Some((worker, index)) = merge.next() {
             let Some(messages) = outputs.get(worker) else { break };
@@ -151,35 +152,27 @@ impl Order {
     }
 
     fn media(&mut self, direct: &mut Direct<'_>, until: u64, listener: &mut dyn Listener) {
-        let view = direct.view;
+        let batch = direct.batch;
         let (media, flows) = direct.media_until(until);
         let mut done = 0;
         while let (Some(work), Some(&flow)) = (media.get(done), flows.get(done)) {
-            let rest =
-                media.get(done..).unwrap_or_default().iter().zip(flows.get(done..).unwrap_or_default());
-            let usual = self.tracker.usual_media(rest.map_while(|(work, &flow)| {
-                let carrier = view.batch.packets.get(work.packet as usize)?;
-                Some((flow, work.whole(carrier, view.batch)?))
-            }));
-            if usual > 0 {
-                done += usual;
-                continue;
+            let media = media.get(done..).unwrap_or_default();
+            let rest = media.iter().zip(flows.get(done..).unwrap_or_default());
+            let taken = if flow == FlowHint::NONE {
+                let unknown = rest.take_while(|(_, flow)| **flow == FlowHint::NONE);
+                self.tracker.nobodys_media(unknown.map_while(|(work, _)| batch.glance(work)))
+            } else {
+                self.tracker.usual_media(rest.map_while(|(work, &flow)| Some((flow, batch.sighting(work)?))))
+            };
+            done += taken;
+            if taken == 0 {
+                if let Some(packet) = batch.packet(work) {
+                    self.tracker.media(flow, &packet, batch.view, listener);
+                }
+                done += 1;
             }
-            self.one(work, flow, view, listener);
-            done += 1;
         }
-        self.counters.udp += media.iter().filter(|work| work.reassembled().is_none()).count() as u64;
-    }
-
-    /// Gives the tracker one datagram.
-    fn one(&mut self, work: &MediaWork, flow: FlowHint, view: &View<'_>, listener: &mut dyn Listener) {
-        let Some(carrier) = view.batch.packets.get(work.packet as usize) else { return };
-        let packet = MediaPacket {
-            datagram: work.datagram(carrier, view),
-            packet: work.packet,
-            reassembled: work.reassembled(),
-        };
-        self.tracker.media(flow, &packet, view, listener);
+        self.counters.udp += media.iter().filter(|work| batch.reassembled(work).is_none()).count() as u64;
     }
 }
 
@@ -189,7 +182,7 @@ struct Direct<'a> {
     media: &'a [MediaWork],
     /// Where the flow of each of `media` was found when the batch began.
     flows: &'a [FlowHint],
-    view: &'a View<'a>,
+    batch: MediaBatch<'a>,
 }
 
 impl<'a> Direct<'a> {

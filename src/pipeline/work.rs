@@ -1,10 +1,11 @@
 //! What the intake hands to the stream workers and to the tracker.
 
 use super::{Bytes, FragmentFrames, Place, View};
-use crate::capture::{Packet, PacketBatch};
-use crate::decode::TcpHeader;
+use crate::call::MediaPacket;
+use crate::capture::PacketBatch;
+use crate::decode::{Ends, TcpHeader};
 use crate::flow::Endpoint;
-use crate::media::Datagram;
+use crate::media::{Datagram, Sighting};
 use crate::sip::SipTransport;
 use crate::time::Timestamp;
 
@@ -64,70 +65,103 @@ impl Work {
     }
 }
 
-/// A UDP datagram that is not SIP, for the tracker. Most packets of a call are such, so it has nothing that the batch's
-/// packet says too.
+/// A UDP datagram that is not SIP, for the tracker. Most packets of a call are such, so it has nothing that can be read
+/// in its packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MediaWork {
     pub(crate) sequence: u64,
-    pub(crate) source: Endpoint,
-    pub(crate) destination: Endpoint,
-    /// The hash of both, computed where they still were in registers.
+    /// The hash of its ends, computed where they still were in registers.
     pub(crate) hash: u64,
     /// Where the payload begins: in the batch's packets, or in its datagrams when it came in fragments.
     start: u32,
     length: u32,
     /// Index of the packet in its batch.
     pub(crate) packet: u32,
-    /// Index of the reassembled datagram that this is.
-    datagram: u32,
+    /// Index in [`Staged::others`], or [`PLAIN`].
+    other: u32,
 }
 
-/// In place of the index of a reassembled datagram.
-const WHOLE: u32 = u32::MAX;
+/// What of a datagram cannot be read in front of its payload: it did not come in a plain packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Other {
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+    /// Index of the reassembled datagram that it is.
+    pub(crate) reassembled: Option<u32>,
+}
+
+/// In place of an index: the packet is plain.
+const PLAIN: u32 = u32::MAX;
 
 impl MediaWork {
-    /// Number `sequence`, of packet `packet` of its batch; with the offset and the length of the payload.
+    /// Number `sequence`, of the plain packet `packet` of its batch; with the offset and the length of the payload.
     #[inline]
-    pub(crate) fn new(
+    pub(crate) const fn plain(
         (sequence, packet): (u64, u32),
-        ((source, destination), hash): ((Endpoint, Endpoint), u64),
+        hash: u64,
         (start, length): (u32, u32),
-        reassembled: Option<u32>,
     ) -> Self {
-        let datagram = reassembled.unwrap_or(WHOLE);
-        Self { sequence, source, destination, hash, start, length, packet, datagram }
+        Self { sequence, hash, start, length, packet, other: PLAIN }
+    }
+}
+
+/// The datagrams of a batch that are not SIP, and what they lie in.
+#[derive(Clone, Copy)]
+pub(crate) struct MediaBatch<'a> {
+    pub(crate) others: &'a [Other],
+    pub(crate) view: &'a View<'a>,
+}
+
+impl<'a> MediaBatch<'a> {
+    fn other(&self, work: &MediaWork) -> Option<&'a Other> {
+        self.others.get(work.other as usize)
     }
 
-    /// Index of the reassembled datagram that this is.
+    /// Index of the reassembled datagram that it is.
     #[inline]
-    pub(crate) fn reassembled(&self) -> Option<u32> {
-        (self.datagram != WHOLE).then_some(self.datagram)
+    pub(crate) fn reassembled(&self, work: &MediaWork) -> Option<u32> {
+        if work.other == PLAIN { None } else { self.other(work)?.reassembled }
     }
 
-    /// It, with the packet that brought it.
+    /// Who talks to whom.
     #[inline]
-    pub(crate) fn datagram<'a>(&'a self, packet: &Packet, view: &View<'a>) -> Datagram<'a> {
-        let payload = view.resolve(self.payload(), &[]);
-        let (source, destination) = (&self.source, &self.destination);
-        let whole = self.datagram == WHOLE;
-        Datagram { timestamp: packet.timestamp, source, destination, payload, whole }
+    pub(crate) fn ends(&self, work: &MediaWork) -> Option<(Endpoint, Endpoint)> {
+        if work.other == PLAIN {
+            let ends = Ends::before(self.view.batch.arena, work.start)?;
+            return Some((ends.source(), ends.destination()));
+        }
+        self.other(work).map(|other| (other.source, other.destination))
     }
 
-    /// The same, if it came in one packet.
+    /// It as its flow sees it, if it came in one packet.
     #[inline]
-    pub(crate) fn whole<'a>(&'a self, packet: &Packet, batch: PacketBatch<'a>) -> Option<Datagram<'a>> {
-        let start = self.start as usize;
-        let payload = batch.arena.get(start..start.saturating_add(self.length as usize))?;
-        let (source, destination) = (&self.source, &self.destination);
-        let whole = Datagram { timestamp: packet.timestamp, source, destination, payload, whole: true };
-        (self.datagram == WHOLE).then_some(whole)
+    pub(crate) fn sighting(&self, work: &MediaWork) -> Option<Sighting<'a>> {
+        let batch = self.view.batch;
+        let timestamp = batch.packets.get(work.packet as usize)?.timestamp;
+        let start = work.start as usize;
+        let payload = batch.arena.get(start..start.saturating_add(work.length as usize))?;
+        let is_whole = self.reassembled(work).is_none();
+        is_whole.then_some(Sighting { hash: work.hash, timestamp, payload })
     }
 
-    /// Its payload.
+    /// The first byte of its payload, and its ends, if it came in one packet.
     #[inline]
-    const fn payload(&self) -> Bytes {
-        let place = if self.datagram == WHOLE { Place::Packets } else { Place::Datagrams };
-        Bytes { place, start: self.start, length: self.length }
+    pub(crate) fn glance(&self, work: &MediaWork) -> Option<(u8, (Endpoint, Endpoint))> {
+        let first = self.view.batch.arena.get(work.start as usize).filter(|_| work.length > 0);
+        let is_whole = self.reassembled(work).is_none();
+        Some((first.copied().unwrap_or_default(), self.ends(work)?)).filter(|_| is_whole)
+    }
+
+    /// All that is known of it.
+    pub(crate) fn packet(&self, work: &MediaWork) -> Option<MediaPacket<'a>> {
+        let reassembled = self.reassembled(work);
+        let place = reassembled.map_or(Place::Packets, |_| Place::Datagrams);
+        let bytes = Bytes { place, start: work.start, length: work.length };
+        let (source, destination) = self.ends(work)?;
+        let timestamp = self.view.batch.packets.get(work.packet as usize)?.timestamp;
+        let seen = Sighting { hash: work.hash, timestamp, payload: self.view.resolve(bytes, &[]) };
+        let datagram = Datagram { seen, source, destination, is_whole: reassembled.is_none() };
+        Some(MediaPacket { datagram, packet: work.packet, reassembled })
     }
 }
 
@@ -138,6 +172,8 @@ pub(crate) struct Staged {
     pub(crate) lanes: Vec<Vec<Work>>,
     /// Datagrams for the tracker.
     pub(crate) media: Vec<MediaWork>,
+    /// Of those that did not come in plain packets.
+    pub(crate) others: Vec<Other>,
     /// Ticks for the tracker; the lanes have them too.
     pub(crate) ticks: Vec<Work>,
     /// Bytes of datagrams that became whole.
@@ -154,6 +190,7 @@ impl Staged {
     pub(crate) fn clear(&mut self) {
         self.lanes.iter_mut().for_each(Vec::clear);
         self.media.clear();
+        self.others.clear();
         self.ticks.clear();
         self.datagrams.clear();
         self.fragments.clear();
@@ -166,6 +203,19 @@ impl Staged {
 
     pub(crate) fn view<'a>(&'a self, batch: PacketBatch<'a>) -> View<'a> {
         View { batch, datagrams: &self.datagrams, fragments: &self.fragments }
+    }
+
+    /// A datagram that did not come in a plain packet.
+    pub(crate) fn push_other(
+        &mut self,
+        (sequence, packet): (u64, u32),
+        hash: u64,
+        (start, length): (u32, u32),
+        other: Other,
+    ) {
+        let index = self.others.len() as u32;
+        self.media.push(MediaWork { sequence, hash, start, length, packet, other: index });
+        self.others.push(other);
     }
 
     /// Gives every stage the same tick.

@@ -122,7 +122,7 @@ pub struct Stream {
 
 /// What is looked at once in a round, which is one cache line again, and by packets that are not usual.
 #[derive(Clone, Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C)]
 struct Rest {
     /// Packets of the rounds before.
     packets: u64,
