@@ -43,4 +43,4 @@ pub use signalling::{
 };
 pub use tally::Tally;
 pub(crate) use tracker::GROUP;
-pub use tracker::{Limits, MediaPacket, Settings, Tracker, TrackerGauges};
+pub use tracker::{DialogHint, Limits, MediaPacket, Settings, Tracker, TrackerGauges};

@@ -80,6 +80,15 @@ const fn spread(hash: u32) -> u64 {
     (hash as u64) << 32 | hash as u64
 }
 
+/// Where a dialog was when it was looked for; it may be somewhere else by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DialogHint(u32);
+
+impl DialogHint {
+    /// It was not looked for, or there was none.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
 /// Dialogs, or their files, that are looked at together before the first is used: what they need fits into the first
 /// cache.
 pub(crate) const GROUP: usize = 16;
@@ -256,26 +265,29 @@ impl Tracker {
         self.hasher.hash_one(call_id)
     }
 
-    /// Looks at the dialogs of what is about to come, all before the first is used, and at the endpoints that it
-    /// announces: their cache misses overlap then, where one after the other each would be waited for. For the same
-    /// reason nothing here waits for what was found the moment before.
-    pub fn touch(&mut self, hashes: &[u64], media: &[Media], listener: &dyn Listener) {
-        let mut slots = std::mem::take(&mut self.slots);
-        slots.clear();
-        slots.extend(hashes.iter().filter_map(|&hash| {
+    /// Looks at the dialogs of what is about to come, at most [`GROUP`] messages, all before the first is used, and at
+    /// the endpoints that it announces: their cache misses overlap then, where one after the other each would be waited
+    /// for. For the same reason nothing here waits for what was found the moment before. Tells where the dialogs are.
+    pub fn touch(&mut self, hashes: &[u64], media: &[Media], listener: &dyn Listener) -> [DialogHint; GROUP] {
+        let mut hints = [DialogHint::NONE; GROUP];
+        for (hint, &hash) in hints.iter_mut().zip(hashes) {
             let is_likely = |indexed: &Indexed| indexed.hash == hash as u32;
-            self.index.find(spread(hash as u32), is_likely).map(|indexed| indexed.slot)
-        }));
-        self.touch_slots(slots.iter().copied());
+            let found = self.index.find(spread(hash as u32), is_likely);
+            found.into_iter().for_each(|indexed| hint.0 = indexed.slot);
+        }
+        let known = hints.iter().filter(|hint| **hint != DialogHint::NONE).map(|hint| hint.0);
+        self.slots.clear();
+        self.slots.extend(known);
+        self.touch_slots(self.slots.iter().copied());
         // Whoever is new gets these.
-        let new = self.free.iter().rev().take(hashes.len() - slots.len());
+        let new = self.free.iter().rev().take(hashes.len() - self.slots.len());
         let new = new.filter_map(|&slot| self.dialogs.get(slot as usize));
         black_box(new.fold(0, |sum, dialog| sum ^ dialog.touch_all()));
         self.media.touch_endpoints(media.iter().map(|media| media.endpoint));
         if self.wants.frames {
-            listener.touch(&slots);
+            listener.touch(&self.slots);
         }
-        self.slots = slots;
+        hints
     }
 
     fn touch_slots(&self, slots: impl Iterator<Item = u32>) {
@@ -298,8 +310,13 @@ impl Tracker {
         }
     }
 
-    /// Takes the next message; `hash` is that of its Call-ID.
-    pub fn message(&mut self, hash: u64, delivery: &Delivery<'_>, listener: &mut dyn Listener) {
+    /// Takes the next message, of a Call-ID with that hash, whose dialog is probably there.
+    pub fn message(
+        &mut self,
+        known: (u64, DialogHint),
+        delivery: &Delivery<'_>,
+        listener: &mut dyn Listener,
+    ) {
         let Delivery { message, bytes, messages, .. } = *delivery;
         self.begin(message.timestamp);
         self.census.message(message, bytes);
@@ -318,7 +335,7 @@ impl Tracker {
             to_tag: self.hasher.hash_one(to_tag),
             agent: self.agent(head.agent.of(bytes)),
         };
-        let slot = self.slot(hash, &look, listener);
+        let slot = self.slot(known, &look, listener);
         let identity = self.identity(&look);
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let was_call = dialog.kind == Some(CallKind::Call);
@@ -493,8 +510,10 @@ impl Tracker {
     }
 
     /// Finds the message's dialog, or makes one.
-    fn slot(&mut self, hash: u64, look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
-        if let Some(slot) = self.find(hash) {
+    fn slot(&mut self, (hash, hint): (u64, DialogHint), look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
+        let is_it = |dialog: &Dialog| dialog.hash == hash && dialog.in_use;
+        let is_there = self.dialogs.get(hint.0 as usize).is_some_and(is_it);
+        if let Some(slot) = if is_there { Some(hint.0) } else { self.find(hash) } {
             let is_reused = self.dialogs.get(slot as usize).is_some_and(|dialog| dialog.is_reused_by(look));
             if !is_reused {
                 return slot;
@@ -651,6 +670,9 @@ impl Tracker {
 
     /// Carries out what media says a change of ownership entails.
     fn settle(&mut self, listener: &mut dyn Listener) {
+        if self.effects.is_empty() {
+            return;
+        }
         let is_it =
             |dialog: &&mut Dialog, call: CallRef| dialog.in_use && dialog.generation == call.generation;
         for (call, report) in self.effects.archived.drain(..) {

@@ -70,7 +70,7 @@ pub(crate) struct Part<'a> {
     /// As far as it was captured.
     pub(crate) bytes: &'a [u8],
     /// Bytes that were not.
-    missing: u32,
+    pub(crate) missing: u32,
 }
 
 impl Part<'_> {
@@ -144,9 +144,15 @@ impl<'a> Plain<'a> {
         (length >= tcp::LEAST).then_some((Header(header), part))
     }
 
+    /// Offset of the IPv4 header in the frame.
+    #[inline]
+    pub(crate) const fn network(&self) -> u32 {
+        self.network as u32
+    }
+
     /// The packet's unit of that transport.
     #[inline]
-    pub(crate) const fn unit(&self, transport: Transport, part: &Part<'_>) -> Unit {
+    const fn unit(&self, transport: Transport, part: &Part<'_>) -> Unit {
         Unit {
             source: self.ends().source(),
             destination: self.ends().destination(),
@@ -154,7 +160,7 @@ impl<'a> Plain<'a> {
             start: part.start,
             length: part.bytes.len() as u32,
             missing: part.missing,
-            network: self.network as u32,
+            network: self.network(),
             tunnelled: false,
         }
     }

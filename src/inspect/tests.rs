@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::call::{Delivery, Limits, Tracker};
+use crate::call::{Delivery, DialogHint, Limits, Tracker};
 use crate::capture::{LinkType, Packet, PacketBatch};
 use crate::flow::{Address, Endpoint, PairHasher};
 use crate::media::{Datagram, Sighting};
@@ -170,7 +170,8 @@ fn tell(
     let view =
         Batch { batch: PacketBatch { arena: bytes, packets: &[] }, datagrams: &[], fragments: &fragments };
     let hash = tracker.hash(head.call_id.of(bytes));
-    tracker.message(hash, &Delivery { message: &message, bytes, messages: &messages, view: &view }, listener);
+    let delivery = Delivery { message: &message, bytes, messages: &messages, view: &view };
+    tracker.message((hash, DialogHint::NONE), &delivery, listener);
 }
 
 fn stream(

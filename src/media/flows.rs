@@ -190,6 +190,15 @@ pub struct Effects {
     pub backlog: Vec<(CallRef, StoredPacket)>,
 }
 
+impl Effects {
+    /// Whether there is nothing to do.
+    #[must_use]
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.archived.is_empty() && self.moved.is_empty() && self.backlog.is_empty()
+    }
+}
+
 /// SSRCs followed at a time within one flow.
 const MAX_STREAMS: usize = 16;
 

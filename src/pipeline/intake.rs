@@ -9,10 +9,10 @@ use super::foreign::{self, ForeignConnections};
 use super::work::{MediaWork, Other, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
-use crate::decode::{self, DecodeError, Decoded, Fragment, Plain, Transport, Unit, decode_datagram};
+use crate::decode::{self, DecodeError, Decoded, Fragment, Part, Plain, Transport, Unit, decode_datagram};
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
-use crate::sip::{SipTransport, is_sip_datagram};
+use crate::sip::{Glimpse, SipTransport, is_sip_datagram, sip_datagram};
 use crate::time::{PacketClock, TICK, Timestamp, grid};
 
 /// IP protocol number of SCTP, which HEP may have carried.
@@ -197,11 +197,10 @@ impl Intake {
         match plain.protocol() {
             decode::TCP => {
                 let Some((header, part)) = plain.segment() else { return false };
-                let (ends, length) = (plain.ends(), part.bytes.len() as u32);
-                let ends = (ends.source(), ends.destination());
+                let ends = (plain.ends().source(), plain.ends().destination());
+                let length = part.bytes.len() as u32;
                 if !self.foreign.pass_over(ends, header.flags(), length, self.clock.now()) {
-                    let unit = plain.unit(Transport::Tcp(header.fields()), &part);
-                    self.plain_unit(unit, packet, index, staged);
+                    self.plain(plain, &part, Task::Segment(header.fields()), (packet, index), staged);
                 }
                 true
             }
@@ -211,8 +210,9 @@ impl Intake {
                     if plain.may_wrap(&part) {
                         return false;
                     }
-                    if is_sip_datagram(part.bytes) {
-                        self.plain_unit(plain.unit(Transport::Udp, &part), packet, index, staged);
+                    if let Some(glimpse) = sip_datagram(part.bytes) {
+                        let task = Task::Datagram(SipTransport::Udp, glimpse);
+                        self.plain(plain, &part, task, (packet, index), staged);
                         return true;
                     }
                 }
@@ -225,11 +225,51 @@ impl Intake {
         }
     }
 
-    /// Gives a worker the segment, or the datagram that is SIP, of a plain packet.
+    /// Gives a worker what a plain packet carries.
     #[inline(never)]
-    fn plain_unit(&mut self, unit: Unit, packet: &Packet, index: u32, staged: &mut Staged) {
-        let origin = Origin { packet, index, sequence: self.sequence, now: self.clock.now() };
-        self.whole(unit, matches!(unit.transport, Transport::Udp), &origin, staged);
+    fn plain(
+        &mut self,
+        plain: &Plain<'_>,
+        part: &Part<'_>,
+        task: Task,
+        (packet, index): (&Packet, u32),
+        staged: &mut Staged,
+    ) {
+        let (source, destination) = (plain.ends().source(), plain.ends().destination());
+        let payload = Bytes {
+            place: Place::Packets,
+            start: packet.offset + part.start,
+            length: part.bytes.len() as u32,
+        };
+        self.stage(
+            Work {
+                sequence: self.sequence,
+                timestamp: packet.timestamp,
+                now: self.clock.now(),
+                source,
+                destination,
+                task,
+                payload,
+                missing: part.missing,
+                packet: index,
+                reassembled: None,
+                link_header: plain.network(),
+            },
+            staged,
+        );
+    }
+
+    /// Gives a worker its work.
+    #[inline]
+    fn stage(&mut self, work: Work, staged: &mut Staged) {
+        match work.task {
+            Task::Segment(header) if header.flags.syn() => {
+                self.foreign.open(work.source, work.destination, work.sequence);
+            }
+            Task::Datagram(..) => self.counters.sip_datagrams += u64::from(work.reassembled.is_none()),
+            _ => {}
+        }
+        staged.push_lane(self.lane(work.source, work.destination), work);
     }
 
     /// Takes any other packet.
@@ -302,12 +342,6 @@ impl Intake {
         }
         let is_tcp = matches!(unit.transport, Transport::Tcp(_));
         let is_sip = !is_tcp && is_sip_datagram(part(frame, unit.start, unit.length));
-        self.whole(unit, is_sip, origin, staged);
-    }
-
-    /// Gives what one packet carries to whom it concerns.
-    #[inline(always)]
-    fn whole(&mut self, unit: Unit, is_sip: bool, origin: &Origin<'_>, staged: &mut Staged) {
         let start = origin.packet.offset + unit.start;
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
         self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
@@ -355,19 +389,17 @@ impl Intake {
         let Carried { unit, payload, is_sip, reassembled } = *carried;
         let counts = u64::from(reassembled.is_none());
         let task = match unit.transport {
-            Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp),
-            Transport::Tcp(header) => {
-                if header.flags.syn() {
-                    self.foreign.open(unit.source, unit.destination, origin.sequence);
-                }
-                Task::Segment(header)
-            }
+            Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp, Glimpse::NOTHING),
+            Transport::Tcp(header) => Task::Segment(header),
             Transport::Sctp => Task::Chunks,
-            Transport::Hep { protocol } if is_sip => Task::Datagram(match protocol {
-                decode::TCP => SipTransport::Tcp,
-                SCTP => SipTransport::Sctp,
-                _ => SipTransport::Udp,
-            }),
+            Transport::Hep { protocol } if is_sip => {
+                let transport = match protocol {
+                    decode::TCP => SipTransport::Tcp,
+                    SCTP => SipTransport::Sctp,
+                    _ => SipTransport::Udp,
+                };
+                Task::Datagram(transport, Glimpse::NOTHING)
+            }
             Transport::Udp | Transport::Hep { .. } => {
                 let hash = self.hasher.hash(unit.source, unit.destination);
                 let payload = (payload.start, payload.length);
@@ -398,10 +430,7 @@ impl Intake {
             reassembled,
             link_header: if unit.tunnelled { 0 } else { unit.network },
         };
-        if matches!(task, Task::Datagram(_)) {
-            self.counters.sip_datagrams += counts;
-        }
-        staged.push_lane(self.lane(unit.source, unit.destination), work);
+        self.stage(work, staged);
     }
 
     /// The worker that owns a flow. Differs from run to run: nothing that a user is told may depend on it.

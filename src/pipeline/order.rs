@@ -7,9 +7,9 @@ use smallvec::SmallVec;
 use super::board::Board;
 use super::work::{MediaBatch, MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
-use crate::call::{Delivery, GROUP, Listener, Tracker};
+use crate::call::{Delivery, DialogHint, GROUP, Listener, Tracker};
 use crate::media::FlowHint;
-use crate::sip::Messages;
+use crate::sip::{Message, Messages};
 use crate::tls;
 
 /// Packets by what the tracker found them to be.
@@ -65,24 +65,12 @@ impl Order {
         listener: &mut dyn Listener,
     ) {
         self.look_ahead(&staged.media, outputs, view);
-        let alone = outputs.first().filter(|_| outputs.len() == 1);
         let flows = std::mem::take(&mut self.flows);
         let batch = MediaBatch { others: &staged.others, view };
         let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, batch };
-        let mut merge = Merge::new(outputs);
-        while let Some((worker, index)) = merge.next() {
-            let Some(messages) = outputs.get(worker) else { break };
-            if let Some(messages) = alone
-                && index % GROUP == 0
-            {
-                self.touch(messages, index, listener);
-            }
-            let Some(message) = messages.list.get(index) else { break };
-            self.direct(&mut direct, message.sequence, listener);
-            let bytes = view.resolve(message.bytes, &messages.arena);
-            let hash = self.hashes.get(merge.taken() - 1).copied();
-            let hash = hash.unwrap_or_else(|| self.tracker.hash(message.head.call_id.of(bytes)));
-            self.tracker.message(hash, &Delivery { message, bytes, messages, view }, listener);
+        match outputs {
+            [messages] => self.alone(messages, &mut direct, listener),
+            _ => self.merged(outputs, &mut direct, listener),
         }
         self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
@@ -96,6 +84,51 @@ impl Order {
         }
     }
 
+    /// Takes the messages of the only worker. What is known of a group of them is touched before, so that the tables'
+    /// cache misses overlap instead of adding up.
+    fn alone(&mut self, messages: &Messages, direct: &mut Direct<'_>, listener: &mut dyn Listener) {
+        let hashes = std::mem::take(&mut self.hashes);
+        for (group, hashes) in messages.list.chunks(GROUP).zip(hashes.chunks(GROUP)) {
+            let media = match group {
+                [one, .., last] => messages.media.get(one.media.0 as usize..last.media.1 as usize),
+                _ => None,
+            };
+            let likely = self.tracker.touch(hashes, media.unwrap_or_default(), listener);
+            for ((message, &hash), likely) in group.iter().zip(hashes).zip(likely) {
+                self.message((hash, likely), message, messages, direct, listener);
+            }
+        }
+        self.hashes = hashes;
+    }
+
+    /// Takes the messages of several workers in their order.
+    fn merged(&mut self, outputs: &[Messages], direct: &mut Direct<'_>, listener: &mut dyn Listener) {
+        let mut merge = Merge::new(outputs);
+        while let Some((messages, message)) = merge.next() {
+            let bytes = direct.batch.view.resolve(message.bytes, &messages.arena);
+            let hash = self.tracker.hash(message.head.call_id.of(bytes));
+            self.message((hash, DialogHint::NONE), message, messages, direct, listener);
+        }
+    }
+
+    /// Gives the tracker what comes before a message, and the message.
+    #[inline]
+    fn message(
+        &mut self,
+        known: (u64, DialogHint),
+        message: &Message,
+        messages: &Messages,
+        direct: &mut Direct<'_>,
+        listener: &mut dyn Listener,
+    ) {
+        if direct.is_due(message.sequence) {
+            self.direct(direct, message.sequence, listener);
+        }
+        let view = direct.batch.view;
+        let bytes = view.resolve(message.bytes, &messages.arena);
+        self.tracker.message(known, &Delivery { message, bytes, messages, view }, listener);
+    }
+
     /// What workers learned of TLS, in the order of its packets.
     fn handshakes(&mut self, outputs: &[Messages], listener: &mut dyn Listener) {
         let mut reports: SmallVec<[&tls::Report; 4]> =
@@ -107,23 +140,10 @@ impl Order {
         }
     }
 
-    /// Touches what is known of the next group of messages, so that the tables' cache misses overlap instead of adding
-    /// up.
-    fn touch(&mut self, messages: &Messages, first: usize, listener: &dyn Listener) {
-        let end = messages.list.len().min(first + GROUP);
-        let group = messages.list.get(first..end).unwrap_or_default();
-        let hashes = self.hashes.get(first..end).unwrap_or_default();
-        let media = match group {
-            [one, .., last] => messages.media.get(one.media.0 as usize..last.media.1 as usize),
-            _ => None,
-        };
-        self.tracker.touch(hashes, media.unwrap_or_default(), listener);
-    }
-
-    /// Hashes every Call-ID of the batch, and looks up every flow.
+    /// Hashes every Call-ID of the only worker's messages, and looks up every flow.
     fn look_ahead(&mut self, media: &[MediaWork], outputs: &[Messages], view: &View<'_>) {
         self.hashes.clear();
-        for messages in outputs.iter().filter(|_| outputs.len() == 1) {
+        if let [messages] = outputs {
             self.hash(messages, view);
         }
         self.flows.clear();
@@ -186,6 +206,13 @@ struct Direct<'a> {
 }
 
 impl<'a> Direct<'a> {
+    /// Whether there is something up to that sequence number.
+    #[inline]
+    fn is_due(&self, until: u64) -> bool {
+        self.ticks.first().is_some_and(|tick| tick.sequence <= until)
+            || self.media.first().is_some_and(|work| work.sequence <= until)
+    }
+
     /// Takes the datagrams up to that sequence number.
     fn media_until(&mut self, until: u64) -> (&'a [MediaWork], &'a [FlowHint]) {
         let is_due = |work: &MediaWork| work.sequence <= until;
@@ -204,30 +231,21 @@ impl<'a> Direct<'a> {
 struct Merge<'a> {
     outputs: &'a [Messages],
     cursors: Vec<usize>,
-    taken: usize,
 }
 
 impl<'a> Merge<'a> {
     fn new(outputs: &'a [Messages]) -> Self {
-        Self { outputs, cursors: vec![0; outputs.len()], taken: 0 }
+        Self { outputs, cursors: vec![0; outputs.len()] }
     }
 
-    /// How many were taken.
-    const fn taken(&self) -> usize {
-        self.taken
-    }
-
-    /// The next message: which worker's, and which of its list.
-    fn next(&mut self) -> Option<(usize, usize)> {
-        let heads = self.outputs.iter().zip(&self.cursors).enumerate();
-        let next = heads.filter_map(|(worker, (messages, &cursor))| {
-            messages.list.get(cursor).map(|message| (message.sequence, message.connection(), worker, cursor))
-        });
-        let (_, _, worker, index) = next.min()?;
-        if let Some(cursor) = self.cursors.get_mut(worker) {
-            *cursor += 1;
-        }
-        self.taken += 1;
-        Some((worker, index))
+    /// The next message, and the messages that it is one of.
+    fn next(&mut self) -> Option<(&'a Messages, &'a Message)> {
+        let heads = self.outputs.iter().zip(&mut self.cursors);
+        let next =
+            heads.filter_map(|(messages, cursor)| Some((messages, messages.list.get(*cursor)?, cursor)));
+        let (messages, message, cursor) =
+            next.min_by_key(|(_, message, _)| (message.sequence, message.connection()))?;
+        *cursor += 1;
+        Some((messages, message))
     }
 }

@@ -6,7 +6,7 @@ use crate::capture::PacketBatch;
 use crate::decode::{Ends, TcpHeader};
 use crate::flow::Endpoint;
 use crate::media::{Datagram, Sighting};
-use crate::sip::SipTransport;
+use crate::sip::{Glimpse, SipTransport};
 use crate::time::Timestamp;
 
 /// One thing to do, in the order of `sequence`.
@@ -39,8 +39,8 @@ pub(crate) enum Task {
     Tick,
     /// The input is over.
     Finish,
-    /// A datagram that holds one SIP message.
-    Datagram(SipTransport),
+    /// A datagram that holds one SIP message, and what is known of its start line.
+    Datagram(SipTransport, Glimpse),
     /// A TCP segment.
     Segment(TcpHeader),
     /// An SCTP packet's chunks.

@@ -12,7 +12,7 @@ use crate::decode::data_chunks;
 use crate::reassembly::{self, Budget, Reassembler, Segment};
 use crate::sip::sdp;
 use crate::sip::{
-    Carriage, FrameHeader, Head, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
+    Carriage, FrameHeader, Glimpse, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
     StreamSettings, is_sip_datagram,
 };
 
@@ -89,7 +89,7 @@ impl StreamWorker {
             }
             match work.task {
                 Task::Tick | Task::Finish => self.tick(work, messages),
-                Task::Datagram(transport) => self.datagram(work, transport, view, messages),
+                Task::Datagram(transport, known) => self.datagram(work, (transport, known), view, messages),
                 Task::Segment(_) => self.segment(work, view, messages),
                 Task::Chunks => self.chunks(work, view, messages),
             }
@@ -112,25 +112,27 @@ impl StreamWorker {
         messages.list.get_mut(before..).unwrap_or_default().sort_by_key(Message::connection);
     }
 
-    fn datagram(&mut self, work: &Work, transport: SipTransport, view: &View<'_>, messages: &mut Messages) {
+    fn datagram(
+        &mut self,
+        work: &Work,
+        (transport, known): (SipTransport, Glimpse),
+        view: &View<'_>,
+        messages: &mut Messages,
+    ) {
         let is_whole = u64::from(work.reassembled.is_none());
         let bytes = view.resolve(work.payload, &[]);
         let first = messages.media.len() as u32;
         // The head is read where it stays: it is too large to be moved for nothing.
-        messages.list.push(Message {
-            sequence: work.sequence,
-            timestamp: work.timestamp,
-            source: work.source,
-            destination: work.destination,
-            transport,
-            bytes: work.payload,
-            head: Head::default(),
-            media: (first, first),
-            sdp: false,
-            carriage: work.carriage(),
-        });
+        messages.list.extend_from_slice(&messages.empty);
         let Some(message) = messages.list.last_mut() else { return };
-        if !message.head.fill(bytes, true) {
+        message.sequence = work.sequence;
+        message.timestamp = work.timestamp;
+        (message.source, message.destination) = (work.source, work.destination);
+        message.transport = transport;
+        message.bytes = work.payload;
+        message.media = (first, first);
+        message.carriage = work.carriage();
+        if !message.head.fill(bytes, known, true) {
             messages.list.pop();
             self.counters.not_sip += is_whole;
             return;
@@ -204,7 +206,7 @@ impl StreamWorker {
     fn chunk(&mut self, work: &Work, alone: bool, view: &View<'_>, messages: &mut Messages) {
         let bundled = Work { reassembled: Some(0), ..*work };
         let before = messages.list.len();
-        self.datagram(&bundled, SipTransport::Sctp, view, messages);
+        self.datagram(&bundled, (SipTransport::Sctp, Glimpse::NOTHING), view, messages);
         let carriage = if alone { work.carriage() } else { self.bundled(work, view, messages) };
         messages.list.iter_mut().skip(before).for_each(|message| message.carriage = carriage);
     }

@@ -18,7 +18,7 @@ use memchr::memchr_iter;
 use self::start_line::{keyword_before, keyword_begun};
 use crate::sip::header::is_token;
 use crate::sip::search::memchr;
-use crate::sip::start_line::{plain_request, start_of_line};
+use crate::sip::start_line::{Glimpse, plain_request, start_of_line};
 use crate::sip::{ContentLength, Head, StartLine};
 
 /// What the unconsumed bytes of a stream begin with.
@@ -299,23 +299,30 @@ pub fn probe(bytes: &[u8]) -> Probe {
 #[must_use]
 #[inline(always)]
 pub fn is_sip_datagram(payload: &[u8]) -> bool {
-    may_begin_sip(payload) && has_start_line(payload)
+    sip_datagram(payload).is_some()
+}
+
+/// The same, with what was read of the start line.
+#[must_use]
+#[inline(always)]
+pub fn sip_datagram(payload: &[u8]) -> Option<Glimpse> {
+    if may_begin_sip(payload) { begins_sip(payload) } else { None }
 }
 
 #[inline(never)]
-fn has_start_line(payload: &[u8]) -> bool {
+fn begins_sip(payload: &[u8]) -> Option<Glimpse> {
     // Nearly all messages are told by their first bytes.
     if let [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ', ..] =
         payload
     {
-        return true;
+        return Some(Glimpse::NOTHING);
     }
-    if plain_request(payload).is_some() {
-        return true;
+    if let Some(request) = plain_request(payload) {
+        return Some(Glimpse::of(request));
     }
-    let Some(line) = start_of_line(payload).and_then(|begin| payload.get(begin..)) else { return false };
+    let line = payload.get(start_of_line(payload)?..)?;
     let line = line.get(..=memchr(b'\n', line).unwrap_or(line.len())).unwrap_or(line);
-    StartLine::parse(payload, line).is_some()
+    StartLine::parse(payload, line).map(|_| Glimpse::NOTHING)
 }
 
 /// Whether the first three bytes can begin a start line, or stand before one: most of what is binary needs no further
@@ -536,7 +543,7 @@ mod tests {
             "", "a SIP/2.0\r\n", " a SIP/2.0", "sip:a@b SIP/2.0\n", " <sip:a> sip/2.0", " [::1] SIP/2.0", "/2.0 200 OK",
         ])) {
             let payload = [begin.as_bytes(), rest.as_bytes()].concat();
-            prop_assert_eq!(is_sip_datagram(&payload), has_start_line(&payload));
+            prop_assert_eq!(is_sip_datagram(&payload), begins_sip(&payload).is_some());
         }
     }
 

@@ -8,7 +8,7 @@ use super::header::{
 use super::method::Method;
 use super::plain::{self, is_trim};
 use super::search::{LineFeeds, after, first_word};
-use super::start_line::{StartLine, start_of_line};
+use super::start_line::{Glimpse, StartLine, start_of_line};
 
 /// A range of bytes of a message: offset and length. Empty when the thing is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -209,19 +209,21 @@ impl Head {
     #[inline]
     pub fn parse(message: &[u8], datagram: bool) -> Option<Self> {
         let mut head = Self::default();
-        head.fill(message, datagram).then_some(head)
+        head.fill(message, Glimpse::NOTHING, datagram).then_some(head)
     }
 
-    /// [`Head::parse`] into an empty head, where it is to stay. False when there is no start line.
+    /// [`Head::parse`] into an empty head, where it is to stay, with what is known of the start line. False when there
+    /// is none.
     #[must_use]
-    pub fn fill(&mut self, message: &[u8], datagram: bool) -> bool {
+    pub fn fill(&mut self, message: &[u8], known: Glimpse, datagram: bool) -> bool {
         // Nothing is of that size; whatever were behind it, no span could tell.
         let message = message.get(..u32::MAX as usize).unwrap_or(message);
         let Some(begin) = start_of_line(message) else { return false };
         let mut feeds = LineFeeds::new(begin);
         let end = feeds.next(message).unwrap_or(message.len());
-        let line = message.get(begin..end).unwrap_or_default();
-        let Some((start, conforms)) = StartLine::parse(message, line) else { return false };
+        let known = known.start_line().map(|start| (start, true));
+        let read = || StartLine::parse(message, message.get(begin..end).unwrap_or_default());
+        let Some((start, conforms)) = known.or_else(read) else { return false };
         self.start = start;
         if !conforms {
             self.faults.add(Faults::START_LINE);

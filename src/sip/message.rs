@@ -12,9 +12,10 @@ use crate::time::Timestamp;
 use crate::tls;
 
 /// What carried a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are those of RFC 3261 and 7118")]
 pub enum SipTransport {
+    #[default]
     Udp,
     Tcp,
     Tls,
@@ -42,7 +43,7 @@ impl SipTransport {
 }
 
 /// One whole SIP message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Message {
     /// Number of the packet that completed it.
     pub sequence: u64,
@@ -64,6 +65,12 @@ pub struct Message {
     pub sdp: bool,
     /// How it travelled, for those who write it down again.
     pub carriage: Carriage,
+}
+
+impl Default for Carriage {
+    fn default() -> Self {
+        Self::Frame(0)
+    }
 }
 
 impl Message {
@@ -142,6 +149,8 @@ pub struct Messages {
     pub settings: StreamSettings,
     /// The frame of the packet at hand: set before each segment when shares are kept. Stays when cleared.
     pub frame: Option<FrameHeader>,
+    /// A message that says nothing: cheaper to copy to where the next one is read than to make there.
+    pub(crate) empty: [Message; 1],
     /// Buffers for partial messages that are not in use now.
     pub(super) spare: Vec<Partial>,
 }

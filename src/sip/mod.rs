@@ -27,9 +27,9 @@ mod torture;
 pub mod uri;
 pub mod websocket;
 
-pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe};
+pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe, sip_datagram};
 pub use head::{ContentLength, Faults, Head, Rare, Span};
 pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};
 pub use method::Method;
-pub use start_line::StartLine;
+pub use start_line::{Glimpse, StartLine};
 pub use stream::{SipStream, StreamCounters, StreamEnd, StreamSettings};

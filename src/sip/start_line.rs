@@ -118,6 +118,40 @@ pub(super) fn plain_request(text: &[u8]) -> Option<(Method, usize, usize)> {
         .then_some((method, token, uri))
 }
 
+/// What a first look at a datagram told of its start line, so that it need not be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glimpse {
+    method: Method,
+    /// Where method and URI end; the latter is 0 where nothing is known.
+    token: u16,
+    uri: u16,
+}
+
+impl Glimpse {
+    /// Nothing is known.
+    pub const NOTHING: Self = Self { method: Method::Other, token: 0, uri: 0 };
+
+    /// What [`plain_request`] found at the beginning of a datagram.
+    pub(super) fn of((method, token, uri): (Method, usize, usize)) -> Self {
+        match (u16::try_from(token), u16::try_from(uri)) {
+            (Ok(token), Ok(uri)) => Self { method, token, uri },
+            _ => Self::NOTHING,
+        }
+    }
+
+    /// The start line, if it is known: one that keeps to the grammar, at the very beginning.
+    #[inline]
+    pub(super) fn start_line(self) -> Option<StartLine> {
+        let (token, uri) = (u32::from(self.token), u32::from(self.uri));
+        let after_blank = token + 1;
+        (uri > after_blank).then_some(StartLine::Request {
+            method: self.method,
+            token: Span { start: 0, length: token },
+            uri: Span { start: after_blank, length: uri.saturating_sub(after_blank) },
+        })
+    }
+}
+
 fn request(message: &[u8], line: &[u8]) -> Option<(StartLine, bool)> {
     let (token, rest) = line.split_at_checked(memchr2(b' ', b'\t', line)?)?;
     let method = Method::from_token(token);
