@@ -157,14 +157,6 @@ pub(crate) struct Look<'a> {
     pub(crate) message: &'a Message,
     pub(crate) head: &'a Head,
     pub(crate) bytes: &'a [u8],
-    /// Hash of the topmost branch.
-    pub(crate) branch: u64,
-    /// Hash of the From-tag.
-    pub(crate) from_tag: u64,
-    /// Hash of the To-tag.
-    pub(crate) to_tag: u64,
-    /// Hash of User-Agent or Server; 0 without one.
-    pub(crate) agent: u32,
 }
 
 impl Look<'_> {
@@ -215,7 +207,7 @@ impl Dialog {
         self.method = if kind == CallKind::Call { Method::Invite } else { look.about() };
         self.state = Some(CallState::Calling);
         self.call_id = self.keep(head.call_id.of(look.bytes));
-        self.from_tag = look.from_tag;
+        self.from_tag = look.head.keys.from_tag;
         self.from = self.keep(head.from_uri.of(look.bytes));
         self.to = self.keep(head.to_uri.of(look.bytes));
         (self.source, self.destination) = match head.start {
@@ -231,7 +223,7 @@ impl Dialog {
             }
         };
         self.cseq = head.cseq;
-        self.branch = look.branch;
+        self.branch = look.head.keys.branch;
     }
 
     /// Whether this message, though it has the Call-ID of this dialog, begins another one: an initial INVITE
@@ -242,7 +234,7 @@ impl Dialog {
             return false;
         }
         // A late copy of an earlier try, before the credentials, has a lower CSeq.
-        !self.is_caller(look) || (look.head.cseq > self.cseq && look.branch != self.branch)
+        !self.is_caller(look) || (look.head.cseq > self.cseq && look.head.keys.branch != self.branch)
     }
 
     /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself.
@@ -323,7 +315,7 @@ impl Dialog {
     /// The request was sent anew, with another CSeq number.
     fn repeat(&mut self, look: &Look<'_>) {
         self.cseq = look.head.cseq;
-        self.branch = look.branch;
+        self.branch = look.head.keys.branch;
         self.progress = look.message.timestamp;
         self.signalling.responded = false;
         if !self.is_answered {
@@ -498,23 +490,23 @@ impl Dialog {
 
     #[inline]
     fn note_agent(&mut self, look: &Look<'_>) {
-        if look.agent != 0 && !self.latest_agents.contains(&look.agent) {
+        if look.head.keys.agent != 0 && !self.latest_agents.contains(&look.head.keys.agent) {
             self.other_agent(look);
         }
     }
 
     fn other_agent(&mut self, look: &Look<'_>) {
         let [latest, _] = self.latest_agents;
-        self.latest_agents = [look.agent, latest];
-        let is_known = self.agents.iter().any(|(_, hash)| *hash == look.agent);
+        self.latest_agents = [look.head.keys.agent, latest];
+        let is_known = self.agents.iter().any(|(_, hash)| *hash == look.head.keys.agent);
         if !is_known && self.agents.len() < MAX_KINDS {
             let span = self.keep(look.head.agent.of(look.bytes));
-            self.agents.push((span, look.agent));
+            self.agents.push((span, look.head.keys.agent));
         }
     }
 
     fn note_answer_tag(&mut self, look: &Look<'_>) {
-        let tag = look.to_tag;
+        let tag = look.head.keys.to_tag;
         let known = &mut self.signalling.answer_tags;
         if known.len() < MAX_KINDS && !known.contains(&tag) {
             known.push(tag);
@@ -549,7 +541,7 @@ impl Dialog {
 
     /// Whether the request that a message is, or answers, is from who began the dialog.
     pub(super) fn is_caller(&self, look: &Look<'_>) -> bool {
-        look.from_tag == self.from_tag
+        look.head.keys.from_tag == self.from_tag
     }
 
     /// All Reason fields of a message, as one list.

@@ -106,8 +106,7 @@ impl Scene {
         let batch = PacketBatch { arena: bytes, packets: &[packet] };
         let view = View { batch, datagrams: &[], fragments: &fragments };
         let delivery = Delivery { message: &message, bytes, messages: &messages, view: &view };
-        let hash = self.tracker.hash(head.call_id.of(bytes));
-        self.tracker.message((hash, DialogHint::NONE), &delivery, &mut self.heard);
+        self.tracker.message(DialogHint::NONE, &delivery, &mut self.heard);
         self.wait(100);
     }
 

@@ -258,19 +258,18 @@ impl Tracker {
         self.index.is_empty()
     }
 
-    /// The hash under which a Call-ID is kept.
-    #[must_use]
-    #[inline]
-    pub fn hash(&self, call_id: &[u8]) -> u64 {
-        self.hasher.hash_one(call_id)
-    }
-
     /// Looks at the dialogs of what is about to come, at most [`GROUP`] messages, all before the first is used, and at
     /// the endpoints that it announces: their cache misses overlap then, where one after the other each would be waited
     /// for. For the same reason nothing here waits for what was found the moment before. Tells where the dialogs are.
-    pub fn touch(&mut self, hashes: &[u64], media: &[Media], listener: &dyn Listener) -> [DialogHint; GROUP] {
+    pub fn touch(
+        &mut self,
+        messages: &[Message],
+        media: &[Media],
+        listener: &dyn Listener,
+    ) -> [DialogHint; GROUP] {
         let mut hints = [DialogHint::NONE; GROUP];
-        for (hint, &hash) in hints.iter_mut().zip(hashes) {
+        for (hint, message) in hints.iter_mut().zip(messages) {
+            let hash = message.head.keys.call_id;
             let is_likely = |indexed: &Indexed| indexed.hash == hash as u32;
             let found = self.index.find(spread(hash as u32), is_likely);
             found.into_iter().for_each(|indexed| hint.0 = indexed.slot);
@@ -280,7 +279,7 @@ impl Tracker {
         self.slots.extend(known);
         self.touch_slots(self.slots.iter().copied());
         // Whoever is new gets these.
-        let new = self.free.iter().rev().take(hashes.len() - self.slots.len());
+        let new = self.free.iter().rev().take(messages.len() - self.slots.len());
         let new = new.filter_map(|&slot| self.dialogs.get(slot as usize));
         black_box(new.fold(0, |sum, dialog| sum ^ dialog.touch_all()));
         self.media.touch_endpoints(media.iter().map(|media| media.endpoint));
@@ -310,32 +309,17 @@ impl Tracker {
         }
     }
 
-    /// Takes the next message, of a Call-ID with that hash, whose dialog is probably there.
-    pub fn message(
-        &mut self,
-        known: (u64, DialogHint),
-        delivery: &Delivery<'_>,
-        listener: &mut dyn Listener,
-    ) {
+    /// Takes the next message, whose dialog is probably there.
+    pub fn message(&mut self, hint: DialogHint, delivery: &Delivery<'_>, listener: &mut dyn Listener) {
         let Delivery { message, bytes, messages, .. } = *delivery;
         self.begin(message.timestamp);
         self.census.message(message, bytes);
         let head = &message.head;
-        let call_id = head.call_id.of(bytes);
-        if call_id.is_empty() {
+        if head.call_id.is_empty() {
             return;
         }
-        let (branch, to_tag) = (head.branch.of(bytes), head.to_tag.of(bytes));
-        let look = Look {
-            message,
-            head,
-            bytes,
-            branch: self.hasher.hash_one(branch),
-            from_tag: self.hasher.hash_one(head.from_tag.of(bytes)),
-            to_tag: self.hasher.hash_one(to_tag),
-            agent: self.agent(head.agent.of(bytes)),
-        };
-        let slot = self.slot(known, &look, listener);
+        let look = Look { message, head, bytes };
+        let slot = self.slot(hint, &look, listener);
         let identity = self.identity(&look);
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let was_call = dialog.kind == Some(CallKind::Call);
@@ -510,7 +494,8 @@ impl Tracker {
     }
 
     /// Finds the message's dialog, or makes one.
-    fn slot(&mut self, (hash, hint): (u64, DialogHint), look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
+    fn slot(&mut self, hint: DialogHint, look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
+        let hash = look.head.keys.call_id;
         let is_it = |dialog: &Dialog| dialog.hash == hash && dialog.in_use;
         let is_there = self.dialogs.get(hint.0 as usize).is_some_and(is_it);
         if let Some(slot) = if is_there { Some(hint.0) } else { self.find(hash) } {
@@ -520,7 +505,7 @@ impl Tracker {
             }
             self.close(slot, listener);
         }
-        self.open(hash, look, listener)
+        self.open(look, listener)
     }
 
     /// The dialog of the Call-ID with that hash. Its 64 bits depend on a secret of this process: nobody outside can make
@@ -535,7 +520,8 @@ impl Tracker {
         self.index.find(spread(bits), is_it).map(|indexed| indexed.slot)
     }
 
-    fn open(&mut self, hash: u64, look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
+    fn open(&mut self, look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
+        let hash = look.head.keys.call_id;
         if self.len() >= self.limits.max_dialogs {
             self.evict(listener);
         }
@@ -604,11 +590,6 @@ impl Tracker {
         self.oldest.extend(all);
     }
 
-    /// Hash of a User-Agent or Server value; 0 stands for none.
-    fn agent(&self, agent: &[u8]) -> u32 {
-        if agent.is_empty() { 0 } else { self.hasher.hash_one(agent) as u32 | 1 }
-    }
-
     /// What makes a message itself within its call: another copy has the same.
     fn identity(&self, look: &Look<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
@@ -618,8 +599,8 @@ impl Tracker {
         };
         let about = u64::from(kind) << 40 | u64::from(look.head.cseq_method as u8) << 32;
         hasher.write_u64(about | u64::from(look.head.cseq));
-        hasher.write_u64(look.branch);
-        hasher.write_u64(look.to_tag);
+        hasher.write_u64(look.head.keys.branch);
+        hasher.write_u64(look.head.keys.to_tag);
         (message.source, message.destination).hash(&mut hasher);
         hasher.finish()
     }

@@ -169,9 +169,8 @@ fn tell(
     let fragments = FragmentFrames::default();
     let view =
         Batch { batch: PacketBatch { arena: bytes, packets: &[] }, datagrams: &[], fragments: &fragments };
-    let hash = tracker.hash(head.call_id.of(bytes));
     let delivery = Delivery { message: &message, bytes, messages: &messages, view: &view };
-    tracker.message((hash, DialogHint::NONE), &delivery, listener);
+    tracker.message(DialogHint::NONE, &delivery, listener);
 }
 
 fn stream(

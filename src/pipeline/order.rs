@@ -22,7 +22,6 @@ pub(crate) struct Counters {
 /// The tracker's end of the pipeline.
 pub(crate) struct Order {
     tracker: Tracker,
-    hashes: Vec<u64>,
     flows: Vec<FlowHint>,
     counters: Counters,
     board: Option<Arc<Board>>,
@@ -33,15 +32,7 @@ pub(crate) struct Order {
 impl Order {
     pub(crate) fn new(tracker: Tracker, board: Option<Arc<Board>>, logs_streams: bool) -> Self {
         let counters = Counters::default();
-        Self {
-            tracker,
-            hashes: Vec::new(),
-            flows: Vec::new(),
-            counters,
-            board,
-            logs_streams,
-            tls: tls::Census::default(),
-        }
+        Self { tracker, flows: Vec::new(), counters, board, logs_streams, tls: tls::Census::default() }
     }
 
     pub(crate) const fn tracker(&self) -> &Tracker {
@@ -64,8 +55,9 @@ impl Order {
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) {
-        self.look_ahead(&staged.media, outputs, view);
-        let flows = std::mem::take(&mut self.flows);
+        let mut flows = std::mem::take(&mut self.flows);
+        flows.clear();
+        self.tracker.look_up_flows(staged.media.iter().map(|work| work.hash), &mut flows);
         let batch = MediaBatch { others: &staged.others, view };
         let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, batch };
         match outputs {
@@ -87,27 +79,23 @@ impl Order {
     /// Takes the messages of the only worker. What is known of a group of them is touched before, so that the tables'
     /// cache misses overlap instead of adding up.
     fn alone(&mut self, messages: &Messages, direct: &mut Direct<'_>, listener: &mut dyn Listener) {
-        let hashes = std::mem::take(&mut self.hashes);
-        for (group, hashes) in messages.list.chunks(GROUP).zip(hashes.chunks(GROUP)) {
+        for group in messages.list.chunks(GROUP) {
             let media = match group {
                 [one, .., last] => messages.media.get(one.media.0 as usize..last.media.1 as usize),
                 _ => None,
             };
-            let likely = self.tracker.touch(hashes, media.unwrap_or_default(), listener);
-            for ((message, &hash), likely) in group.iter().zip(hashes).zip(likely) {
-                self.message((hash, likely), message, messages, direct, listener);
+            let hints = self.tracker.touch(group, media.unwrap_or_default(), listener);
+            for (message, hint) in group.iter().zip(hints) {
+                self.message(hint, message, messages, direct, listener);
             }
         }
-        self.hashes = hashes;
     }
 
     /// Takes the messages of several workers in their order.
     fn merged(&mut self, outputs: &[Messages], direct: &mut Direct<'_>, listener: &mut dyn Listener) {
         let mut merge = Merge::new(outputs);
         while let Some((messages, message)) = merge.next() {
-            let bytes = direct.batch.view.resolve(message.bytes, &messages.arena);
-            let hash = self.tracker.hash(message.head.call_id.of(bytes));
-            self.message((hash, DialogHint::NONE), message, messages, direct, listener);
+            self.message(DialogHint::NONE, message, messages, direct, listener);
         }
     }
 
@@ -115,7 +103,7 @@ impl Order {
     #[inline]
     fn message(
         &mut self,
-        known: (u64, DialogHint),
+        hint: DialogHint,
         message: &Message,
         messages: &Messages,
         direct: &mut Direct<'_>,
@@ -126,7 +114,7 @@ impl Order {
         }
         let view = direct.batch.view;
         let bytes = view.resolve(message.bytes, &messages.arena);
-        self.tracker.message(known, &Delivery { message, bytes, messages, view }, listener);
+        self.tracker.message(hint, &Delivery { message, bytes, messages, view }, listener);
     }
 
     /// What workers learned of TLS, in the order of its packets.
@@ -137,23 +125,6 @@ impl Order {
         for report in reports {
             self.tls.count(report);
             listener.tls(report);
-        }
-    }
-
-    /// Hashes every Call-ID of the only worker's messages, and looks up every flow.
-    fn look_ahead(&mut self, media: &[MediaWork], outputs: &[Messages], view: &View<'_>) {
-        self.hashes.clear();
-        if let [messages] = outputs {
-            self.hash(messages, view);
-        }
-        self.flows.clear();
-        self.tracker.look_up_flows(media.iter().map(|work| work.hash), &mut self.flows);
-    }
-
-    fn hash(&mut self, messages: &Messages, view: &View<'_>) {
-        for message in &messages.list {
-            let call_id = message.head.call_id.of(view.resolve(message.bytes, &messages.arena));
-            self.hashes.push(self.tracker.hash(call_id));
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::header::{
     Name, NameAddress, content_length, cut, digits, first_value, is_token, parameter, split, unfold,
 };
+use super::keys::Keys;
 use super::method::Method;
 use super::plain::{self, is_trim};
 use super::search::{LineFeeds, after, first_word};
@@ -199,6 +200,8 @@ pub struct Head {
     pub body: Span,
     /// What is wrong with the message.
     pub faults: Faults,
+    /// What its names are known by.
+    pub keys: Keys,
 }
 
 impl Head {
@@ -254,6 +257,7 @@ impl Head {
     pub(super) fn close(&mut self, message: &[u8], datagram: bool) {
         self.take_body(message, datagram);
         self.check(message);
+        self.keys = Keys::of(message, self);
     }
 
     /// Reads the header fields from `at` on, folded lines in one piece (RFC 3261 7.3.1), and notes where the body

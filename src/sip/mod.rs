@@ -12,6 +12,7 @@
 mod framer;
 mod head;
 pub mod header;
+mod keys;
 mod message;
 mod method;
 mod multipart;
@@ -29,6 +30,7 @@ pub mod websocket;
 
 pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe, sip_datagram};
 pub use head::{ContentLength, Faults, Head, Rare, Span};
+pub use keys::{Keys, call_id_key};
 pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};
 pub use method::Method;
 pub use start_line::{Glimpse, StartLine};

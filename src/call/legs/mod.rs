@@ -38,6 +38,7 @@ use super::slots::Slots;
 use super::tracker::Tracker;
 use crate::flow::Address;
 use crate::sip::Rare;
+use crate::sip::call_id_key;
 use crate::sip::sdp::Media;
 use crate::time::Timestamp;
 
@@ -177,7 +178,7 @@ impl Legs {
             }
             if let Value::Text(text) = value
                 && field.names_call_id()
-                && let Some(slot) = tracker.find(tracker.hash(text))
+                && let Some(slot) = tracker.find(call_id_key(text))
                 && let Some(other) = self.of(slot).filter(|other| *other != id)
             {
                 let (own, other) = (self.session(id), self.session(other));

@@ -181,7 +181,7 @@ impl Dialog {
 
     /// The CANCEL has the branch of what it cancels (RFC 3261 9.1): a proxy that has its answer cancels other branches.
     fn cancel(&mut self, look: &Look<'_>) {
-        let branch = look.branch as u32;
+        let branch = look.head.keys.branch as u32;
         if self.is_answered {
             if look.head.cseq == self.cseq && self.signalling.answer_branches.contains(&branch) {
                 self.note(What::CancelRace, look);
@@ -232,7 +232,7 @@ impl Dialog {
 
     /// The 2xx to the first INVITE; there may be several, from several ends or over several hops.
     fn accepted(&mut self, look: &Look<'_>) {
-        let (branch, tag) = (look.branch as u32, look.to_tag as u32);
+        let (branch, tag) = (look.head.keys.branch as u32, look.head.keys.to_tag as u32);
         let [latest, _] = self.signalling.answer_branches;
         self.signalling.answer_branches = [branch, latest];
         if self.signalling.rare.as_ref().is_some_and(|rare| rare.cancel == branch) {
@@ -246,14 +246,15 @@ impl Dialog {
     }
 
     fn provisional(&mut self, look: &Look<'_>) {
-        if let Some(place) = self.signalling.answer_tags.iter().position(|&tag| tag == look.to_tag) {
+        if let Some(place) = self.signalling.answer_tags.iter().position(|&tag| tag == look.head.keys.to_tag)
+        {
             self.signalling.early |= 1 << place;
         }
         if !look.head.rare.has(RareFields::RSEQ) {
             return;
         }
         let Some(sequence) = values(look.bytes, Name::RSeq).next().and_then(number) else { return };
-        let key = (sequence, look.to_tag as u32);
+        let key = (sequence, look.head.keys.to_tag as u32);
         let rare = self.signalling.rare();
         if rare.counted.contains(&key) {
             return;
@@ -271,7 +272,7 @@ impl Dialog {
         let Some(value) = values(look.bytes, Name::RAck).next() else { return };
         let (sequence, _) = digits(value);
         if let Some(rare) = &mut self.signalling.rare {
-            let tag = look.to_tag as u32;
+            let tag = look.head.keys.to_tag as u32;
             rare.reliable.retain(|(waiting, of, _)| Some(*waiting) != sequence || *of != tag);
         }
     }

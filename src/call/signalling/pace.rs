@@ -42,7 +42,7 @@ impl Pace {
     /// waited if it is the first answer to it.
     #[inline]
     pub(in crate::call) fn observe(&mut self, look: &Look<'_>, start: Timestamp) -> Option<Duration> {
-        let (branch, at) = (look.branch as u32, ticks(look.message.timestamp.since(start)));
+        let (branch, at) = (look.head.keys.branch as u32, ticks(look.message.timestamp.since(start)));
         match look.method() {
             // Nobody answers an ACK; a CANCEL has the branch of its INVITE.
             Some(Method::Ack | Method::Cancel) => None,

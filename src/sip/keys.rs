@@ -1,0 +1,47 @@
+//! What the names in a message are known by: hashes, taken where the message has just been read and its text is near.
+
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
+
+use foldhash::fast::RandomState;
+
+use super::Head;
+
+/// The secret of this process: nobody outside can make two names share a hash.
+static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// The hashes of a message's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Call-ID.
+    pub call_id: u64,
+    /// The branch of the topmost Via.
+    pub branch: u64,
+    /// The tag of From.
+    pub from_tag: u64,
+    /// The tag of To.
+    pub to_tag: u64,
+    /// User-Agent or Server; 0 without one.
+    pub agent: u32,
+}
+
+impl Keys {
+    /// Those of the message that was read as `head`.
+    pub(super) fn of(message: &[u8], head: &Head) -> Self {
+        let secret = &*SECRET;
+        let agent = head.agent.of(message);
+        Self {
+            call_id: secret.hash_one(head.call_id.of(message)),
+            branch: secret.hash_one(head.branch.of(message)),
+            from_tag: secret.hash_one(head.from_tag.of(message)),
+            to_tag: secret.hash_one(head.to_tag.of(message)),
+            agent: if agent.is_empty() { 0 } else { secret.hash_one(agent) as u32 | 1 },
+        }
+    }
+}
+
+/// The hash of a Call-ID that something else than its own message names.
+#[must_use]
+pub fn call_id_key(call_id: &[u8]) -> u64 {
+    SECRET.hash_one(call_id)
+}
