@@ -10,6 +10,12 @@ use crate::flow::{Address, Endpoint, PairHasher};
 /// Bytes of an IPv4 header without options.
 const IPV4: usize = 20;
 
+/// Bytes of a fixed IPv6 header.
+const IPV6: usize = 40;
+
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
+
 /// IP protocol numbers.
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
@@ -182,10 +188,11 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// The unit of a plain packet; `None` for any other, valid or not.
+/// The unit of a plain packet, or of a datagram behind an Ethernet header and a fixed IPv6 header (RFC 8200 3) and
+/// nothing else; `None` for any other, valid or not.
 #[inline]
 pub(super) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
-    let plain = Plain::new(link, frame)?;
+    let Some(plain) = Plain::new(link, frame) else { return datagram_of_ipv6(link, frame) };
     match plain.protocol() {
         UDP => {
             let part = plain.datagram().filter(|part| !plain.may_wrap(part));
@@ -196,14 +203,43 @@ pub(super) fn plain(link: LinkType, frame: &[u8]) -> Option<Unit> {
     }
 }
 
+#[inline]
+fn datagram_of_ipv6(link: LinkType, frame: &[u8]) -> Option<Unit> {
+    let (ethernet, packet) = frame.split_first_chunk::<ETHERNET>()?;
+    if link != LinkType::ETHERNET || be16(ethernet[12], ethernet[13]) != 0x86dd {
+        return None;
+    }
+    let header: &[u8; IPV6 + udp::LENGTH] = packet.first_chunk()?;
+    let total = IPV6 + usize::from(be16(header[4], header[5]));
+    let end = IPV6 + usize::from(be16(header[44], header[45]));
+    if header[0] >> 4 != 6 || header[6] != UDP || end > total {
+        return None;
+    }
+    let there = end.min(packet.len());
+    let payload = packet.get(header.len()..there)?;
+    let address = |at: usize| header.get(at..)?.first_chunk().copied().map(Address::v6);
+    let (source, destination) = (be16(header[40], header[41]), be16(header[42], header[43]));
+    let wraps = udp::may_wrap(destination, payload);
+    (!wraps).then_some(Unit {
+        source: Endpoint::new(address(8)?, source),
+        destination: Endpoint::new(address(24)?, destination),
+        transport: Transport::Udp,
+        start: (ETHERNET + header.len()) as u32,
+        length: payload.len() as u32,
+        missing: (end - there) as u32,
+        network: ETHERNET as u32,
+        tunnelled: false,
+    })
+}
+
 /// Where the IPv4 header begins, and everything from there on.
 #[inline]
 fn network(link: LinkType, frame: &[u8]) -> Option<(usize, &[u8])> {
     if link == LinkType::ETHERNET
-        && let Some((header, packet)) = frame.split_first_chunk::<14>()
+        && let Some((header, packet)) = frame.split_first_chunk::<ETHERNET>()
         && be16(header[12], header[13]) == 0x0800
     {
-        return Some((14, packet));
+        return Some((ETHERNET, packet));
     }
     let network = behind_more(link, frame)?;
     Some((network, frame.get(network..)?))

@@ -325,7 +325,7 @@ impl MediaTable {
     pub fn look_up(&mut self, hashes: impl Iterator<Item = u64>, found: &mut Vec<FlowHint>) {
         found.extend(hashes.map(|hash| FlowHint(self.hints.find(hash))));
         let flows = found.iter().filter_map(|hint| self.flows.get(hint.0 as usize));
-        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ flow.hash ^ u64::from(flow.stream.ssrc)));
+        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ flow.hash ^ flow.stream.touch()));
     }
 
     /// Takes the next datagram; `hint` is where its flow probably is.

@@ -234,6 +234,12 @@ impl Stream {
         }
     }
 
+    /// Reads a little of what the next packet will need: when it ends a round, of the rest too.
+    #[inline]
+    pub fn touch(&self) -> u64 {
+        if self.round == ROUND - 1 { self.rest.packets } else { u64::from(self.ssrc) }
+    }
+
     /// Whether there is a stream at all.
     #[must_use]
     pub fn is_some(&self) -> bool {
