@@ -20,6 +20,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 
@@ -132,7 +133,7 @@ impl Manifest {
         if !file.metadata()?.is_file() {
             return Err(io::Error::other(format!("{NAME} is no regular file")));
         }
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        lock_soon(&file).map_err(|_| {
             io::Error::other("another process keeps its files there: each needs a directory of its own")
         })?;
         let mut state = State { file, begun: BTreeSet::new(), made: BTreeSet::new(), scratch: Vec::new() };
@@ -265,6 +266,23 @@ impl Manifest {
         state.file = next;
         Ok(head.len() as u64)
     }
+}
+
+/// How often a lock is asked for, and the pause in between.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Locks the list. Who had it may be about to end, or have ended while a child of its process, on its way to another
+/// program, holds the list open for a moment.
+fn lock_soon(file: &File) -> rustix::io::Result<()> {
+    let try_lock = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+    for _ in 1..TRIES {
+        if try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    try_lock()
 }
 
 impl State {
