@@ -261,14 +261,9 @@ impl Tracker {
     /// Looks at the dialogs of what is about to come, at most [`GROUP`] messages, all before the first is used, and at
     /// the endpoints that it announces: their cache misses overlap then, where one after the other each would be waited
     /// for. For the same reason nothing here waits for what was found the moment before. Tells where the dialogs are.
-    pub fn touch(
-        &mut self,
-        messages: &[Message],
-        media: &[Media],
-        listener: &dyn Listener,
-    ) -> [DialogHint; GROUP] {
+    pub fn touch(&mut self, group: &[(&Messages, &Message)], listener: &dyn Listener) -> [DialogHint; GROUP] {
         let mut hints = [DialogHint::NONE; GROUP];
-        for (hint, message) in hints.iter_mut().zip(messages) {
+        for (hint, (_, message)) in hints.iter_mut().zip(group) {
             let hash = message.head.keys.call_id;
             let is_likely = |indexed: &Indexed| indexed.hash == hash as u32;
             let found = self.index.find(spread(hash as u32), is_likely);
@@ -279,10 +274,11 @@ impl Tracker {
         self.slots.extend(known);
         self.touch_slots(self.slots.iter().copied());
         // Whoever is new gets these.
-        let new = self.free.iter().rev().take(messages.len() - self.slots.len());
+        let new = self.free.iter().rev().take(group.len() - self.slots.len());
         let new = new.filter_map(|&slot| self.dialogs.get(slot as usize));
         black_box(new.fold(0, |sum, dialog| sum ^ dialog.touch_all()));
-        self.media.touch_endpoints(media.iter().map(|media| media.endpoint));
+        let media = group.iter().flat_map(|(messages, message)| descriptions(message, messages));
+        self.media.touch_endpoints(media.map(|media| media.endpoint));
         if self.wants.frames {
             listener.touch(&self.slots);
         }

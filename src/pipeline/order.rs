@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::board::Board;
 use super::work::{MediaBatch, MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
-use crate::call::{Delivery, DialogHint, GROUP, Listener, Tracker};
+use crate::call::{Delivery, GROUP, Listener, Tracker};
 use crate::media::FlowHint;
 use crate::sip::{Message, Messages};
 use crate::tls;
@@ -60,9 +60,13 @@ impl Order {
         self.tracker.look_up_flows(staged.media.iter().map(|work| work.hash), &mut flows);
         let batch = MediaBatch { others: &staged.others, view };
         let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, batch };
-        match outputs {
-            [messages] => self.alone(messages, &mut direct, listener),
-            _ => self.merged(outputs, &mut direct, listener),
+        let mut merge = Merge::new(outputs);
+        loop {
+            let group: Group<'_> = merge.by_ref().take(GROUP).collect();
+            if group.is_empty() {
+                break;
+            }
+            self.group(&group, &mut direct, listener);
         }
         self.direct(&mut direct, u64::MAX, listener);
         self.flows = flows;
@@ -76,45 +80,18 @@ impl Order {
         }
     }
 
-    /// Takes the messages of the only worker. What is known of a group of them is touched before, so that the tables'
-    /// cache misses overlap instead of adding up.
-    fn alone(&mut self, messages: &Messages, direct: &mut Direct<'_>, listener: &mut dyn Listener) {
-        for group in messages.list.chunks(GROUP) {
-            let media = match group {
-                [one, .., last] => messages.media.get(one.media.0 as usize..last.media.1 as usize),
-                _ => None,
-            };
-            let hints = self.tracker.touch(group, media.unwrap_or_default(), listener);
-            for (message, hint) in group.iter().zip(hints) {
-                self.message(hint, message, messages, direct, listener);
-            }
-        }
-    }
-
-    /// Takes the messages of several workers in their order.
-    fn merged(&mut self, outputs: &[Messages], direct: &mut Direct<'_>, listener: &mut dyn Listener) {
-        let mut merge = Merge::new(outputs);
-        while let Some((messages, message)) = merge.next() {
-            self.message(DialogHint::NONE, message, messages, direct, listener);
-        }
-    }
-
-    /// Gives the tracker what comes before a message, and the message.
-    #[inline]
-    fn message(
-        &mut self,
-        hint: DialogHint,
-        message: &Message,
-        messages: &Messages,
-        direct: &mut Direct<'_>,
-        listener: &mut dyn Listener,
-    ) {
-        if direct.is_due(message.sequence) {
-            self.direct(direct, message.sequence, listener);
-        }
+    /// Takes some messages. What is known of them is touched before, so that the tables' cache misses overlap instead
+    /// of adding up.
+    fn group(&mut self, group: &Group<'_>, direct: &mut Direct<'_>, listener: &mut dyn Listener) {
         let view = direct.batch.view;
-        let bytes = view.resolve(message.bytes, &messages.arena);
-        self.tracker.message(hint, &Delivery { message, bytes, messages, view }, listener);
+        let hints = self.tracker.touch(group, listener);
+        for (&(messages, message), hint) in group.iter().zip(hints) {
+            if direct.is_due(message.sequence) {
+                self.direct(direct, message.sequence, listener);
+            }
+            let bytes = view.resolve(message.bytes, &messages.arena);
+            self.tracker.message(hint, &Delivery { message, bytes, messages, view }, listener);
+        }
     }
 
     /// What workers learned of TLS, in the order of its packets.
@@ -198,19 +175,26 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// Walks the messages of several workers in the order of their sequence numbers.
+/// Messages that follow each other, each with those of its worker.
+type Group<'a> = SmallVec<[(&'a Messages, &'a Message); GROUP]>;
+
+/// Walks the messages of all workers in the order of their sequence numbers.
 struct Merge<'a> {
     outputs: &'a [Messages],
-    cursors: Vec<usize>,
+    cursors: SmallVec<[usize; 8]>,
 }
 
 impl<'a> Merge<'a> {
     fn new(outputs: &'a [Messages]) -> Self {
-        Self { outputs, cursors: vec![0; outputs.len()] }
+        Self { outputs, cursors: SmallVec::from_elem(0, outputs.len()) }
     }
+}
 
-    /// The next message, and the messages that it is one of.
-    fn next(&mut self) -> Option<(&'a Messages, &'a Message)> {
+impl<'a> Iterator for Merge<'a> {
+    type Item = (&'a Messages, &'a Message);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
         let heads = self.outputs.iter().zip(&mut self.cursors);
         let next =
             heads.filter_map(|(messages, cursor)| Some((messages, messages.list.get(*cursor)?, cursor)));
