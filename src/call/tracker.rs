@@ -258,7 +258,7 @@ impl Tracker {
         self.index.is_empty()
     }
 
-    /// Looks at the dialogs of what is about to come, at most [`GROUP`] messages, all before the first is used, and at
+    /// Looks at the dialogs of what is about to come, at most sixteen messages, all before the first is used, and at
     /// the endpoints that it announces: their cache misses overlap then, where one after the other each would be waited
     /// for. For the same reason nothing here waits for what was found the moment before. Tells where the dialogs are.
     pub fn touch(&mut self, group: &[(&Messages, &Message)], listener: &dyn Listener) -> [DialogHint; GROUP] {
