@@ -260,3 +260,23 @@ fn behind_more(link: LinkType, frame: &[u8]) -> Option<usize> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::tests::{ethernet, packet4};
+
+    #[test]
+    fn ends_have_one_hash_wherever_they_are_read() {
+        let frame = ethernet(0x0800, &packet4());
+        let plain = Plain::new(LinkType::ETHERNET, &frame).unwrap();
+        let part = plain.datagram().unwrap();
+        let hasher = PairHasher::default();
+        let unit = plain.unit(Transport::Udp, &part);
+        assert_eq!(plain.ends().hash(&hasher), hasher.hash(unit.source, unit.destination));
+        assert_ne!(plain.ends().hash(&hasher), hasher.hash(unit.destination, unit.source));
+        let before = Ends::before(&frame, part.start).unwrap();
+        assert_eq!((before.source(), before.destination()), (unit.source, unit.destination));
+        assert!(Ends::before(&frame, 15).is_none() && Ends::before(&frame, u32::MAX).is_none());
+    }
+}
