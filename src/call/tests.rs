@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::capture::{LinkType, Packet, PacketBatch};
-use crate::flow::{Address, Endpoint, PairHasher};
-use crate::media::{Datagram, FlowHint, Sighting};
+use crate::flow::{Address, Endpoint};
+use crate::media::{Datagram, FlowHint};
 use crate::pipeline::{Bytes, FragmentFrames, Place, View};
 use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
 use crate::time::Timestamp;
@@ -126,10 +126,8 @@ impl Scene {
         let fragments = FragmentFrames::default();
         let batch = PacketBatch { arena: &payload, packets: &[packet] };
         let view = View { batch, datagrams: &[], fragments: &fragments };
-        let (source, destination) = (Endpoint::new(host(from.0), from.1), Endpoint::new(host(to.0), to.1));
-        let hash = PairHasher::default().hash(source, destination);
-        let seen = Sighting { hash, timestamp: self.now, payload: &payload };
-        let datagram = Datagram { seen, source, destination, is_whole: true };
+        let ends = (Endpoint::new(host(from.0), from.1), Endpoint::new(host(to.0), to.1));
+        let datagram = Datagram::whole(self.now, ends, &payload);
         let media = MediaPacket { datagram, packet: 0, reassembled: None };
         let (_, owned) = self.tracker.media(FlowHint::NONE, &media, &view, &mut self.heard);
         self.wait(20);

@@ -216,9 +216,8 @@ proptest! {
     fn no_damage_breaks_it(
         damage in prop::collection::vec((any::<prop::sample::Index>(), telling_byte()), 1..6),
         end in any::<prop::sample::Index>(),
-        which in prop::sample::select(vec![deep(), ethernet(0x0800, &packet4()), ethernet(0x86dd, &packet6())]),
+        mut frame in prop::sample::select(vec![deep(), ethernet(0x0800, &packet4()), ethernet(0x86dd, &packet6())]),
     ) {
-        let mut frame = which;
         for (at, byte) in damage {
             let at = at.index(frame.len());
             frame[at] = byte;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::call::{Delivery, DialogHint, Limits, Tracker};
 use crate::capture::{LinkType, Packet, PacketBatch};
-use crate::flow::{Address, Endpoint, PairHasher};
-use crate::media::{Datagram, Sighting};
+use crate::flow::{Address, Endpoint};
+use crate::media::Datagram;
 use crate::pipeline::{Bytes, FragmentFrames, Place, View as Batch};
 use crate::privacy::Privacy;
 use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
@@ -190,9 +190,7 @@ fn stream(
     let fragments = FragmentFrames::default();
     let batch = PacketBatch { arena: &payload, packets: &[packet] };
     let view = Batch { batch, datagrams: &[], fragments: &fragments };
-    let hash = PairHasher::default().hash(source, destination);
-    let seen = Sighting { hash, timestamp, payload: &payload };
-    let datagram = Datagram { seen, source, destination, is_whole: true };
+    let datagram = Datagram::whole(timestamp, (source, destination), &payload);
     let media = crate::call::MediaPacket { datagram, packet: 0, reassembled: None };
     tracker.media(crate::media::FlowHint::NONE, &media, &view, listener);
 }

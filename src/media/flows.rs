@@ -73,6 +73,19 @@ pub struct Datagram<'a> {
     pub is_whole: bool,
 }
 
+#[cfg(test)]
+impl<'a> Datagram<'a> {
+    /// One that came in one packet.
+    pub(crate) fn whole(
+        timestamp: Timestamp,
+        (source, destination): (Endpoint, Endpoint),
+        payload: &'a [u8],
+    ) -> Self {
+        let hash = PairHasher::default().hash(source, destination);
+        Self { seen: Sighting { hash, timestamp, payload }, source, destination, is_whole: true }
+    }
+}
+
 /// What a datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of the protocols")]

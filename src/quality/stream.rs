@@ -120,7 +120,7 @@ pub struct Stream {
     rest: Box<Rest>,
 }
 
-/// What is looked at once in a round, which is one cache line again, and by packets that are not usual.
+/// What is looked at once in a round, which is its first 64 bytes, and by packets that are not usual.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 struct Rest {
@@ -164,7 +164,7 @@ struct Rest {
     discarded: u64,
 }
 
-/// What the end of a round needs is one cache line.
+/// What the end of a round needs lies together.
 const _: () = assert!(std::mem::offset_of!(Rest, first_floor) <= 64);
 
 /// See [`Rest::unit`].

@@ -31,7 +31,7 @@ impl Keys {
         let secret = &*SECRET;
         let agent = head.agent.of(message);
         Self {
-            call_id: secret.hash_one(head.call_id.of(message)),
+            call_id: call_id_key(head.call_id.of(message)),
             branch: secret.hash_one(head.branch.of(message)),
             from_tag: secret.hash_one(head.from_tag.of(message)),
             to_tag: secret.hash_one(head.to_tag.of(message)),

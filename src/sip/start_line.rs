@@ -144,10 +144,10 @@ impl Glimpse {
     pub(super) fn start_line(self) -> Option<StartLine> {
         let (token, uri) = (u32::from(self.token), u32::from(self.uri));
         let after_blank = token + 1;
-        (uri > after_blank).then_some(StartLine::Request {
+        (uri > after_blank).then(|| StartLine::Request {
             method: self.method,
             token: Span { start: 0, length: token },
-            uri: Span { start: after_blank, length: uri.saturating_sub(after_blank) },
+            uri: Span { start: after_blank, length: uri - after_blank },
         })
     }
 }
