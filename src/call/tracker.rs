@@ -19,8 +19,9 @@ use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
 use super::slots::Slots;
 use super::tally::Tally;
-use crate::flow::Endpoint;
-use crate::media::{self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, Sighting, next_port};
+use crate::media::{
+    self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
+};
 use crate::pipeline::View;
 use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, StartLine};
@@ -396,10 +397,10 @@ impl Tracker {
         if self.wants.frames && self.settings.media_frames { 0 } else { self.media.usual(datagrams) }
     }
 
-    /// Passes over datagrams whose flows nobody knows, as long as it is plain that no call has to do with them; of each
-    /// the first byte is asked for, and its ends. Tells how many those are.
+    /// Passes over datagrams whose flows nobody knows, as long as it is plain that no call has to do with them. Tells how
+    /// many those are.
     #[inline]
-    pub fn nobodys_media(&self, datagrams: impl Iterator<Item = (u8, (Endpoint, Endpoint))>) -> usize {
+    pub fn nobodys_media<'a>(&self, datagrams: impl Iterator<Item = Stranger<'a>>) -> usize {
         self.media.nobodys(datagrams)
     }
 

@@ -41,7 +41,7 @@ mod tests;
 
 pub use next::MAX_LAYERS;
 use plain::plain;
-pub(crate) use plain::{Ends, Part, Plain, TCP, UDP};
+pub(crate) use plain::{Ends, Front, Part, Plain, TCP, UDP};
 pub use sctp::{DataChunk, data_chunks};
 pub use unit::{DecodeError, Decoded, Fault, Fragment, Layer, TcpFlags, TcpHeader, Transport, Unit};
 

@@ -4,7 +4,7 @@
 
 use super::cursor::be16;
 use super::{TcpFlags, TcpHeader, Transport, Unit, tcp, udp};
-use crate::capture::LinkType;
+use crate::capture::{LinkType, Packet};
 use crate::flow::{Address, Endpoint, PairHasher};
 
 /// Bytes of an IPv4 header without options.
@@ -19,6 +19,78 @@ const ETHERNET: usize = 14;
 /// IP protocol numbers.
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
+
+/// Bytes of [`Front`]: to the flags of TCP, and to the first bytes of what UDP carries.
+const FRONT: usize = 48;
+
+/// The front of a packet of the commonest kind: Ethernet without tags, IPv4 without options and in one piece, cut short
+/// nowhere. All that most packets are asked for lies in it, and is there without a further look at any length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Front<'a> {
+    bytes: &'a [u8; FRONT],
+    ends: Ends<'a>,
+    /// Bytes of the frame behind its Ethernet header.
+    there: u32,
+}
+
+impl<'a> Front<'a> {
+    /// `None` for a packet of any other kind, plain or not.
+    #[inline(always)]
+    pub(crate) fn of(packet: &Packet, arena: &'a [u8]) -> Option<Self> {
+        let bytes: &[u8; FRONT] = arena.get(packet.offset as usize..)?.first_chunk()?;
+        let ends = Ends(bytes.get(ETHERNET + 12..)?.first_chunk()?);
+        let front = Self { bytes, ends, there: packet.captured.checked_sub(ETHERNET as u32)? };
+        // EtherType, version and words of header; neither more fragments nor an offset. One branch for all of it.
+        let kind =
+            u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]) & 0x00ff_ffff ^ 0x0045_0008;
+        let pieces = u32::from(u16::from_le_bytes([bytes[20], bytes[21]]) & 0xff3f);
+        let odd = kind | pieces | u32::from(packet.link.0 ^ LinkType::ETHERNET.0);
+        (odd == 0 && packet.captured as usize >= FRONT).then_some(front)
+    }
+
+    /// See [`Plain::protocol`].
+    #[inline(always)]
+    pub(crate) const fn protocol(self) -> u8 {
+        self.bytes[23]
+    }
+
+    /// See [`Plain::ends`].
+    #[inline(always)]
+    pub(crate) const fn ends(self) -> Ends<'a> {
+        self.ends
+    }
+
+    /// Flags of TCP, and the length of the payload.
+    #[inline(always)]
+    pub(crate) fn segment(self) -> Option<(TcpFlags, u32)> {
+        let total = u32::from(be16(self.bytes[16], self.bytes[17]));
+        let headers = (IPV4 as u32) + u32::from(self.bytes[46] >> 4) * 4;
+        if total > self.there || headers < (IPV4 + tcp::LEAST) as u32 || total < headers {
+            return None;
+        }
+        Some((TcpFlags(self.bytes[47]), total - headers))
+    }
+
+    /// Length and first bytes of what UDP carries, at [`Front::DATAGRAM`].
+    #[inline(always)]
+    pub(crate) fn datagram(self) -> Option<(u32, [u8; 3])> {
+        let total = u32::from(be16(self.bytes[16], self.bytes[17]));
+        let length = u32::from(be16(self.bytes[38], self.bytes[39]));
+        if total > self.there || length + IPV4 as u32 > total || length < udp::LENGTH as u32 + 3 {
+            return None;
+        }
+        Some((length - udp::LENGTH as u32, [self.bytes[42], self.bytes[43], self.bytes[44]]))
+    }
+
+    /// Offset in the frame of what UDP carries.
+    pub(crate) const DATAGRAM: u32 = (ETHERNET + IPV4 + udp::LENGTH) as u32;
+
+    /// Whether what UDP carries may be a tunnel, or carried in one, if it begins with that byte.
+    #[inline(always)]
+    pub(crate) fn may_wrap(self, first: u8) -> bool {
+        udp::may_wrap(be16(self.bytes[36], self.bytes[37]), &[first])
+    }
+}
 
 /// A packet that is plain as far as its IPv4 header.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +136,23 @@ impl<'a> Ends<'a> {
     #[inline]
     pub(crate) const fn hash(self, hasher: &PairHasher) -> u64 {
         let [a, b, c, d, e, f, g, h, ports @ ..] = *self.0;
-        hasher.hash_v4(u64::from_be_bytes([a, b, c, d, e, f, g, h]), u32::from_be_bytes(ports))
+        hasher.hash_v4(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes(ports))
+    }
+
+    /// The hashes that `hasher` has for the sender alone, and for the receiver.
+    #[inline]
+    pub(crate) const fn hash_each(self, hasher: &PairHasher) -> (u64, u64) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = *self.0;
+        let source = hasher.hash_one_v4(u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([i, j]));
+        let destination = hasher.hash_one_v4(u32::from_le_bytes([e, f, g, h]), u16::from_le_bytes([k, l]));
+        (source, destination)
+    }
+
+    /// The ports of the sender and the receiver.
+    #[inline]
+    pub(crate) const fn ports(self) -> (u16, u16) {
+        let [.., a, b, c, d] = *self.0;
+        (be16(a, b), be16(c, d))
     }
 }
 
@@ -275,6 +363,9 @@ mod tests {
         let unit = plain.unit(Transport::Udp, &part);
         assert_eq!(plain.ends().hash(&hasher), hasher.hash(unit.source, unit.destination));
         assert_ne!(plain.ends().hash(&hasher), hasher.hash(unit.destination, unit.source));
+        let each = (hasher.hash_one(unit.source), hasher.hash_one(unit.destination));
+        assert_eq!(plain.ends().hash_each(&hasher), each);
+        assert_eq!(plain.ends().ports(), (unit.source.port, unit.destination.port));
         let before = Ends::before(&frame, part.start).unwrap();
         assert_eq!((before.source(), before.destination()), (unit.source, unit.destination));
         assert!(Ends::before(&frame, 15).is_none() && Ends::before(&frame, u32::MAX).is_none());

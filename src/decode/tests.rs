@@ -4,6 +4,7 @@ use etherparse::{LaxSlicedPacket, PacketBuilder, TransportSlice};
 use proptest::prelude::*;
 
 use super::*;
+use crate::capture::Packet;
 use crate::flow::{Address, Endpoint};
 
 /// What the test packets carry.
@@ -224,6 +225,50 @@ proptest! {
         }
         frame.truncate(end.index(frame.len() * 2));
         general(LinkType::ETHERNET, &frame).ok();
+    }
+
+    /// What is told of a packet by its front is what is told by all of it.
+    #[test]
+    fn a_front_agrees_with_the_packet(
+        damage in prop::collection::vec((14_usize..48, telling_byte()), 0..3),
+        tcp in any::<bool>(),
+        ports in (any::<u16>(), any::<u16>()),
+        body in prop::collection::vec(any::<u8>(), 0..40),
+        padding in 0_usize..20,
+        cut in 0_usize..60,
+    ) {
+        let mut frame = [build(false, 0, tcp.then_some(7), ports, &body), vec![0; padding]].concat();
+        damage.into_iter().for_each(|(at, byte)| frame.iter_mut().skip(at).take(1).for_each(|known| *known = byte));
+        frame.truncate(frame.len() - cut.min(frame.len()));
+        let packet = Packet { captured: frame.len() as u32, link: LinkType::ETHERNET, ..Packet::default() };
+        // What lies behind it in the arena is none of it.
+        let arena = [&frame[..], &[0x41; 48]].concat();
+        let Some(front) = Front::of(&packet, &arena) else { return Ok(()) };
+        let decoded = general(LinkType::ETHERNET, &frame);
+        let unit = match &decoded {
+            Ok(Decoded::Unit(unit)) => unit,
+            _ => {
+                prop_assert!(front.protocol() != TCP || front.segment().is_none(), "{:?}", decoded);
+                let datagram = front.datagram().filter(|(_, beginning)| !front.may_wrap(beginning[0]));
+                prop_assert!(front.protocol() != UDP || datagram.is_none(), "{:?}", decoded);
+                return Ok(());
+            }
+        };
+        let ends = (front.ends().source(), front.ends().destination());
+        match (front.protocol(), front.segment(), front.datagram()) {
+            (TCP, Some((flags, length)), _) => {
+                let Transport::Tcp(header) = unit.transport else { panic!("{unit:?}") };
+                prop_assert_eq!((header.flags, unit.length, unit.missing), (flags, length, 0));
+                prop_assert_eq!((unit.source, unit.destination), ends);
+            }
+            (UDP, _, Some((length, beginning))) if !front.may_wrap(beginning[0]) => {
+                let there = (Front::DATAGRAM, length, 0);
+                prop_assert_eq!((unit.transport, (unit.start, unit.length, unit.missing)), (Transport::Udp, there));
+                prop_assert_eq!((unit.source, unit.destination), ends);
+                prop_assert!(payload(unit, &frame).starts_with(&beginning));
+            }
+            _ => {}
+        }
     }
 
     #[test]

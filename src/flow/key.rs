@@ -90,14 +90,16 @@ impl PairHasher {
         let (destination_high, destination_low) = destination.address.halves();
         let ports = (source.port as u32) << 16 | destination.port as u32;
         if source.address.is_v4() && destination.address.is_v4() {
-            return self.hash_v4(source_low << 32 | destination_low & 0xffff_ffff, ports);
+            let addresses = source_low << 32 | destination_low & 0xffff_ffff;
+            return self.hash_v4(addresses.swap_bytes(), ports.swap_bytes());
         }
         let high = fold(source_high ^ second, destination_high ^ third);
         let low = fold(source_low ^ first, destination_low ^ second);
         fold(low ^ ports as u64, high ^ first)
     }
 
-    /// The same for IPv4: the two addresses and the two ports as they follow each other in a packet, the sender's first.
+    /// The same for IPv4: the two addresses and the two ports as they follow each other in a packet, the sender's first,
+    /// the first byte of each the lowest.
     #[must_use]
     #[inline]
     pub const fn hash_v4(&self, addresses: u64, ports: u32) -> u64 {
@@ -117,21 +119,38 @@ impl PairHasher {
     #[must_use]
     #[inline]
     pub const fn hash_one(&self, endpoint: Endpoint) -> u64 {
+        self.twice(self.one(endpoint))
+    }
+
+    /// The same for IPv4: address and port as they lie in a packet, the first byte of each the lowest.
+    #[must_use]
+    #[inline]
+    pub const fn hash_one_v4(&self, address: u32, port: u16) -> u64 {
+        self.twice(one_v4(address, port))
+    }
+
+    /// Once would leave ports that follow each other too close together for some secrets.
+    #[inline]
+    const fn twice(&self, one: u64) -> u64 {
         let [first, second, third] = self.secret;
-        // Once would leave ports that follow each other too close together for some secrets.
-        fold(fold(self.one(endpoint) ^ first, second) ^ third, first)
+        fold(fold(one ^ first, second) ^ third, first)
     }
 
     /// A number for an endpoint: one to one for IPv4, keyed for IPv6.
     #[inline]
     const fn one(&self, endpoint: Endpoint) -> u64 {
+        let (high, low) = endpoint.address.halves();
+        if endpoint.address.is_v4() {
+            return one_v4((low as u32).swap_bytes(), endpoint.port.swap_bytes());
+        }
         let [first, second, third] = self.secret;
-        let ((high, low), port) = (endpoint.address.halves(), endpoint.port as u64);
-        // Of an IPv4 address the upper 16 bits are 0.
-        let mixed =
-            if endpoint.address.is_v4() { low } else { fold(fold(high ^ second, low ^ third), first) };
-        mixed ^ port << 48
+        fold(fold(high ^ second, low ^ third), first) ^ (endpoint.port as u64) << 48
     }
+}
+
+#[inline]
+const fn one_v4(address: u32, port: u16) -> u64 {
+    (port as u64) << 32 | address as u64
 }
 
 /// Both halves of the 128-bit product, folded into one another.

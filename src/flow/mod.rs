@@ -9,4 +9,4 @@ mod table;
 
 pub use endpoint::{Address, Endpoint};
 pub use key::{Direction, FlowKey, PairHasher};
-pub use table::{Age, EntryId, GRAIN, Table};
+pub use table::{Age, EntryId, Table};

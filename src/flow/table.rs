@@ -21,7 +21,7 @@ pub enum Age {
 
 /// Last use is kept to this much: an entry in constant use moves to the end of its list once a second, not once
 /// a packet.
-pub const GRAIN: Duration = Duration::from_secs(1);
+const GRAIN: Duration = Duration::from_secs(1);
 
 /// No entry.
 const NONE: u32 = u32::MAX;
@@ -164,7 +164,7 @@ impl<V> Table<V> {
         }
     }
 
-    /// The entry of a list that has not been used for the longest time, and when (to a [`GRAIN`]) that was.
+    /// The entry of a list that has not been used for the longest time, and when (to a `GRAIN`) that was.
     #[must_use]
     pub fn oldest(&self, age: Age) -> Option<(EntryId, Timestamp)> {
         let at = self.lists.get(age as usize)?.oldest;
@@ -178,7 +178,7 @@ impl<V> Table<V> {
         (now.since(moved) >= limit.saturating_add(GRAIN)).then_some(id)
     }
 
-    /// When an entry was last used, to a [`GRAIN`].
+    /// When an entry was last used, to a `GRAIN`.
     #[must_use]
     pub fn used(&self, id: EntryId) -> Option<Timestamp> {
         self.slots.get(id.0 as usize).map(|slot| slot.moved)

@@ -189,10 +189,10 @@ impl Endpoints {
         self.hasher.hash_one(endpoint)
     }
 
-    /// Whether an endpoint may be in the table. Cheaper than to look it up, and never wrongly `false`.
+    /// Whether an endpoint with that hash may be in the table. Cheaper than to look it up, and never wrongly `false`.
     #[inline]
-    pub(crate) fn may_know(&self, endpoint: &Endpoint) -> bool {
-        self.sieve.may_have(self.hash(*endpoint))
+    pub(crate) fn may_know(&self, hash: u64) -> bool {
+        self.sieve.may_have(hash)
     }
 
     #[inline]

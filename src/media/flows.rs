@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::hints::Hints;
-use super::rtp::{Look, RtpHeader, is_other, look, rtcp_packet, rtp_header};
+use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
@@ -60,6 +60,30 @@ pub struct Sighting<'a> {
     pub payload: &'a [u8],
 }
 
+/// A UDP datagram whose flow was not found.
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger<'a> {
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// The ports of the sender and the receiver.
+    pub ports: (u16, u16),
+    /// What [`PairHasher::hash_one`] has for the sender, and for the receiver.
+    pub hashes: (u64, u64),
+}
+
+impl Stranger<'_> {
+    /// Whether it may belong to a call although neither of its ends does: it may be worth following, or be RTCP, which is
+    /// known by another port.
+    #[inline]
+    fn may_be_media(&self) -> bool {
+        match look(self.payload) {
+            Look::Neither => false,
+            Look::Rtcp => true,
+            look @ Look::Rtp(_) => is_plausible(self.payload, self.ports, look),
+        }
+    }
+}
+
 /// A UDP datagram that is not SIP.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
@@ -71,6 +95,12 @@ pub struct Datagram<'a> {
     pub destination: Endpoint,
     /// It came in one captured packet, not in fragments.
     pub is_whole: bool,
+}
+
+impl Datagram<'_> {
+    fn is_plausible(&self, look: Look) -> bool {
+        is_plausible(self.seen.payload, (self.source.port, self.destination.port), look)
+    }
 }
 
 #[cfg(test)]
@@ -377,12 +407,15 @@ impl MediaTable {
         is_taken.then(|| !flow.owners.is_empty())
     }
 
-    /// Counts datagrams of unknown flows as long as it is plain that nobody wants them: by the first byte they are no
-    /// media, and neither end is known.
+    /// Counts datagrams of unknown flows as long as it is plain that nobody wants them: neither end is known, and they do
+    /// not look like media.
     #[inline(never)]
-    pub fn nobodys(&self, datagrams: impl Iterator<Item = (u8, (Endpoint, Endpoint))>) -> usize {
-        let is_nobodys = |&(first, (source, destination)): &(u8, (Endpoint, Endpoint))| {
-            is_other(first) && !self.endpoints.may_know(&source) && !self.endpoints.may_know(&destination)
+    pub fn nobodys<'a>(&self, datagrams: impl Iterator<Item = Stranger<'a>>) -> usize {
+        let is_nobodys = |stranger: &Stranger<'_>| {
+            let (source, destination) = stranger.hashes;
+            !self.endpoints.may_know(source)
+                && !self.endpoints.may_know(destination)
+                && !stranger.may_be_media()
         };
         datagrams.take_while(is_nobodys).count()
     }
@@ -673,7 +706,7 @@ impl MediaTable {
         let is_rtcp = look == Look::Rtcp;
         // Both ends of every flow are in the table of endpoints, and so is what SDP announces.
         let ends = (self.endpoints.find(source), self.endpoints.find(destination));
-        if ends == (None, None) && !is_rtcp && !is_plausible(datagram, look) {
+        if ends == (None, None) && !is_rtcp && !datagram.is_plausible(look) {
             return None;
         }
         if ends.0.is_some()
@@ -689,7 +722,7 @@ impl MediaTable {
         let is_rtcp = look == Look::Rtcp;
         let claimed = self.owner_of(datagram.destination, is_rtcp).is_some()
             || self.owner_of(datagram.source, is_rtcp).is_some();
-        if !claimed && (!is_plausible(datagram, look) || !self.make_room()) {
+        if !claimed && (!datagram.is_plausible(look) || !self.make_room()) {
             return None;
         }
         if self.flows.len() - self.free.len() >= self.limits.max_flows {
@@ -749,15 +782,16 @@ impl MediaTable {
     }
 
     fn attach(&mut self, endpoint: Endpoint, flow: u32) {
-        let entry = self.endpoints.find_or_insert(endpoint);
-        let full = self.endpoints.get(entry).is_some_and(|known| known.flows.len() >= MAX_FLOWS_PER_ENDPOINT);
-        if full && let Some(oldest) = self.endpoints.get(entry).and_then(|known| known.flows.first().copied())
+        let mut entry = self.endpoints.find_or_insert(endpoint);
+        let flows = self.endpoints.get(entry).map_or(&[][..], |known| &known.flows);
+        if flows.len() >= MAX_FLOWS_PER_ENDPOINT
+            && let Some(&oldest) = flows.first()
         {
             self.counters.flows_evicted += 1;
             self.remove(oldest);
+            // That may have released the entry.
+            entry = self.endpoints.find_or_insert(endpoint);
         }
-        // Removing may have released the entry.
-        let entry = self.endpoints.find_or_insert(endpoint);
         if let Some(known) = self.endpoints.get_mut(entry)
             && !known.flows.contains(&flow)
         {
@@ -999,16 +1033,11 @@ fn role(format: PayloadFormat) -> Role {
 
 /// Whether an unannounced datagram is worth following: an RTP or RTCP header whose lengths are those of the datagram,
 /// unprivileged ports, room for a payload.
-fn is_plausible(datagram: &Datagram<'_>, look: Look) -> bool {
-    let is_port = |endpoint: &Endpoint| endpoint.port >= 1024;
+fn is_plausible(payload: &[u8], (source, destination): (u16, u16), look: Look) -> bool {
     let is_media = match look {
-        Look::Rtp(_) => {
-            rtp_header(datagram.seen.payload).is_some_and(|length| length < datagram.seen.payload.len())
-        }
-        Look::Rtcp => {
-            rtcp_packet(datagram.seen.payload).is_some_and(|length| length <= datagram.seen.payload.len())
-        }
+        Look::Rtp(_) => rtp_header(payload).is_some_and(|length| length < payload.len()),
+        Look::Rtcp => rtcp_packet(payload).is_some_and(|length| length <= payload.len()),
         Look::Neither => false,
     };
-    is_media && is_port(&datagram.source) && is_port(&datagram.destination)
+    is_media && source >= 1024 && destination >= 1024
 }

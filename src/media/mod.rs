@@ -18,5 +18,5 @@ pub(crate) use endpoints::next_port;
 pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
     CallMedia, Claim, Counters, Datagram, Effects, Finding, FlowHint, Limits, MediaTable, Owners, Payload,
-    Sighting, StreamReport,
+    Sighting, Stranger, StreamReport,
 };

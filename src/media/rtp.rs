@@ -54,12 +54,6 @@ pub fn look(payload: &[u8]) -> Look {
     })
 }
 
-/// Whether it is plain by its first byte that a UDP payload is neither RTP nor RTCP.
-#[inline]
-pub(super) const fn is_other(first: u8) -> bool {
-    first >> 6 != 2
-}
-
 /// An empty receiver report has 8 bytes.
 fn short_rtcp(payload: &[u8]) -> Look {
     match payload {

@@ -3,27 +3,29 @@
 //! In: what the stream workers say of connections that they have rejected, over a queue of its own. Most TCP of a network is such, and a
 //! segment that is passed over here costs a hash and a cache line.
 //!
-//! A verdict holds for less than the second in which a worker would do nothing with such a segment but count it,
+//! A verdict holds for less than the seconds in which a worker would do nothing with such a segment but count it,
 //! and until the next SYN between the same endpoints. Passing a segment over therefore changes nothing but where it
 //! is counted, and it does not matter how late a verdict comes, or whether it gets lost.
 
-use std::hint::black_box;
-
 use crossbeam_channel::{Receiver, Sender, bounded};
+use wide::i32x4;
 
 use crate::decode::TcpFlags;
 use crate::flow::{Endpoint, PairHasher};
-use crate::time::Timestamp;
+use crate::time::{TICK, Timestamp};
 
-/// Connections in a set.
-const WAYS: usize = 3;
+/// Directions of connections in a set: as many as are compared at once.
+const WAYS: usize = 4;
 
 /// Sets at first: 64 KiB.
 const LEAST_SETS: usize = 1 << 10;
 
-/// Sets at most: 4 MiB, 196,608 connections. Beyond, connections displace each other and cost what they cost without
+/// Sets at most: 8 MiB, 262,144 connections. Beyond, connections displace each other and cost what they cost without
 /// this table.
-const MOST_SETS: usize = 1 << 16;
+const MOST_SETS: usize = 1 << 17;
+
+/// Nanoseconds from tick to tick.
+const STEP: u64 = TICK.as_nanos() as u64;
 
 /// Verdicts that may wait for the intake.
 const QUEUE: usize = 1 << 10;
@@ -58,37 +60,65 @@ pub(crate) struct Counters {
     pub(crate) payload_bytes: u64,
 }
 
-/// One cache line of connections.
+/// One cache line of connections, each direction by itself: a segment's hash is that of its direction. Hashes are made
+/// with a secret of this process: nobody outside can make two connections share one.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 struct Set {
-    /// Hashes with a secret of this process: nobody outside can make two connections share one.
-    hashes: [u64; WAYS],
-    until: [Timestamp; WAYS],
+    /// The upper halves of the hashes, and the lower.
+    high: [i32; WAYS],
+    low: [i32; WAYS],
+    /// The first ticks at which each is no longer valid.
+    until: [i32; WAYS],
     /// Number of the latest packet that opened a connection here. What was said of earlier ones may be about the one
     /// before it.
     opened: u64,
 }
 
 impl Set {
-    /// Whether a connection with that hash was rejected, and its time is not up. Which of the set it is cannot be
-    /// foreseen: comparing all of them is cheaper than a wrong guess, which the compiler is not to make of it either.
-    #[inline]
-    fn holds(&self, hash: u64, now: Timestamp) -> bool {
-        let ([a, b, c], [until_a, until_b, until_c]) = (self.hashes, self.until);
-        black_box(
-            (a == hash) & (now < until_a) | (b == hash) & (now < until_b) | (c == hash) & (now < until_c),
-        )
+    /// Whether a direction with that hash was rejected, and its time is not up. Which of the set it is cannot be
+    /// foreseen, so all are compared at once.
+    #[inline(always)]
+    fn holds(&self, hash: u64, tick: i32) -> bool {
+        let (high, low) = halves(hash);
+        let is_it = i32x4::new(self.high).simd_eq(high) & i32x4::new(self.low).simd_eq(low);
+        // What is left of its time is less than nothing, counted the other way round.
+        let is_valid = i32x4::splat(tick) - i32x4::new(self.until);
+        (is_it & is_valid).to_bitmask() != 0
     }
+
+    /// Each of its ways: whether that is the one with this hash, and until when it is valid.
+    fn ways(&mut self, hash: u64) -> impl Iterator<Item = Way<'_>> {
+        let (high, low) = halves(hash);
+        let hashes = self.high.iter_mut().zip(&mut self.low);
+        hashes.zip(&mut self.until).map(move |((known_high, known_low), until)| Way {
+            is_it: (*known_high, *known_low) == (high, low),
+            hash: (known_high, known_low),
+            until,
+        })
+    }
+}
+
+struct Way<'a> {
+    is_it: bool,
+    hash: (&'a mut i32, &'a mut i32),
+    until: &'a mut i32,
+}
+
+#[inline(always)]
+const fn halves(hash: u64) -> (i32, i32) {
+    ((hash >> 32) as i32, hash as i32)
 }
 
 /// The connections that were rejected lately.
 #[derive(Debug)]
 pub(crate) struct ForeignConnections {
     sets: Vec<Set>,
-    /// Nothing said so far holds longer.
-    until: Timestamp,
-    /// Connections displaced while their time was not up, since the table grew.
+    /// The tick of now, counted from 1 so that 0 is over. It is good for six years.
+    tick: i32,
+    /// The number on the grid of tick 0.
+    origin: Option<u64>,
+    /// Directions displaced while their time was not up, since the table grew.
     displaced: usize,
     hasher: PairHasher,
     verdicts: Receiver<Foreign>,
@@ -101,7 +131,8 @@ impl ForeignConnections {
         let (sender, verdicts) = bounded(QUEUE);
         let table = Self {
             sets: vec![Set::default(); LEAST_SETS],
-            until: Timestamp::default(),
+            tick: 0,
+            origin: None,
             displaced: 0,
             hasher: PairHasher::default(),
             verdicts,
@@ -114,21 +145,26 @@ impl ForeignConnections {
         &self.counters
     }
 
-    /// Whether a segment with a payload of that many bytes needs nothing but to be counted; it is counted then.
+    /// It is that time now; to be said whenever a tick has passed.
+    pub(crate) fn reach(&mut self, now: Timestamp) {
+        self.origin.get_or_insert((now.0 / STEP).wrapping_sub(1));
+        self.tick = self.tick_of(now);
+    }
+
+    /// The last tick at or before a time.
+    fn tick_of(&self, time: Timestamp) -> i32 {
+        (time.0 / STEP).wrapping_sub(self.origin.unwrap_or_default()) as i32
+    }
+
+    /// Whether a segment needs nothing but to be counted; it is counted then. `hash` is what [`PairHasher::hash`] has for
+    /// its sender and its receiver, `length` that of its payload in bytes.
     #[inline(always)]
-    pub(crate) fn pass_over(
-        &mut self,
-        ends: (Endpoint, Endpoint),
-        flags: TcpFlags,
-        length: u32,
-        now: Timestamp,
-    ) -> bool {
-        if flags.opens_or_ends() || now >= self.until {
+    pub(crate) fn pass_over(&mut self, hash: u64, flags: TcpFlags, length: u32) -> bool {
+        if flags.opens_or_ends() {
             return false;
         }
-        let hash = self.hasher.hash_either_way(ends.0, ends.1);
         let Some(set) = self.sets.get(self.index(hash)) else { return false };
-        let passes = set.holds(hash, now);
+        let passes = set.holds(hash, self.tick);
         if passes {
             self.counters.segments += 1;
             self.counters.payload_bytes += u64::from(length);
@@ -138,21 +174,20 @@ impl ForeignConnections {
 
     /// A SYN between these endpoints, packet number `sequence`: what was said of them is void.
     pub(crate) fn open(&mut self, source: Endpoint, destination: Endpoint, sequence: u64) {
-        let hash = self.hasher.hash_either_way(source, destination);
-        let at = self.index(hash);
-        let Some(set) = self.sets.get_mut(at) else { return };
-        set.opened = sequence;
-        for (known, until) in set.hashes.iter().zip(&mut set.until) {
-            if *known == hash {
-                *until = Timestamp::default();
-            }
+        for hash in [self.hasher.hash(source, destination), self.hasher.hash(destination, source)] {
+            let (at, tick) = (self.index(hash), self.tick);
+            let Some(set) = self.sets.get_mut(at) else { return };
+            set.opened = sequence;
+            set.ways(hash).filter(|way| way.is_it).for_each(|way| *way.until = tick);
         }
     }
 
-    /// Takes what workers said. `sequence` is the number of the latest packet, `now` its time.
-    pub(crate) fn learn(&mut self, sequence: u64, now: Timestamp) {
+    /// Takes what workers said. `sequence` is the number of the latest packet.
+    pub(crate) fn learn(&mut self, sequence: u64) {
         while let Ok(foreign) = self.verdicts.try_recv() {
-            self.insert(&foreign, now);
+            let Foreign { source, destination, .. } = foreign;
+            self.insert(self.hasher.hash(source, destination), &foreign);
+            self.insert(self.hasher.hash(destination, source), &foreign);
         }
         if self.displaced > self.sets.len() && self.sets.len() < MOST_SETS {
             // What was known is soon said again.
@@ -162,17 +197,15 @@ impl ForeignConnections {
         }
     }
 
-    fn insert(&mut self, foreign: &Foreign, now: Timestamp) {
-        let hash = self.hasher.hash_either_way(foreign.source, foreign.destination);
-        let at = self.index(hash);
+    fn insert(&mut self, hash: u64, foreign: &Foreign) {
+        let (at, now, until) = (self.index(hash), self.tick, self.tick_of(foreign.until));
         let Some(set) = self.sets.get_mut(at).filter(|set| set.opened < foreign.sequence) else { return };
+        let left = |way: &Way<'_>| way.until.wrapping_sub(now);
         // The one that is known, else the one whose time is up first.
-        let ranked = set.hashes.iter_mut().zip(&mut set.until);
-        let place = ranked.min_by_key(|(known, until)| (**known != hash, **until));
-        if let Some((known, until)) = place {
-            self.displaced += usize::from(*known != hash && now < *until);
-            (*known, *until) = (hash, foreign.until);
-            self.until = self.until.max(foreign.until);
+        if let Some(way) = set.ways(hash).min_by_key(|way| (!way.is_it, left(way))) {
+            self.displaced += usize::from(!way.is_it && left(&way) > 0);
+            (*way.hash.0, *way.hash.1) = halves(hash);
+            *way.until = until;
         }
     }
 
@@ -201,7 +234,9 @@ mod tests {
     }
 
     fn passes(table: &mut ForeignConnections, client: u16, upward: bool, flags: u8, now: u64) -> bool {
-        table.pass_over(ends(client, upward), TcpFlags(flags), 10, Timestamp::new(now, 0))
+        let (source, destination) = ends(client, upward);
+        table.reach(Timestamp::new(now, 0));
+        table.pass_over(PairHasher::default().hash(source, destination), TcpFlags(flags), 10)
     }
 
     #[test]
@@ -209,19 +244,23 @@ mod tests {
         let (mut table, verdicts) = ForeignConnections::new();
         assert!(!passes(&mut table, 1, true, ACK, 5));
         verdicts.say(said(1, 7, 10));
-        table.learn(7, Timestamp::new(5, 0));
+        table.learn(7);
         assert!(passes(&mut table, 1, true, ACK, 9));
         assert!(passes(&mut table, 1, false, ACK, 9));
         assert!(!passes(&mut table, 2, true, ACK, 9));
         assert!(!passes(&mut table, 1, true, ACK, 10));
         assert_eq!((table.counters().segments, table.counters().payload_bytes), (2, 20));
+        verdicts.say(said(1, 8, 11));
+        table.learn(8);
+        assert!(passes(&mut table, 1, true, ACK, 10), "it was said again");
     }
 
     #[test]
     fn what_opens_or_ends_a_connection_is_the_worker_s() {
         let (mut table, verdicts) = ForeignConnections::new();
+        table.reach(Timestamp::new(5, 0));
         verdicts.say(said(1, 7, 10));
-        table.learn(7, Timestamp::new(5, 0));
+        table.learn(7);
         for flags in [0x01, 0x02, 0x04, 0x12, 0x14] {
             assert!(!passes(&mut table, 1, true, flags, 6));
         }
@@ -230,28 +269,31 @@ mod tests {
     #[test]
     fn a_syn_voids_what_was_said_before_it_and_no_more() {
         let (mut table, verdicts) = ForeignConnections::new();
+        table.reach(Timestamp::new(5, 0));
         verdicts.say(said(1, 7, 10));
-        table.learn(7, Timestamp::new(5, 0));
+        table.learn(7);
+        assert!(passes(&mut table, 1, true, ACK, 6) && passes(&mut table, 1, false, ACK, 6));
         let (source, destination) = ends(1, false);
         table.open(source, destination, 8);
-        assert!(!passes(&mut table, 1, true, ACK, 6));
+        assert!(!passes(&mut table, 1, true, ACK, 6) && !passes(&mut table, 1, false, ACK, 6));
         // Of a segment before the SYN, and late.
         verdicts.say(said(1, 7, 10));
-        table.learn(9, Timestamp::new(6, 0));
+        table.learn(9);
         assert!(!passes(&mut table, 1, true, ACK, 6));
         verdicts.say(said(1, 9, 10));
-        table.learn(9, Timestamp::new(6, 0));
+        table.learn(9);
         assert!(passes(&mut table, 1, true, ACK, 6));
     }
 
     #[test]
     fn it_grows_with_the_connections_and_is_bounded() {
         let (mut table, verdicts) = ForeignConnections::new();
+        table.reach(Timestamp::new(5, 0));
         for sequence in 1..20_u64 {
             for client in 0..u16::MAX {
                 verdicts.say(said(client, sequence, 1_000));
                 if usize::from(client) % QUEUE == 0 {
-                    table.learn(sequence - 1, Timestamp::new(5, 0));
+                    table.learn(sequence - 1);
                 }
             }
         }

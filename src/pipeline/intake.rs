@@ -9,10 +9,12 @@ use super::foreign::{self, ForeignConnections};
 use super::work::{MediaWork, Other, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
-use crate::decode::{self, DecodeError, Decoded, Fragment, Part, Plain, Transport, Unit, decode_datagram};
+use crate::decode::{
+    self, DecodeError, Decoded, Fragment, Front, Part, Plain, Transport, Unit, decode_datagram,
+};
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
-use crate::sip::{Glimpse, SipTransport, is_sip_datagram, sip_datagram};
+use crate::sip::{Glimpse, SipTransport, is_sip_datagram, may_begin_sip, sip_datagram};
 use crate::time::{PacketClock, TICK, Timestamp, grid};
 
 /// IP protocol number of SCTP, which HEP may have carried.
@@ -133,8 +135,9 @@ impl Intake {
     pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
         staged.clear();
         self.counters.count(batch.packets);
-        self.foreign.learn(self.sequence, self.clock.now());
-        let is_filtered = self.filter.is_some();
+        self.foreign.learn(self.sequence);
+        // What a filter has to see goes the long way.
+        let seen = if self.filter.is_some() { &[] } else { batch.arena };
         let mut latest = Timestamp::default();
         for (packet, index) in batch.packets.iter().zip(0u32..) {
             if self.clock.follow(packet.timestamp, self.calm_until) {
@@ -143,15 +146,46 @@ impl Intake {
                 self.observe(packet.timestamp, staged);
             }
             self.sequence += 1;
-            let frame = batch.frame(packet);
-            let plain = if is_filtered { None } else { Plain::new(packet.link, frame) };
-            let is_through = plain.is_some_and(|plain| self.usual(&plain, packet, index, staged));
-            if !is_through {
-                self.any(packet, frame, index, staged);
+            if !self.common(seen, packet, index, staged) {
+                self.other(batch, packet, index, staged);
             }
         }
         // Those that followed came one after the other, and after the first of all.
         self.counters.last = self.counters.last.max(Some(latest).filter(|_| !batch.packets.is_empty()));
+    }
+
+    /// Takes a packet as most are: of a connection without SIP, or a datagram that is neither SIP nor a tunnel. False
+    /// when it is none.
+    #[inline(always)]
+    fn common(&mut self, arena: &[u8], packet: &Packet, index: u32, staged: &mut Staged) -> bool {
+        let Some(front) = Front::of(packet, arena) else { return false };
+        let hash = front.ends().hash(&self.hasher);
+        match front.protocol() {
+            decode::TCP => {
+                let segment = front.segment();
+                segment.is_some_and(|(flags, length)| self.foreign.pass_over(hash, flags, length))
+            }
+            decode::UDP => {
+                let Some((length, beginning)) = front.datagram() else { return false };
+                if front.may_wrap(beginning[0]) || may_begin_sip(&beginning) {
+                    return false;
+                }
+                let payload = (packet.offset + Front::DATAGRAM, length);
+                staged.media.push(MediaWork::plain((self.sequence, index), hash, payload));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes any other packet.
+    #[inline(never)]
+    fn other(&mut self, batch: PacketBatch<'_>, packet: &Packet, index: u32, staged: &mut Staged) {
+        let frame = batch.frame(packet);
+        let plain = if self.filter.is_some() { None } else { Plain::new(packet.link, frame) };
+        if !plain.is_some_and(|plain| self.usual(&plain, packet, index, staged)) {
+            self.any(packet, frame, index, staged);
+        }
     }
 
     /// Takes the stamp of a packet that does not just follow the one before.
@@ -164,6 +198,7 @@ impl Intake {
 
     /// It is that time now.
     fn reach(&mut self, now: Timestamp, staged: &mut Staged) {
+        self.foreign.reach(now);
         if now >= self.next_tick {
             self.tick(now, staged);
         }
@@ -197,9 +232,8 @@ impl Intake {
         match plain.protocol() {
             decode::TCP => {
                 let Some((header, part)) = plain.segment() else { return false };
-                let ends = (plain.ends().source(), plain.ends().destination());
-                let length = part.bytes.len() as u32;
-                if !self.foreign.pass_over(ends, header.flags(), length, self.clock.now()) {
+                let hash = plain.ends().hash(&self.hasher);
+                if !self.foreign.pass_over(hash, header.flags(), part.bytes.len() as u32) {
                     self.plain(plain, &part, Task::Segment(header.fields()), (packet, index), staged);
                 }
                 true
@@ -334,11 +368,11 @@ impl Intake {
             self.counters.filtered += 1;
             return;
         }
-        let ends = (unit.source, unit.destination);
-        if let Transport::Tcp(header) = unit.transport
-            && self.foreign.pass_over(ends, header.flags, unit.length, origin.now)
-        {
-            return;
+        if let Transport::Tcp(header) = unit.transport {
+            let hash = self.hasher.hash(unit.source, unit.destination);
+            if self.foreign.pass_over(hash, header.flags, unit.length) {
+                return;
+            }
         }
         let is_tcp = matches!(unit.transport, Transport::Tcp(_));
         let is_sip = !is_tcp && is_sip_datagram(part(frame, unit.start, unit.length));

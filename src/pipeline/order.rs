@@ -8,6 +8,7 @@ use super::board::Board;
 use super::work::{MediaBatch, MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
 use crate::call::{Delivery, GROUP, Listener, Tracker};
+use crate::flow::PairHasher;
 use crate::media::FlowHint;
 use crate::sip::{Message, Messages};
 use crate::tls;
@@ -23,6 +24,7 @@ pub(crate) struct Counters {
 pub(crate) struct Order {
     tracker: Tracker,
     flows: Vec<FlowHint>,
+    hasher: PairHasher,
     counters: Counters,
     board: Option<Arc<Board>>,
     logs_streams: bool,
@@ -32,7 +34,15 @@ pub(crate) struct Order {
 impl Order {
     pub(crate) fn new(tracker: Tracker, board: Option<Arc<Board>>, logs_streams: bool) -> Self {
         let counters = Counters::default();
-        Self { tracker, flows: Vec::new(), counters, board, logs_streams, tls: tls::Census::default() }
+        Self {
+            tracker,
+            flows: Vec::new(),
+            hasher: PairHasher::default(),
+            counters,
+            board,
+            logs_streams,
+            tls: tls::Census::default(),
+        }
     }
 
     pub(crate) const fn tracker(&self) -> &Tracker {
@@ -128,7 +138,8 @@ impl Order {
             let rest = media.iter().zip(flows.get(done..).unwrap_or_default());
             let taken = if flow == FlowHint::NONE {
                 let unknown = rest.take_while(|(_, flow)| **flow == FlowHint::NONE);
-                self.tracker.nobodys_media(unknown.map_while(|(work, _)| batch.glance(work)))
+                let hasher = &self.hasher;
+                self.tracker.nobodys_media(unknown.map_while(|(work, _)| batch.stranger(work, hasher)))
             } else {
                 self.tracker.usual_media(rest.map_while(|(work, &flow)| Some((flow, batch.sighting(work)?))))
             };

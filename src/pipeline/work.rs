@@ -4,8 +4,8 @@ use super::{Bytes, FragmentFrames, Place, View};
 use crate::call::MediaPacket;
 use crate::capture::PacketBatch;
 use crate::decode::{Ends, TcpHeader};
-use crate::flow::Endpoint;
-use crate::media::{Datagram, Sighting};
+use crate::flow::{Endpoint, PairHasher};
+use crate::media::{Datagram, Sighting, Stranger};
 use crate::sip::{Glimpse, SipTransport};
 use crate::time::Timestamp;
 
@@ -144,12 +144,20 @@ impl<'a> MediaBatch<'a> {
         is_whole.then_some(Sighting { hash: work.hash, timestamp, payload })
     }
 
-    /// The first byte of its payload, and its ends, if it came in one packet.
+    /// It as one of an unknown flow, if it came in one packet.
     #[inline]
-    pub(crate) fn glance(&self, work: &MediaWork) -> Option<(u8, (Endpoint, Endpoint))> {
-        let first = self.view.batch.arena.get(work.start as usize).filter(|_| work.length > 0);
-        let is_whole = self.reassembled(work).is_none();
-        Some((first.copied().unwrap_or_default(), self.ends(work)?)).filter(|_| is_whole)
+    pub(crate) fn stranger(&self, work: &MediaWork, hasher: &PairHasher) -> Option<Stranger<'a>> {
+        let arena = self.view.batch.arena;
+        let start = work.start as usize;
+        let payload = arena.get(start..start.saturating_add(work.length as usize))?;
+        if work.other == PLAIN {
+            let ends = Ends::before(arena, work.start)?;
+            return Some(Stranger { payload, ports: ends.ports(), hashes: ends.hash_each(hasher) });
+        }
+        let Other { source, destination, reassembled } = self.other(work)?;
+        let hashes = (hasher.hash_one(*source), hasher.hash_one(*destination));
+        let ports = (source.port, destination.port);
+        reassembled.is_none().then_some(Stranger { payload, ports, hashes })
     }
 
     /// All that is known of it.

@@ -161,24 +161,18 @@ impl StreamWorker {
         let before = messages.list.len();
         let rejected = self.reassembler.counters().rejected_bytes;
         let packet = work.reassembled.is_none().then_some(work.packet);
-        self.reassembler.segment(work.sequence, packet, work.now, &segment, messages);
+        let connection = self.reassembler.segment(work.sequence, packet, work.now, &segment, messages);
+        // Bytes were rejected, but perhaps another connection's.
         let has_rejected = self.reassembler.counters().rejected_bytes != rejected;
-        if has_rejected {
-            self.note_foreign(work);
+        if has_rejected && let Some(until) = connection.and_then(|id| self.reassembler.rejected_until(id)) {
+            let Work { source, destination, sequence, .. } = *work;
+            self.verdicts.say(Foreign { source, destination, sequence, until });
         }
         let is_foreign = segment.payload.is_empty() || has_rejected;
         let is_sip = messages.list.len() > before || !is_foreign;
         if work.reassembled.is_none() {
             self.counters.sip_segments += u64::from(is_sip);
             self.counters.other_segments += u64::from(!is_sip);
-        }
-    }
-
-    /// Tells the intake of a rejected connection. Bytes were rejected, but perhaps another connection's.
-    fn note_foreign(&mut self, work: &Work) {
-        let Work { source, destination, sequence, .. } = *work;
-        if let Some(until) = self.reassembler.rejected_until(source, destination) {
-            self.verdicts.say(Foreign { source, destination, sequence, until });
         }
     }
 

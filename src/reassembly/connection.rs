@@ -7,6 +7,9 @@ use crate::reassembly::seq::Seq;
 use crate::reassembly::{Application, Chunk, Context, Counters, Limits, Segment, Verdict};
 use crate::time::Timestamp;
 
+/// Flags that a plain segment does not have: FIN, SYN, RST.
+const SPECIAL: u8 = 0x07;
+
 /// What is going on: a packet, a tick or the end, and where its consequences go.
 pub(super) struct Turn<'a, A: Application> {
     pub(super) limits: &'a Limits,
@@ -99,7 +102,6 @@ impl<A: Application> Connection<A> {
         direction: Direction,
         segment: &Segment<'_>,
     ) -> Option<bool> {
-        const SPECIAL: u8 = 0x07; // FIN, SYN, RST
         let arrival = Arrival::new(segment, turn.now);
         if segment.header.flags.0 & SPECIAL != 0 || self.rejected || !self.half(direction).is_next(&arrival) {
             return None;
@@ -111,6 +113,12 @@ impl<A: Application> Connection<A> {
             self.reject(turn.counters);
         }
         Some(self.usage() == self.charged)
+    }
+
+    /// Whether the segment changes nothing: the application has declined the connection, which goes on.
+    #[inline]
+    pub(super) fn declines(&self, segment: &Segment<'_>) -> bool {
+        self.rejected && segment.header.flags.0 & SPECIAL == 0 && !self.is_over()
     }
 
     /// Takes any segment.

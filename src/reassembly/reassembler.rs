@@ -4,14 +4,18 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, GRAIN, Table};
+use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
 use crate::reassembly::holders::{Line, Name};
 use crate::reassembly::{Application, Budget, Counters, Limits, Segment};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, grid};
+
+/// Last use of a connection that was rejected is kept to this much. Nobody asks for it but the time-out.
+const REJECTED_GRAIN: Duration = Duration::from_secs(8);
 
 /// Turns segments into streams and hands these to one [`Application`] per connection.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl<A: Application> Reassembler<A> {
     }
 
     /// Takes the segment of packet number `sequence`, which is the `packet`th of its batch. `now` is packet time and
-    /// does not go back; the segment's own stamp may.
+    /// does not go back; the segment's own stamp may. Tells whose it was.
     #[inline]
     pub fn segment(
         &mut self,
@@ -72,7 +76,7 @@ impl<A: Application> Reassembler<A> {
         now: Timestamp,
         segment: &Segment<'_>,
         output: &mut A::Output,
-    ) {
+    ) -> Option<EntryId> {
         self.now = self.now.max(now);
         add(&mut self.counters.segments, 1);
         add(&mut self.counters.payload_bytes, segment.payload.len());
@@ -82,9 +86,16 @@ impl<A: Application> Reassembler<A> {
         let Some(id) = found.or_else(|| self.admit(key, segment, cause, output)) else {
             // Nobody knows it and nothing begins here: an ACK, or a RST for nothing.
             add(&mut self.counters.dropped_bytes, segment.payload.len());
-            return;
+            return None;
         };
-        let Some((key, connection)) = self.table.touch(id, self.now) else { return };
+        if found.is_some() && self.table.get(id)?.declines(segment) {
+            add(&mut self.counters.rejected_bytes, segment.payload.len());
+            if self.rejected_until(id).is_some_and(|until| self.now >= until) {
+                self.table.touch(id, self.now);
+            }
+            return found;
+        }
+        let (key, connection) = self.table.touch(id, self.now)?;
         let mut turn = Turn {
             limits: &self.limits,
             counters: &mut self.counters,
@@ -95,12 +106,13 @@ impl<A: Application> Reassembler<A> {
             now: self.now,
         };
         match connection.push_next(&mut turn, key, direction, segment) {
-            Some(true) => return,
+            Some(true) => return Some(id),
             Some(false) => {}
-            None if is_bare_ack(segment) => return,
+            None if is_bare_ack(segment) => return Some(id),
             None => self.push(id, cause, segment, output),
         }
         self.settle(id, cause, output);
+        Some(id)
     }
 
     /// Reads a little of what the connections between these endpoints will need: the cache misses of several segments
@@ -190,13 +202,14 @@ impl<A: Application> Reassembler<A> {
         self.deadlines.clear();
     }
 
-    /// Until when no plain segment between these endpoints, one without SYN, FIN or RST, has to be given: their
-    /// connection was rejected, and not even its age in the table would change. None when it was not rejected.
+    /// Until when no plain segment of a connection, one without SYN, FIN or RST, has to be given: it was rejected, and not
+    /// even its age in the table would change. A tick of packet time; none when it was not rejected.
     #[must_use]
-    pub fn rejected_until(&self, source: Endpoint, destination: Endpoint) -> Option<Timestamp> {
-        let id = self.table.find(&FlowKey::new(source, destination).0)?;
+    pub fn rejected_until(&self, id: EntryId) -> Option<Timestamp> {
         self.table.get(id).filter(|connection| connection.is_rejected())?;
-        Some(self.table.used(id)?.after(GRAIN))
+        // The table must not forget it before: then the next segment would begin another.
+        let grain = REJECTED_GRAIN.min(self.limits.stream_timeout).min(self.limits.closing_timeout);
+        Some(grid(self.table.used(id)?.after(grain)))
     }
 
     /// What it has counted.

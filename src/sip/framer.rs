@@ -327,8 +327,9 @@ fn begins_sip(payload: &[u8]) -> Option<Glimpse> {
 
 /// Whether the first three bytes can begin a start line, or stand before one: most of what is binary needs no further
 /// look. The shortest start line there can be is `A b SIP/2.0`.
+#[must_use]
 #[inline(always)]
-fn may_begin_sip(payload: &[u8]) -> bool {
+pub fn may_begin_sip(payload: &[u8]) -> bool {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
     match *payload {
         [b'\r' | b'\n', ..] => true,

@@ -28,7 +28,7 @@ mod torture;
 pub mod uri;
 pub mod websocket;
 
-pub use framer::{Frame, Framer, Probe, is_sip_datagram, probe, sip_datagram};
+pub use framer::{Frame, Framer, Probe, is_sip_datagram, may_begin_sip, probe, sip_datagram};
 pub use head::{ContentLength, Faults, Head, Rare, Span};
 pub use keys::{Keys, call_id_key};
 pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};

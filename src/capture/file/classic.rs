@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 /// Bytes of the file header.
 pub(super) const FILE_HEADER: usize = 24;
 
+/// Packets that are found before they are put down.
+const GROUP: usize = 32;
+
 const MICROSECOND: u32 = 0xa1b2_c3d4;
 const NANOSECOND: u32 = 0xa1b2_3c4d;
 const MODIFIED: u32 = 0xa1b2_cd34;
@@ -67,21 +70,33 @@ impl Classic {
     ) -> usize {
         let Self { unit, header, link, .. } = *self;
         let mut rest = bytes;
-        while packets.len() < limit
-            && let Some(first) = rest.first_chunk()
-            && let [seconds, fraction, captured, original] = words(first)
-            && captured <= LONGEST_PACKET
-            && let Some(behind) = rest.get(header + captured as usize..)
-        {
-            packets.push(Packet {
-                timestamp: time(seconds, fraction, unit),
-                offset: base + (bytes.len() - rest.len() + header) as u32,
-                captured,
-                original: original.max(captured),
-                link,
-                nanosecond: unit == 1,
-            });
-            rest = behind;
+        // A list that grows within the loop would cost it the registers that it needs to find the next record.
+        let mut group = [Packet::default(); GROUP];
+        loop {
+            let room = limit.saturating_sub(packets.len());
+            let mut found = 0;
+            for slot in group.iter_mut().take(room) {
+                let Some(first) = rest.first_chunk() else { break };
+                let [seconds, fraction, captured, original] = words(first);
+                let Some(behind) = rest.get(header + captured as usize..) else { break };
+                if captured > LONGEST_PACKET {
+                    break;
+                }
+                *slot = Packet {
+                    timestamp: time(seconds, fraction, unit),
+                    offset: base + (bytes.len() - rest.len() + header) as u32,
+                    captured,
+                    original: original.max(captured),
+                    link,
+                    nanosecond: unit == 1,
+                };
+                rest = behind;
+                found += 1;
+            }
+            packets.extend_from_slice(group.get(..found).unwrap_or_default());
+            if found < GROUP {
+                break;
+            }
         }
         bytes.len() - rest.len()
     }
