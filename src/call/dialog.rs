@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::deadlines::Armed;
+use super::deadlines::{Armed, Entry};
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
 use super::signalling::Signalling;
@@ -566,6 +566,11 @@ impl Dialog {
     pub(crate) fn touch(&self) -> u64 {
         let near = u64::from(self.seen.touch() ^ self.signalling.touch());
         self.hash ^ u64::from(self.status) ^ near
+    }
+
+    /// Whether it is the one that an entry of the wheel was made for.
+    pub(super) const fn is_of(&self, entry: &Entry) -> bool {
+        self.in_use && self.generation == entry.generation
     }
 
     /// Reads a little of every cache line: the dialog is about to be closed, or to make room for another.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::bindings::{Bindings, Registration};
 use super::census::Census;
@@ -292,8 +293,8 @@ impl Tracker {
     }
 
     /// Looks at dialogs that may be closed, and at their endpoints and files.
-    fn touch_fired(&mut self, fired: &[Entry], listener: &dyn Listener) {
-        let dialogs = || fired.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
+    fn touch_due(&mut self, due: &[Entry], listener: &dyn Listener) {
+        let dialogs = || due.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
         black_box(dialogs().fold(0, |sum, dialog| sum ^ dialog.touch_all()));
         let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
         self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
@@ -301,7 +302,7 @@ impl Tracker {
         black_box(hashes.filter(|&hash| self.index.find(hash, |_| true).is_some()).count());
         if self.wants.frames {
             self.slots.clear();
-            self.slots.extend(fired.iter().map(|entry| entry.slot));
+            self.slots.extend(due.iter().map(|entry| entry.slot));
             listener.touch(&self.slots);
         }
     }
@@ -452,9 +453,10 @@ impl Tracker {
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
         for group in fired.chunks(GROUP) {
-            self.touch_fired(group, listener);
-            for &entry in group {
-                self.fire(entry, now, listener);
+            let due = self.due_of(group, now);
+            self.touch_due(&due, listener);
+            for entry in due {
+                self.due(entry, now, listener);
             }
         }
         fired.clear();
@@ -462,14 +464,18 @@ impl Tracker {
         listener.tick(now);
     }
 
-    fn fire(&mut self, entry: Entry, now: Timestamp, listener: &mut dyn Listener) {
-        let Some(dialog) = self.dialogs.get_mut(entry.slot as usize) else { return };
-        if dialog.in_use
-            && dialog.generation == entry.generation
-            && self.deadlines.fired(entry, &mut dialog.armed, now) == Fired::Due
-        {
-            self.due(entry.slot, now, listener);
-        }
+    /// Of the entries that fired those whose dialogs are due; the others' time has been put off.
+    fn due_of(&mut self, group: &[Entry], now: Timestamp) -> SmallVec<[Entry; GROUP]> {
+        // Of most, all that is needed is in one cache line.
+        let dialogs = group.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
+        black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.armed.due.0 ^ u64::from(dialog.in_use)));
+        let is_due = |entry: &&Entry| {
+            let dialog = self.dialogs.get_mut(entry.slot as usize);
+            dialog
+                .filter(|dialog| dialog.is_of(entry))
+                .is_some_and(|dialog| self.deadlines.fired(**entry, &mut dialog.armed, now) == Fired::Due)
+        };
+        group.iter().filter(is_due).copied().collect()
     }
 
     /// The input is over: every dialog is closed, those that were not over as open.
@@ -589,12 +595,13 @@ impl Tracker {
 
     /// What makes a message itself within its call: another copy has the same.
     fn identity(&self, look: &Look<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        let (kind, message) = match look.head.start {
-            StartLine::Request { method, .. } => (method as u16, look.message),
-            StartLine::Response { status, .. } => (0x8000 | status, look.message),
+        let message = look.message;
+        let kind = match look.head.start {
+            StartLine::Request { method, .. } => method as u16,
+            StartLine::Response { status, .. } => 0x8000 | status,
         };
         let about = u64::from(kind) << 40 | u64::from(look.head.cseq_method as u8) << 32;
+        let mut hasher = self.hasher.build_hasher();
         hasher.write_u64(about | u64::from(look.head.cseq));
         hasher.write_u64(look.head.keys.branch);
         hasher.write_u64(look.head.keys.to_tag);
@@ -726,9 +733,10 @@ impl Tracker {
     }
 
     /// A dialog's time is over: it timed out, or what followed its end is past.
-    fn due(&mut self, slot: u32, now: Timestamp, listener: &mut dyn Listener) {
-        let idle_timeout = self.limits.idle_timeout;
-        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+    fn due(&mut self, entry: Entry, now: Timestamp, listener: &mut dyn Listener) {
+        let (slot, idle_timeout) = (entry.slot, self.limits.idle_timeout);
+        let dialog = self.dialogs.get_mut(slot as usize).filter(|dialog| dialog.is_of(&entry));
+        let Some(dialog) = dialog else { return };
         if dialog.state == Some(CallState::Confirmed) {
             let endpoints = dialog.endpoints.iter();
             let media = endpoints.filter_map(|announced| self.media.last_packet(announced.id)).max();
