@@ -62,6 +62,8 @@ pub struct Framer {
     max_message: usize,
     searching: bool,
     stage: Stage,
+    /// The head in front, as far as it was read, when there was no more of it, or of the body.
+    begun: Option<Box<Head>>,
     #[cfg(test)]
     work: usize,
 }
@@ -98,6 +100,7 @@ impl Framer {
             max_message,
             searching: false,
             stage: Stage::Between,
+            begun: None,
             #[cfg(test)]
             work: 0,
         }
@@ -108,6 +111,13 @@ impl Framer {
     pub fn resynchronise(&mut self) {
         self.searching = true;
         self.stage = Stage::Between;
+        self.begun = None;
+    }
+
+    /// Bytes that it holds of a message that has begun.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        if self.begun.is_some() { size_of::<Head>() } else { 0 }
     }
 
     /// Whether the next bytes are expected to be a start line or a keep-alive.
@@ -130,10 +140,28 @@ impl Framer {
                 Step::Skip(more) => skip += more,
                 Step::Again => {}
                 // What is known of the bytes behind those to be skipped is kept for the next call.
-                Step::Wait(_) | Step::Found(_) if skip > 0 => return Frame::NotSip { skip },
-                Step::Wait(need) => return Frame::Incomplete { need },
-                Step::Found(frame) => return self.hand_out(frame),
+                Step::Wait(_) | Step::Found(_) if skip > 0 => {
+                    self.put_off(parsed);
+                    return Frame::NotSip { skip };
+                }
+                Step::Wait(need) => {
+                    self.put_off(parsed);
+                    return Frame::Incomplete { need };
+                }
+                Step::Found(frame) => {
+                    if parsed.is_none() {
+                        *parsed = self.begun.take().map(|head| *head);
+                    }
+                    return self.hand_out(frame);
+                }
             }
+        }
+    }
+
+    /// Keeps a head of which the message is not all there.
+    fn put_off(&mut self, parsed: &mut Option<Head>) {
+        if let Some(head) = parsed.take() {
+            self.begun = Some(Box::new(head));
         }
     }
 
@@ -150,7 +178,7 @@ impl Framer {
             Stage::Between if self.searching => self.search(bytes),
             Stage::Between => self.between(bytes, parsed),
             Stage::StartLine(reader) => self.start_line(reader, bytes),
-            Stage::HeaderSection(reader) => self.header_section(reader, bytes),
+            Stage::HeaderSection(reader) => self.header_section(reader, bytes, parsed),
             Stage::Body { head, length } => self.body(head, length, bytes),
         }
     }
@@ -162,17 +190,43 @@ impl Framer {
             [b'\r', b'\n', ..] => Step::Found(Frame::KeepAlive { length: 2 }),
             _ => {
                 let window = bytes.get(..header_section::MAX_HEAD).unwrap_or(bytes);
-                *parsed = start_line::ordinary(window).and_then(|length| Head::at_a_glance(window, length));
-                self.stage = match parsed {
-                    Some(head) => {
-                        self.count(head.body.start as usize);
-                        Stage::Body { head: head.body.start as usize, length: head.content_length }
-                    }
-                    None => Stage::StartLine(start_line::Reader::lenient()),
+                *parsed = start_line::ordinary(window).and_then(|length| Head::begin(window, length));
+                let Some(head) = parsed else {
+                    self.stage = Stage::StartLine(start_line::Reader::lenient());
+                    return Step::Again;
                 };
+                self.stage =
+                    Stage::HeaderSection(header_section::Reader::new(head.body.start as usize, false));
+                match self.go_on(head, window) {
+                    Some(true) => {}
+                    Some(false) => self.put_off(parsed),
+                    None => *parsed = None,
+                }
                 Step::Again
             }
         }
+    }
+
+    /// Reads on in a head that is made of header fields and nothing else so far; see [`Head::go_on`].
+    #[inline(always)]
+    fn go_on(&mut self, head: &mut Head, window: &[u8]) -> Option<bool> {
+        let from = head.body.start as usize;
+        let is_whole = head.go_on(window);
+        let at = head.body.start as usize;
+        self.count(at - from);
+        let length = head.content_length;
+        match is_whole {
+            Some(true) => self.stage = Stage::Body { head: at, length },
+            Some(false) if at == from => {}
+            _ => self.stage = Stage::HeaderSection(header_section::Reader::behind(at, length)),
+        }
+        is_whole
+    }
+
+    /// The same where it is seldom asked for: such code is large.
+    #[inline(never)]
+    fn go_on_apart(&mut self, head: &mut Head, window: &[u8]) -> Option<bool> {
+        self.go_on(head, window)
     }
 
     /// Goes to the next place where a start line can begin. Its first word ends with a space.
@@ -220,7 +274,28 @@ impl Framer {
         Step::Skip(if was_searching { word() } else { 0 })
     }
 
-    fn header_section(&mut self, mut reader: header_section::Reader, bytes: &[u8]) -> Step {
+    fn header_section(
+        &mut self,
+        mut reader: header_section::Reader,
+        bytes: &[u8],
+        parsed: &mut Option<Head>,
+    ) -> Step {
+        if let Some(mut head) = self.begun.take() {
+            let window = bytes.get(..header_section::MAX_HEAD).unwrap_or(bytes);
+            let unseen = window.get(reader.at()..).unwrap_or_default();
+            let progress = memchr(b'\n', unseen).map(|_| self.go_on_apart(&mut head, window));
+            match progress {
+                Some(Some(true)) => {
+                    *parsed = Some(*head);
+                    return Step::Again;
+                }
+                Some(None) => {}
+                Some(Some(false)) | None => self.begun = Some(head),
+            }
+            if let Stage::HeaderSection(moved) = self.stage {
+                reader = moved;
+            }
+        }
         let from = reader.at();
         let answer = reader.read(bytes);
         self.count(reader.at() - from);
@@ -230,6 +305,7 @@ impl Framer {
                 Step::Wait(1)
             }
             header_section::Progress::Complete(head) => {
+                self.begun = None;
                 self.stage = Stage::Body { head, length: reader.content_length() };
                 Step::Again
             }
@@ -478,6 +554,42 @@ mod tests {
         assert_eq!(framer.next(&INVITE[..INVITE.len() - 5]), Frame::Incomplete { need: 5 });
         assert_eq!(framer.next(&INVITE[..INVITE.len() - 2]), Frame::Incomplete { need: 2 });
         assert!(framer.is_synchronised());
+    }
+
+    /// However it came in, what was read of a head on the way is what the whole message says.
+    #[test]
+    fn a_head_in_pieces_is_that_of_the_message() {
+        let folded =
+            b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP a\r\n ;branch=z9hG4bK2\r\nSubject: x\r\n\ty\r\n\
+            f: <sip:b>;tag=1\r\nTo: <sip:a>\r\ni: 2@b\r\nCSeq: 7 OPTIONS\r\nl: 3\r\n\r\nabc";
+        for message in [INVITE, OK, folded] {
+            let expected = Head::parse(message, false).unwrap();
+            let start_line = message.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+            let read = |cuts: &mut dyn Iterator<Item = usize>| {
+                let mut framer = Framer::new(MAX);
+                for end in cuts {
+                    let mut parsed = None;
+                    let answer = framer.next_with_head(&message[..end], &mut parsed);
+                    let is_whole = matches!(answer, Frame::Message { .. });
+                    assert_eq!(is_whole, end == message.len(), "{answer:?}");
+                    if is_whole {
+                        assert_eq!(framer.held(), 0);
+                        return parsed;
+                    }
+                }
+                None
+            };
+            for cut in start_line..message.len() {
+                let mut head = read(&mut [cut, message.len()].into_iter()).expect("it was read on the way");
+                head.close(message, false);
+                assert_eq!(head, expected, "cut at {cut}");
+            }
+            let bytes = &mut (1..=message.len());
+            if let Some(mut head) = read(bytes) {
+                head.close(message, false);
+                assert_eq!(head, expected, "in single bytes");
+            }
+        }
     }
 
     #[test]

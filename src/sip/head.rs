@@ -231,26 +231,35 @@ impl Head {
         if !conforms {
             self.faults.add(Faults::START_LINE);
         }
-        if self.read(message, feeds, end, |_| true) != Some(true) {
+        if self.read::<true>(message, feeds, end, |_| true) != Some(true) {
             self.faults.add(Faults::UNTERMINATED);
         }
         self.close(message, datagram);
         true
     }
 
-    /// Reads the head that a stream goes on with, behind a start line of that length, if all of it is there and it is
-    /// made of header fields and nothing else: then there is no doubt where it ends. It is not closed yet; its body
-    /// begins where it ends. What is looked at for nothing is no more than whoever decides instead has to look at.
+    /// Begins the head that a stream goes on with, behind a start line of that length: for [`Self::go_on`].
     #[must_use]
-    pub(super) fn at_a_glance(stream: &[u8], start_line: usize) -> Option<Self> {
+    pub(super) fn begin(stream: &[u8], start_line: usize) -> Option<Self> {
         let (start, conforms) = StartLine::parse(stream, stream.get(..start_line)?)?;
-        let mut head = Self { start, ..Self::default() };
+        let body = Span { start: start_line as u32, length: 0 };
+        let mut head = Self { start, body, ..Self::default() };
         if !conforms {
             head.faults.add(Faults::START_LINE);
         }
+        Some(head)
+    }
+
+    /// Reads on in a stream that begins with this head, from where its body begins as far as is known, and moves that
+    /// behind what it has read: lines that are all there, and of which it is certain that they do not go on. True when the
+    /// empty line was met; the head is not closed then. None at a line that is no header field, which it leaves to
+    /// others: as long as there is none, there is no doubt where a head ends.
+    #[must_use]
+    pub(super) fn go_on(&mut self, stream: &[u8]) -> Option<bool> {
         let is_sound =
             |line: &[u8]| cut(line).is_some_and(|(name, _)| name.iter().all(|&byte| is_token(byte)));
-        head.read(stream, LineFeeds::new(start_line), start_line, is_sound)?.then_some(head)
+        let at = self.body.start as usize;
+        self.read::<false>(stream, LineFeeds::new(at), at, is_sound)
     }
 
     /// What can be told only when the whole message is there.
@@ -261,10 +270,10 @@ impl Head {
     }
 
     /// Reads the header fields from `at` on, folded lines in one piece (RFC 3261 7.3.1), and notes where the body
-    /// begins. True when the empty line was met; none when `is_sound` refuses one of the lines that are not written as
-    /// nearly everybody writes them.
+    /// begins, or where it stopped. True when the empty line was met; none when `is_sound` refuses one of the lines that
+    /// are not written as nearly everybody writes them. Of what is not `WHOLE` the last line may go on.
     #[inline(always)]
-    fn read(
+    fn read<const WHOLE: bool>(
         &mut self,
         message: &[u8],
         mut feeds: LineFeeds,
@@ -273,7 +282,11 @@ impl Head {
     ) -> Option<bool> {
         let mut word = first_word(message.get(at..)?);
         loop {
-            let mut end = feeds.next(message).unwrap_or(message.len());
+            let mut end = match feeds.next(message) {
+                Some(end) => end,
+                None if WHOLE => message.len(),
+                None => return self.stop(at),
+            };
             let (mut line, mut rest) = (message.get(at..end)?, message.get(end..)?);
             if line.len() <= 2
                 && let [] | [b'\n'] | [b'\r', b'\n'] = line
@@ -287,10 +300,16 @@ impl Head {
                 (line, rest) = (message.get(at..end)?, message.get(end..)?);
                 next = first_word(rest);
             }
+            if !WHOLE && rest.is_empty() {
+                return self.stop(at);
+            }
             let field = match usual(word, line) {
                 Some((Name::Other, _)) => None,
                 Some((name, length)) => Some((name, trimmed(message, line, length))),
-                None if !is_sound(line) => return None,
+                None if !is_sound(line) => {
+                    self.stop(at);
+                    return None;
+                }
                 None => self.unusual(message, line),
             };
             if let Some((name, value)) = field {
@@ -298,6 +317,12 @@ impl Head {
             }
             (at, word) = (end, next);
         }
+    }
+
+    /// Stops before the line at that place.
+    const fn stop(&mut self, at: usize) -> Option<bool> {
+        self.body.start = at as u32;
+        Some(false)
     }
 
     /// Name and value of any line.

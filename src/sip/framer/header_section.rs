@@ -65,6 +65,11 @@ impl Reader {
         }
     }
 
+    /// Between messages, behind header fields that end at `start`, of which Content-Length says that.
+    pub(super) const fn behind(start: usize, length: ContentLength) -> Self {
+        Self { length, ..Self::new(start, false) }
+    }
+
     /// Bytes that were looked at, the start line included.
     pub(super) const fn at(&self) -> usize {
         self.at

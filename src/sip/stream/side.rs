@@ -374,11 +374,12 @@ impl Side {
     /// Bytes allocated to wait for more.
     #[inline]
     pub(super) fn held(&self) -> usize {
-        let fragments = match &self.mode {
+        let beside = match &self.mode {
             Mode::WebSocket { fragments: Some(fragments), .. } => fragments.allocated(),
+            Mode::Sip { framer, .. } => framer.held(),
             _ => 0,
         };
-        self.partial.as_ref().map_or(0, Partial::allocated).saturating_add(fragments)
+        self.partial.as_ref().map_or(0, Partial::allocated).saturating_add(beside)
     }
 }
 
