@@ -99,6 +99,13 @@ impl<V> Table<V> {
         self.index.find(self.hash(key), same).map(|&slot| EntryId(slot))
     }
 
+    /// Whether that is the entry of a flow.
+    #[must_use]
+    #[inline]
+    pub fn has(&self, id: EntryId, key: &FlowKey) -> bool {
+        self.slots.get(id.0 as usize).is_some_and(|slot| slot.key == *key && slot.value.is_some())
+    }
+
     /// Where the entry of a flow probably is: nothing but the index is looked at.
     #[inline]
     pub fn likely(&self, key: &FlowKey) -> Option<EntryId> {
@@ -265,8 +272,11 @@ mod tests {
         let first = table.insert(key(1), 'a', at(0)).unwrap();
         table.insert(key(2), 'b', at(0)).unwrap();
         assert!(table.insert(key(3), 'c', at(0)).is_none());
+        assert!(table.has(first, &key(1)) && !table.has(first, &key(2)));
         assert_eq!(table.remove(first), Some((key(1), 'a')));
-        assert!(table.insert(key(3), 'c', at(0)).is_some());
+        assert!(!table.has(first, &key(1)), "its place is empty");
+        let third = table.insert(key(3), 'c', at(0)).unwrap();
+        assert!(table.has(third, &key(3)) && !table.has(first, &key(1)));
         assert_eq!(table.len(), 2);
     }
 

@@ -9,6 +9,7 @@ use super::work::{Task, Work};
 use crate::call::GROUP;
 use crate::counters::counters;
 use crate::decode::data_chunks;
+use crate::flow::EntryId;
 use crate::reassembly::{self, Budget, Reassembler, Segment};
 use crate::sip::sdp;
 use crate::sip::{
@@ -81,17 +82,21 @@ impl StreamWorker {
     pub(crate) fn process(&mut self, lane: &[Work], view: &View<'_>, messages: &mut Messages) {
         messages.clear();
         messages.settings = self.settings;
-        for (index, work) in lane.iter().enumerate() {
-            if index % GROUP == 0 {
-                let group = lane.get(index..).unwrap_or_default().iter().take(GROUP);
-                let segments = group.filter(|work| matches!(work.task, Task::Segment(_)));
-                self.reassembler.look_ahead(segments.map(|work| (work.source, work.destination)));
-            }
-            match work.task {
-                Task::Tick | Task::Finish => self.tick(work, messages),
-                Task::Datagram(transport, known) => self.datagram(work, (transport, known), view, messages),
-                Task::Segment(_) => self.segment(work, view, messages),
-                Task::Chunks => self.chunks(work, view, messages),
+        for group in lane.chunks(GROUP) {
+            let mut hints = [None; GROUP];
+            let ends = |work: &Work| {
+                matches!(work.task, Task::Segment(_)).then_some((work.source, work.destination))
+            };
+            self.reassembler.look_ahead(group.iter().map(ends), &mut hints);
+            for (work, hint) in group.iter().zip(hints) {
+                match work.task {
+                    Task::Tick | Task::Finish => self.tick(work, messages),
+                    Task::Datagram(transport, known) => {
+                        self.datagram(work, (transport, known), view, messages);
+                    }
+                    Task::Segment(_) => self.segment(work, hint, view, messages),
+                    Task::Chunks => self.chunks(work, view, messages),
+                }
             }
         }
         self.streams.add(&messages.counters);
@@ -144,7 +149,7 @@ impl StreamWorker {
         }
     }
 
-    fn segment(&mut self, work: &Work, view: &View<'_>, messages: &mut Messages) {
+    fn segment(&mut self, work: &Work, hint: Option<EntryId>, view: &View<'_>, messages: &mut Messages) {
         let Task::Segment(header) = work.task else { return };
         let segment = Segment {
             source: work.source,
@@ -161,7 +166,7 @@ impl StreamWorker {
         let before = messages.list.len();
         let rejected = self.reassembler.counters().rejected_bytes;
         let packet = work.reassembled.is_none().then_some(work.packet);
-        let connection = self.reassembler.segment(work.sequence, packet, work.now, &segment, messages);
+        let connection = self.reassembler.segment(hint, work.sequence, packet, work.now, &segment, messages);
         // Bytes were rejected, but perhaps another connection's.
         let has_rejected = self.reassembler.counters().rejected_bytes != rejected;
         if has_rejected && let Some(until) = connection.and_then(|id| self.reassembler.rejected_until(id)) {

@@ -6,8 +6,6 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
 use crate::reassembly::holders::{Line, Name};
@@ -67,10 +65,11 @@ impl<A: Application> Reassembler<A> {
     }
 
     /// Takes the segment of packet number `sequence`, which is the `packet`th of its batch. `now` is packet time and
-    /// does not go back; the segment's own stamp may. Tells whose it was.
+    /// does not go back; the segment's own stamp may. `hint` is where its connection probably is. Tells whose it was.
     #[inline]
     pub fn segment(
         &mut self,
+        hint: Option<EntryId>,
         sequence: u64,
         packet: Option<u32>,
         now: Timestamp,
@@ -82,7 +81,7 @@ impl<A: Application> Reassembler<A> {
         add(&mut self.counters.payload_bytes, segment.payload.len());
         let cause = Cause { sequence, packet, captured: segment.captured };
         let (key, direction) = FlowKey::new(segment.source, segment.destination);
-        let found = self.table.find(&key);
+        let found = hint.filter(|&id| self.table.has(id, &key)).or_else(|| self.table.find(&key));
         let Some(id) = found.or_else(|| self.admit(key, segment, cause, output)) else {
             // Nobody knows it and nothing begins here: an ACK, or a RST for nothing.
             add(&mut self.counters.dropped_bytes, segment.payload.len());
@@ -116,11 +115,17 @@ impl<A: Application> Reassembler<A> {
     }
 
     /// Reads a little of what the connections between these endpoints will need: the cache misses of several segments
-    /// overlap then, where one after the other each would be waited for.
-    pub fn look_ahead(&self, ends: impl Iterator<Item = (Endpoint, Endpoint)>) {
-        let keys = ends.map(|(source, destination)| FlowKey::new(source, destination).0);
-        let likely: SmallVec<[EntryId; 32]> = keys.filter_map(|key| self.table.likely(&key)).collect();
-        let connections = || likely.iter().filter_map(|&id| self.table.get(id));
+    /// overlap then, where one after the other each would be waited for. Notes where the connections probably are.
+    pub fn look_ahead(
+        &self,
+        ends: impl Iterator<Item = Option<(Endpoint, Endpoint)>>,
+        hints: &mut [Option<EntryId>],
+    ) {
+        for (hint, ends) in hints.iter_mut().zip(ends) {
+            *hint = ends
+                .and_then(|(source, destination)| self.table.likely(&FlowKey::new(source, destination).0));
+        }
+        let connections = || hints.iter().filter_map(|&id| self.table.get(id?));
         black_box(connections().fold(0, |sum, connection| sum ^ connection.touch()));
         let applications = connections().filter_map(Connection::application);
         black_box(applications.fold(0, |sum, application| sum ^ application.touch()));
