@@ -156,7 +156,7 @@ pub fn head(data: &[u8]) {
         for span in spans {
             assert!(span.start as usize + span.length as usize <= data.len(), "{span:?} of {}", data.len());
         }
-        sdp::parse(data, &head, &mut Vec::new());
+        sdp::parse(data, &head, &mut sdp::Sections::default(), &mut Vec::new());
     }
 }
 

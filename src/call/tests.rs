@@ -88,7 +88,7 @@ impl Scene {
         let bytes = text.as_bytes();
         let head = Head::parse(bytes, true).unwrap();
         let mut messages = Messages::default();
-        sdp::parse(bytes, &head, &mut messages.media);
+        sdp::parse(bytes, &head, &mut messages.sections, &mut messages.media);
         let packet = Packet { timestamp: self.now, captured: bytes.len() as u32, ..Packet::default() };
         let message = Message {
             sequence: 1,

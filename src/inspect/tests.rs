@@ -153,7 +153,7 @@ fn tell(
     let bytes = text.as_bytes();
     let head = Head::parse(bytes, true).unwrap();
     let mut messages = Messages::default();
-    sdp::parse(bytes, &head, &mut messages.media);
+    sdp::parse(bytes, &head, &mut messages.sections, &mut messages.media);
     let message = Message {
         sequence: 1,
         timestamp,

@@ -144,7 +144,7 @@ impl StreamWorker {
         }
         self.counters.sip_datagrams += is_whole;
         if !message.head.body.is_empty() {
-            message.sdp = sdp::parse(bytes, &message.head, &mut messages.media);
+            message.sdp = sdp::parse(bytes, &message.head, &mut messages.sections, &mut messages.media);
             message.media.1 = messages.media.len() as u32;
         }
     }

@@ -6,7 +6,7 @@ use crate::capture::LinkType;
 use crate::flow::Endpoint;
 use crate::pipeline::Bytes;
 use crate::sip::Head;
-use crate::sip::sdp::Media;
+use crate::sip::sdp::{Media, Sections};
 use crate::sip::stream::{Partial, StreamCounters, StreamEnd, StreamSettings};
 use crate::time::Timestamp;
 use crate::tls;
@@ -151,6 +151,8 @@ pub struct Messages {
     pub frame: Option<FrameHeader>,
     /// A message that says nothing: cheaper to copy to where the next one is read than to make there.
     pub(crate) empty: [Message; 1],
+    /// Sections of session descriptions read before. Stays when cleared.
+    pub sections: Sections,
     /// Buffers for partial messages that are not in use now.
     pub(super) spare: Vec<Partial>,
 }

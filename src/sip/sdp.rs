@@ -1,12 +1,15 @@
 //! Session descriptions: where media will flow and in which codecs (RFC 4566, RFC 3264).
 
 mod plain;
+mod sections;
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use super::search::{LineFeeds, after};
 use smallvec::SmallVec;
+
+pub use self::sections::Sections;
+use super::search::{LineFeeds, after};
 
 use super::Head;
 use super::header::{digits, number};
@@ -123,19 +126,21 @@ const MAX_FORMATS: usize = 32;
 
 /// Appends the media of a message's session description to `out`: nothing when there is none. The description is
 /// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
-/// is taken for one. True when there is a description, even one without media.
-pub fn parse(message: &[u8], head: &Head, out: &mut Vec<Media>) -> bool {
+/// is taken for one. True when there is a description, even one without media. `known` are the sections read before.
+pub fn parse(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Media>) -> bool {
     let body = head.body.of(message);
     let Some(description) = session_description(head.content_type.of(message), body) else { return false };
-    parse_description(description, out);
+    parse_description(description, known, out);
     true
 }
 
 /// Appends the media of a session description to `out`. Lines that make no sense are passed over.
-pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
+fn parse_description(description: &[u8], known: &mut Sections, out: &mut Vec<Media>) {
     let mut session = Level::default();
     // Of the last of `out`; none before the first `m=` line, and behind one that makes no sense.
     let mut section: Option<Section> = None;
+    // Of the first section what is behind its port, when all before is written as usual.
+    let mut first: Option<&[u8]> = None;
     let mut count = 0;
     let mut feeds = LineFeeds::new(0);
     let mut start = 0;
@@ -149,7 +154,17 @@ pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
                     return;
                 }
                 count += 1;
-                section = Section::begin(line().get(2..).unwrap_or_default(), out);
+                let value = line().get(2..).unwrap_or_default();
+                if count == 1
+                    && let Some((port, formats)) = plain::section(value)
+                {
+                    first = description.get(start + 2 + value.len() - formats.len()..);
+                    if let Some(section) = first.and_then(|text| known.find(text, port, out)) {
+                        finish(Some(section), &session, out);
+                        return;
+                    }
+                }
+                section = Section::begin(value, out);
             }
             // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings.
             [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i', ..] => match (&mut section, out.last_mut()) {
@@ -160,6 +175,11 @@ pub fn parse_description(description: &[u8], out: &mut Vec<Media>) {
             _ => {}
         }
         start = end;
+    }
+    if count == 1
+        && let (Some(text), Some(section), Some(media)) = (first, section, out.last())
+    {
+        known.remember(text, media, section);
     }
     finish(section, &session, out);
 }
@@ -206,6 +226,7 @@ impl Level {
 }
 
 /// What the lines of one `m=` section said so far, beside what its [`Media`] says.
+#[derive(Clone, Copy, Debug)]
 struct Section {
     level: Level,
     /// Port and, where given, address of `a=rtcp` (RFC 3605).
@@ -460,7 +481,7 @@ mod tests {
 
     fn media(description: &str) -> Vec<Media> {
         let mut out = Vec::new();
-        parse_description(description.as_bytes(), &mut out);
+        parse_description(description.as_bytes(), &mut Sections::default(), &mut out);
         out
     }
 

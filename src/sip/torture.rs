@@ -160,7 +160,7 @@ fn wsinv_is_read_through_its_folds() {
     assert_eq!(head.content_length, ContentLength::Given(150));
     assert_eq!(uri::addr_spec(head.contact.of(&bytes)), b"sip:jdrosen@example.com");
     let mut media = Vec::new();
-    sdp::parse(&bytes, &head, &mut media);
+    sdp::parse(&bytes, &head, &mut Sections::default(), &mut media);
     assert_eq!(
         media.iter().map(|media| media.endpoint.to_string()).collect::<Vec<_>>(),
         ["192.0.2.4:49217", "192.0.2.4:3227"]
@@ -201,11 +201,11 @@ fn bodies_end_where_the_message_does() {
     // RFC 2543 had no Content-Length: the body goes on to the end (3.4.1).
     let (bytes, head) = taken("inv2543");
     let mut media = Vec::new();
-    sdp::parse(&bytes, &head, &mut media);
+    sdp::parse(&bytes, &head, &mut Sections::default(), &mut media);
     assert_eq!((head.content_length, media.len()), (ContentLength::Missing, 1));
     // Text and a signature, no description (3.1.1.11).
     let (bytes, head) = taken("mpart01");
-    sdp::parse(&bytes, &head, &mut media);
+    sdp::parse(&bytes, &head, &mut Sections::default(), &mut media);
     assert_eq!((head.body.length, media.len()), (553, 1));
     let (_, head) = taken("noreason");
     assert!(matches!(head.start, StartLine::Response { status: 100, reason } if reason.is_empty()));
@@ -224,7 +224,7 @@ fn ipv6(request_uri: &str, via: &str, body: &str) -> (Vec<u8>, Head, Vec<sdp::Me
     let head = Head::parse(&bytes, true).unwrap();
     assert!(head.faults.is_empty());
     let mut media = Vec::new();
-    sdp::parse(&bytes, &head, &mut media);
+    sdp::parse(&bytes, &head, &mut Sections::default(), &mut media);
     (bytes, head, media)
 }
 
@@ -347,7 +347,7 @@ mod mutations {
                     prop_assert_eq!(span.of(&bytes).len(), span.length as usize);
                 }
                 let mut media = Vec::new();
-                sdp::parse(&bytes, &head, &mut media);
+                sdp::parse(&bytes, &head, &mut Sections::default(), &mut media);
                 let _ = uri::host(head.from_uri.of(&bytes));
                 let _ = uri::display(head.to_uri.of(&bytes));
             }

@@ -89,7 +89,8 @@ impl Emitter<'_> {
         };
         let Some(bytes) = found.place.or_else(|| self.copy(message)) else { return false };
         let first = index(self.output.media.len());
-        let sdp = !head.body.is_empty() && sdp::parse(message, head, &mut self.output.media);
+        let Messages { sections, media, .. } = &mut *self.output;
+        let sdp = !head.body.is_empty() && sdp::parse(message, head, sections, media);
         let counters = &mut self.output.counters;
         counters.messages = counters.messages.saturating_add(1);
         counters.faults = counters.faults.saturating_add(u64::from(!head.faults.is_empty()));
