@@ -166,7 +166,8 @@ impl StreamWorker {
         let before = messages.list.len();
         let rejected = self.reassembler.counters().rejected_bytes;
         let packet = work.reassembled.is_none().then_some(work.packet);
-        let connection = self.reassembler.segment(hint, work.sequence, packet, work.now, &segment, messages);
+        let connection =
+            self.reassembler.segment(hint, (work.sequence, packet), work.now, &segment, messages);
         // Bytes were rejected, but perhaps another connection's.
         let has_rejected = self.reassembler.counters().rejected_bytes != rejected;
         if has_rejected && let Some(until) = connection.and_then(|id| self.reassembler.rejected_until(id)) {

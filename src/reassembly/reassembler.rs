@@ -70,8 +70,7 @@ impl<A: Application> Reassembler<A> {
     pub fn segment(
         &mut self,
         hint: Option<EntryId>,
-        sequence: u64,
-        packet: Option<u32>,
+        (sequence, packet): (u64, Option<u32>),
         now: Timestamp,
         segment: &Segment<'_>,
         output: &mut A::Output,

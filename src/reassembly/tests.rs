@@ -104,7 +104,7 @@ impl Wire {
         let place = Bytes { length: payload.len() as u32, ..Bytes::default() };
         let segment = Segment { source, destination, header, payload, place, missing, captured: self.now };
         self.packets += 1;
-        self.reassembler.segment(None, self.packets, Some(0), self.now, &segment, &mut self.log);
+        self.reassembler.segment(None, (self.packets, Some(0)), self.now, &segment, &mut self.log);
         self
     }
 
@@ -242,7 +242,7 @@ fn the_answer_to_a_syn_opens_both_streams() {
     let (source, destination, captured) = (server(), client(), wire.now);
     let place = Bytes::default();
     let segment = Segment { source, destination, header, payload: b"", place, missing: 0, captured };
-    wire.reassembler.segment(None, 0, None, captured, &segment, &mut wire.log);
+    wire.reassembler.segment(None, (0, None), captured, &segment, &mut wire.log);
     wire.send(client(), ACK, 102, b"cd").send(client(), ACK, 100, b"ab");
     assert_eq!(wire.said(), "abcd");
     assert_eq!(wire.log[0].2, Event::Data(b"ab".to_vec(), true));

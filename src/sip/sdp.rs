@@ -134,8 +134,9 @@ pub fn parse(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Me
     true
 }
 
-/// Appends the media of a session description to `out`. Lines that make no sense are passed over.
-fn parse_description(description: &[u8], known: &mut Sections, out: &mut Vec<Media>) {
+/// Appends the media of a session description to `out`. Lines that make no sense are passed over. `known` are the
+/// sections read before.
+pub fn parse_description(description: &[u8], known: &mut Sections, out: &mut Vec<Media>) {
     let mut session = Level::default();
     // Of the last of `out`; none before the first `m=` line, and behind one that makes no sense.
     let mut section: Option<Section> = None;
@@ -617,7 +618,7 @@ mod tests {
         #[test]
         fn takes_any_bytes(bytes in proptest::collection::vec(proptest::sample::select(&b"m=ca:rtp/ 019IN46\r\n%.AVP\xff"[..]), 0..300)) {
             let mut out = Vec::new();
-            parse_description(&bytes, &mut out);
+            parse_description(&bytes, &mut Sections::default(), &mut out);
             proptest::prop_assert!(out.len() <= MAX_MEDIA);
         }
     }

@@ -7,6 +7,7 @@ use super::{
     ContentLength, Faults, Frame, Framer, Head, Method, Probe, StartLine, is_sip_datagram, probe, sdp, uri,
 };
 use crate::sip::Span;
+use crate::sip::sdp::Sections;
 
 /// What becomes of a message.
 enum Expected {

@@ -416,7 +416,7 @@ fn through_the_reassembler() {
         let payload = &bytes.as_bytes()[from..to];
         let place = Bytes { place: Place::Packets, start: from as u32, length: payload.len() as u32 };
         let segment = Segment { source, destination, header, payload, place, missing: 0, captured: now };
-        reassembler.segment(None, number, Some(0), now, &segment, &mut output);
+        reassembler.segment(None, (number, Some(0)), now, &segment, &mut output);
     };
     // Joined in the middle; the second segment of four comes last.
     for (number, (from, to)) in [(0, 300), (900, bytes.len()), (600, 900), (300, 600)].into_iter().enumerate()
