@@ -60,15 +60,32 @@ impl<'a> Front<'a> {
         self.ends
     }
 
-    /// Flags of TCP, and the length of the payload.
+    /// Offset in the frame of what TCP carries, and its length.
     #[inline(always)]
-    pub(crate) fn segment(self) -> Option<(TcpFlags, u32)> {
+    pub(crate) fn segment(self) -> Option<(u32, u32)> {
         let total = u32::from(be16(self.bytes[16], self.bytes[17]));
         let headers = (IPV4 as u32) + u32::from(self.bytes[46] >> 4) * 4;
         if total > self.there || headers < (IPV4 + tcp::LEAST) as u32 || total < headers {
             return None;
         }
-        Some((TcpFlags(self.bytes[47]), total - headers))
+        Some((ETHERNET as u32 + headers, total - headers))
+    }
+
+    /// The flags of TCP.
+    #[inline(always)]
+    pub(crate) const fn flags(self) -> TcpFlags {
+        TcpFlags(self.bytes[47])
+    }
+
+    /// All fields of TCP.
+    #[inline]
+    pub(crate) const fn fields(self) -> TcpHeader {
+        let [.., a, b, c, d, e, f, g, h, _, flags] = *self.bytes;
+        TcpHeader {
+            sequence: u32::from_be_bytes([a, b, c, d]),
+            acknowledgement: u32::from_be_bytes([e, f, g, h]),
+            flags: TcpFlags(flags),
+        }
     }
 
     /// Length and first bytes of what UDP carries, at [`Front::DATAGRAM`].
@@ -81,6 +98,9 @@ impl<'a> Front<'a> {
         }
         Some((length - udp::LENGTH as u32, [self.bytes[42], self.bytes[43], self.bytes[44]]))
     }
+
+    /// Offset of the IPv4 header in the frame.
+    pub(crate) const NETWORK: u32 = ETHERNET as u32;
 
     /// Offset in the frame of what UDP carries.
     pub(crate) const DATAGRAM: u32 = (ETHERNET + IPV4 + udp::LENGTH) as u32;

@@ -256,9 +256,11 @@ proptest! {
         };
         let ends = (front.ends().source(), front.ends().destination());
         match (front.protocol(), front.segment(), front.datagram()) {
-            (TCP, Some((flags, length)), _) => {
-                let Transport::Tcp(header) = unit.transport else { panic!("{unit:?}") };
-                prop_assert_eq!((header.flags, unit.length, unit.missing), (flags, length, 0));
+            (TCP, Some((start, length)), _) => {
+                prop_assert_eq!(unit.transport, Transport::Tcp(front.fields()));
+                prop_assert_eq!(front.flags(), front.fields().flags);
+                prop_assert_eq!((unit.start, unit.length, unit.missing), (start, length, 0));
+                prop_assert_eq!(unit.network, Front::NETWORK);
                 prop_assert_eq!((unit.source, unit.destination), ends);
             }
             (UDP, _, Some((length, beginning))) if !front.may_wrap(beginning[0]) => {

@@ -10,7 +10,7 @@ use super::work::{MediaWork, Other, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{
-    self, DecodeError, Decoded, Fragment, Front, Part, Plain, Transport, Unit, decode_datagram,
+    self, DecodeError, Decoded, Ends, Fragment, Front, Part, Plain, Transport, Unit, decode_datagram,
 };
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
@@ -154,21 +154,29 @@ impl Intake {
         self.counters.last = self.counters.last.max(Some(latest).filter(|_| !batch.packets.is_empty()));
     }
 
-    /// Takes a packet as most are: of a connection without SIP, or a datagram that is neither SIP nor a tunnel. False
-    /// when it is none.
+    /// Takes a packet of the commonest kind; false when it is none.
     #[inline(always)]
     fn common(&mut self, arena: &[u8], packet: &Packet, index: u32, staged: &mut Staged) -> bool {
         let Some(front) = Front::of(packet, arena) else { return false };
         let hash = front.ends().hash(&self.hasher);
         match front.protocol() {
             decode::TCP => {
-                let segment = front.segment();
-                segment.is_some_and(|(flags, length)| self.foreign.pass_over(hash, flags, length))
+                let Some((start, length)) = front.segment() else { return false };
+                if !self.foreign.pass_over(hash, front.flags(), length) {
+                    let bytes = part(arena, packet.offset + start, length);
+                    let part = Part { start, bytes, missing: 0 };
+                    let task = Task::Segment(front.fields());
+                    self.plain((front.ends(), Front::NETWORK), &part, task, (packet, index), staged);
+                }
+                true
             }
             decode::UDP => {
                 let Some((length, beginning)) = front.datagram() else { return false };
-                if front.may_wrap(beginning[0]) || may_begin_sip(&beginning) {
+                if front.may_wrap(beginning[0]) {
                     return false;
+                }
+                if may_begin_sip(&beginning) && self.sip(front, arena, (packet, index), length, staged) {
+                    return true;
                 }
                 let payload = (packet.offset + Front::DATAGRAM, length);
                 staged.media.push(MediaWork::plain((self.sequence, index), hash, payload));
@@ -176,6 +184,24 @@ impl Intake {
             }
             _ => false,
         }
+    }
+
+    /// Takes a datagram that may be SIP; false when it is not.
+    #[inline(never)]
+    fn sip(
+        &mut self,
+        front: Front<'_>,
+        arena: &[u8],
+        (packet, index): (&Packet, u32),
+        length: u32,
+        staged: &mut Staged,
+    ) -> bool {
+        let bytes = part(arena, packet.offset + Front::DATAGRAM, length);
+        let Some(glimpse) = sip_datagram(bytes) else { return false };
+        let part = Part { start: Front::DATAGRAM, bytes, missing: 0 };
+        let task = Task::Datagram(SipTransport::Udp, glimpse);
+        self.plain((front.ends(), Front::NETWORK), &part, task, (packet, index), staged);
+        true
     }
 
     /// Takes any other packet.
@@ -234,7 +260,8 @@ impl Intake {
                 let Some((header, part)) = plain.segment() else { return false };
                 let hash = plain.ends().hash(&self.hasher);
                 if !self.foreign.pass_over(hash, header.flags(), part.bytes.len() as u32) {
-                    self.plain(plain, &part, Task::Segment(header.fields()), (packet, index), staged);
+                    let task = Task::Segment(header.fields());
+                    self.plain((plain.ends(), plain.network()), &part, task, (packet, index), staged);
                 }
                 true
             }
@@ -246,7 +273,7 @@ impl Intake {
                     }
                     if let Some(glimpse) = sip_datagram(part.bytes) {
                         let task = Task::Datagram(SipTransport::Udp, glimpse);
-                        self.plain(plain, &part, task, (packet, index), staged);
+                        self.plain((plain.ends(), plain.network()), &part, task, (packet, index), staged);
                         return true;
                     }
                 }
@@ -263,13 +290,13 @@ impl Intake {
     #[inline(never)]
     fn plain(
         &mut self,
-        plain: &Plain<'_>,
+        (ends, network): (Ends<'_>, u32),
         part: &Part<'_>,
         task: Task,
         (packet, index): (&Packet, u32),
         staged: &mut Staged,
     ) {
-        let (source, destination) = (plain.ends().source(), plain.ends().destination());
+        let (source, destination) = (ends.source(), ends.destination());
         let payload = Bytes {
             place: Place::Packets,
             start: packet.offset + part.start,
@@ -287,7 +314,7 @@ impl Intake {
                 missing: part.missing,
                 packet: index,
                 reassembled: None,
-                link_header: plain.network(),
+                link_header: network,
             },
             staged,
         );

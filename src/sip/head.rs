@@ -519,6 +519,8 @@ fn usual(word: u64, line: &[u8]) -> Option<(Name, usize)> {
         b'R' if begins(word, b"Require:") => (Name::Other, 8),
         b'I' if begins(word, b"Identity") && goes_on(line, b":") => (Name::Other, 9),
         b'P' if begins(word, b"Proxy-Au") && goes_on(line, b"thenticate:") => (Name::Other, 19),
+        b'P' if begins(word, b"Proxy-Au") && goes_on(line, b"thorization:") => (Name::ProxyAuthorization, 20),
+        b'A' if begins(word, b"Authoriz") && goes_on(line, b"ation:") => (Name::Authorization, 14),
         b'W' if begins(word, b"WWW-Auth") && goes_on(line, b"enticate:") => (Name::Other, 17),
         _ => return None,
     };
