@@ -114,10 +114,10 @@ const fn halves(hash: u64) -> (i32, i32) {
 #[derive(Debug)]
 pub(crate) struct ForeignConnections {
     sets: Vec<Set>,
-    /// The tick of now, counted from 1 so that 0 is over. It is good for six years.
+    /// The tick of now, counted from 1 so that 0 is over.
     tick: i32,
     /// The number on the grid of tick 0.
-    origin: Option<u64>,
+    origin: u64,
     /// Directions displaced while their time was not up, since the table grew.
     displaced: usize,
     hasher: PairHasher,
@@ -132,7 +132,7 @@ impl ForeignConnections {
         let table = Self {
             sets: vec![Set::default(); LEAST_SETS],
             tick: 0,
-            origin: None,
+            origin: 0,
             displaced: 0,
             hasher: PairHasher::default(),
             verdicts,
@@ -145,15 +145,20 @@ impl ForeignConnections {
         &self.counters
     }
 
-    /// It is that time now; to be said whenever a tick has passed.
+    /// It is that time now; to be said whenever a tick has passed. After six years, and when the first packet is not of
+    /// the first six of the epoch, ticks are counted anew: nothing is known then.
     pub(crate) fn reach(&mut self, now: Timestamp) {
-        self.origin.get_or_insert((now.0 / STEP).wrapping_sub(1));
         self.tick = self.tick_of(now);
+        if self.tick == i32::MAX {
+            self.origin = (now.0 / STEP).saturating_sub(1);
+            self.tick = self.tick_of(now);
+            self.sets.iter_mut().for_each(|set| set.until = [0; WAYS]);
+        }
     }
 
-    /// The last tick at or before a time.
+    /// The last tick at or before a time; 0 before all.
     fn tick_of(&self, time: Timestamp) -> i32 {
-        (time.0 / STEP).wrapping_sub(self.origin.unwrap_or_default()) as i32
+        (time.0 / STEP).saturating_sub(self.origin).min(i32::MAX as u64) as i32
     }
 
     /// Whether a segment needs nothing but to be counted; it is counted then. `hash` is what [`PairHasher::hash`] has for
@@ -255,6 +260,26 @@ mod tests {
         assert!(passes(&mut table, 1, true, ACK, 10), "it was said again");
     }
 
+    /// A clock that was not set when the capture began.
+    #[test]
+    fn a_jump_of_many_years_voids_all() {
+        for (first, then) in [(0, 5_000_000_000), (5, 1_000_000_000), (1_000_000_000, 1_300_000_000)] {
+            let (mut table, verdicts) = ForeignConnections::new();
+            table.reach(Timestamp::new(first, 0));
+            verdicts.say(said(1, 7, first + 8));
+            table.learn(7);
+            assert!(passes(&mut table, 1, true, ACK, first + 7));
+            assert!(!passes(&mut table, 1, true, ACK, then), "{then}");
+            // Said before the jump, and late.
+            verdicts.say(said(1, 8, first + 8));
+            table.learn(8);
+            assert!(!passes(&mut table, 1, true, ACK, then + 1), "{then}");
+            verdicts.say(said(1, 9, then + 8));
+            table.learn(9);
+            assert!(passes(&mut table, 1, true, ACK, then + 2), "{then}");
+        }
+    }
+
     #[test]
     fn what_opens_or_ends_a_connection_is_the_worker_s() {
         let (mut table, verdicts) = ForeignConnections::new();
@@ -289,13 +314,17 @@ mod tests {
     fn it_grows_with_the_connections_and_is_bounded() {
         let (mut table, verdicts) = ForeignConnections::new();
         table.reach(Timestamp::new(5, 0));
-        for sequence in 1..20_u64 {
+        // What was known is gone when it has grown: the last word has a round in which it did not.
+        let mut sizes = vec![0, LEAST_SETS];
+        while !sizes.ends_with(&[table.sets.len(); 2]) || sizes.len() < 20 {
+            let sequence = sizes.len() as u64;
             for client in 0..u16::MAX {
                 verdicts.say(said(client, sequence, 1_000));
                 if usize::from(client) % QUEUE == 0 {
                     table.learn(sequence - 1);
                 }
             }
+            sizes.push(table.sets.len());
         }
         let known = (0..u16::MAX).filter(|&client| passes(&mut table, client, true, ACK, 6)).count();
         assert!(known > 60_000, "{known}");
