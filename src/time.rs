@@ -143,11 +143,19 @@ impl PacketClock {
 /// Distance of the grid lines of packet time at which stages expire what they hold.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// Nanoseconds from grid line to grid line.
+const STEP: u64 = TICK.as_nanos() as u64;
+
+/// The number of the last grid line at or before `time`.
+#[must_use]
+pub const fn tick_number(time: Timestamp) -> u64 {
+    time.0 / STEP
+}
+
 /// The last grid line at or before `time`.
 #[must_use]
 pub const fn grid(time: Timestamp) -> Timestamp {
-    let step = TICK.as_nanos() as u64;
-    Timestamp(time.0 / step * step)
+    Timestamp(tick_number(time) * STEP)
 }
 
 #[cfg(test)]

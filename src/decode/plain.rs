@@ -187,14 +187,6 @@ pub(crate) struct Part<'a> {
     pub(crate) missing: u32,
 }
 
-impl Part<'_> {
-    /// Whether it begins as media does, and neither SIP nor a tunnel.
-    #[inline]
-    pub(crate) fn begins_like_media(&self) -> bool {
-        self.bytes.first().is_some_and(|first| udp::begins_media(*first))
-    }
-}
-
 /// A plain packet's TCP header. Most are asked for their flags alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header<'a>(&'a [u8; tcp::LEAST]);

@@ -44,7 +44,7 @@ pub(super) fn may_wrap(destination: u16, payload: &[u8]) -> bool {
 /// Whether media begins with that byte (RFC 3550 5.1). Of all that is recognised here only VXLAN with a group policy
 /// begins like that.
 #[inline]
-pub(super) const fn begins_media(first: u8) -> bool {
+const fn begins_media(first: u8) -> bool {
     matches!(first, 0x80..=0x87 | 0x89..=0xbf)
 }
 

@@ -72,15 +72,9 @@ pub struct Stranger<'a> {
 }
 
 impl Stranger<'_> {
-    /// Whether it may belong to a call although neither of its ends does: it may be worth following, or be RTCP, which is
-    /// known by another port.
     #[inline]
     fn may_be_media(&self) -> bool {
-        match look(self.payload) {
-            Look::Neither => false,
-            Look::Rtcp => true,
-            look @ Look::Rtp(_) => is_plausible(self.payload, self.ports, look),
-        }
+        may_be_media(self.payload, self.ports, look(self.payload))
     }
 }
 
@@ -98,8 +92,8 @@ pub struct Datagram<'a> {
 }
 
 impl Datagram<'_> {
-    fn is_plausible(&self, look: Look) -> bool {
-        is_plausible(self.seen.payload, (self.source.port, self.destination.port), look)
+    const fn ports(&self) -> (u16, u16) {
+        (self.source.port, self.destination.port)
     }
 }
 
@@ -703,10 +697,9 @@ impl MediaTable {
     #[inline(never)]
     fn find_or_follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
         let (source, destination) = (datagram.source, datagram.destination);
-        let is_rtcp = look == Look::Rtcp;
         // Both ends of every flow are in the table of endpoints, and so is what SDP announces.
         let ends = (self.endpoints.find(source), self.endpoints.find(destination));
-        if ends == (None, None) && !is_rtcp && !datagram.is_plausible(look) {
+        if ends == (None, None) && !may_be_media(datagram.seen.payload, datagram.ports(), look) {
             return None;
         }
         if ends.0.is_some()
@@ -722,7 +715,8 @@ impl MediaTable {
         let is_rtcp = look == Look::Rtcp;
         let claimed = self.owner_of(datagram.destination, is_rtcp).is_some()
             || self.owner_of(datagram.source, is_rtcp).is_some();
-        if !claimed && (!datagram.is_plausible(look) || !self.make_room()) {
+        let is_plausible = || is_plausible(datagram.seen.payload, datagram.ports(), look);
+        if !claimed && (!is_plausible() || !self.make_room()) {
             return None;
         }
         if self.flows.len() - self.free.len() >= self.limits.max_flows {
@@ -1029,6 +1023,12 @@ fn role(format: PayloadFormat) -> Role {
         name if name.eq_ignore_ascii_case("telephone-event") => Role::Event,
         _ => Role::Media,
     }
+}
+
+/// Whether a datagram may belong to a call although neither of its ends does: it may be worth following, or be RTCP, which
+/// is known by another port.
+fn may_be_media(payload: &[u8], ports: (u16, u16), look: Look) -> bool {
+    look == Look::Rtcp || is_plausible(payload, ports, look)
 }
 
 /// Whether an unannounced datagram is worth following: an RTP or RTCP header whose lengths are those of the datagram,

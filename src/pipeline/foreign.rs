@@ -12,7 +12,7 @@ use wide::i32x4;
 
 use crate::decode::TcpFlags;
 use crate::flow::{Endpoint, PairHasher};
-use crate::time::{TICK, Timestamp};
+use crate::time::{Timestamp, tick_number};
 
 /// Directions of connections in a set: as many as are compared at once.
 const WAYS: usize = 4;
@@ -23,9 +23,6 @@ const LEAST_SETS: usize = 1 << 10;
 /// Sets at most: 8 MiB, 262,144 connections. Beyond, connections displace each other and cost what they cost without
 /// this table.
 const MOST_SETS: usize = 1 << 17;
-
-/// Nanoseconds from tick to tick.
-const STEP: u64 = TICK.as_nanos() as u64;
 
 /// Verdicts that may wait for the intake.
 const QUEUE: usize = 1 << 10;
@@ -150,7 +147,7 @@ impl ForeignConnections {
     pub(crate) fn reach(&mut self, now: Timestamp) {
         self.tick = self.tick_of(now);
         if self.tick == i32::MAX {
-            self.origin = (now.0 / STEP).saturating_sub(1);
+            self.origin = tick_number(now).saturating_sub(1);
             self.tick = self.tick_of(now);
             self.sets.iter_mut().for_each(|set| set.until = [0; WAYS]);
         }
@@ -158,7 +155,7 @@ impl ForeignConnections {
 
     /// The last tick at or before a time; 0 before all.
     fn tick_of(&self, time: Timestamp) -> i32 {
-        (time.0 / STEP).saturating_sub(self.origin).min(i32::MAX as u64) as i32
+        tick_number(time).saturating_sub(self.origin).min(i32::MAX as u64) as i32
     }
 
     /// Whether a segment needs nothing but to be counted; it is counted then. `hash` is what [`PairHasher::hash`] has for

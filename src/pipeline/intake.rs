@@ -175,8 +175,12 @@ impl Intake {
                 if front.may_wrap(beginning[0]) {
                     return false;
                 }
-                if may_begin_sip(&beginning) && self.sip(front, arena, (packet, index), length, staged) {
-                    return true;
+                if may_begin_sip(&beginning) {
+                    let bytes = part(arena, packet.offset + Front::DATAGRAM, length);
+                    let part = Part { start: Front::DATAGRAM, bytes, missing: 0 };
+                    if self.sip((front.ends(), Front::NETWORK), &part, (packet, index), staged) {
+                        return true;
+                    }
                 }
                 let payload = (packet.offset + Front::DATAGRAM, length);
                 staged.media.push(MediaWork::plain((self.sequence, index), hash, payload));
@@ -186,21 +190,17 @@ impl Intake {
         }
     }
 
-    /// Takes a datagram that may be SIP; false when it is not.
+    /// Takes a plain datagram if it is SIP; false when it is not.
     #[inline(never)]
     fn sip(
         &mut self,
-        front: Front<'_>,
-        arena: &[u8],
-        (packet, index): (&Packet, u32),
-        length: u32,
+        carrier: (Ends<'_>, u32),
+        part: &Part<'_>,
+        origin: (&Packet, u32),
         staged: &mut Staged,
     ) -> bool {
-        let bytes = part(arena, packet.offset + Front::DATAGRAM, length);
-        let Some(glimpse) = sip_datagram(bytes) else { return false };
-        let part = Part { start: Front::DATAGRAM, bytes, missing: 0 };
-        let task = Task::Datagram(SipTransport::Udp, glimpse);
-        self.plain((front.ends(), Front::NETWORK), &part, task, (packet, index), staged);
+        let Some(glimpse) = sip_datagram(part.bytes) else { return false };
+        self.plain(carrier, part, Task::Datagram(SipTransport::Udp, glimpse), origin, staged);
         true
     }
 
@@ -267,15 +267,11 @@ impl Intake {
             }
             decode::UDP => {
                 let Some(part) = plain.datagram() else { return false };
-                if !part.begins_like_media() {
-                    if plain.may_wrap(&part) {
-                        return false;
-                    }
-                    if let Some(glimpse) = sip_datagram(part.bytes) {
-                        let task = Task::Datagram(SipTransport::Udp, glimpse);
-                        self.plain((plain.ends(), plain.network()), &part, task, (packet, index), staged);
-                        return true;
-                    }
+                if plain.may_wrap(&part) {
+                    return false;
+                }
+                if self.sip((plain.ends(), plain.network()), &part, (packet, index), staged) {
+                    return true;
                 }
                 let payload = (packet.offset + part.start, part.bytes.len() as u32);
                 let hash = plain.ends().hash(&self.hasher);

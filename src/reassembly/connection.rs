@@ -7,9 +7,6 @@ use crate::reassembly::seq::Seq;
 use crate::reassembly::{Application, Chunk, Context, Counters, Limits, Segment, Verdict};
 use crate::time::Timestamp;
 
-/// Flags that a plain segment does not have: FIN, SYN, RST.
-const SPECIAL: u8 = 0x07;
-
 /// What is going on: a packet, a tick or the end, and where its consequences go.
 pub(super) struct Turn<'a, A: Application> {
     pub(super) limits: &'a Limits,
@@ -103,7 +100,7 @@ impl<A: Application> Connection<A> {
         segment: &Segment<'_>,
     ) -> Option<bool> {
         let arrival = Arrival::new(segment, turn.now);
-        if segment.header.flags.0 & SPECIAL != 0 || self.rejected || !self.half(direction).is_next(&arrival) {
+        if segment.header.flags.opens_or_ends() || self.rejected || !self.half(direction).is_next(&arrival) {
             return None;
         }
         self.acknowledge(direction, segment);
@@ -118,7 +115,7 @@ impl<A: Application> Connection<A> {
     /// Whether the segment changes nothing: the application has declined the connection, which goes on.
     #[inline]
     pub(super) fn declines(&self, segment: &Segment<'_>) -> bool {
-        self.rejected && segment.header.flags.0 & SPECIAL == 0 && !self.is_over()
+        self.rejected && !segment.header.flags.opens_or_ends() && !self.is_over()
     }
 
     /// Takes any segment.

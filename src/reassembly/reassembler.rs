@@ -86,12 +86,12 @@ impl<A: Application> Reassembler<A> {
             add(&mut self.counters.dropped_bytes, segment.payload.len());
             return None;
         };
-        if found.is_some() && self.table.get(id)?.declines(segment) {
+        if self.table.get(id)?.declines(segment) {
             add(&mut self.counters.rejected_bytes, segment.payload.len());
             if self.rejected_until(id).is_some_and(|until| self.now >= until) {
                 self.table.touch(id, self.now);
             }
-            return found;
+            return Some(id);
         }
         let (key, connection) = self.table.touch(id, self.now)?;
         let mut turn = Turn {

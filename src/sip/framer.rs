@@ -283,14 +283,14 @@ impl Framer {
         if let Some(mut head) = self.begun.take() {
             let window = bytes.get(..header_section::MAX_HEAD).unwrap_or(bytes);
             let unseen = window.get(reader.at()..).unwrap_or_default();
-            let progress = memchr(b'\n', unseen).map(|_| self.go_on_apart(&mut head, window));
-            match progress {
-                Some(Some(true)) => {
+            let has_line = memchr(b'\n', unseen).is_some();
+            match if has_line { self.go_on_apart(&mut head, window) } else { Some(false) } {
+                Some(true) => {
                     *parsed = Some(*head);
                     return Step::Again;
                 }
-                Some(None) => {}
-                Some(Some(false)) | None => self.begun = Some(head),
+                Some(false) => self.begun = Some(head),
+                None => {}
             }
             if let Stage::HeaderSection(moved) = self.stage {
                 reader = moved;

@@ -34,9 +34,7 @@ impl Sections {
     pub(super) fn find(&self, text: &[u8], port: u16, out: &mut Vec<Media>) -> Option<Section> {
         let known = self.0.get(place(text))?.as_ref().filter(|known| known.text == text)?;
         let endpoint = Endpoint::new(Address::default(), port);
-        let Media { kind, rtcp, rtcp_mux, secure, flow, ref formats, .. } = known.media;
-        let formats = SmallVec::from_slice(formats);
-        out.push(Media { kind, endpoint, rtcp, rtcp_mux, secure, flow, formats });
+        out.push(Media { endpoint, formats: SmallVec::from_slice(&known.media.formats), ..known.media });
         Some(known.section)
     }
 
