@@ -106,11 +106,11 @@ pub(crate) struct Dialog {
     token: Span,
     reason: Span,
     end_reason: Span,
+    pub(crate) moved: (u64, u64),
     pub(crate) codecs: SmallVec<[CodecName; 4]>,
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(crate) archived: Vec<StreamReport>,
-    pub(crate) moved: (u64, u64),
 }
 
 const _: () =
@@ -519,6 +519,7 @@ impl Dialog {
     }
 
     /// Remembers an announced endpoint.
+    #[inline]
     pub(crate) fn note_endpoint(&mut self, announced: Announced) {
         if let Some(known) = self.endpoints.iter_mut().find(|known| known.endpoint == announced.endpoint) {
             let before = known.may;
@@ -561,11 +562,30 @@ impl Dialog {
         span
     }
 
-    /// Reads a little of every cache line that a message will need.
+    /// Reads a little of every cache line that any message will need.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
         let near = u64::from(self.seen.touch() ^ self.signalling.touch());
         self.hash ^ u64::from(self.status) ^ near
+    }
+
+    /// Reads a little of every cache line that this message will need: a few lead somewhere, most do not.
+    #[inline]
+    pub(super) fn touch_for(&self, message: &Message) -> u64 {
+        let times = match message.head.start {
+            StartLine::Request { method: Method::Bye, .. } => self.start.0 ^ self.endpoints.len() as u64,
+            StartLine::Response { status: 101.., .. } => self.start.0 ^ self.agents.len() as u64,
+            _ => 0,
+        };
+        let (first, end) = message.media;
+        let lists = if first == end { 0 } else { self.touch_announced() };
+        self.touch() ^ times ^ lists
+    }
+
+    /// Reads a little of what it announced.
+    #[inline]
+    fn touch_announced(&self) -> u64 {
+        self.moved.0 ^ self.codecs.len() as u64 ^ self.endpoints.len() as u64
     }
 
     /// Whether it is the one that an entry of the wheel was made for.
@@ -576,10 +596,8 @@ impl Dialog {
     /// Reads a little of every cache line: the dialog is about to be closed, or to make room for another.
     #[inline]
     pub(crate) fn touch_all(&self) -> u64 {
-        let endpoints = self.endpoints.len() as u64;
-        let rest = self.branch ^ self.answered.map_or(0, |at| at.0) ^ self.retransmissions ^ self.moved.1;
-        let lists = self.codecs.len() ^ self.agents.len() ^ self.archived.len();
-        self.touch() ^ endpoints ^ rest ^ lists as u64 ^ u64::from(self.to.length)
+        let rest = self.branch ^ self.start.0 ^ self.retransmissions ^ self.archived.len() as u64;
+        self.touch() ^ self.touch_announced() ^ rest ^ u64::from(self.to.length)
     }
 
     /// What [`Self::keep`] kept.

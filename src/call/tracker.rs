@@ -274,11 +274,14 @@ impl Tracker {
         let known = hints.iter().filter(|hint| **hint != DialogHint::NONE).map(|hint| hint.0);
         self.slots.clear();
         self.slots.extend(known);
-        self.touch_slots(self.slots.iter().copied());
+        let messages = hints.iter().zip(group).map(|(hint, (_, message))| (hint.0, message));
+        let known = messages.filter_map(|(slot, message)| Some((self.dialogs.get(slot as usize)?, message)));
+        black_box(known.fold(0, |sum, (dialog, message)| sum ^ dialog.touch_for(message)));
         // Whoever is new gets these.
         let new = self.free.iter().rev().take(group.len() - self.slots.len());
-        let new = new.filter_map(|&slot| self.dialogs.get(slot as usize));
-        black_box(new.fold(0, |sum, dialog| sum ^ dialog.touch_all()));
+        let dialogs = new.clone().filter_map(|&slot| self.dialogs.get(slot as usize));
+        black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch_all()));
+        self.media.touch_calls(self.slots.iter().chain(new).copied());
         let media = group.iter().flat_map(|(messages, message)| descriptions(message, messages));
         self.media.touch_endpoints(media.map(|media| media.endpoint));
         if self.wants.frames {
@@ -298,8 +301,8 @@ impl Tracker {
         black_box(dialogs().fold(0, |sum, dialog| sum ^ dialog.touch_all()));
         let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
         self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
-        let hashes = dialogs().map(|dialog| spread(dialog.hash as u32));
-        black_box(hashes.filter(|&hash| self.index.find(hash, |_| true).is_some()).count());
+        let indexed = dialogs().filter_map(|dialog| self.index.find(spread(dialog.hash as u32), |_| true));
+        black_box(indexed.fold(0, |sum, indexed| sum ^ indexed.slot));
         if self.wants.frames {
             self.slots.clear();
             self.slots.extend(due.iter().map(|entry| entry.slot));

@@ -543,6 +543,11 @@ impl MediaTable {
         }
     }
 
+    /// Looks at what is known of calls that are about to announce something or to end.
+    pub fn touch_calls(&self, slots: impl Iterator<Item = u32>) {
+        self.calls.touch(slots);
+    }
+
     /// Looks at what is known of endpoints that are about to be announced, so that the cache misses overlap.
     pub fn touch_endpoints(&self, announced: impl Iterator<Item = Endpoint>) {
         self.endpoints.touch(announced);

@@ -233,6 +233,7 @@ impl StreamWorker {
 }
 
 impl Work {
+    #[inline]
     fn carriage(&self) -> Carriage {
         self.reassembled.map_or(Carriage::Frame(self.packet), Carriage::Datagram)
     }

@@ -27,6 +27,7 @@ pub struct Keys {
 
 impl Keys {
     /// Those of the message that was read as `head`.
+    #[inline]
     pub(super) fn of(message: &[u8], head: &Head) -> Self {
         let secret = &*SECRET;
         let agent = head.agent.of(message);

@@ -1,8 +1,10 @@
 //! The piece of a capture that is in memory.
 //!
-//! Input is read in large blocks with plain reads: measured faster than a memory map, and a file that is cut
-//! while it is read gives an end and no SIGBUS. Packets are used where they lie; a record that the block's
-//! end cuts is moved to the front before the next read.
+//! Input is read in large blocks with plain reads: a file that is cut while it is read gives an end and no SIGBUS. A
+//! memory map that is walked from front to back is slower. Walked in sixteen places at once, which makes cache misses
+//! overlap, it takes a fifth off where 1 % of the packets are SIP and little else is looked at, and adds up to a tenth
+//! where all is: not enough to let whoever cuts a file end the process. Packets are used where they lie; a record that
+//! the block's end cuts is moved to the front before the next read.
 
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;

@@ -14,7 +14,8 @@
 //!   used, and counted which it was. Before the first packet it is an error: nothing of the file was usable.
 //! - Memory does not depend on what a file says: a record is at most 1 MiB.
 //!
-//! Absent on purpose: libpcap and memory maps, both measured slower, and other formats than pcap and pcapng.
+//! Absent on purpose: libpcap, measured slower; memory maps, of which `block` tells why; other formats than pcap and
+//! pcapng.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
