@@ -564,12 +564,13 @@ impl Dialog {
 
     /// Reads a little of every cache line that any message will need.
     #[inline]
-    pub(crate) fn touch(&self) -> u64 {
+    fn touch(&self) -> u64 {
         let near = u64::from(self.seen.touch() ^ self.signalling.touch());
         self.hash ^ u64::from(self.status) ^ near
     }
 
-    /// Reads a little of every cache line that this message will need: a few lead somewhere, most do not.
+    /// Reads a little of every cache line that this message will need: answers and BYE change its times, descriptions of
+    /// media what it announced.
     #[inline]
     pub(super) fn touch_for(&self, message: &Message) -> u64 {
         let times = match message.head.start {

@@ -290,22 +290,17 @@ impl Tracker {
         hints
     }
 
-    fn touch_slots(&self, slots: impl Iterator<Item = u32>) {
-        let dialogs = slots.filter_map(|slot| self.dialogs.get(slot as usize));
-        black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch()));
-    }
-
     /// Looks at dialogs that may be closed, and at their endpoints and files.
-    fn touch_due(&mut self, due: &[Entry], listener: &dyn Listener) {
-        let dialogs = || due.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
+    fn touch_closing(&mut self, slots: impl Iterator<Item = u32>, listener: &dyn Listener) {
+        self.slots.clear();
+        self.slots.extend(slots);
+        let dialogs = || self.slots.iter().filter_map(|&slot| self.dialogs.get(slot as usize));
         black_box(dialogs().fold(0, |sum, dialog| sum ^ dialog.touch_all()));
         let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
         self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
         let indexed = dialogs().filter_map(|dialog| self.index.find(spread(dialog.hash as u32), |_| true));
         black_box(indexed.fold(0, |sum, indexed| sum ^ indexed.slot));
         if self.wants.frames {
-            self.slots.clear();
-            self.slots.extend(due.iter().map(|entry| entry.slot));
             listener.touch(&self.slots);
         }
     }
@@ -457,7 +452,7 @@ impl Tracker {
         self.deadlines.expire(now, &mut fired);
         for group in fired.chunks(GROUP) {
             let due = self.due_of(group, now);
-            self.touch_due(&due, listener);
+            self.touch_closing(due.iter().map(|entry| entry.slot), listener);
             for entry in due {
                 self.due(entry, now, listener);
             }
@@ -487,7 +482,7 @@ impl Tracker {
         let mut open = self.numbered();
         open.sort_unstable();
         for group in open.chunks(GROUP) {
-            self.touch_slots(group.iter().map(|&(_, slot)| slot));
+            self.touch_closing(group.iter().map(|&(_, slot)| slot), listener);
             group.iter().for_each(|&(_, slot)| self.close(slot, listener));
         }
     }
