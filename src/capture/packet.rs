@@ -1,5 +1,6 @@
 //! One captured packet and a batch of them.
 
+use super::Ahead;
 use crate::time::Timestamp;
 
 /// A link type of <https://www.tcpdump.org/linktypes.html>, as written in capture files.
@@ -45,6 +46,8 @@ pub struct PacketBatch<'a> {
     pub arena: &'a [u8],
     /// The packets, in capture order.
     pub packets: &'a [Packet],
+    /// What is read next, for whoever looks at these to have fetched.
+    pub ahead: Ahead,
 }
 
 impl<'a> PacketBatch<'a> {

@@ -2,7 +2,7 @@
 
 use super::{Bytes, FragmentFrames, Place, View};
 use crate::call::MediaPacket;
-use crate::capture::PacketBatch;
+use crate::capture::{Ahead, PacketBatch};
 use crate::decode::{Ends, TcpHeader};
 use crate::flow::{Endpoint, PairHasher};
 use crate::media::{Datagram, Sighting, Stranger};
@@ -188,6 +188,8 @@ pub(crate) struct Staged {
     pub(crate) datagrams: Vec<u8>,
     /// The frames they came in.
     pub(crate) fragments: FragmentFrames,
+    /// What is left to fetch of what is read next.
+    pub(crate) ahead: Ahead,
 }
 
 impl Staged {
@@ -202,6 +204,7 @@ impl Staged {
         self.ticks.clear();
         self.datagrams.clear();
         self.fragments.clear();
+        self.ahead = Ahead::default();
     }
 
     /// Whether nothing came of the batch.
@@ -210,6 +213,7 @@ impl Staged {
     }
 
     pub(crate) fn view<'a>(&'a self, batch: PacketBatch<'a>) -> View<'a> {
+        let batch = PacketBatch { ahead: self.ahead, ..batch };
         View { batch, datagrams: &self.datagrams, fragments: &self.fragments }
     }
 

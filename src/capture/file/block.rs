@@ -1,10 +1,8 @@
 //! The piece of a capture that is in memory.
 //!
-//! Input is read in large blocks with plain reads: a file that is cut while it is read gives an end and no SIGBUS. A
-//! memory map that is walked from front to back is slower. Walked in sixteen places at once, which makes cache misses
-//! overlap, it takes a fifth off where 1 % of the packets are SIP and little else is looked at, and adds up to a tenth
-//! where all is: not enough to let whoever cuts a file end the process. Packets are used where they lie; a record that
-//! the block's end cuts is moved to the front before the next read.
+//! Input is read in large blocks with plain reads: a file that is cut while it is read gives an end and no SIGBUS, and a
+//! memory map is slower. Packets are used where they lie; a record that the block's end cuts is moved to the front before
+//! the next read.
 
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
@@ -46,6 +44,11 @@ impl<R: Read> Block<R> {
     /// What it reads from.
     pub(super) const fn input(&self) -> &R {
         &self.input
+    }
+
+    /// Bytes read of the input.
+    pub(super) const fn position(&self) -> u64 {
+        self.position
     }
 
     /// All of the window; offsets of packets count from here until the next `fill`.
@@ -114,7 +117,7 @@ impl<R: Read> Block<R> {
         }
     }
 
-    /// The room behind what is here; in a large window up to the last page that is whole.
+    /// The free part behind what is here; in a large window up to the last page that is whole.
     fn room(&self) -> Range<usize> {
         let length = self.buffer.len();
         let whole = length.saturating_sub(self.buffer.as_ptr_range().end.addr() % PAGE);
