@@ -9,6 +9,7 @@
 
 pub mod time;
 mod counters;
+mod near;
 
 pub mod capture;
 pub mod decode;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::support::lippycat;
 
 /// What a module may use: itself and what stands before it. The last six are what a user meets and know each other.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "time",
     "counters",
+    "near",
     "flow",
     "capture",
     "decode",

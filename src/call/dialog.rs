@@ -10,6 +10,7 @@ use super::seen::{Copy, Seen};
 use super::signalling::Signalling;
 use crate::flow::Endpoint;
 use crate::media::{EndpointId, StreamReport};
+use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
 use crate::sip::{Head, Message, Method, Span, StartLine};
@@ -562,31 +563,43 @@ impl Dialog {
         span
     }
 
-    /// Reads a little of every cache line that any message will need.
+    /// Fetches what any message will need.
     #[inline]
-    fn touch(&self) -> u64 {
-        let near = u64::from(self.seen.touch() ^ self.signalling.touch());
-        self.hash ^ u64::from(self.status) ^ near
+    fn touch(&self) {
+        fetch(&self.hash);
+        fetch(&self.status);
+        self.seen.touch();
+        self.signalling.touch();
     }
 
-    /// Reads a little of every cache line that this message will need: answers and BYE change its times, descriptions of
+    /// Fetches what this message will need: answers and BYE change its times, descriptions of
     /// media what it announced.
     #[inline]
-    pub(super) fn touch_for(&self, message: &Message) -> u64 {
-        let times = match message.head.start {
-            StartLine::Request { method: Method::Bye, .. } => self.start.0 ^ self.endpoints.len() as u64,
-            StartLine::Response { status: 101.., .. } => self.start.0 ^ self.agents.len() as u64,
-            _ => 0,
-        };
+    pub(super) fn touch_for(&self, message: &Message) {
+        self.touch();
+        match message.head.start {
+            StartLine::Request { method: Method::Bye, .. } => {
+                fetch(&self.start);
+                fetch(&self.endpoints);
+            }
+            StartLine::Response { status: 101.., .. } => {
+                fetch(&self.start);
+                fetch(&self.agents);
+            }
+            _ => {}
+        }
         let (first, end) = message.media;
-        let lists = if first == end { 0 } else { self.touch_announced() };
-        self.touch() ^ times ^ lists
+        if first != end {
+            self.touch_announced();
+        }
     }
 
-    /// Reads a little of what it announced.
+    /// Fetches what it announced.
     #[inline]
-    fn touch_announced(&self) -> u64 {
-        self.moved.0 ^ self.codecs.len() as u64 ^ self.endpoints.len() as u64
+    fn touch_announced(&self) {
+        fetch(&self.moved);
+        fetch(&self.codecs);
+        fetch(&self.endpoints);
     }
 
     /// Whether it is the one that an entry of the wheel was made for.
@@ -594,11 +607,16 @@ impl Dialog {
         self.in_use && self.generation == entry.generation
     }
 
-    /// Reads a little of every cache line: the dialog is about to be closed, or to make room for another.
+    /// Fetches all of it: the dialog is about to be closed, or to make room for another.
     #[inline]
-    pub(crate) fn touch_all(&self) -> u64 {
-        let rest = self.branch ^ self.start.0 ^ self.retransmissions ^ self.archived.len() as u64;
-        self.touch() ^ self.touch_announced() ^ rest ^ u64::from(self.to.length)
+    pub(crate) fn touch_all(&self) {
+        self.touch();
+        self.touch_announced();
+        fetch(&self.branch);
+        fetch(&self.start);
+        fetch(&self.retransmissions);
+        fetch(&self.archived);
+        fetch(&self.to);
     }
 
     /// What [`Self::keep`] kept.

@@ -73,8 +73,7 @@ pub trait Listener {
     /// A dialog that was none to keep when it began is one now.
     fn kept(&mut self, _call: u32) {}
 
-    /// Messages of these calls are about to come: what is kept of them is best looked at all at once, for cache misses
-    /// overlap then.
+    /// Messages of these calls are about to come: what is kept of them is best fetched now, to be waited for together.
     fn touch(&self, _calls: &[u32]) {}
 
     /// A message of a call, in capture order.

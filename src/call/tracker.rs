@@ -23,6 +23,7 @@ use super::tally::Tally;
 use crate::media::{
     self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
 };
+use crate::near::fetch;
 use crate::pipeline::View;
 use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, StartLine};
@@ -260,9 +261,9 @@ impl Tracker {
         self.index.is_empty()
     }
 
-    /// Looks at the dialogs of what is about to come, at most sixteen messages, all before the first is used, and at
-    /// the endpoints that it announces: their cache misses overlap then, where one after the other each would be waited
-    /// for. For the same reason nothing here waits for what was found the moment before. Tells where the dialogs are.
+    /// Fetches the dialogs of what is about to come, at most sixteen messages, all before the first is used, and the
+    /// endpoints that it announces: they are waited for together then. For the same reason nothing here waits for what
+    /// was found the moment before. Tells where the dialogs are.
     pub fn touch(&mut self, group: &[(&Messages, &Message)], listener: &dyn Listener) -> [DialogHint; GROUP] {
         let mut hints = [DialogHint::NONE; GROUP];
         for (hint, (_, message)) in hints.iter_mut().zip(group) {
@@ -276,11 +277,11 @@ impl Tracker {
         self.slots.extend(known);
         let messages = hints.iter().zip(group).map(|(hint, (_, message))| (hint.0, message));
         let known = messages.filter_map(|(slot, message)| Some((self.dialogs.get(slot as usize)?, message)));
-        black_box(known.fold(0, |sum, (dialog, message)| sum ^ dialog.touch_for(message)));
+        known.for_each(|(dialog, message)| dialog.touch_for(message));
         // Whoever is new gets these.
         let new = self.free.iter().rev().take(group.len() - self.slots.len());
         let dialogs = new.clone().filter_map(|&slot| self.dialogs.get(slot as usize));
-        black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.touch_all()));
+        dialogs.for_each(Dialog::touch_all);
         self.media.touch_calls(self.slots.iter().chain(new).copied());
         let media = group.iter().flat_map(|(messages, message)| descriptions(message, messages));
         self.media.touch_endpoints(media.map(|media| media.endpoint));
@@ -290,12 +291,12 @@ impl Tracker {
         hints
     }
 
-    /// Looks at dialogs that may be closed, and at their endpoints and files.
+    /// Fetches dialogs that may be closed, their endpoints and their files.
     fn touch_closing(&mut self, slots: impl Iterator<Item = u32>, listener: &dyn Listener) {
         self.slots.clear();
         self.slots.extend(slots);
         let dialogs = || self.slots.iter().filter_map(|&slot| self.dialogs.get(slot as usize));
-        black_box(dialogs().fold(0, |sum, dialog| sum ^ dialog.touch_all()));
+        dialogs().for_each(Dialog::touch_all);
         let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
         self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
         let indexed = dialogs().filter_map(|dialog| self.index.find(spread(dialog.hash as u32), |_| true));
@@ -466,7 +467,7 @@ impl Tracker {
     fn due_of(&mut self, group: &[Entry], now: Timestamp) -> SmallVec<[Entry; GROUP]> {
         // Of most, all that is needed is in one cache line.
         let dialogs = group.iter().filter_map(|entry| self.dialogs.get(entry.slot as usize));
-        black_box(dialogs.fold(0, |sum, dialog| sum ^ dialog.armed.due.0 ^ u64::from(dialog.in_use)));
+        dialogs.for_each(|dialog| fetch(&dialog.armed));
         let is_due = |entry: &&Entry| {
             let dialog = self.dialogs.get_mut(entry.slot as usize);
             dialog

@@ -1,15 +1,15 @@
 //! What is read next, brought near before it is read.
 
+use crate::near::fetch_at;
+
 /// Bytes of a line of the processor's caches.
 const LINE: usize = 64;
 
 /// Lines that are fetched together: with more in a piece, less is spent on counting.
 const PAIR: usize = 2 * LINE;
 
-/// A stretch of memory that somebody will soon read: it is fetched in pieces, so that waiting for it and other work go
+/// A stretch of memory that the system will soon read: it is fetched in pieces, so that waiting for it and other work go
 /// on at the same time. By default there is none.
-///
-/// Nobody here reads it: to fetch is advice to the processor, void where nothing is mapped.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ahead {
     /// The address of what is to be fetched next, and that of the end.
@@ -37,28 +37,13 @@ impl Ahead {
     pub(crate) fn fetch(&mut self) {
         if self.next < self.end {
             for _ in 0..self.pace {
-                fetch_line(self.next);
-                fetch_line(self.next.wrapping_add(LINE));
+                fetch_at(self.next);
+                fetch_at(self.next.wrapping_add(LINE));
                 self.next = self.next.wrapping_add(PAIR);
             }
         }
     }
 }
-
-/// Has a line brought into the second level of caches.
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code, reason = "there is no other way to say it")]
-#[inline(always)]
-fn fetch_line(address: usize) {
-    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-    // SAFETY: this changes nothing that a program can see, and has no faults, whatever the address.
-    unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::without_provenance(address)) }
-}
-
-/// The standard library has it for no other processor.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-const fn fetch_line(_: usize) {}
 
 #[cfg(test)]
 impl Ahead {

@@ -9,6 +9,7 @@ use super::flows::{Claim, Owners};
 use super::formats::{Formats, Lists};
 use super::sieve::Sieve;
 use crate::flow::{Endpoint, PairHasher};
+use crate::near::fetch;
 use crate::sip::sdp::{Format, MediaKind};
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
@@ -72,10 +73,10 @@ impl Calls {
         Some(mark)
     }
 
-    /// Reads the marks of the calls in these slots.
+    /// Fetches the marks of the calls in these slots.
     pub(crate) fn touch(&self, slots: impl Iterator<Item = u32>) {
         let marks = slots.filter_map(|slot| self.0.get(slot as usize));
-        black_box(marks.fold(0, |sum, mark| sum ^ mark.0));
+        marks.for_each(fetch);
     }
 
     fn has_ended(&self, call: CallRef) -> bool {
@@ -216,28 +217,30 @@ impl Endpoints {
         self.index.find(hash, is_it).copied()
     }
 
-    /// Reads a little of what [`Self::find_or_insert`] and [`Self::claim`] will need for each of `announced`. Nothing
-    /// waits for what was found the moment before: the cache misses of all overlap.
+    /// Fetches what [`Self::find_or_insert`] and [`Self::claim`] will need for each of `announced`. Nothing waits for what
+    /// was found the moment before.
     pub(crate) fn touch(&self, announced: impl Iterator<Item = Endpoint>) {
         let mut free = self.free.iter().rev();
-        let mut marked = false;
-        let mut likely = |endpoint| {
+        let likely = |endpoint| {
             let hash = self.hash(endpoint);
-            marked ^= self.sieve.may_have(hash);
+            self.sieve.touch(hash);
             self.index.find(hash, |_| true)
         };
         let slots: SmallVec<[u32; 64]> =
             announced.filter_map(|endpoint| likely(endpoint).or_else(|| free.next()).copied()).collect();
-        black_box(marked);
         let entries = slots.iter().filter_map(|&slot| self.get(slot));
-        black_box(entries.fold(0, |sum, entry| sum ^ entry.owners.len()));
+        entries.for_each(fetch);
     }
 
-    /// Reads a little of what [`Self::release`] will need for each of `announced`.
+    /// Fetches what [`Self::release`] will need for each of `announced`.
     pub(crate) fn touch_announced(&self, announced: impl Iterator<Item = (EndpointId, Endpoint)>) {
         let announced: SmallVec<[(EndpointId, Endpoint); 64]> = announced.collect();
         let entries = announced.iter().filter_map(|&(id, _)| self.get(id.0));
-        black_box(entries.fold(0, |sum, entry| sum ^ entry.owners.len() ^ entry.flows.len()));
+        entries.for_each(|entry| {
+            fetch(entry);
+            fetch(&entry.formats);
+            fetch(&entry.flows);
+        });
         let likely = |&(_, endpoint): &_| self.index.find(self.hash(endpoint), |_| true);
         black_box(announced.iter().filter_map(likely).fold(0, |sum, slot| sum ^ slot));
     }

@@ -12,6 +12,7 @@ use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, PairHasher};
+use crate::near::fetch;
 use crate::quality::rtcp::Compound;
 use crate::quality::{Arrival, Control, Events, Heard, PayloadFormat, Playout, Role, Stream};
 use crate::sip::sdp::{Format, MediaKind, static_format};
@@ -355,14 +356,16 @@ impl MediaTable {
         self.unclaimed_count
     }
 
-    /// Looks up the flows of some datagrams by the hashes that [`PairHasher::hash`] has for them, and reads a little of
-    /// what they will need. Nothing in these loops waits for what was read before it: the cache misses overlap, where
-    /// one after the other each would be waited for.
+    /// Looks up the flows of some datagrams by the hashes that [`PairHasher::hash`] has for them, and fetches what they
+    /// will need. Nothing in these loops waits for what was read before it.
     #[inline]
     pub fn look_up(&mut self, hashes: impl Iterator<Item = u64>, found: &mut Vec<FlowHint>) {
         found.extend(hashes.map(|hash| FlowHint(self.hints.find(hash))));
         let flows = found.iter().filter_map(|hint| self.flows.get(hint.0 as usize));
-        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ flow.hash ^ flow.stream.touch()));
+        flows.for_each(|flow| {
+            fetch(&flow.hash);
+            flow.stream.touch();
+        });
     }
 
     /// Takes the next datagram; `hint` is where its flow probably is.
@@ -543,17 +546,17 @@ impl MediaTable {
         }
     }
 
-    /// Looks at what is known of calls that are about to announce something or to end.
+    /// Fetches what is known of calls that are about to announce something or to end.
     pub fn touch_calls(&self, slots: impl Iterator<Item = u32>) {
         self.calls.touch(slots);
     }
 
-    /// Looks at what is known of endpoints that are about to be announced, so that the cache misses overlap.
+    /// Fetches what is known of endpoints that are about to be announced.
     pub fn touch_endpoints(&self, announced: impl Iterator<Item = Endpoint>) {
         self.endpoints.touch(announced);
     }
 
-    /// Looks at endpoints that are about to be closed.
+    /// Fetches endpoints that are about to be closed.
     pub fn touch_announced(&self, announced: impl Iterator<Item = (EndpointId, Endpoint)>) {
         self.endpoints.touch_announced(announced);
     }

@@ -1,6 +1,8 @@
 //! What is certainly not in a table: most datagrams of a network are from and for endpoints that no call has to do with,
 //! and one word tells.
 
+use crate::near::fetch;
+
 /// Bits for each hash that a new sieve is made of, at least.
 const ROOM: usize = 64;
 
@@ -39,6 +41,12 @@ impl Sieve {
     #[inline]
     pub(super) fn may_have(&self, hash: u64) -> bool {
         self.words.get(self.index(hash)).is_some_and(|word| !word & bits(hash) == 0)
+    }
+
+    /// Has what is known of a hash brought near.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) {
+        self.words.get(self.index(hash)).into_iter().for_each(fetch);
     }
 
     /// Marks a hash; false when it is time for another sieve.

@@ -90,8 +90,7 @@ impl Order {
         }
     }
 
-    /// Takes some messages. What is known of them is touched before, so that the tables' cache misses overlap instead
-    /// of adding up.
+    /// Takes some messages. What is known of them is fetched before, so that it is waited for together.
     fn group(&mut self, group: &Group<'_>, direct: &mut Direct<'_>, listener: &mut dyn Listener) {
         let view = direct.batch.view;
         let hints = self.tracker.touch(group, listener);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bursts::{BurstFigures, Bursts};
 use super::hole::Hole;
 use super::playout::Playout;
+use crate::near::fetch;
 use crate::sip::sdp::CodecName;
 use crate::time::Timestamp;
 
@@ -234,10 +235,10 @@ impl Stream {
         }
     }
 
-    /// Reads a little of what the next packet will need: when it ends a round, of the rest too.
+    /// Fetches what the next packet will need, unless it ends a round.
     #[inline]
-    pub fn touch(&self) -> u64 {
-        if self.round == ROUND - 1 { self.rest.packets } else { u64::from(self.ssrc) }
+    pub fn touch(&self) {
+        fetch(&self.last);
     }
 
     /// Whether there is a stream at all.

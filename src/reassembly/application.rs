@@ -76,10 +76,8 @@ pub trait Application: Default {
     /// Takes the next bytes of a stream.
     fn data(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Self::Output) -> Verdict;
 
-    /// Reads a little of each cache line that the next bytes will need.
-    fn touch(&self) -> u64 {
-        0
-    }
+    /// Fetches what the next bytes will need.
+    fn touch(&self) {}
 
     /// Is told that `lost` bytes of a stream were never captured (0: nobody knows how many); what comes next does
     /// not connect.

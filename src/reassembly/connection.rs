@@ -1,6 +1,7 @@
 //! One connection: two directions and the application that reads both.
 
 use crate::flow::{Direction, FlowKey};
+use crate::near::fetch;
 use crate::reassembly::arrival::{Arrival, Receiver};
 use crate::reassembly::direction::Half;
 use crate::reassembly::seq::Seq;
@@ -75,14 +76,14 @@ impl<A: Application> Connection<A> {
         }
     }
 
-    /// Reads a little of each cache line that a segment will need.
+    /// Fetches what a segment will need.
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        self.number
-            ^ self.up.position
-            ^ self.down.position
-            ^ u64::from(self.retired)
-            ^ self.charged.memory as u64
+    pub(super) fn touch(&self) {
+        fetch(&self.number);
+        fetch(&self.up.position);
+        fetch(&self.down.position);
+        fetch(&self.retired);
+        fetch(&self.charged);
     }
 
     #[inline]

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,8 +112,8 @@ impl<A: Application> Reassembler<A> {
         Some(id)
     }
 
-    /// Reads a little of what the connections between these endpoints will need: the cache misses of several segments
-    /// overlap then, where one after the other each would be waited for. Notes where the connections probably are.
+    /// Fetches what the connections between these endpoints will need: it is waited for together then, where one after
+    /// the other each would be waited for. Notes where the connections probably are.
     pub fn look_ahead(
         &self,
         ends: impl Iterator<Item = Option<(Endpoint, Endpoint)>>,
@@ -125,9 +124,9 @@ impl<A: Application> Reassembler<A> {
                 .and_then(|(source, destination)| self.table.likely(&FlowKey::new(source, destination).0));
         }
         let connections = || hints.iter().filter_map(|&id| self.table.get(id?));
-        black_box(connections().fold(0, |sum, connection| sum ^ connection.touch()));
+        connections().for_each(Connection::touch);
         let applications = connections().filter_map(Connection::application);
-        black_box(applications.fold(0, |sum, application| sum ^ application.touch()));
+        applications.for_each(A::touch);
     }
 
     fn push(&mut self, id: EntryId, cause: Cause, segment: &Segment<'_>, output: &mut A::Output) {

@@ -1,7 +1,6 @@
 //! One capture file per call, many calls at once.
 
 use std::collections::VecDeque;
-use std::hint::black_box;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::call::GROUP;
+use crate::near::fetch;
 use crate::sink::chunks::Tail;
 use crate::sink::directory::Directories;
 use crate::sink::encoder::{Encoder, Fate, FileFormat, FrameInfo};
@@ -158,20 +158,23 @@ impl CallFiles {
         }
     }
 
-    /// Reads a little of what the next frames of these files need, file after file, so that the cache misses overlap.
+    /// Fetches what the next frames of these files need.
     pub fn touch(&self, keys: impl Iterator<Item = FileKey> + Clone) {
         let slots = keys.filter_map(|key| self.slots.get(key.0 as usize));
-        let sum = slots.clone().fold(0, |sum, slot| sum ^ slot.generation ^ u32::from(slot.encoder.is_new()));
+        slots.clone().for_each(|slot| {
+            fetch(&slot.generation);
+            fetch(&slot.encoder);
+            fetch(&slot.file.held);
+        });
         let pool = &self.store.pool;
-        let sum = slots.clone().fold(sum as usize, |sum, slot| sum ^ pool.used(&slot.file.held));
-        black_box(slots.fold(sum, |sum, slot| sum ^ usize::from(pool.touch(&slot.file.held))));
+        slots.clone().for_each(|slot| pool.touch(&slot.file.held));
+        slots.for_each(|slot| pool.touch_end(&slot.file.held));
     }
 
-    /// Reads a little of the names of these files.
+    /// Fetches the names of these files.
     fn touch_names(&self, keys: impl Iterator<Item = FileKey>) {
         let slots = keys.filter_map(|key| self.slots.get(key.0 as usize));
-        let bytes = slots.filter_map(|slot| slot.file.name.as_bytes().first());
-        black_box(bytes.fold(0, |sum, byte| sum ^ byte));
+        slots.filter_map(|slot| slot.file.name.as_bytes().first()).for_each(fetch);
     }
 
     /// Adds a captured frame. Does nothing when no file has the key.

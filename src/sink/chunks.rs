@@ -1,5 +1,6 @@
 //! Bytes of many files at once, in chunks of one pool: a call that ends gives its memory to the next.
 
+use crate::near::fetch;
 use crate::sink::encoder::Output;
 
 /// Bytes of a chunk: a call of eight messages fills two or three, so the average waste stays near 1 KiB.
@@ -96,15 +97,15 @@ impl Pool {
         })
     }
 
-    /// How much of the last chunk of `chain` is used.
-    pub(super) fn used(&self, chain: &Chain) -> usize {
-        self.chunks.get(chain.last as usize).map_or(0, |chunk| chunk.used)
+    /// Fetches what says where `chain` ends.
+    pub(super) fn touch(&self, chain: &Chain) {
+        self.chunks.get(chain.last as usize).into_iter().for_each(|last| fetch(&last.used));
     }
 
-    /// The byte where `chain` will grow.
-    pub(super) fn touch(&self, chain: &Chain) -> u8 {
+    /// Fetches where `chain` will grow.
+    pub(super) fn touch_end(&self, chain: &Chain) {
         let last = self.chunks.get(chain.last as usize);
-        last.and_then(|chunk| chunk.bytes.get(chunk.used).copied()).unwrap_or_default()
+        last.and_then(|chunk| chunk.bytes.get(chunk.used)).into_iter().for_each(fetch);
     }
 
     /// Empties `chain`; its chunks are free for others.

@@ -29,6 +29,7 @@ use super::dialog::{Dialog, Look};
 use super::record::CallKind;
 use super::report::text;
 use crate::flow::Endpoint;
+use crate::near::fetch;
 use crate::sip::header::{Name, digits, number, values};
 use crate::sip::uri::until;
 use crate::sip::{Method, Rare as RareFields, Span, StartLine};
@@ -126,10 +127,11 @@ impl Signalling {
         self.rare.get_or_insert_default()
     }
 
-    /// Reads a little of each cache line that a message will need.
+    /// Fetches what a message will need.
     #[inline]
-    pub(super) fn touch(&self) -> u32 {
-        self.pace.touch() ^ self.answer_tag
+    pub(super) fn touch(&self) {
+        self.pace.touch();
+        fetch(&self.answer_tag);
     }
 
     fn noted(&self, what: What) -> Option<&Note> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::call::dialog::Look;
+use crate::near::fetch;
 use crate::sip::Method;
 use crate::time::Timestamp;
 
@@ -72,11 +73,11 @@ impl Pace {
         Some(duration(waited))
     }
 
-    /// Reads a little.
+    /// Fetches it.
     #[inline]
-    pub(super) fn touch(&self) -> u32 {
-        let [(branch, _), ..] = self.waiting;
-        branch ^ self.longest.len() as u32
+    pub(super) fn touch(&self) {
+        fetch(&self.waiting);
+        fetch(&self.longest);
     }
 
     /// The longest wait of each method.

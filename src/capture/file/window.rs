@@ -21,8 +21,9 @@ use super::super::Ahead;
 /// Bytes of a part. They count as memory of the process.
 const PART: usize = 2 << 20;
 
-/// Bytes of the smallest page.
-const PAGE: usize = 4 << 10;
+/// Places in a part that the system is asked about are whole pages of this size from its beginning: the largest that
+/// any uses for all memory.
+const PAGE: usize = 64 << 10;
 
 /// The part of a file that is mapped, at most one at a time.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ pub(super) struct Window {
 
 impl Window {
     /// Whether anything is fetched on this kind of processor.
-    pub(super) const HELPS: bool = cfg!(target_arch = "x86_64");
+    pub(super) const HELPS: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
     /// A block of a file of `length` bytes was read up to `position`, and begins at `start` in its memory.
     pub(super) fn reach(&mut self, file: &File, length: u64, position: u64, start: usize) {
@@ -84,9 +85,8 @@ impl Window {
         let last = (self.size() - 1) / PAGE * PAGE;
         (0..last).step_by(PART / 4).chain([last]).all(|place| {
             let mut page = 0_u8;
-            // SAFETY: it is asked about one page of the map, and there is a byte for one.
-            let told =
-                unsafe { libc::mincore(ptr::without_provenance_mut(map + place), PAGE, &raw mut page) };
+            // SAFETY: it is asked about the page of one byte of the map, and there is a byte for one.
+            let told = unsafe { libc::mincore(ptr::without_provenance_mut(map + place), 1, &raw mut page) };
             told == 0 && page & 1 == 1
         })
     }

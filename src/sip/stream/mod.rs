@@ -19,6 +19,7 @@ mod tests;
 pub use counters::{StreamCounters, StreamEnd, StreamSettings};
 pub(super) use partial::Partial;
 
+use crate::near::fetch;
 use crate::reassembly::{Application, Chunk, Context, Direction, Verdict};
 use crate::sip::Messages;
 use crate::sip::stream::emit::Emitter;
@@ -149,8 +150,10 @@ impl Application for SipStream {
     }
 
     #[inline]
-    fn touch(&self) -> u64 {
-        self.messages ^ self.up.touch() ^ self.down.touch()
+    fn touch(&self) {
+        fetch(&self.messages);
+        self.up.touch();
+        self.down.touch();
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::near::fetch;
 use crate::sip::Share;
 use crate::time::Timestamp;
 
@@ -57,12 +58,10 @@ impl Partial {
         (&self.bytes, &mut self.shares)
     }
 
-    /// Reads a little of it.
+    /// Fetches where it begins and where it ends.
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        let [first, last] =
-            [self.bytes.first(), self.bytes.last()].map(|byte| byte.copied().unwrap_or_default());
-        u64::from(first ^ last)
+    pub(super) fn touch(&self) {
+        [self.bytes.first(), self.bytes.last()].into_iter().flatten().for_each(fetch);
     }
 
     pub(super) fn allocated(&self) -> usize {

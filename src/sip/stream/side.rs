@@ -1,5 +1,6 @@
 //! One direction of a connection: what it carries, and what of it waits for more.
 
+use crate::near::fetch;
 use crate::pipeline::Bytes;
 use crate::reassembly::{Chunk, Verdict};
 use crate::sip::stream::detect::{self, Guess};
@@ -364,11 +365,14 @@ impl Side {
         matches!(self.mode, Mode::WebSocket { .. })
     }
 
-    /// Reads a little of each cache line that the next bytes will need.
+    /// Fetches what the next bytes will need.
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        let partial = self.partial.as_ref().map_or(0, |partial| partial.touch());
-        self.skip ^ u64::from(self.is_new()) ^ partial
+    pub(super) fn touch(&self) {
+        fetch(&self.skip);
+        fetch(&self.confirmed);
+        if let Some(partial) = &self.partial {
+            partial.touch();
+        }
     }
 
     /// Bytes allocated to wait for more.
