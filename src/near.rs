@@ -6,6 +6,9 @@
 //! It is advice: nothing changes that a program can see, where there is no memory nothing happens, and processors other
 //! than these are told nothing.
 
+/// Whether this processor is one of those that are told.
+pub(crate) const HELPS: bool = processor::HELPS;
+
 /// Has the cache line brought near that `thing` begins in.
 #[inline(always)]
 pub(crate) fn fetch<T>(thing: &T) {
@@ -22,6 +25,8 @@ pub(crate) fn fetch_at(address: usize) {
 #[allow(unsafe_code, reason = "there is no other way to say it")]
 mod processor {
     use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+
+    pub(super) const HELPS: bool = true;
 
     #[inline(always)]
     pub(super) fn first_level(address: *const i8) {
@@ -41,6 +46,8 @@ mod processor {
 mod processor {
     use std::arch::asm;
 
+    pub(super) const HELPS: bool = true;
+
     #[inline(always)]
     pub(super) fn first_level(address: *const i8) {
         // SAFETY: the instruction changes nothing and has no faults, whatever the address.
@@ -56,6 +63,8 @@ mod processor {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod processor {
+    pub(super) const HELPS: bool = false;
+
     pub(super) const fn first_level(_: *const i8) {}
     pub(super) const fn second_level(_: *const i8) {}
 }

@@ -65,11 +65,7 @@ impl PacketSource for Memory {
         let end = (self.at + limit.max(1)).min(self.packets.len());
         let packets = &self.packets[self.at..end];
         self.at = end;
-        Ok((!packets.is_empty()).then_some(PacketBatch {
-            arena: &self.arena,
-            packets,
-            ..PacketBatch::default()
-        }))
+        Ok((!packets.is_empty()).then_some(PacketBatch::new(&self.arena, packets)))
     }
 
     fn progress(&self) -> Progress {

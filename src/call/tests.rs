@@ -103,7 +103,7 @@ impl Scene {
             carriage: Carriage::Frame(0),
         };
         let fragments = FragmentFrames::default();
-        let batch = PacketBatch { arena: bytes, packets: &[packet], ..PacketBatch::default() };
+        let batch = PacketBatch::new(bytes, std::slice::from_ref(&packet));
         let view = View { batch, datagrams: &[], fragments: &fragments };
         let delivery = Delivery { message: &message, bytes, messages: &messages, view: &view };
         self.tracker.message(DialogHint::NONE, &delivery, &mut self.heard);
@@ -124,7 +124,7 @@ impl Scene {
             ..Packet::default()
         };
         let fragments = FragmentFrames::default();
-        let batch = PacketBatch { arena: &payload, packets: &[packet], ..PacketBatch::default() };
+        let batch = PacketBatch::new(&payload, std::slice::from_ref(&packet));
         let view = View { batch, datagrams: &[], fragments: &fragments };
         let ends = (Endpoint::new(host(from.0), from.1), Endpoint::new(host(to.0), to.1));
         let datagram = Datagram::whole(self.now, ends, &payload);

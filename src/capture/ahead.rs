@@ -27,9 +27,9 @@ impl Ahead {
 
     /// The same, with pieces such that `count` of them are all of it.
     #[must_use]
-    pub(crate) const fn in_pieces(self, count: usize) -> Self {
+    pub(crate) fn in_pieces(self, count: usize) -> Self {
         let pairs = self.end.saturating_sub(self.next).div_ceil(PAIR);
-        Self { pace: if count == 0 { pairs } else { pairs.div_ceil(count) }, ..self }
+        Self { pace: pairs.div_ceil(count.max(1)), ..self }
     }
 
     /// Has the next piece fetched.

@@ -42,6 +42,6 @@ impl Batch {
     #[must_use]
     #[inline]
     pub fn view(&self) -> PacketBatch<'_> {
-        PacketBatch { arena: &self.arena, packets: &self.packets, ..PacketBatch::default() }
+        PacketBatch::new(&self.arena, &self.packets)
     }
 }

@@ -51,6 +51,12 @@ pub struct PacketBatch<'a> {
 }
 
 impl<'a> PacketBatch<'a> {
+    /// Packets that lie in `arena`, of which nothing is known of what comes after them.
+    #[must_use]
+    pub fn new(arena: &'a [u8], packets: &'a [Packet]) -> Self {
+        Self { arena, packets, ahead: Ahead::default() }
+    }
+
     /// The captured bytes of `packet`; empty should it not lie in this arena.
     #[must_use]
     #[inline]

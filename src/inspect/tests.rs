@@ -167,11 +167,7 @@ fn tell(
         carriage: Carriage::Frame(0),
     };
     let fragments = FragmentFrames::default();
-    let view = Batch {
-        batch: PacketBatch { arena: bytes, ..PacketBatch::default() },
-        datagrams: &[],
-        fragments: &fragments,
-    };
+    let view = Batch { batch: PacketBatch::new(bytes, &[]), datagrams: &[], fragments: &fragments };
     let delivery = Delivery { message: &message, bytes, messages: &messages, view: &view };
     tracker.message(DialogHint::NONE, &delivery, listener);
 }
@@ -191,7 +187,7 @@ fn stream(
     let packet =
         Packet { timestamp, captured: payload.len() as u32, link: LinkType::RAW, ..Packet::default() };
     let fragments = FragmentFrames::default();
-    let batch = PacketBatch { arena: &payload, packets: &[packet], ..PacketBatch::default() };
+    let batch = PacketBatch::new(&payload, std::slice::from_ref(&packet));
     let view = Batch { batch, datagrams: &[], fragments: &fragments };
     let datagram = Datagram::whole(timestamp, (source, destination), &payload);
     let media = crate::call::MediaPacket { datagram, packet: 0, reassembled: None };

@@ -97,7 +97,7 @@ impl<'a> View<'a> {
     pub fn fragments(&self, datagram: u32) -> impl Iterator<Item = (&'a Packet, &'a [u8])> + use<'a> {
         let (first, end) = self.fragments.datagrams.get(datagram as usize).copied().unwrap_or_default();
         let frames = self.fragments.frames.get(first as usize..end as usize).unwrap_or_default();
-        let arena = PacketBatch { arena: &self.fragments.arena, packets: frames, ..PacketBatch::default() };
+        let arena = PacketBatch::new(&self.fragments.arena, frames);
         frames.iter().map(move |packet| (packet, arena.frame(packet)))
     }
 }

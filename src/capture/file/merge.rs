@@ -181,11 +181,7 @@ impl PacketSource for Merge {
         {}
         self.counters.packets += self.packets.len() as u64;
         if !self.packets.is_empty() {
-            return Ok(Some(PacketBatch {
-                arena: &self.arena,
-                packets: &self.packets,
-                ..PacketBatch::default()
-            }));
+            return Ok(Some(PacketBatch::new(&self.arena, &self.packets)));
         }
         self.failed.pop_front().map_or(Ok(None), Err)
     }

@@ -12,6 +12,7 @@ use super::packed::{Stream, is_damage};
 use super::pcapng::Pcapng;
 use super::record::{Format, Record};
 use super::window::Window;
+use crate::near;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +82,7 @@ impl CaptureFile {
 
     /// Its batches say what is to be fetched of what is read next: for who looks at packets where they lie.
     pub(super) fn look_ahead(&mut self) {
-        if Window::HELPS {
+        if near::HELPS {
             self.window = Some(Window::default());
             self.moved_on();
         }

@@ -38,9 +38,6 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Whether anything is fetched on this kind of processor.
-    pub(super) const HELPS: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
-
     /// A block of a file of `length` bytes was read up to `position`, and begins at `start` in its memory.
     pub(super) fn reach(&mut self, file: &File, length: u64, position: u64, start: usize) {
         if !self.part.contains(&position) {

@@ -342,7 +342,7 @@ impl PacketSource for Follow {
             self.gather(limit);
         }
         self.counters.packets += self.packets.len() as u64;
-        Ok(Some(PacketBatch { arena: &self.arena, packets: &self.packets, ..PacketBatch::default() }))
+        Ok(Some(PacketBatch::new(&self.arena, &self.packets)))
     }
 
     fn progress(&self) -> Progress {
