@@ -4,25 +4,32 @@
 //! expired. Bounded in number and in the length of their texts; at the cap the one that would expire first goes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
-use std::ops::Bound;
-use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::deadlines::{Armed, Deadlines, Entry, Fired};
+use super::index::Index;
 use super::record::{display, rfc3339};
 use super::report::text;
+use super::slots::Slots;
 use crate::flow::Endpoint;
-use crate::sip::Head;
 use crate::sip::header::{Name, NameAddress, list, number, parameter, values};
+use crate::sip::{Head, Rare};
 use crate::time::Timestamp;
 
-/// Bindings known at once: about 700 bytes each at most, 70 MiB when full. Attack: registrations of random users.
+/// Bindings known at once: about 1000 bytes each at most, 100 MiB when full. Attack: registrations of random users.
 const MAX_BINDINGS: usize = 100_000;
+
+/// At the cap, one binding of so many is found to be one of the next to expire at once.
+const NEXT_PART: usize = 64;
+
+/// Addresses-of-record that a page looks at: it takes well below a millisecond.
+const PAGE_LOOKS: usize = 4096;
 
 /// Bindings that are over and may come back. At the cap all are forgotten: those that come back then count as new.
 const MAX_LAPSED: usize = 16_384;
@@ -38,25 +45,6 @@ const USUAL: u64 = 3600;
 
 /// Nobody registers for longer than a month; larger values are lies or mistakes.
 const LONGEST: u64 = 31 * 24 * 3600;
-
-/// Address-of-record and contact. Shared by all indices.
-///
-/// Ordered by a hash of the former first: a search then compares numbers that lie side by side, and not texts that lie
-/// anywhere.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    hash: u64,
-    aor: Arc<[u8]>,
-    contact: Arc<[u8]>,
-}
-
-impl Key {
-    /// All keys of its address-of-record; it is the least of them.
-    fn all_in(&self, table: &BTreeMap<Self, Known>) -> SmallVec<[Self; 2]> {
-        let keys = table.range(self.clone()..).map(|(key, _)| key);
-        keys.take_while(|key| key.hash == self.hash && key.aor == self.aor).cloned().collect()
-    }
-}
 
 /// A binding, as it is told.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -86,14 +74,68 @@ pub struct Binding {
     pub lapsed: bool,
 }
 
-#[derive(Clone, Debug)]
+/// An address-of-record, and where it is reached: a slot without contacts is free.
+#[derive(Debug, Default)]
+struct Record {
+    hash: u64,
+    /// Rises each time the slot is freed.
+    generation: u32,
+    aor: Box<[u8]>,
+    /// Of nearly all there is one.
+    contacts: SmallVec<[Known; 1]>,
+    /// When the first of its bindings expires.
+    armed: Armed,
+}
+
+impl Record {
+    fn find(&mut self, contact: &[u8]) -> Option<&mut Known> {
+        self.contacts.iter_mut().find(|known| known.contact() == contact)
+    }
+
+    /// When the first binding that holds expires.
+    fn next_expiry(&self) -> Option<Timestamp> {
+        self.contacts.iter().filter(|known| !known.lapsed).map(|known| known.expires).min()
+    }
+}
+
+/// A binding, as it is kept.
+#[derive(Debug)]
 struct Known {
     expires: Timestamp,
     since: Timestamp,
     refreshed: Timestamp,
     source: Endpoint,
     registrar: Endpoint,
-    user_agent: Box<[u8]>,
+    /// The contact, and behind it the user agent.
+    texts: Box<[u8]>,
+    contact_length: u16,
+    lapsed: bool,
+    /// The answer that is being read has it.
+    listed: bool,
+}
+
+impl Known {
+    fn new(contact: &[u8], user_agent: &[u8], answer: &Registration<'_>) -> Self {
+        Self {
+            expires: answer.now,
+            since: answer.now,
+            refreshed: answer.now,
+            source: answer.source,
+            registrar: answer.registrar,
+            texts: [contact, user_agent].concat().into(),
+            contact_length: contact.len() as u16,
+            lapsed: false,
+            listed: true,
+        }
+    }
+
+    fn contact(&self) -> &[u8] {
+        self.texts.get(..usize::from(self.contact_length)).unwrap_or_default()
+    }
+
+    fn user_agent(&self) -> &[u8] {
+        self.texts.get(usize::from(self.contact_length)..).unwrap_or_default()
+    }
 }
 
 /// What an answer comes with.
@@ -137,34 +179,61 @@ pub(super) struct Learned {
 }
 
 /// All bindings known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Bindings {
-    table: BTreeMap<Key, Known>,
-    due: BTreeSet<(Timestamp, Key)>,
-    /// Bindings that ended without being confirmed anew.
-    lapsed: BTreeMap<Key, Known>,
+    records: Slots<Record>,
+    free: Vec<u32>,
+    index: Index,
+    deadlines: Deadlines,
+    fired: Vec<Entry>,
+    /// Those that were the next to expire when it was last looked for them: when, and whose.
+    next: VecDeque<(Timestamp, u32)>,
+    active: usize,
+    lapsed: usize,
     counts: BindingCounts,
     /// With a secret of this process: nobody outside can make the hashes of two addresses the same.
     hasher: RandomState,
 }
 
+impl Default for Bindings {
+    fn default() -> Self {
+        Self {
+            records: Slots::default(),
+            free: Vec::new(),
+            index: Index::default(),
+            deadlines: Deadlines::new(),
+            fired: Vec::new(),
+            next: VecDeque::new(),
+            active: 0,
+            lapsed: 0,
+            counts: BindingCounts::default(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
 impl Bindings {
-    /// How many there are.
+    /// How many hold.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.table.len()
+    pub const fn len(&self) -> usize {
+        self.active
     }
 
-    /// Whether there is none.
+    /// Whether none holds.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.active == 0
     }
 
     /// What became of all there were.
     #[must_use]
     pub fn counts(&self) -> BindingCounts {
         BindingCounts { active: self.len() as u64, ..self.counts }
+    }
+
+    /// Tells where packet time begins, before anything is learned.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.deadlines.begin(now);
     }
 
     /// Takes a 2xx answer to a REGISTER: what it lists is bound, and nothing else of its address-of-record.
@@ -174,127 +243,244 @@ impl Bindings {
         if aor.is_empty() {
             return learned;
         }
-        let first = self.key(&aor, &[]);
-        let mut gone = first.all_in(&self.table);
-        for (contact, lifetime) in contacts(answer) {
-            if lifetime > 0 {
-                let key = Key { contact: Arc::from(&*cut(contact)), ..first.clone() };
-                gone.retain(|other| other.contact != key.contact);
-                learned.longest = learned.longest.max(Duration::from_secs(lifetime));
-                learned.late = learned.late.max(self.bind(key, lifetime, answer));
-            }
+        let hash = self.hasher.hash_one(&*aor);
+        let mut found = self.find(hash, &aor);
+        if let Some(slot) = found {
+            self.lapse(slot, answer.now);
         }
-        for key in gone {
-            self.counts.removed += 1;
-            self.unbind(&key);
+        for (contact, lifetime) in contacts(answer).filter(|&(_, lifetime)| lifetime > 0) {
+            let slot = *found.get_or_insert_with(|| self.insert(hash, &aor));
+            let lifetime = Duration::from_secs(lifetime);
+            learned.longest = learned.longest.max(lifetime);
+            learned.late = learned.late.max(self.bind(slot, contact, lifetime, answer));
         }
-        // Whoever is reached elsewhere now has not gone away.
-        if !self.lapsed.is_empty() && !learned.longest.is_zero() {
-            first.all_in(&self.lapsed).iter().for_each(|key| {
-                self.lapsed.remove(key);
-            });
+        if let Some(slot) = found {
+            self.keep_listed(slot, learned.longest.is_zero());
+            self.schedule(slot);
         }
+        while self.active > MAX_BINDINGS && self.evict() {}
         learned
     }
 
-    /// Forgets what has expired.
+    /// Forgets what has expired, within a second.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        while self.due.first().is_some_and(|(due, _)| *due <= now) {
-            let over = self.due.pop_first().and_then(|(_, key)| self.table.remove_entry(&key));
-            let Some((key, known)) = over else { continue };
-            self.counts.expired += 1;
-            if self.lapsed.len() >= MAX_LAPSED {
-                self.lapsed.clear();
+        let mut fired = std::mem::take(&mut self.fired);
+        self.deadlines.expire(now, &mut fired);
+        for entry in fired.drain(..) {
+            let record = self.records.get_mut(entry.slot as usize);
+            let record = record.filter(|record| record.generation == entry.generation);
+            if record.is_some_and(|record| self.deadlines.fired(entry, &mut record.armed, now) == Fired::Due)
+            {
+                self.lapse(entry.slot, now);
+                self.schedule(entry.slot);
             }
-            self.lapsed.insert(key, known);
         }
+        self.fired = fired;
+    }
+
+    fn find(&self, hash: u64, aor: &[u8]) -> Option<u32> {
+        let is_it = |record: &Record| record.hash == hash && *record.aor == *aor;
+        self.index.find(hash, |slot| self.records.get(slot as usize).is_some_and(is_it))
+    }
+
+    /// Makes room for the bindings of an address-of-record that has none.
+    fn insert(&mut self, hash: u64, aor: &[u8]) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| self.records.push(Record::default()));
+        if let Some(record) = self.records.get_mut(slot as usize) {
+            (record.hash, record.aor, record.armed) = (hash, aor.into(), Armed::default());
+        }
+        self.index.insert(hash, slot);
+        slot
     }
 
     /// Binds; tells how long a binding that is made anew had been over.
-    fn bind(&mut self, key: Key, lifetime: u64, answer: &Registration<'_>) -> Option<Duration> {
-        let expires = answer.now.after(Duration::from_secs(lifetime));
-        let mut known = Known {
-            expires,
-            since: answer.now,
-            refreshed: answer.now,
-            source: answer.source,
-            registrar: answer.registrar,
-            user_agent: (&*cut(answer.user_agent)).into(),
-        };
-        self.due.insert((expires, key.clone()));
-        if let Some(before) = self.table.get_mut(&key) {
-            known.since = before.since;
-            let before = std::mem::replace(before, known);
-            if before.expires != expires {
-                self.due.remove(&(before.expires, key));
+    fn bind(
+        &mut self,
+        slot: u32,
+        contact: &[u8],
+        lifetime: Duration,
+        answer: &Registration<'_>,
+    ) -> Option<Duration> {
+        let record = self.records.get_mut(slot as usize)?;
+        let (contact, user_agent) = (cut(contact), cut(answer.user_agent));
+        let expires = answer.now.after(lifetime);
+        let before = record.find(&contact);
+        let (mut since, mut late) = (answer.now, None);
+        match &before {
+            Some(before) if before.lapsed => {
+                late = Some(answer.now.since(before.expires));
+                self.lapsed -= 1;
+                self.active += 1;
+                self.counts.added += 1;
+                self.counts.returned += 1;
             }
-            self.counts.refreshed += 1;
-            return None;
+            Some(before) => {
+                since = before.since;
+                self.counts.refreshed += 1;
+            }
+            None => {
+                self.active += 1;
+                self.counts.added += 1;
+            }
         }
-        self.counts.added += 1;
-        // Most have never been over; a search for nothing costs as much as one for something.
-        let lapsed = if self.lapsed.is_empty() { None } else { self.lapsed.remove(&key) };
-        self.counts.returned += u64::from(lapsed.is_some());
-        self.table.insert(key, known);
-        if self.table.len() > MAX_BINDINGS
-            && let Some((_, first)) = self.due.first().cloned()
-        {
-            self.counts.evicted += 1;
-            self.unbind(&first);
+        match before {
+            Some(before) if before.user_agent() == &*user_agent => {
+                before.refreshed = answer.now;
+                (before.source, before.registrar) = (answer.source, answer.registrar);
+                (before.since, before.expires, before.lapsed, before.listed) = (since, expires, false, true);
+            }
+            Some(before) => {
+                *before = Known { since, expires, ..Known::new(&contact, &user_agent, answer) };
+            }
+            None => record.contacts.push(Known { expires, ..Known::new(&contact, &user_agent, answer) }),
         }
-        lapsed.map(|known| answer.now.since(known.expires))
+        late
     }
 
-    fn key(&self, aor: &[u8], contact: &[u8]) -> Key {
-        Key { hash: self.hasher.hash_one(aor), aor: aor.into(), contact: contact.into() }
+    /// Forgets what the answer that was read did not list, except, when it bound nothing, what had lapsed before: whoever
+    /// is reached elsewhere now has not gone away.
+    fn keep_listed(&mut self, slot: u32, keep_lapsed: bool) {
+        let Some(record) = self.records.get_mut(slot as usize) else { return };
+        record.contacts.retain(|known| {
+            if std::mem::take(&mut known.listed) || (known.lapsed && keep_lapsed) {
+                return true;
+            }
+            if known.lapsed {
+                self.lapsed -= 1;
+            } else {
+                self.active -= 1;
+                self.counts.removed += 1;
+            }
+            false
+        });
     }
 
-    fn unbind(&mut self, key: &Key) {
-        if let Some(known) = self.table.remove(key) {
-            self.due.remove(&(known.expires, key.clone()));
+    /// What has expired by `now` lapses.
+    fn lapse(&mut self, slot: u32, now: Timestamp) {
+        let Some(record) = self.records.get_mut(slot as usize) else { return };
+        for known in record.contacts.iter_mut().filter(|known| !known.lapsed && known.expires <= now) {
+            known.lapsed = true;
+            self.active -= 1;
+            self.lapsed += 1;
+            self.counts.expired += 1;
+        }
+        if self.lapsed > MAX_LAPSED {
+            self.forget_lapsed(slot);
         }
     }
 
-    /// At most `limit` bindings behind `after` (address-of-record and contact), in an order of their own that stays; those
-    /// that have lapsed too.
+    /// Forgets all that has lapsed, but what has just now.
+    #[cold]
+    fn forget_lapsed(&mut self, but: u32) {
+        let slots = self.records.iter().map(|(_, slot)| slot).filter(|&slot| slot != but);
+        for slot in slots.collect::<Vec<_>>() {
+            let Some(record) = self.records.get_mut(slot as usize) else { continue };
+            let before = record.contacts.len();
+            record.contacts.retain(|known| !known.lapsed);
+            self.lapsed -= before - record.contacts.len();
+            if before > 0 {
+                self.free_if_empty(slot);
+            }
+        }
+    }
+
+    /// Sees to it that the bindings of an address-of-record are looked at when the first expires; a record without any
+    /// is given up.
+    fn schedule(&mut self, slot: u32) {
+        let Some(record) = self.records.get_mut(slot as usize) else { return };
+        if let Some(next) = record.next_expiry() {
+            self.deadlines.set(slot, record.generation, &mut record.armed, next);
+        } else {
+            self.free_if_empty(slot);
+        }
+    }
+
+    fn free_if_empty(&mut self, slot: u32) {
+        let record = self.records.get_mut(slot as usize).filter(|record| record.contacts.is_empty());
+        let Some(record) = record else { return };
+        let hash = record.hash;
+        *record = Record { generation: record.generation.wrapping_add(1), ..Record::default() };
+        self.index.remove(hash, slot);
+        self.free.push(slot);
+    }
+
+    /// The table is full: the binding that would expire first goes, of those that were there when it was last looked for
+    /// them. False when there is none.
+    #[cold]
+    fn evict(&mut self) -> bool {
+        if self.evict_next() {
+            return true;
+        }
+        let records = self.records.iter();
+        let held = records.flat_map(|(record, slot)| record.contacts.iter().map(move |known| (known, slot)));
+        let held = held.filter(|(known, _)| !known.lapsed).map(|(known, slot)| (known.expires, slot));
+        let mut held: Vec<_> = held.collect();
+        let part = (held.len() / NEXT_PART).max(1);
+        if part < held.len() {
+            held.select_nth_unstable(part);
+            held.truncate(part);
+        }
+        held.sort_unstable();
+        self.next = held.into();
+        self.evict_next()
+    }
+
+    fn evict_next(&mut self) -> bool {
+        while let Some((expires, slot)) = self.next.pop_front() {
+            let Some(record) = self.records.get_mut(slot as usize) else { continue };
+            let is_it = |known: &Known| !known.lapsed && known.expires == expires;
+            if let Some(place) = record.contacts.iter().position(is_it) {
+                record.contacts.remove(place);
+                self.active -= 1;
+                self.counts.evicted += 1;
+                self.schedule(slot);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// At most `limit` bindings from a cursor on, which is 0 or what the page before gave; those that have lapsed too,
+    /// and always all of an address-of-record. With the cursor of the page that follows, none when this was the last.
     #[must_use]
-    pub fn page(&self, after: Option<(&str, &str)>, limit: usize) -> Vec<Binding> {
-        let start = match after {
-            Some((aor, contact)) => Bound::Excluded(self.key(aor.as_bytes(), contact.as_bytes())),
-            None => Bound::Unbounded,
-        };
-        let from = |table| BTreeMap::range(table, (start.clone(), Bound::Unbounded)).take(limit);
-        let held = from(&self.table).map(|(key, known)| (key, known, false));
-        let mut page: Vec<_> =
-            held.chain(from(&self.lapsed).map(|(key, known)| (key, known, true))).collect();
-        page.sort_unstable_by_key(|(key, ..)| *key);
-        page.truncate(limit);
-        page.into_iter().map(|(key, known, lapsed)| told(key, known, lapsed)).collect()
+    pub fn page(&self, cursor: u32, limit: usize) -> (Vec<Binding>, Option<u32>) {
+        let mut page = Vec::new();
+        for (looks, (record, slot)) in self.records.from(cursor).enumerate() {
+            let is_full = !page.is_empty() && page.len() + record.contacts.len() > limit;
+            if is_full || looks >= PAGE_LOOKS {
+                return (page, Some(slot));
+            }
+            page.extend(record.contacts.iter().map(|known| told(&record.aor, known)));
+        }
+        (page, None)
     }
 }
 
-fn told(key: &Key, known: &Known, lapsed: bool) -> Binding {
+fn told(aor: &[u8], known: &Known) -> Binding {
     Binding {
-        aor: text(&key.aor),
-        contact: text(&key.contact),
+        aor: text(aor),
+        contact: text(known.contact()),
         expires: known.expires,
         since: known.since,
         refreshed: known.refreshed,
         source: known.source,
         registrar: known.registrar,
-        user_agent: text(&known.user_agent),
-        lapsed,
+        user_agent: text(known.user_agent()),
+        lapsed: known.lapsed,
     }
 }
 
 /// The contacts that an answer lists, each with its seconds to live.
-fn contacts<'a>(answer: &Registration<'a>) -> Vec<(&'a [u8], u64)> {
-    let head = answer.head;
-    let general = number(head.expires.of(answer.bytes)).unwrap_or(USUAL);
-    let addresses = values(answer.bytes, Name::Contact).flat_map(list).map(NameAddress::parse);
+fn contacts<'a>(answer: &Registration<'a>) -> impl Iterator<Item = (&'a [u8], u64)> {
+    let Registration { head, bytes, .. } = *answer;
+    let general = number(head.expires.of(bytes)).unwrap_or(USUAL);
+    let others = head.rare.has(Rare::MORE_CONTACTS).then(|| values(bytes, Name::Contact));
+    let only = others.is_none().then(|| head.contact.of(bytes));
+    let fields = only.into_iter().chain(others.into_iter().flatten());
+    let addresses = fields.flat_map(list).map(NameAddress::parse);
     let contacts = addresses.filter(|address| !address.uri.is_empty()).take(MAX_CONTACTS);
     let lifetime = |address: &NameAddress<'_>| parameter(address.parameters, b"expires").and_then(number);
-    contacts.map(|it| (it.uri, lifetime(&it).unwrap_or(general).min(LONGEST))).collect()
+    contacts.map(move |it| (it.uri, lifetime(&it).unwrap_or(general).min(LONGEST)))
 }
 
 /// URI parameters are no part of an address-of-record (RFC 3261 10.3, step 5).
@@ -342,9 +528,20 @@ mod tests {
         });
     }
 
+    fn all(bindings: &Bindings) -> Vec<Binding> {
+        let mut all = Vec::new();
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let (page, next) = bindings.page(at, usize::MAX);
+            all.extend(page);
+            cursor = next;
+        }
+        all
+    }
+
     fn known(bindings: &Bindings) -> Vec<(String, String, u64)> {
-        let page = bindings.page(None, usize::MAX).into_iter();
-        let mut known: Vec<_> = page
+        let mut known: Vec<_> = all(bindings)
+            .into_iter()
             .filter(|binding| !binding.lapsed)
             .map(|binding| (binding.aor, binding.contact, binding.expires.seconds()))
             .collect();
@@ -361,22 +558,22 @@ mod tests {
         let mut bindings = Bindings::default();
         learn(&mut bindings, BOB, 1000);
         assert_eq!(known(&bindings), [row("sip:bob@biloxi.com", "sip:bob@192.0.2.4", 8200)]);
-        assert_eq!(bindings.page(None, 1)[0].user_agent, "phone[31m", "nothing that acts on a terminal");
+        assert_eq!(all(&bindings)[0].user_agent, "phone[31m", "nothing that acts on a terminal");
         learn(&mut bindings, BOB, 2000);
-        let binding = &bindings.page(None, 9)[0];
+        let binding = &all(&bindings)[0];
         assert_eq!((binding.since.seconds(), binding.refreshed.seconds()), (1000, 2000));
         bindings.expire(Timestamp::new(9199, 0));
         assert_eq!(bindings.len(), 1);
-        bindings.expire(Timestamp::new(9200, 0));
-        assert!(bindings.is_empty() && bindings.due.is_empty());
-        let gone = &bindings.page(None, 9)[..];
+        bindings.expire(Timestamp::new(9201, 0));
+        assert!(bindings.is_empty());
+        let gone = &all(&bindings)[..];
         assert!(matches!(gone, [phone] if phone.lapsed && phone.expires.seconds() == 9200), "{gone:?}");
         learn(&mut bindings, BOB, 9300);
-        let back = &bindings.page(None, 9)[..];
+        let back = &all(&bindings)[..];
         assert!(matches!(back, [phone] if !phone.lapsed), "{back:?}");
         bindings.expire(Timestamp::new(20_000, 0));
         learn(&mut bindings, &BOB.replace("192.0.2.4>", "192.0.2.9>"), 20_001);
-        let moved = &bindings.page(None, 9)[..];
+        let moved = &all(&bindings)[..];
         assert!(matches!(moved, [phone] if !phone.lapsed), "reached elsewhere: {moved:?}");
     }
 
@@ -408,15 +605,12 @@ mod tests {
             );
         }
         let mut users = Vec::new();
-        let mut after: Option<Binding> = None;
-        loop {
-            let page =
-                bindings.page(after.as_ref().map(|last| (last.aor.as_str(), last.contact.as_str())), 2);
-            users.extend(page.iter().map(|binding| binding.aor.clone()));
-            after = page.last().cloned();
-            if after.is_none() {
-                break;
-            }
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let (page, next) = bindings.page(at, 2);
+            assert_eq!(page.len(), if next.is_some() { 2 } else { 1 });
+            users.extend(page.into_iter().map(|binding| binding.aor));
+            cursor = next;
         }
         users.sort();
         let wanted = ["anna", "bob", "carl", "dora", "emil"].map(|user| format!("sip:{user}@biloxi.com"));
@@ -434,7 +628,24 @@ mod tests {
                 BOB.replace("To: Bob <sip:bob@biloxi.com>", &format!("To: <sip:{user}@biloxi.com>"));
             learn(&mut bindings, &message, user);
         }
-        assert_eq!((bindings.len(), bindings.due.len()), (MAX_BINDINGS, MAX_BINDINGS));
-        assert_eq!(bindings.counts().evicted, MAX_CONTACTS as u64, "those that would have expired first");
+        assert_eq!((bindings.len(), all(&bindings).len()), (MAX_BINDINGS, MAX_BINDINGS));
+        assert_eq!(bindings.counts().evicted, MAX_CONTACTS as u64);
+        let bob = bindings.hasher.hash_one(&b"sip:bob@biloxi.com"[..]);
+        let is_there = bindings.find(bob, b"sip:bob@biloxi.com").is_some();
+        assert!(!is_there, "those that would have expired first");
+    }
+
+    #[test]
+    fn what_has_lapsed_is_bounded_too() {
+        let mut bindings = Bindings::default();
+        for user in 0..=MAX_LAPSED {
+            learn(&mut bindings, &BOB.replace("bob@biloxi.com", &format!("{user}@biloxi.com")), 0);
+        }
+        bindings.expire(Timestamp::new(7201, 0));
+        let counts = bindings.counts();
+        assert_eq!((bindings.len(), counts.expired), (0, MAX_LAPSED as u64 + 1));
+        assert_eq!((bindings.lapsed, bindings.index.len()), (1, 1), "the last one is left");
+        learn(&mut bindings, &BOB.replace("bob@biloxi.com", &format!("{MAX_LAPSED}@biloxi.com")), 7300);
+        assert_eq!((bindings.len(), bindings.counts().returned), (1, 1));
     }
 }

@@ -10,6 +10,7 @@ mod deadlines;
 mod dialog;
 mod filter;
 mod findings;
+mod index;
 mod legs;
 mod listener;
 mod media_record;

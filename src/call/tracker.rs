@@ -6,7 +6,6 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::bindings::{Bindings, Registration};
@@ -14,6 +13,7 @@ use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
 use super::dialog::{Activity, Announced, Dialog, Directions, Look, Step};
 use super::filter::Filter;
+use super::index::Index;
 use super::legs::{LegSettings, Legs};
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
@@ -70,19 +70,6 @@ pub struct MediaPacket<'a> {
     pub reassembled: Option<u32>,
 }
 
-/// A table entry: 32 bits of the hash spare most looks at the wrong dialog.
-#[derive(Clone, Copy, Debug)]
-struct Indexed {
-    hash: u32,
-    slot: u32,
-}
-
-/// Spreads 32 hash bits over the 64 that the table looks at.
-#[inline]
-const fn spread(hash: u32) -> u64 {
-    (hash as u64) << 32 | hash as u64
-}
-
 /// Where a dialog was when it was looked for; it may be somewhere else by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DialogHint(u32);
@@ -126,7 +113,7 @@ pub struct Tracker {
     wants: Wants,
     pub(super) dialogs: Slots<Dialog>,
     free: Vec<u32>,
-    index: HashTable<Indexed>,
+    index: Index,
     /// Which dialog of the run is in each slot, 0 where there is none: who is oldest, without a look at each dialog.
     numbers: Vec<u64>,
     /// The oldest dialogs when it was last looked for them: numbers and slots.
@@ -164,7 +151,7 @@ impl Tracker {
             wants,
             dialogs: Slots::default(),
             free: Vec::new(),
-            index: HashTable::new(),
+            index: Index::default(),
             numbers: Vec::new(),
             oldest: VecDeque::new(),
             hasher: RandomState::default(),
@@ -267,10 +254,8 @@ impl Tracker {
     pub fn touch(&mut self, group: &[(&Messages, &Message)], listener: &dyn Listener) -> [DialogHint; GROUP] {
         let mut hints = [DialogHint::NONE; GROUP];
         for (hint, (_, message)) in hints.iter_mut().zip(group) {
-            let hash = message.head.keys.call_id;
-            let is_likely = |indexed: &Indexed| indexed.hash == hash as u32;
-            let found = self.index.find(spread(hash as u32), is_likely);
-            found.into_iter().for_each(|indexed| hint.0 = indexed.slot);
+            let likely = self.index.find(message.head.keys.call_id, |_| true);
+            likely.into_iter().for_each(|slot| hint.0 = slot);
         }
         let known = hints.iter().filter(|hint| **hint != DialogHint::NONE).map(|hint| hint.0);
         self.slots.clear();
@@ -299,8 +284,8 @@ impl Tracker {
         dialogs().for_each(Dialog::touch_all);
         let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
         self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
-        let indexed = dialogs().filter_map(|dialog| self.index.find(spread(dialog.hash as u32), |_| true));
-        black_box(indexed.fold(0, |sum, indexed| sum ^ indexed.slot));
+        let indexed = dialogs().filter_map(|dialog| self.index.find(dialog.hash, |_| true));
+        black_box(indexed.fold(0, |sum, slot| sum ^ slot));
         if self.wants.frames {
             listener.touch(&self.slots);
         }
@@ -492,6 +477,7 @@ impl Tracker {
         if !self.begun {
             self.begun = true;
             self.deadlines.begin(now);
+            self.bindings.begin(now);
         }
     }
 
@@ -514,12 +500,8 @@ impl Tracker {
     /// two Call-IDs share one, and the text, which lies elsewhere, need not be compared.
     #[inline]
     pub(super) fn find(&self, hash: u64) -> Option<u32> {
-        let bits = hash as u32;
-        let is_it = |indexed: &Indexed| {
-            indexed.hash == bits
-                && self.dialogs.get(indexed.slot as usize).is_some_and(|dialog| dialog.hash == hash)
-        };
-        self.index.find(spread(bits), is_it).map(|indexed| indexed.slot)
+        self.index
+            .find(hash, |slot| self.dialogs.get(slot as usize).is_some_and(|dialog| dialog.hash == hash))
     }
 
     fn open(&mut self, look: &Look<'_>, listener: &mut dyn Listener) -> u32 {
@@ -548,8 +530,7 @@ impl Tracker {
             let kept = is_kept(&self.settings, dialog);
             listener.opened(slot, &About { kept, message: look.bytes, ..about(dialog) });
         }
-        let bits = hash as u32;
-        self.index.insert_unique(spread(bits), Indexed { hash: bits, slot }, |indexed| spread(indexed.hash));
+        self.index.insert(hash, slot);
         self.moved(None, activity);
         slot
     }
@@ -775,10 +756,7 @@ impl Tracker {
         self.moved(was, None);
         self.leave_session(slot);
         self.forget_media(slot, CallRef { slot, generation }, listener);
-        let bits = hash as u32;
-        if let Ok(entry) = self.index.find_entry(spread(bits), |indexed| indexed.slot == slot) {
-            entry.remove();
-        }
+        self.index.remove(hash, slot);
         if let Some(dialog) = self.dialogs.get_mut(slot as usize) {
             dialog.in_use = false;
             self.free.push(slot);

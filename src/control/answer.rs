@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::protocol::{Answer, Question, Trouble};
 use crate::monitor::{Monitor, metrics, report};
@@ -33,8 +33,8 @@ pub fn answer(monitor: &Monitor, question: &Question) -> Answer {
         "version" => Answer::of(json!({
             "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(),
         })),
-        "calls" => calls(monitor, question),
-        "registrations" => registrations(monitor, question),
+        "calls" => paged(monitor, question, |cursor, limit| Ask::Calls { cursor, limit }),
+        "registrations" => paged(monitor, question, |cursor, limit| Ask::Bindings { cursor, limit }),
         other => {
             let known = "health, summary, metrics, prometheus, alerts, streams, buffers, config, version, calls, registrations";
             Answer::refusal(Trouble::Unknown, format!("{other:?} cannot be asked for; want {known}"))
@@ -42,37 +42,20 @@ pub fn answer(monitor: &Monitor, question: &Question) -> Answer {
     }
 }
 
-fn limit(question: &Question) -> usize {
-    question.limit.unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS)
-}
-
-fn calls(monitor: &Monitor, question: &Question) -> Answer {
-    let cursor = match question.cursor.as_ref().map(|cursor| cursor.as_u64().map(u32::try_from)) {
-        None => 0,
-        Some(Some(Ok(slot))) => slot,
-        Some(_) => return Answer::refusal(Trouble::Malformed, "cursor: want a number"),
-    };
-    page(monitor, Ask::Calls { cursor, limit: limit(question) })
-}
-
-fn registrations(monitor: &Monitor, question: &Question) -> Answer {
-    let after = match &question.cursor {
-        None => None,
-        Some(cursor) => match serde_json::from_value::<(String, String)>(cursor.clone()) {
-            Ok(after) => Some(after),
-            Err(_) => return Answer::refusal(Trouble::Malformed, "cursor: want [address, contact]"),
-        },
-    };
-    page(monitor, Ask::Bindings { after, limit: limit(question) })
+/// A page of what begins at the question's cursor.
+fn paged(monitor: &Monitor, question: &Question, ask: impl FnOnce(u32, usize) -> Ask) -> Answer {
+    let limit = question.limit.unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS);
+    match question.cursor.as_ref().map(|cursor| cursor.as_u64().map(u32::try_from)) {
+        None => page(monitor, ask(0, limit)),
+        Some(Some(Ok(cursor))) => page(monitor, ask(cursor, limit)),
+        Some(_) => Answer::refusal(Trouble::Malformed, "cursor: want a number"),
+    }
 }
 
 fn page(monitor: &Monitor, ask: Ask) -> Answer {
     let told = match monitor.board().page(ask, PATIENCE) {
         Some(Page::Calls(page)) => serde_json::to_value(page),
-        Some(Page::Bindings(bindings)) => {
-            let next = bindings.next.map_or(Value::Null, |(aor, contact)| json!([aor, contact]));
-            Ok(json!({"registrations": bindings.rows, "next": next}))
-        }
+        Some(Page::Bindings(page)) => serde_json::to_value(page),
         None => {
             let message = "the call tracker did not answer in time: its input is idle, or it is overloaded";
             return Answer::refusal(Trouble::Busy, message);

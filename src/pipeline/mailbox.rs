@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::Serialize;
 
 use super::order::Order;
 use crate::call::{Binding, CallPage};
@@ -30,11 +31,11 @@ pub enum Ask {
         /// Greatest number of calls.
         limit: usize,
     },
-    /// Bindings behind one, at most so many.
+    /// Bindings from a cursor on, about so many.
     Bindings {
-        /// Address-of-record and contact of the last one of the page before.
-        after: Option<(String, String)>,
-        /// Greatest number of bindings.
+        /// 0, or where the page before said that the next begins.
+        cursor: u32,
+        /// Number of bindings; those of one address stay together.
         limit: usize,
     },
 }
@@ -49,12 +50,13 @@ pub enum Page {
 }
 
 /// A part of the bindings.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct BindingPage {
     /// The bindings.
+    #[serde(rename = "registrations")]
     pub rows: Vec<Binding>,
-    /// What to ask for to go on; none when this was the last page.
-    pub next: Option<(String, String)>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<u32>,
 }
 
 type Letter = (Ask, Sender<Page>);
@@ -109,12 +111,8 @@ fn page(ask: Ask, order: &Order, is_idle: &dyn Fn() -> bool) -> Page {
             let go_on = || gone() < SLICE || (gone() < IDLE_SLICE && is_idle());
             Page::Calls(tracker.active_calls(cursor, limit, &mut { go_on }))
         }
-        Ask::Bindings { after, limit } => {
-            let after = after.as_ref().map(|(aor, contact)| (aor.as_str(), contact.as_str()));
-            let limit = limit.clamp(1, MAX_BINDINGS);
-            let rows = tracker.bindings().page(after, limit);
-            let last = rows.last().filter(|_| rows.len() == limit);
-            let next = last.map(|last| (last.aor.clone(), last.contact.clone()));
+        Ask::Bindings { cursor, limit } => {
+            let (rows, next) = tracker.bindings().page(cursor, limit.clamp(1, MAX_BINDINGS));
             Page::Bindings(BindingPage { rows, next })
         }
     }

@@ -205,6 +205,11 @@ impl<'a> Iterator for Merge<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if let ([messages], [cursor]) = (self.outputs, &mut self.cursors[..]) {
+            let message = messages.list.get(*cursor)?;
+            *cursor += 1;
+            return Some((messages, message));
+        }
         let heads = self.outputs.iter().zip(&mut self.cursors);
         let next =
             heads.filter_map(|(messages, cursor)| Some((messages, messages.list.get(*cursor)?, cursor)));

@@ -136,6 +136,8 @@ impl Rare {
     /// One that tells of the other legs of a session: X-Call-ID, X-CID, Session-ID (RFC 7989), P-Charging-Vector
     /// (RFC 7315), Diversion (RFC 5806), History-Info (RFC 7044).
     pub const OTHER_LEGS: Self = Self(1 << 3);
+    /// A second Contact field.
+    pub const MORE_CONTACTS: Self = Self(1 << 4);
 
     /// Whether the field of `other` is there.
     #[must_use]
@@ -362,7 +364,8 @@ impl Head {
                 }
             }
             Name::Via if self.via.is_empty() => self.topmost(message, value),
-            Name::Contact => first(&mut self.contact, value),
+            Name::Contact if self.contact.is_empty() => self.contact = value,
+            Name::Contact => self.rare.add(Rare::MORE_CONTACTS),
             Name::ContentType => first(&mut self.content_type, value),
             Name::ContentLength => self.content_length = self.content_length.and(value.of(message)),
             // A request has a User-Agent, a response a Server; who sends both means the first by itself.
