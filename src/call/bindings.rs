@@ -13,11 +13,10 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::deadlines::{Armed, Deadlines, Entry, Fired};
-use super::index::Index;
 use super::record::{display, rfc3339};
 use super::report::text;
 use super::slots::Slots;
-use crate::flow::Endpoint;
+use crate::flow::{Endpoint, Index};
 use crate::sip::header::{Name, NameAddress, list, number, parameter, values};
 use crate::sip::{Head, Rare};
 use crate::time::Timestamp;

@@ -10,7 +10,6 @@ mod deadlines;
 mod dialog;
 mod filter;
 mod findings;
-mod index;
 mod legs;
 mod listener;
 mod media_record;

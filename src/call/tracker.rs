@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::hint::black_box;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -13,13 +12,13 @@ use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
 use super::dialog::{Activity, Announced, Dialog, Directions, Look, Step};
 use super::filter::Filter;
-use super::index::Index;
 use super::legs::{LegSettings, Legs};
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::seen::Copy;
 use super::slots::Slots;
 use super::tally::Tally;
+use crate::flow::Index;
 use crate::media::{
     self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
 };
@@ -252,6 +251,7 @@ impl Tracker {
     /// endpoints that it announces: they are waited for together then. For the same reason nothing here waits for what
     /// was found the moment before. Tells where the dialogs are.
     pub fn touch(&mut self, group: &[(&Messages, &Message)], listener: &dyn Listener) -> [DialogHint; GROUP] {
+        group.iter().for_each(|(_, message)| self.index.fetch(message.head.keys.call_id));
         let mut hints = [DialogHint::NONE; GROUP];
         for (hint, (_, message)) in hints.iter_mut().zip(group) {
             let likely = self.index.find(message.head.keys.call_id, |_| true);
@@ -284,8 +284,7 @@ impl Tracker {
         dialogs().for_each(Dialog::touch_all);
         let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
         self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
-        let indexed = dialogs().filter_map(|dialog| self.index.find(dialog.hash, |_| true));
-        black_box(indexed.fold(0, |sum, slot| sum ^ slot));
+        dialogs().for_each(|dialog| self.index.fetch(dialog.hash));
         if self.wants.frames {
             listener.touch(&self.slots);
         }

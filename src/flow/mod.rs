@@ -4,9 +4,11 @@
 //! belong to one flow.
 
 mod endpoint;
+mod index;
 mod key;
 mod table;
 
 pub use endpoint::{Address, Endpoint};
+pub(crate) use index::Index;
 pub use key::{Direction, FlowKey, PairHasher};
 pub use table::{Age, EntryId, Table};

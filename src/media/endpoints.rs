@@ -1,14 +1,11 @@
 //! Which calls announced which endpoint, and which flows touch it.
 
-use std::hint::black_box;
-
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::flows::{Claim, Owners};
 use super::formats::{Formats, Lists};
 use super::sieve::Sieve;
-use crate::flow::{Endpoint, PairHasher};
+use crate::flow::{Endpoint, Index, PairHasher};
 use crate::near::fetch;
 use crate::sip::sdp::{Format, MediaKind};
 
@@ -182,7 +179,7 @@ impl Entry {
 /// The table of endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Endpoints {
-    index: HashTable<u32>,
+    index: Index,
     entries: Vec<Entry>,
     free: Vec<u32>,
     lists: Lists,
@@ -213,36 +210,32 @@ impl Endpoints {
 
     #[inline]
     fn find_hashed(&self, hash: u64, endpoint: Endpoint) -> Option<u32> {
-        let is_it = |&slot: &u32| self.get(slot).is_some_and(|entry| entry.endpoint == endpoint);
-        self.index.find(hash, is_it).copied()
+        self.index.find(hash, |slot| self.get(slot).is_some_and(|entry| entry.endpoint == endpoint))
     }
 
     /// Fetches what [`Self::find_or_insert`] and [`Self::claim`] will need for each of `announced`. Nothing waits for what
     /// was found the moment before.
     pub(crate) fn touch(&self, announced: impl Iterator<Item = Endpoint>) {
-        let mut free = self.free.iter().rev();
-        let likely = |endpoint| {
-            let hash = self.hash(endpoint);
+        let hashes: SmallVec<[u64; 64]> = announced.map(|endpoint| self.hash(endpoint)).collect();
+        for &hash in &hashes {
             self.sieve.touch(hash);
-            self.index.find(hash, |_| true)
-        };
-        let slots: SmallVec<[u32; 64]> =
-            announced.filter_map(|endpoint| likely(endpoint).or_else(|| free.next()).copied()).collect();
-        let entries = slots.iter().filter_map(|&slot| self.get(slot));
+            self.index.fetch(hash);
+        }
+        let mut free = self.free.iter().rev().copied();
+        let likely = hashes.iter().map(|&hash| self.index.find(hash, |_| true).or_else(|| free.next()));
+        let entries = likely.filter_map(|slot| self.get(slot?));
         entries.for_each(fetch);
     }
 
     /// Fetches what [`Self::release`] will need for each of `announced`.
     pub(crate) fn touch_announced(&self, announced: impl Iterator<Item = (EndpointId, Endpoint)>) {
-        let announced: SmallVec<[(EndpointId, Endpoint); 64]> = announced.collect();
-        let entries = announced.iter().filter_map(|&(id, _)| self.get(id.0));
-        entries.for_each(|entry| {
+        for (id, endpoint) in announced {
+            self.index.fetch(self.hash(endpoint));
+            let Some(entry) = self.get(id.0) else { continue };
             fetch(entry);
             fetch(&entry.formats);
             fetch(&entry.flows);
-        });
-        let likely = |&(_, endpoint): &_| self.index.find(self.hash(endpoint), |_| true);
-        black_box(announced.iter().filter_map(likely).fold(0, |sum, slot| sum ^ slot));
+        }
     }
 
     /// Adds or renews a call's claim.
@@ -283,12 +276,10 @@ impl Endpoints {
             entry.endpoint = endpoint;
             entry.forget(&mut self.lists);
         }
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash_of =
-            |&slot: &u32| entries.get(slot as usize).map_or(0, |entry| hasher.hash_one(entry.endpoint));
-        self.index.insert_unique(hash, slot, hash_of);
+        self.index.insert(hash, slot);
         if !self.sieve.mark(hash) {
-            self.sieve = Sieve::of(self.index.len(), self.index.iter().map(hash_of));
+            let entries = self.index.slots().filter_map(|slot| self.get(slot));
+            self.sieve = Sieve::of(self.index.len(), entries.map(|entry| self.hash(entry.endpoint)));
         }
         slot
     }
@@ -300,8 +291,7 @@ impl Endpoints {
             return;
         }
         let hash = self.hash(entry.endpoint);
-        if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
-            found.remove();
+        if self.index.remove(hash, slot) {
             self.free.push(slot);
         }
     }
