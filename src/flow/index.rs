@@ -27,6 +27,9 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// What one slot costs at most, in bytes: when the table has just grown, there are four places for each.
+    pub(crate) const ENTRY_SIZE: usize = 4 * size_of::<Indexed>();
+
     /// How many slots are in it.
     #[inline]
     pub(crate) const fn len(&self) -> usize {

@@ -1,7 +1,6 @@
 //! The table that flows live in: found by key, expired by age, capped.
 
-use hashbrown::HashTable;
-
+use super::index::Index;
 use crate::flow::{Direction, FlowKey, PairHasher};
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -29,7 +28,7 @@ const NONE: u32 = u32::MAX;
 /// Entries by flow key, in a slab, each in one of two lists by age.
 #[derive(Debug)]
 pub struct Table<V> {
-    index: HashTable<u32>,
+    index: Index,
     slots: Vec<Slot<V>>,
     free: u32,
     lists: [List; 2],
@@ -63,7 +62,7 @@ impl<V> Table<V> {
         let lists = [List { oldest: NONE, youngest: NONE }; 2];
         let capacity = capacity.min(NONE as usize);
         let hasher = PairHasher::default();
-        Self { index: HashTable::new(), slots: Vec::new(), free: NONE, lists, capacity, hasher }
+        Self { index: Index::default(), slots: Vec::new(), free: NONE, lists, capacity, hasher }
     }
 
     /// How many entries there are.
@@ -95,8 +94,8 @@ impl<V> Table<V> {
     #[inline]
     pub fn find(&self, key: &FlowKey) -> Option<EntryId> {
         let slots = &self.slots;
-        let same = |&slot: &u32| slots.get(slot as usize).is_some_and(|slot| slot.key == *key);
-        self.index.find(self.hash(key), same).map(|&slot| EntryId(slot))
+        let same = |slot| slots.get(slot as usize).is_some_and(|slot: &Slot<V>| slot.key == *key);
+        self.index.find(self.hash(key), same).map(EntryId)
     }
 
     /// Whether that is the entry of a flow.
@@ -106,10 +105,18 @@ impl<V> Table<V> {
         self.slots.get(id.0 as usize).is_some_and(|slot| slot.key == *key && slot.value.is_some())
     }
 
-    /// Where the entry of a flow probably is: nothing but the index is looked at.
+    /// Fetches what [`Self::likely`] looks at, and tells what to ask it for.
     #[inline]
-    pub fn likely(&self, key: &FlowKey) -> Option<EntryId> {
-        self.index.find(self.hash(key), |_| true).map(|&slot| EntryId(slot))
+    pub fn fetch(&self, key: &FlowKey) -> u64 {
+        let hash = self.hash(key);
+        self.index.fetch(hash);
+        hash
+    }
+
+    /// Where the entry of that hash probably is: nothing but the index is looked at.
+    #[inline]
+    pub fn likely(&self, hash: u64) -> Option<EntryId> {
+        self.index.find(hash, |_| true).map(EntryId)
     }
 
     /// Adds an entry for a flow that has none, as the youngest live one. None when the table is full.
@@ -122,8 +129,7 @@ impl<V> Table<V> {
         let slot = Slot { key, hash, moved: now, previous, next, age: Age::Live, value: Some(value) };
         let at = self.place(slot)?;
         self.link(at, Age::Live, now);
-        let slots = &self.slots;
-        self.index.insert_unique(hash, at, |&slot| slots.get(slot as usize).map_or(0, |slot| slot.hash));
+        self.index.insert(hash, at);
         Some(EntryId(at))
     }
 
@@ -194,7 +200,7 @@ impl<V> Table<V> {
     /// What one entry costs, in bytes.
     #[must_use]
     pub const fn entry_size() -> usize {
-        size_of::<Slot<V>>() + size_of::<u32>()
+        size_of::<Slot<V>>() + Index::ENTRY_SIZE
     }
 
     /// Takes an entry out.
@@ -203,9 +209,7 @@ impl<V> Table<V> {
         let value = slot.value.take()?;
         let (key, hash) = (slot.key, slot.hash);
         self.unlink(id.0);
-        if let Ok(entry) = self.index.find_entry(hash, |&at| at == id.0) {
-            entry.remove();
-        }
+        self.index.remove(hash, id.0);
         if let Some(slot) = self.slots.get_mut(id.0 as usize) {
             slot.next = self.free;
             self.free = id.0;

@@ -3,15 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hashbrown::HashTable;
-
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::hints::Hints;
 use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
-use crate::flow::{Endpoint, PairHasher};
+use crate::flow::{Endpoint, Index, PairHasher};
 use crate::near::fetch;
 use crate::quality::rtcp::Compound;
 use crate::quality::{Arrival, Control, Events, Heard, PayloadFormat, Playout, Role, Stream};
@@ -299,7 +297,7 @@ pub struct MediaTable {
     limits: Limits,
     calls: Calls,
     endpoints: Endpoints,
-    index: HashTable<u32>,
+    index: Index,
     hints: Hints,
     flows: Vec<Flow>,
     free: Vec<u32>,
@@ -319,7 +317,7 @@ impl MediaTable {
             limits,
             calls: Calls::default(),
             endpoints: Endpoints::default(),
-            index: HashTable::new(),
+            index: Index::default(),
             hints: Hints::default(),
             flows: Vec::new(),
             free: Vec::new(),
@@ -507,8 +505,8 @@ impl MediaTable {
 
     fn find_hashed(&self, hash: u64, source: &Endpoint, destination: &Endpoint) -> Option<u32> {
         let is_it =
-            |&slot: &u32| self.flows.get(slot as usize).is_some_and(|flow| flow.joins(source, destination));
-        self.index.find(hash, is_it).copied()
+            |slot| self.flows.get(slot as usize).is_some_and(|flow: &Flow| flow.joins(source, destination));
+        self.index.find(hash, is_it)
     }
 
     #[cold]
@@ -769,11 +767,11 @@ impl MediaTable {
             flow.last_other = datagram.seen.timestamp;
         }
         let flows = &self.flows;
-        let hash_of = |&slot: &u32| flows.get(slot as usize).map_or(0, |flow| flow.hash);
-        self.index.insert_unique(hash, slot, hash_of);
+        let hash_of = |slot| flows.get(slot as usize).map_or(0, |flow: &Flow| flow.hash);
+        self.index.insert(hash, slot);
         if self.hints.are_few(self.index.len()) {
             self.hints.grow();
-            self.index.iter().for_each(|slot| self.hints.insert(hash_of(slot), *slot));
+            self.index.slots().for_each(|slot| self.hints.insert(hash_of(slot), slot));
         } else {
             self.hints.insert(hash, slot);
         }
@@ -925,9 +923,7 @@ impl MediaTable {
             self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
         }
         *flow = Flow { generation: flow.generation, ..Flow::default() };
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
-            entry.remove();
-        }
+        self.index.remove(hash, slot);
         self.hints.remove(hash, slot);
         self.free.push(slot);
         for endpoint in [key.0, key.1] {

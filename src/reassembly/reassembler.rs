@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
 use crate::reassembly::holders::{Line, Name};
@@ -119,9 +121,10 @@ impl<A: Application> Reassembler<A> {
         ends: impl Iterator<Item = Option<(Endpoint, Endpoint)>>,
         hints: &mut [Option<EntryId>],
     ) {
-        for (hint, ends) in hints.iter_mut().zip(ends) {
-            *hint = ends
-                .and_then(|(source, destination)| self.table.likely(&FlowKey::new(source, destination).0));
+        let fetch = |(source, destination)| self.table.fetch(&FlowKey::new(source, destination).0);
+        let hashes: SmallVec<[Option<u64>; 16]> = ends.map(|ends| ends.map(fetch)).collect();
+        for (hint, hash) in hints.iter_mut().zip(hashes) {
+            *hint = hash.and_then(|hash| self.table.likely(hash));
         }
         let connections = || hints.iter().filter_map(|&id| self.table.get(id?));
         connections().for_each(Connection::touch);
