@@ -418,6 +418,7 @@ impl Bindings {
         if part < held.len() {
             held.select_nth_unstable(part);
             held.truncate(part);
+            held.shrink_to_fit();
         }
         held.sort_unstable();
         self.next = held.into();

@@ -5,8 +5,9 @@
 
 use crate::time::Timestamp;
 
-/// Slots of the wheel; a deadline further away fires early and is armed again.
-const SLOTS: u64 = 16_384;
+/// Slots of the wheel; a deadline further away fires early and is armed again. An entry whose call has an earlier one by
+/// then stays where it is until its second comes: so long at most do calls that are over take up room here.
+const SLOTS: u64 = 256;
 
 /// A call's place in the wheel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
