@@ -27,8 +27,8 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// What one slot costs at most, in bytes: when the table has just grown, there are four places for each.
-    pub(crate) const ENTRY_SIZE: usize = 4 * size_of::<Indexed>();
+    /// What one slot costs in a full table, in bytes: twice that in one that has just grown.
+    pub(crate) const ENTRY_SIZE: usize = 2 * size_of::<Indexed>();
 
     /// How many slots are in it.
     #[inline]
