@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 const MAX_BINDINGS: usize = 100_000;
 
 /// At the cap, one binding of so many is found to be one of the next to expire at once.
-const NEXT_PART: usize = 64;
+const NEXT_PART: usize = 16;
 
 /// Addresses-of-record that a page looks at: it takes well below a millisecond.
 const PAGE_LOOKS: usize = 4096;
@@ -275,6 +275,11 @@ impl Bindings {
             }
         }
         self.fired = fired;
+        let armed = |entry: &Entry| {
+            let record = self.records.get(entry.slot as usize)?;
+            (record.generation == entry.generation).then_some(record.armed)
+        };
+        self.deadlines.tidy(self.index.len(), armed);
     }
 
     fn find(&self, hash: u64, aor: &[u8]) -> Option<u32> {

@@ -5,9 +5,11 @@
 
 use crate::time::Timestamp;
 
-/// Slots of the wheel; a deadline further away fires early and is armed again. An entry whose call has an earlier one by
-/// then stays where it is until its second comes: so long at most do calls that are over take up room here.
+/// Slots of the wheel; a deadline further away fires early and is armed again.
 const SLOTS: u64 = 256;
+
+/// Entries that may be left over beside one for each call: those whose call was given an earlier one, or is gone.
+const MAX_LEFT_OVER: usize = 32_768;
 
 /// A call's place in the wheel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,13 +43,15 @@ pub(crate) struct Deadlines {
     wheel: Vec<Vec<Entry>>,
     /// The memory of slots that fired, for those that fill next: without it, each slot would keep its own.
     spare: Vec<Vec<Entry>>,
+    /// Entries in the wheel.
+    held: usize,
     /// The next second to fire.
     next: u64,
 }
 
 impl Deadlines {
     pub(crate) fn new() -> Self {
-        Self { wheel: (0..SLOTS).map(|_| Vec::new()).collect(), spare: Vec::new(), next: 0 }
+        Self { wheel: (0..SLOTS).map(|_| Vec::new()).collect(), spare: Vec::new(), held: 0, next: 0 }
     }
 
     /// Makes a call due at `due`, wherever it was due before.
@@ -75,6 +79,7 @@ impl Deadlines {
         }
         // Every entry lies within one turn of the wheel from `next`, so one turn takes them all.
         let turn = (end - self.next).saturating_add(1).min(SLOTS);
+        let before = fired.len();
         for second in self.next..self.next.saturating_add(turn) {
             if let Some(slot) = self.wheel.get_mut((second % SLOTS) as usize) {
                 fired.append(slot);
@@ -83,7 +88,20 @@ impl Deadlines {
                 }
             }
         }
+        self.held = self.held.saturating_sub(fired.len() - before);
         self.next = end.saturating_add(1);
+    }
+
+    /// Throws out what is left over, if that is more than there are calls and some: an attacker makes much of it. `armed`
+    /// is what the call of an entry has; none when it is gone.
+    pub(crate) fn tidy(&mut self, calls: usize, armed: impl Fn(&Entry) -> Option<Armed>) {
+        if self.held <= 2 * calls + MAX_LEFT_OVER {
+            return;
+        }
+        for slot in &mut self.wheel {
+            slot.retain(|entry| armed(entry).is_some_and(|armed| armed.second == entry.second));
+        }
+        self.held = self.wheel.iter().map(Vec::len).sum();
     }
 
     /// Decides about an entry that fired for a live call.
@@ -106,6 +124,7 @@ impl Deadlines {
                 *slot = self.spare.pop().unwrap_or_default();
             }
             slot.push(entry);
+            self.held += 1;
         }
     }
 }
@@ -148,6 +167,24 @@ mod tests {
         }
         let held: usize = wheel.wheel.iter().chain(&wheel.spare).map(Vec::capacity).sum();
         assert!(held <= 40 * 128, "{held} entries are held for the 3,300 that are set");
+    }
+
+    #[test]
+    fn what_is_left_over_is_bounded() {
+        let (mut wheel, mut armed) = wheel();
+        for round in 0..1_000_000u32 {
+            // One call, gone and back again, or given an earlier deadline.
+            if round % 200 == 0 {
+                armed = Armed::default();
+            }
+            let due = Timestamp::new(1_000_200 - u64::from(round % 200), 0);
+            wheel.set(1, round / 200, &mut armed, due);
+            wheel.tidy(1, |entry| (entry.generation == round / 200).then_some(armed));
+            assert!(wheel.held <= MAX_LEFT_OVER + 2, "{}", wheel.held);
+        }
+        let entries = wheel.wheel.iter().map(Vec::len).sum::<usize>();
+        assert_eq!(entries, wheel.held);
+        assert!(fire(&mut wheel, &mut armed, 1_000_002), "the one that counts is still there");
     }
 
     #[test]

@@ -444,6 +444,11 @@ impl Tracker {
         }
         fired.clear();
         self.fired = fired;
+        let armed = |entry: &Entry| {
+            let dialog = self.dialogs.get(entry.slot as usize)?;
+            dialog.is_of(entry).then_some(dialog.armed)
+        };
+        self.deadlines.tidy(self.index.len(), armed);
         listener.tick(now);
     }
 
