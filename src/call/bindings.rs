@@ -13,6 +13,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::deadlines::{Armed, Deadlines, Entry, Fired};
+use super::firsts::firsts;
 use super::record::{display, rfc3339};
 use super::report::text;
 use super::slots::Slots;
@@ -87,6 +88,11 @@ struct Record {
 }
 
 impl Record {
+    /// Whether it is the one that an entry of the wheel was made for.
+    const fn is_of(&self, entry: &Entry) -> bool {
+        self.generation == entry.generation
+    }
+
     fn find(&mut self, contact: &[u8]) -> Option<&mut Known> {
         self.contacts.iter_mut().find(|known| known.contact() == contact)
     }
@@ -114,9 +120,9 @@ struct Known {
 }
 
 impl Known {
-    fn new(contact: &[u8], user_agent: &[u8], answer: &Registration<'_>) -> Self {
+    fn new(contact: &[u8], user_agent: &[u8], lifetime: Duration, answer: &Registration<'_>) -> Self {
         Self {
-            expires: answer.now,
+            expires: answer.now.after(lifetime),
             since: answer.now,
             refreshed: answer.now,
             source: answer.source,
@@ -267,7 +273,7 @@ impl Bindings {
         self.deadlines.expire(now, &mut fired);
         for entry in fired.drain(..) {
             let record = self.records.get_mut(entry.slot as usize);
-            let record = record.filter(|record| record.generation == entry.generation);
+            let record = record.filter(|record| record.is_of(&entry));
             if record.is_some_and(|record| self.deadlines.fired(entry, &mut record.armed, now) == Fired::Due)
             {
                 self.lapse(entry.slot, now);
@@ -277,7 +283,7 @@ impl Bindings {
         self.fired = fired;
         let armed = |entry: &Entry| {
             let record = self.records.get(entry.slot as usize)?;
-            (record.generation == entry.generation).then_some(record.armed)
+            record.is_of(entry).then_some(record.armed)
         };
         self.deadlines.tidy(self.index.len(), armed);
     }
@@ -291,7 +297,7 @@ impl Bindings {
     fn insert(&mut self, hash: u64, aor: &[u8]) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| self.records.push(Record::default()));
         if let Some(record) = self.records.get_mut(slot as usize) {
-            (record.hash, record.aor, record.armed) = (hash, aor.into(), Armed::default());
+            (record.hash, record.aor) = (hash, aor.into());
         }
         self.index.insert(hash, slot);
         slot
@@ -307,37 +313,24 @@ impl Bindings {
     ) -> Option<Duration> {
         let record = self.records.get_mut(slot as usize)?;
         let (contact, user_agent) = (cut(contact), cut(answer.user_agent));
-        let expires = answer.now.after(lifetime);
-        let before = record.find(&contact);
-        let (mut since, mut late) = (answer.now, None);
-        match &before {
-            Some(before) if before.lapsed => {
+        let known = Known::new(&contact, &user_agent, lifetime, answer);
+        let mut late = None;
+        match record.find(&contact) {
+            Some(before) if !before.lapsed => {
+                *before = Known { since: before.since, ..known };
+                self.counts.refreshed += 1;
+                return None;
+            }
+            Some(before) => {
                 late = Some(answer.now.since(before.expires));
+                *before = known;
                 self.lapsed -= 1;
-                self.active += 1;
-                self.counts.added += 1;
                 self.counts.returned += 1;
             }
-            Some(before) => {
-                since = before.since;
-                self.counts.refreshed += 1;
-            }
-            None => {
-                self.active += 1;
-                self.counts.added += 1;
-            }
+            None => record.contacts.push(known),
         }
-        match before {
-            Some(before) if before.user_agent() == &*user_agent => {
-                before.refreshed = answer.now;
-                (before.source, before.registrar) = (answer.source, answer.registrar);
-                (before.since, before.expires, before.lapsed, before.listed) = (since, expires, false, true);
-            }
-            Some(before) => {
-                *before = Known { since, expires, ..Known::new(&contact, &user_agent, answer) };
-            }
-            None => record.contacts.push(Known { expires, ..Known::new(&contact, &user_agent, answer) }),
-        }
+        self.active += 1;
+        self.counts.added += 1;
         late
     }
 
@@ -418,15 +411,7 @@ impl Bindings {
         let records = self.records.iter();
         let held = records.flat_map(|(record, slot)| record.contacts.iter().map(move |known| (known, slot)));
         let held = held.filter(|(known, _)| !known.lapsed).map(|(known, slot)| (known.expires, slot));
-        let mut held: Vec<_> = held.collect();
-        let part = (held.len() / NEXT_PART).max(1);
-        if part < held.len() {
-            held.select_nth_unstable(part);
-            held.truncate(part);
-            held.shrink_to_fit();
-        }
-        held.sort_unstable();
-        self.next = held.into();
+        self.next = firsts(held.collect(), NEXT_PART);
         self.evict_next()
     }
 

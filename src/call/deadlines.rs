@@ -1,4 +1,4 @@
-//! When to look at a call again: a wheel of one-second slots over packet time.
+//! When to look at a call, or at the bindings of an address, again: a wheel of one-second slots over packet time.
 //!
 //! Setting a deadline is a store into the call; an entry is added to the wheel only when none stands early
 //! enough. An entry that fires too early for its call is simply armed again.

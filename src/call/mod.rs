@@ -10,6 +10,7 @@ mod deadlines;
 mod dialog;
 mod filter;
 mod findings;
+mod firsts;
 mod legs;
 mod listener;
 mod media_record;

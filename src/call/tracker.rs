@@ -12,6 +12,7 @@ use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
 use super::dialog::{Activity, Announced, Dialog, Directions, Look, Step};
 use super::filter::Filter;
+use super::firsts::firsts;
 use super::legs::{LegSettings, Legs};
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
@@ -567,14 +568,7 @@ impl Tracker {
     /// Finds the oldest of all dialogs, a part of them at once: one walk over all serves many that are to go. Those
     /// that begin meanwhile are younger.
     fn find_oldest(&mut self) {
-        let mut all = self.numbered();
-        let part = (all.len() / OLDEST_PART).clamp(1, all.len().max(1));
-        if part < all.len() {
-            all.select_nth_unstable(part);
-            all.truncate(part);
-        }
-        all.sort_unstable();
-        self.oldest.extend(all);
+        self.oldest = firsts(self.numbered(), OLDEST_PART);
     }
 
     /// What makes a message itself within its call: another copy has the same.

@@ -56,12 +56,18 @@ impl Index {
     /// The slot of that hash for which `is_it` holds.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.search(hash, is_it).map(|(_, slot)| slot)
+    }
+
+    /// The place of a slot, and the slot.
+    #[inline(always)]
+    fn search(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
         let bits = hash as u32;
         let mut place = self.home(bits);
         loop {
             let entry = self.entries.get(place).filter(|entry| entry.slot != NONE)?;
             if entry.hash == bits && is_it(entry.slot) {
-                return Some(entry.slot);
+                return Some((place, entry.slot));
             }
             place = self.after(place);
         }
@@ -79,16 +85,7 @@ impl Index {
 
     /// Takes a slot out; false when it is not there. What was put behind it for want of room moves up.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) -> bool {
-        let bits = hash as u32;
-        let mut hole = self.home(bits);
-        loop {
-            match self.entries.get(hole) {
-                Some(entry) if entry.slot == NONE => return false,
-                Some(entry) if entry.hash == bits && entry.slot == slot => break,
-                Some(_) => hole = self.after(hole),
-                None => return false,
-            }
-        }
+        let Some((mut hole, _)) = self.search(hash, |it| it == slot) else { return false };
         self.used -= 1;
         let mut place = hole;
         loop {

@@ -205,6 +205,7 @@ impl<'a> Iterator for Merge<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        // Those of one worker are in order, as they are.
         if let ([messages], [cursor]) = (self.outputs, &mut self.cursors[..]) {
             let message = messages.list.get(*cursor)?;
             *cursor += 1;
