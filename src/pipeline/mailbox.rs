@@ -31,11 +31,11 @@ pub enum Ask {
         /// Greatest number of calls.
         limit: usize,
     },
-    /// Bindings from a cursor on, about so many.
+    /// Bindings from a cursor on, at most so many.
     Bindings {
         /// 0, or where the page before said that the next begins.
         cursor: u32,
-        /// Number of bindings; those of one address stay together.
+        /// Greatest number of bindings; those of one address stay together.
         limit: usize,
     },
 }
