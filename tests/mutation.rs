@@ -105,6 +105,7 @@ fn settings(workers: usize, batch: usize) -> pipeline::Settings {
             media_frames: true,
             digits: true,
             legs: call::LegSettings::default(),
+            is_asked: true,
         },
         filter: None,
         batch,

@@ -71,6 +71,7 @@ pub(super) fn calls(config: &Config) -> call::Settings {
         media_frames: config.pcap.write && config.pcap.rtp,
         digits: config.privacy.digits,
         legs: call::LegSettings::default(),
+        is_asked: false,
     }
 }
 

@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use foldhash::HashSet;
-
 use super::bindings::BindingCounts;
+use super::distinct::Distinct;
 use super::performance::Performance;
 use super::record::CallResult;
 use crate::sip::{Faults, Message, Method, SipTransport, StartLine};
-
-/// Call-IDs counted exactly; beyond, the number is estimated. As many as fill the table of 2^21 places and 9 bytes each
-/// that a million would need too.
-const EXACT_CALL_IDS: usize = (1 << 21) / 8 * 7;
 
 /// Methods outside the registry that are counted by name, and the longest name.
 const MAX_OTHER_METHODS: usize = 64 - Method::REGISTERED.len();
@@ -43,7 +38,7 @@ pub struct Census {
     pub without_call_id: u64,
     /// Messages with a session description.
     pub with_sdp: u64,
-    call_ids: CallIds,
+    call_ids: Distinct,
     /// Calls that began.
     pub calls: u64,
     /// Calls that were answered.
@@ -120,7 +115,7 @@ impl Census {
     /// The counts alone, without what is needed to count on: small, however many calls there were.
     #[must_use]
     pub(crate) fn counts(&self) -> Self {
-        let call_ids = CallIds { counted: Some(self.call_ids()), ..CallIds::default() };
+        let call_ids = Distinct::counted(self.call_ids());
         Self {
             messages: self.messages,
             methods: self.methods,
@@ -178,95 +173,5 @@ impl ByStatus {
     #[inline]
     fn count(&mut self, status: u16) {
         self.0.get_mut(usize::from(status)).into_iter().for_each(|count| *count += 1);
-    }
-}
-
-/// A set of hashes that turns into an estimate when it grows too large.
-#[derive(Clone, Debug, Default)]
-struct CallIds {
-    exact: HashSet<u64>,
-    /// Those that came last and are not in the set yet: it is large, and its cache misses overlap when many are looked
-    /// for together.
-    recent: Vec<u64>,
-    /// HyperLogLog registers (Flajolet et al. 2007), 2^14 of them: a standard error of 0.8 %.
-    registers: Vec<u8>,
-    /// Set in a copy that has the number only.
-    counted: Option<(u64, bool)>,
-}
-
-const REGISTER_BITS: u32 = 14;
-
-/// Hashes that wait for [`CallIds::exact`].
-const MAX_RECENT: usize = 64;
-
-impl CallIds {
-    fn add(&mut self, hash: u64) {
-        if !self.registers.is_empty() {
-            self.estimate(hash);
-            return;
-        }
-        self.recent.push(hash);
-        if self.recent.len() < MAX_RECENT {
-            return;
-        }
-        std::hint::black_box(self.recent.iter().filter(|hash| self.exact.contains(*hash)).count());
-        // One by one, for room for all would be more than is ever needed.
-        for hash in self.recent.drain(..) {
-            self.exact.insert(hash);
-        }
-        if self.exact.len() > EXACT_CALL_IDS {
-            self.registers = vec![0; 1 << REGISTER_BITS];
-            for hash in std::mem::take(&mut self.exact) {
-                self.estimate(hash);
-            }
-        }
-    }
-
-    fn estimate(&mut self, hash: u64) {
-        let register = (hash >> (64 - REGISTER_BITS)) as usize;
-        let rank = (hash << REGISTER_BITS).leading_zeros().min(64 - REGISTER_BITS) as u8 + 1;
-        if let Some(highest) = self.registers.get_mut(register) {
-            *highest = rank.max(*highest);
-        }
-    }
-
-    fn count(&self) -> (u64, bool) {
-        if let Some(counted) = self.counted {
-            return counted;
-        }
-        if self.registers.is_empty() {
-            let recent: HashSet<&u64> =
-                self.recent.iter().filter(|hash| !self.exact.contains(*hash)).collect();
-            return ((self.exact.len() + recent.len()) as u64, false);
-        }
-        let count = self.registers.len() as f64;
-        let sum: f64 = self.registers.iter().map(|&rank| 0.5f64.powi(i32::from(rank))).sum();
-        let bias = 0.7213 / (1.0 + 1.079 / count);
-        ((bias * count * count / sum).round() as u64, true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::hash::BuildHasher;
-
-    #[test]
-    fn call_ids_are_exact_and_then_close() {
-        let hasher = foldhash::quality::FixedState::with_seed(1);
-        let mut ids = CallIds::default();
-        for number in 0..EXACT_CALL_IDS as u64 {
-            ids.add(hasher.hash_one(number));
-            ids.add(hasher.hash_one(number / 2));
-            assert!(number > 300 || ids.count() == (number + 1, false), "at any time");
-        }
-        assert_eq!(ids.count(), (EXACT_CALL_IDS as u64, false));
-        for number in 0..2 * EXACT_CALL_IDS as u64 {
-            ids.add(hasher.hash_one(number));
-        }
-        let (count, estimated) = ids.count();
-        assert!(estimated);
-        let all = 2 * EXACT_CALL_IDS as u64;
-        assert!(count.abs_diff(all) < all / 40, "{count} for {all}");
     }
 }

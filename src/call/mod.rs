@@ -8,6 +8,7 @@ mod bindings;
 mod census;
 mod deadlines;
 mod dialog;
+mod distinct;
 mod filter;
 mod findings;
 mod firsts;

@@ -57,6 +57,8 @@ pub struct Settings {
     pub digits: bool,
     /// Which legs are followed.
     pub legs: LegSettings,
+    /// Somebody may ask who is registered where.
+    pub is_asked: bool,
 }
 
 /// A UDP datagram that is not SIP, with what it was captured in.
@@ -142,6 +144,7 @@ impl Tracker {
     /// A tracker that knows nothing yet.
     #[must_use]
     pub fn new(limits: Limits, mut settings: Settings, wants: Wants) -> Self {
+        let bindings = Bindings::new(settings.is_asked);
         Self {
             legs: Self::follows_legs(&mut settings.legs, wants.records, limits.max_waiting),
             media: MediaTable::new(limits.media),
@@ -164,7 +167,7 @@ impl Tracker {
             census: Census::default(),
             active: [0; 2],
             tally: Tally::default(),
-            bindings: Bindings::default(),
+            bindings,
             now: Timestamp::default(),
         }
     }
