@@ -76,7 +76,7 @@ pub(super) fn calls(config: &Config) -> call::Settings {
 }
 
 fn legs(config: &Config) -> call::LegSettings {
-    call::LegSettings { fields: config.leg_headers.clone(), live: false }
+    call::LegSettings { fields: config.leg_headers.clone() }
 }
 
 fn reassembly(config: &Config) -> reassembly::Limits {

@@ -57,7 +57,7 @@ pub struct Settings {
     pub digits: bool,
     /// Which legs are followed.
     pub legs: LegSettings,
-    /// Somebody may ask who is registered where.
+    /// Somebody may ask about calls that are up, their other legs too, and who is registered where.
     pub is_asked: bool,
 }
 
@@ -146,7 +146,7 @@ impl Tracker {
     pub fn new(limits: Limits, mut settings: Settings, wants: Wants) -> Self {
         let bindings = Bindings::new(settings.is_asked);
         Self {
-            legs: Self::follows_legs(&mut settings.legs, wants.records, limits.max_waiting),
+            legs: Self::follows_legs(&mut settings, wants.records, limits.max_waiting),
             media: MediaTable::new(limits.media),
             limits,
             is_filtered: !settings.filter.is_empty(),

@@ -126,8 +126,6 @@ pub fn run(
 pub(super) fn stages(settings: Settings, listener: &dyn Listener) -> Stages {
     let board = settings.board;
     let mut calls = settings.calls;
-    // Who asks a running sniffer is told of legs and of registrations.
-    calls.legs.live |= board.is_some();
     calls.is_asked |= board.is_some();
     let budget = board.as_ref().map_or_else(|| Arc::new(Budget::default()), |board| board.budget());
     let (foreign, verdicts) = ForeignConnections::new();

@@ -2,14 +2,14 @@
 
 use smallvec::SmallVec;
 
+use super::Legs;
 use super::leg::LegId;
 use super::record::{Call, LegRecord, legs};
 use super::score::Evidence;
 use super::session::{Join, MAX_MEMBERS, Who};
-use super::{LegSettings, Legs};
 use crate::call::dialog::Look;
 use crate::call::record::CallKind;
-use crate::call::tracker::Tracker;
+use crate::call::tracker::{Settings, Tracker};
 use crate::sip::sdp::Media;
 use crate::sip::{Method, StartLine};
 
@@ -22,11 +22,12 @@ type Joins = SmallVec<[((LegId, LegId), Evidence); 4]>;
 impl Tracker {
     /// What follows legs, where somebody is told of them.
     pub(in crate::call) fn follows_legs(
-        settings: &mut LegSettings,
+        settings: &mut Settings,
         records: bool,
         room: usize,
     ) -> Option<Box<Legs>> {
-        (records || settings.live).then(|| Box::new(Legs::new(std::mem::take(&mut settings.fields), room)))
+        (records || settings.is_asked)
+            .then(|| Box::new(Legs::new(std::mem::take(&mut settings.legs.fields), room)))
     }
 
     /// Takes a message that is seen for the first time.

@@ -49,8 +49,6 @@ pub use self::record::LegRecord;
 pub struct LegSettings {
     /// Header fields besides X-Call-ID and X-CID that name another leg's Call-ID, or have the same value in all legs.
     pub fields: Vec<String>,
-    /// Legs are asked for while calls are up, and not only with records.
-    pub live: bool,
 }
 
 /// What two calls may have in common, for the table of those that wait.

@@ -151,7 +151,7 @@ fn a_field_that_names_the_other_call_id_joins_in_either_order() {
     for field in ["X-Call-ID", "x-cid", "X-Trace"] {
         for is_early in [false, true] {
             let fields = vec!["X-TRACE".to_owned()];
-            let legs = LegSettings { fields, ..LegSettings::default() };
+            let legs = LegSettings { fields };
             let mut scene = Scene::new(Settings { legs, ..Settings::default() });
             let named = format!("{field}: {}\n", INCOMING.id);
             if is_early {
