@@ -118,6 +118,28 @@ fn a_call_may_become_a_fax() {
     is_counted(&run, &file, "t38", &record["udptl_packets"]);
 }
 
+/// A UDPTL packet with six redundant IFP packets behind its first.
+fn redundant(number: u16) -> Vec<u8> {
+    let [high, low] = number.to_be_bytes();
+    vec![high, low, 1, 0, 0, 6, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0]
+}
+
+/// From its 32,768th packet on a fax begins with the version of RTP, and with the types of RTCP soon after.
+#[test]
+fn a_fax_that_lasts_is_no_rtp() {
+    let mut packets = agree(0, 1, AUDIO);
+    packets.extend(each(100, 2_500, [CALLER, CALLED], speech));
+    packets.extend(agree(2_600, 2, FAX));
+    packets.extend(each(2_700, 8_900, [CALLER, CALLED], |number| redundant(0x7fe0 + number)));
+    packets.extend(each(2_710, 8_900, [CALLED, CALLER], |number| redundant(0x7f00 + number)));
+    packets.extend(hang_up(9_000));
+    let (run, record, file) = followed(packets);
+    assert_eq!((&record["rtp_packets"], &record["udptl_packets"]), (&json!(120), &json!(310 + 310)));
+    assert_eq!(record["media"].as_array().unwrap().len(), 1);
+    is_counted(&run, &file, "rtp", &record["rtp_packets"]);
+    is_counted(&run, &file, "t38", &record["udptl_packets"]);
+}
+
 /// Video goes one way only, in a codec that is known and in one that is not: nobody misses anything.
 #[test]
 fn video_is_not_speech() {

@@ -8,6 +8,7 @@ use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, 
 use super::hints::Hints;
 use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
+use super::udptl::Numbers;
 use crate::capture::Packet;
 use crate::flow::{Endpoint, Index, PairHasher};
 use crate::near::fetch;
@@ -268,6 +269,8 @@ struct Flow {
     rtcp: u64,
     /// Packets that are neither.
     other: u64,
+    /// What these are known by, if they are a fax.
+    numbers: Numbers,
     /// Time of the latest packet that was not RTP.
     last_other: Timestamp,
     /// What its RTCP says.
@@ -429,6 +432,7 @@ impl MediaTable {
             let Some(slot) = self.find_or_follow(datagram, look) else { return NOT_FOLLOWED };
             slot
         };
+        let look = if self.goes_on_as_fax(slot, look, datagram.seen.payload) { Look::Neither } else { look };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
         let counters = &mut self.counters;
         let is_owned = !flow.owners.is_empty();
@@ -454,6 +458,7 @@ impl MediaTable {
             Look::Neither => {
                 flow.other += 1;
                 flow.last_other = datagram.seen.timestamp;
+                flow.numbers.note(datagram.seen.payload);
                 Payload::Other
             }
         };
@@ -631,6 +636,18 @@ impl MediaTable {
                 .filter(|formats| !formats.is_empty())
                 .map(|formats| formats.iter().any(|format| format.payload_type == stream.payload_type())),
         })
+    }
+
+    /// Whether what looks like RTP or RTCP, and goes on with no stream, is one more packet of a fax.
+    #[inline]
+    fn goes_on_as_fax(&self, slot: u32, look: Look, payload: &[u8]) -> bool {
+        let Some(flow) = self.flows.get(slot as usize).filter(|flow| flow.other > 0) else { return false };
+        let is_doubtful = match look {
+            Look::Rtp(header) => !flow.is_next(&header),
+            Look::Rtcp => true,
+            Look::Neither => false,
+        };
+        is_doubtful && flow.numbers.go_on_with(payload) && self.is_fax(flow)
     }
 
     /// Whether one end of a flow was announced for T.38.
@@ -1012,6 +1029,7 @@ impl Flow {
     fn forget_streams(&mut self) {
         self.stream = Stream::default();
         (self.control, self.aside, self.rtcp, self.other) = (None, None, 0, 0);
+        self.numbers = Numbers::default();
     }
 }
 

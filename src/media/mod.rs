@@ -12,6 +12,7 @@ mod hints;
 pub mod rtp;
 mod shared_loss;
 mod sieve;
+mod udptl;
 
 pub use backlog::StoredPacket;
 pub(crate) use endpoints::next_port;
