@@ -39,6 +39,7 @@ mod privacy;
 mod quality;
 mod recut;
 mod reports;
+mod sctp;
 mod selection;
 mod service;
 mod sources;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::View;
 use super::board::Board;
 use super::foreign::{Foreign, Verdicts};
 use super::work::{Task, Work};
+use super::{Bytes, Place, View};
 use crate::call::GROUP;
 use crate::counters::counters;
-use crate::decode::data_chunks;
+use crate::decode::{DataChunk, data_chunks};
 use crate::flow::EntryId;
-use crate::reassembly::{self, Budget, Reassembler, Segment};
+use crate::reassembly::{self, Budget, Reassembler, Segment, Taken, UserMessages};
 use crate::sip::sdp;
 use crate::sip::{
     Carriage, FrameHeader, Glimpse, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
@@ -32,7 +32,7 @@ counters! {
         sip_sctp,
         /// Every other SCTP packet.
         other_sctp,
-        /// Pieces of SCTP user messages that were split over several chunks; they are not put together.
+        /// Pieces of SIP in SCTP that did not become whole.
         sctp_pieces,
     }
 }
@@ -40,6 +40,7 @@ counters! {
 /// One worker.
 pub(crate) struct StreamWorker {
     reassembler: Reassembler<SipStream>,
+    user_messages: UserMessages,
     settings: StreamSettings,
     counters: Counters,
     streams: StreamCounters,
@@ -58,6 +59,7 @@ impl StreamWorker {
     ) -> Self {
         Self {
             reassembler: Reassembler::new(limits, budget),
+            user_messages: UserMessages::default(),
             settings,
             counters: Counters::default(),
             streams: StreamCounters::default(),
@@ -102,6 +104,7 @@ impl StreamWorker {
             }
         }
         self.streams.add(&messages.counters);
+        self.counters.sctp_pieces = self.user_messages.given_up();
         if let Some((board, lane)) = &self.board {
             board.worker(*lane, self);
         }
@@ -113,8 +116,10 @@ impl StreamWorker {
         let before = messages.list.len();
         if work.task == Task::Finish {
             self.reassembler.finish(work.sequence, messages);
+            self.user_messages.finish();
         } else {
             self.reassembler.expire(work.sequence, work.now, messages);
+            self.user_messages.expire(work.now);
         }
         messages.list.get_mut(before..).unwrap_or_default().sort_by_key(Message::connection);
     }
@@ -128,26 +133,10 @@ impl StreamWorker {
     ) {
         let is_whole = u64::from(work.reassembled.is_none());
         let bytes = view.resolve(work.payload, &[]);
-        let first = messages.media.len() as u32;
-        // The head is read where it stays: it is too large to be moved for nothing.
-        messages.list.extend_from_slice(&messages.empty);
-        let Some(message) = messages.list.last_mut() else { return };
-        message.sequence = work.sequence;
-        message.timestamp = work.timestamp;
-        (message.source, message.destination) = (work.source, work.destination);
-        message.transport = transport;
-        message.bytes = work.payload;
-        message.media = (first, first);
-        message.carriage = work.carriage();
-        if !message.head.fill(bytes, known, true) {
-            messages.list.pop();
+        if read(work, (transport, known), bytes, messages) {
+            self.counters.sip_datagrams += is_whole;
+        } else {
             self.counters.not_sip += is_whole;
-            return;
-        }
-        self.counters.sip_datagrams += is_whole;
-        if !message.head.body.is_empty() {
-            message.sdp = sdp::parse(bytes, &message.head, &mut messages.sections, &mut messages.media);
-            message.media.1 = messages.media.len() as u32;
         }
     }
 
@@ -187,50 +176,108 @@ impl StreamWorker {
     /// SIP over SCTP (RFC 4168): one message per user message.
     fn chunks(&mut self, work: &Work, view: &View<'_>, messages: &mut Messages) {
         let payload = view.resolve(work.payload, &[]);
-        let before = messages.list.len();
-        let alone = data_chunks(payload).nth(1).is_none();
+        let is_alone = data_chunks(payload).nth(1).is_none();
+        let mut is_sip = false;
         for chunk in data_chunks(payload) {
             if !(chunk.begin && chunk.end) {
-                self.counters.sctp_pieces += 1;
+                is_sip |= self.piece(work, &chunk, view, messages);
             } else if is_sip_datagram(chunk.bytes) {
-                let bytes = work.payload.part(chunk.start, chunk.bytes.len() as u32);
-                let part = Work { payload: bytes, ..*work };
-                self.chunk(&part, alone, view, messages);
+                let payload = work.payload.part(chunk.start, chunk.bytes.len() as u32);
+                let part = Work { payload, ..*work };
+                let carriage = is_alone.then(|| work.carriage());
+                is_sip |= user_message(&part, chunk.bytes, carriage, view, messages);
             }
         }
-        let is_sip = messages.list.len() > before;
         if work.reassembled.is_none() {
             self.counters.sip_sctp += u64::from(is_sip);
             self.counters.other_sctp += u64::from(!is_sip);
         }
     }
 
-    fn chunk(&mut self, work: &Work, alone: bool, view: &View<'_>, messages: &mut Messages) {
-        let bundled = Work { reassembled: Some(0), ..*work };
-        let before = messages.list.len();
-        self.datagram(&bundled, (SipTransport::Sctp, Glimpse::NOTHING), view, messages);
-        let carriage = if alone { work.carriage() } else { self.bundled(work, view, messages) };
-        messages.list.iter_mut().skip(before).for_each(|message| message.carriage = carriage);
+    /// A piece of a user message, with which it may be whole; true when the message is SIP as far as is known.
+    fn piece(
+        &mut self,
+        work: &Work,
+        chunk: &DataChunk<'_>,
+        view: &View<'_>,
+        messages: &mut Messages,
+    ) -> bool {
+        let ends = (work.source, work.destination);
+        match self.user_messages.piece(ends, chunk, work.now, is_sip_datagram) {
+            Taken::Not => false,
+            Taken::Held => true,
+            Taken::Whole(bytes) => {
+                let start = messages.arena.len() as u32;
+                messages.arena.extend_from_slice(bytes);
+                let payload = Bytes { place: Place::Streams, start, length: bytes.len() as u32 };
+                user_message(&Work { payload, ..*work }, bytes, None, view, messages)
+            }
+        }
     }
+}
 
-    /// One of several messages in a packet is written down in a packet of its own.
-    fn bundled(&self, work: &Work, view: &View<'_>, messages: &mut Messages) -> Carriage {
-        if !self.settings.keep_shares {
-            return work.carriage();
-        }
-        let frame = frame_header(work, view).unwrap_or_default();
-        let header = messages.arena.len() as u32;
-        messages.arena.extend_from_slice(&frame.header);
-        let share = messages.shares.len() as u32;
-        messages.shares.push(Share { timestamp: work.timestamp, length: work.payload.length });
-        Carriage::Stream {
-            // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
-            connection: u64::MAX,
-            shares: (share, share + 1),
-            link: frame.link,
-            link_header: (header, messages.arena.len() as u32),
-            nanosecond: frame.nanosecond,
-        }
+/// Reads the message that the work's payload, `bytes`, is; false when it is none.
+fn read(
+    work: &Work,
+    (transport, known): (SipTransport, Glimpse),
+    bytes: &[u8],
+    messages: &mut Messages,
+) -> bool {
+    let first = messages.media.len() as u32;
+    // The head is read where it stays: it is too large to be moved for nothing.
+    messages.list.extend_from_slice(&messages.empty);
+    let Some(message) = messages.list.last_mut() else { return false };
+    message.sequence = work.sequence;
+    message.timestamp = work.timestamp;
+    (message.source, message.destination) = (work.source, work.destination);
+    message.transport = transport;
+    message.bytes = work.payload;
+    message.media = (first, first);
+    message.carriage = work.carriage();
+    if !message.head.fill(bytes, known, true) {
+        messages.list.pop();
+        return false;
+    }
+    if !message.head.body.is_empty() {
+        message.sdp = sdp::parse(bytes, &message.head, &mut messages.sections, &mut messages.media);
+        message.media.1 = messages.media.len() as u32;
+    }
+    true
+}
+
+/// Reads an SCTP user message, which goes on in a packet of its own unless it is `carried` alone; false when it is no SIP.
+fn user_message(
+    work: &Work,
+    bytes: &[u8],
+    carried: Option<Carriage>,
+    view: &View<'_>,
+    messages: &mut Messages,
+) -> bool {
+    if !read(work, (SipTransport::Sctp, Glimpse::NOTHING), bytes, messages) {
+        return false;
+    }
+    let carriage = carried.unwrap_or_else(|| apart(work, view, messages));
+    messages.list.iter_mut().last().into_iter().for_each(|message| message.carriage = carriage);
+    true
+}
+
+/// How a message goes on that was in a packet with others, or in several.
+fn apart(work: &Work, view: &View<'_>, messages: &mut Messages) -> Carriage {
+    if !messages.settings.keep_shares {
+        return work.carriage();
+    }
+    let frame = frame_header(work, view).unwrap_or_default();
+    let header = messages.arena.len() as u32;
+    messages.arena.extend_from_slice(&frame.header);
+    let share = messages.shares.len() as u32;
+    messages.shares.push(Share { timestamp: work.timestamp, length: work.payload.length });
+    Carriage::Stream {
+        // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
+        connection: u64::MAX,
+        shares: (share, share + 1),
+        link: frame.link,
+        link_header: (header, messages.arena.len() as u32),
+        nanosecond: frame.nanosecond,
     }
 }
 

@@ -1,4 +1,5 @@
-//! TCP segments become two ordered byte streams per connection (RFC 9293).
+//! TCP segments become two ordered byte streams per connection (RFC 9293), pieces of SCTP user messages the messages
+//! ([`UserMessages`], which has bounds of its own).
 //!
 //! In: segments in capture order, and ticks of packet time. Out: calls of an [`Application`], which sees every byte
 //! once and in order, or is told how many are missing.
@@ -22,6 +23,7 @@ mod ending;
 mod holders;
 mod limits;
 mod reassembler;
+mod sctp;
 mod seq;
 mod store;
 mod stray;
@@ -35,3 +37,4 @@ pub use budget::Budget;
 pub use counters::Counters;
 pub use limits::Limits;
 pub use reassembler::Reassembler;
+pub use sctp::{Taken, UserMessages};

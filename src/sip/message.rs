@@ -91,7 +91,7 @@ pub enum Carriage {
     Frame(u32),
     /// In the fragments of the reassembled datagram of that index in the batch.
     Datagram(u32),
-    /// In a TCP stream, or bundled with others in SCTP.
+    /// In a TCP stream, or in SCTP bundled with others or in pieces.
     Stream {
         /// Number of the connection; see [`crate::reassembly::Context::connection`].
         connection: u64,

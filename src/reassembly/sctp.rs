@@ -1,0 +1,369 @@
+//! Pieces of SCTP user messages become whole (RFC 9260 6.9).
+//!
+//! In: DATA chunks that hold a piece of a message, in capture order. Out: the message, when the last of its pieces has come.
+//! A message has consecutive transmission numbers, on one stream of the association. Only SIP is waited for: an
+//! association is known from the first piece on that begins like it.
+//!
+//! Bounded in associations, pieces and bytes; what is too much, or too late, goes and is counted. Absent on purpose: the
+//! pieces of one message sent to several addresses of a host, I-DATA chunks (RFC 8260).
+
+use std::time::Duration;
+
+use crate::decode::DataChunk;
+use crate::flow::{Age, Direction, Endpoint, FlowKey, Table};
+use crate::time::Timestamp;
+
+/// Associations waited for at once, of each worker; about 200 bytes each.
+const MAX_ASSOCIATIONS: usize = 10_000;
+
+/// Pieces that one direction may hold. The longest message has 47 in packets of 1,500 bytes.
+const MAX_PIECES: usize = 256;
+
+/// Bytes that one direction may hold, hence of the longest message: as much as a datagram has.
+const MAX_BYTES: usize = 64 << 10;
+
+/// Bytes that all may hold, of each worker.
+const MAX_BYTES_IN_ALL: usize = 16 << 20;
+
+/// What a sender repeats a piece for, and a bit more (RFC 9260 16: ten times, up to a minute apart, at worst; nobody
+/// waits for SIP that long).
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The messages that are not whole.
+#[derive(Debug)]
+pub struct UserMessages {
+    associations: Table<[Waiting; 2]>,
+    bytes: usize,
+    /// The latest that became whole.
+    whole: Vec<u8>,
+    given_up: u64,
+}
+
+/// What one direction has of messages that are not whole, in the order of its numbers.
+#[derive(Debug, Default)]
+struct Waiting {
+    pieces: Vec<Piece>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Piece {
+    /// Its transmission sequence number.
+    number: u32,
+    stream: u16,
+    begin: bool,
+    end: bool,
+    since: Timestamp,
+    bytes: Box<[u8]>,
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken<'a> {
+    /// Nobody waits for it.
+    Not,
+    /// It waits for others, or has come before.
+    Held,
+    /// With it this message is whole.
+    Whole(&'a [u8]),
+}
+
+impl Default for UserMessages {
+    fn default() -> Self {
+        let associations = Table::new(MAX_ASSOCIATIONS);
+        Self { associations, bytes: 0, whole: Vec::new(), given_up: 0 }
+    }
+}
+
+impl UserMessages {
+    /// Pieces of messages that did not become whole.
+    #[must_use]
+    pub const fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// Takes a piece that was sent between these endpoints; `begins_sip` says what the first piece of a message looks like.
+    pub fn piece(
+        &mut self,
+        (source, destination): (Endpoint, Endpoint),
+        chunk: &DataChunk<'_>,
+        now: Timestamp,
+        begins_sip: impl FnOnce(&[u8]) -> bool,
+    ) -> Taken<'_> {
+        let (key, direction) = FlowKey::new(source, destination);
+        let is_wanted = !chunk.begin || begins_sip(chunk.bytes);
+        let id = match self.associations.find(&key) {
+            Some(id) if is_wanted => id,
+            None if is_wanted && chunk.begin => {
+                if self.associations.is_full() {
+                    self.evict();
+                }
+                let Some(id) = self.associations.insert(key, Default::default(), now) else {
+                    return Taken::Not;
+                };
+                id
+            }
+            _ => return Taken::Not,
+        };
+        let Some((_, [up, down])) = self.associations.touch(id, now) else { return Taken::Not };
+        let waiting = if direction == Direction::Up { up } else { down };
+        let before = waiting.bytes;
+        self.given_up += waiting.make_room(chunk.bytes.len(), now);
+        let run = waiting.add(chunk, now);
+        self.whole.clear();
+        if let Some((first, last)) = run {
+            let pieces = waiting.pieces.drain(first..=last);
+            pieces.for_each(|piece| self.whole.extend_from_slice(&piece.bytes));
+            waiting.bytes -= self.whole.len();
+        }
+        self.bytes = self.bytes - before + waiting.bytes;
+        while self.bytes > MAX_BYTES_IN_ALL && self.evict() {}
+        if run.is_some() { Taken::Whole(&self.whole) } else { Taken::Held }
+    }
+
+    /// Lets packet time pass.
+    pub fn expire(&mut self, now: Timestamp) {
+        while let Some(id) = self.associations.expired(Age::Live, TIMEOUT, now) {
+            if let Some((_, waiting)) = self.associations.remove(id) {
+                self.give_up(waiting);
+            }
+        }
+    }
+
+    /// There will be no more.
+    pub fn finish(&mut self) {
+        while self.evict() {}
+    }
+
+    /// The association that was heard of least recently goes; false when there is none.
+    fn evict(&mut self) -> bool {
+        let oldest = self.associations.oldest(Age::Live).and_then(|(id, _)| self.associations.remove(id));
+        let is_there = oldest.is_some();
+        oldest.into_iter().for_each(|(_, waiting)| self.give_up(waiting));
+        is_there
+    }
+
+    fn give_up(&mut self, waiting: [Waiting; 2]) {
+        for Waiting { pieces, bytes } in waiting {
+            self.given_up += pieces.len() as u64;
+            self.bytes -= bytes;
+        }
+    }
+}
+
+impl Waiting {
+    /// Lets go of what is too old, and of all when there is no room for so many bytes more; tells how many pieces that were.
+    fn make_room(&mut self, bytes: usize, now: Timestamp) -> u64 {
+        let before = self.pieces.len();
+        let is_full = before >= MAX_PIECES || self.bytes + bytes > MAX_BYTES;
+        self.pieces.retain(|piece| !is_full && now.since(piece.since) < TIMEOUT);
+        if self.pieces.len() < before {
+            self.bytes = self.pieces.iter().map(|piece| piece.bytes.len()).sum();
+        }
+        (before - self.pieces.len()) as u64
+    }
+
+    /// Puts a piece in its place, unless it is there; tells from where to where the pieces of its message are, if all are.
+    fn add(&mut self, chunk: &DataChunk<'_>, now: Timestamp) -> Option<(usize, usize)> {
+        let place = self.pieces.partition_point(|piece| is_before(piece.number, chunk.tsn));
+        if self.pieces.get(place).is_some_and(|piece| piece.number == chunk.tsn) {
+            return None;
+        }
+        let DataChunk { stream, tsn: number, begin, end, bytes, .. } = *chunk;
+        self.bytes += bytes.len();
+        self.pieces.insert(place, Piece { number, stream, begin, end, since: now, bytes: bytes.into() });
+        let (before, after) = self.pieces.split_at_checked(place)?;
+        let (this, after) = after.split_first()?;
+        let back = after_begin(this, before)?;
+        let on = before_end(this, after)?;
+        Some((place - back, place + on))
+    }
+}
+
+/// Pieces before this one to the first of its message, if all are there.
+fn after_begin(this: &Piece, before: &[Piece]) -> Option<usize> {
+    let mut next = this;
+    for (count, piece) in (0..).zip(before.iter().rev()) {
+        if next.begin {
+            return Some(count);
+        }
+        if !piece.goes_on_with(next) {
+            return None;
+        }
+        next = piece;
+    }
+    next.begin.then_some(before.len())
+}
+
+/// Pieces after this one to the last of its message, if all are there.
+fn before_end(this: &Piece, after: &[Piece]) -> Option<usize> {
+    let mut last = this;
+    for (count, piece) in (0..).zip(after) {
+        if last.end {
+            return Some(count);
+        }
+        if !last.goes_on_with(piece) {
+            return None;
+        }
+        last = piece;
+    }
+    last.end.then_some(after.len())
+}
+
+impl Piece {
+    /// Whether `next` is the next of the same message.
+    fn goes_on_with(&self, next: &Self) -> bool {
+        next.number == self.number.wrapping_add(1) && next.stream == self.stream && !self.end && !next.begin
+    }
+}
+
+/// Whether a number comes before another (RFC 9260 1.6, as RFC 1982 has it).
+const fn is_before(number: u32, other: u32) -> bool {
+    (number.wrapping_sub(other) as i32) < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Address;
+
+    const FIRST: &[u8] = b"INVITE sip:bob@example.com SIP/2.0\r\n";
+
+    fn begins_sip(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"INVITE sip:")
+    }
+
+    fn ends(port: u16) -> (Endpoint, Endpoint) {
+        let host = |last| Address::v4([192, 0, 2, last]);
+        (Endpoint::new(host(1), port), Endpoint::new(host(2), 5060))
+    }
+
+    fn now(second: u64) -> Timestamp {
+        Timestamp::new(second, 0)
+    }
+
+    fn chunk(tsn: u32, (begin, end): (bool, bool), bytes: &[u8]) -> DataChunk<'_> {
+        DataChunk { stream: 1, tsn, begin, end, protocol: 0, bytes, start: 0 }
+    }
+
+    /// What becomes of these pieces, given one a second.
+    fn all(messages: &mut UserMessages, port: u16, chunks: &[DataChunk<'_>]) -> Vec<Option<String>> {
+        let mut found = Vec::new();
+        for (second, chunk) in (1..).zip(chunks) {
+            found.push(match messages.piece(ends(port), chunk, now(second), begins_sip) {
+                Taken::Not => None,
+                Taken::Held => Some(String::new()),
+                Taken::Whole(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            });
+        }
+        found
+    }
+
+    fn pieces(first: u32) -> [DataChunk<'static>; 4] {
+        [
+            chunk(first, (true, false), FIRST),
+            chunk(first.wrapping_add(1), (false, false), b"A: 1\r\n"),
+            chunk(first.wrapping_add(2), (false, false), b"B: 2\r\n"),
+            chunk(first.wrapping_add(3), (false, true), b"\r\n"),
+        ]
+    }
+
+    const WHOLE: &str = "INVITE sip:bob@example.com SIP/2.0\r\nA: 1\r\nB: 2\r\n\r\n";
+
+    /// Every order in which the first is not the last to come, over the end of the numbers too, and with each twice.
+    #[test]
+    fn a_message_is_whole_when_all_are_there() {
+        for first in [7, u32::MAX - 2, u32::MAX, 0x7fff_fffe] {
+            for order in [[0, 1, 2, 3], [0, 3, 2, 1], [0, 2, 1, 3], [0, 1, 3, 2], [0, 3, 1, 2]] {
+                let pieces = order.map(|index: usize| pieces(first)[index]);
+                let mut messages = UserMessages::default();
+                let found = all(&mut messages, 5060, &pieces);
+                assert_eq!(found.last().unwrap().as_deref(), Some(WHOLE), "{first} {order:?}");
+                assert!(found[..3].iter().all(|held| held.as_deref() == Some("")));
+                let mut twice = pieces.to_vec();
+                twice.extend_from_slice(&pieces[..3]);
+                twice.sort_by_key(|chunk| order.iter().position(|&at| pieces[at].tsn == chunk.tsn));
+                assert!(all(&mut UserMessages::default(), 5060, &twice).contains(&Some(WHOLE.into())));
+            }
+        }
+        let mut messages = UserMessages::default();
+        assert_eq!(all(&mut messages, 1, &pieces(7)).last().unwrap().as_deref(), Some(WHOLE));
+        let late = [pieces(11)[1], pieces(11)[3], pieces(11)[0], pieces(11)[2]];
+        assert_eq!(all(&mut messages, 1, &late).last().unwrap().as_deref(), Some(WHOLE), "it is known now");
+        assert_eq!((messages.bytes, messages.given_up), (0, 0));
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_not_put_together() {
+        let mut messages = UserMessages::default();
+        let [first, second, third, last] = pieces(7);
+        let other_stream = DataChunk { stream: 2, ..third };
+        assert!(
+            all(&mut messages, 1, &[first, second, other_stream, last])
+                .iter()
+                .all(|held| held.as_deref() == Some(""))
+        );
+        // Another message begins where this one should go on, and is whole by itself.
+        let again = DataChunk { tsn: 9, ..first };
+        let found = all(&mut messages, 2, &[first, second, again, last]);
+        assert_eq!(found.last().unwrap().as_deref(), Some("INVITE sip:bob@example.com SIP/2.0\r\n\r\n"));
+        // The other direction has numbers of its own.
+        let (source, destination) = ends(3);
+        assert_eq!(messages.piece((source, destination), &first, now(1), begins_sip), Taken::Held);
+        for piece in [second, third, last] {
+            assert_eq!(messages.piece((destination, source), &piece, now(1), begins_sip), Taken::Held);
+        }
+        messages.finish();
+        assert_eq!((messages.given_up, messages.bytes, messages.associations.len()), (10, 0, 0));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_other_protocols() {
+        let mut messages = UserMessages::default();
+        let diameter = [chunk(1, (true, false), &[1, 0, 1, 0]), chunk(2, (false, true), &[0; 8])];
+        assert_eq!(all(&mut messages, 3868, &diameter), [None, None]);
+        assert!(messages.associations.is_empty());
+    }
+
+    #[test]
+    fn what_is_late_is_gone() {
+        let mut messages = UserMessages::default();
+        let [first, second, third, last] = pieces(7);
+        for (piece, time) in [(first, 0), (second, 20), (third, 29), (last, 31)] {
+            assert_eq!(messages.piece(ends(1), &piece, now(time), begins_sip), Taken::Held, "{time}");
+        }
+        assert_eq!(messages.given_up, 1);
+        messages.expire(now(50));
+        assert_eq!(messages.associations.len(), 1);
+        messages.expire(now(70));
+        assert_eq!((messages.associations.len(), messages.given_up, messages.bytes), (0, 4, 0));
+    }
+
+    #[test]
+    fn there_is_an_end_to_all_of_it() {
+        let mut messages = UserMessages::default();
+        let long = vec![b'x'; 60_000];
+        for port in 0..20_000 {
+            let first = chunk(1, (true, false), FIRST);
+            assert_eq!(messages.piece(ends(port), &first, now(1), begins_sip), Taken::Held);
+            let more = chunk(3, (false, false), &long);
+            assert_eq!(messages.piece(ends(port), &more, now(1), begins_sip), Taken::Held);
+            assert!(messages.bytes <= MAX_BYTES_IN_ALL && messages.associations.len() <= MAX_ASSOCIATIONS);
+        }
+        let mut messages = UserMessages::default();
+        assert_eq!(messages.piece(ends(1), &chunk(1, (true, false), FIRST), now(1), begins_sip), Taken::Held);
+        for number in 0..100_000 {
+            // Numbers that are in no order at all.
+            let chunk = chunk(u32::wrapping_mul(number, 0x9e37_79b9), (false, false), b"abc");
+            assert_eq!(messages.piece(ends(1), &chunk, now(1), begins_sip), Taken::Held);
+            assert!(messages.bytes <= MAX_BYTES);
+        }
+        let held: usize =
+            messages.associations.ids().flat_map(|(_, ways)| ways).map(|way| way.pieces.len()).sum();
+        assert!(
+            held <= MAX_PIECES && messages.given_up as usize + held >= 99_000,
+            "{held} {}",
+            messages.given_up
+        );
+    }
+}
