@@ -105,6 +105,12 @@ impl Route {
         self.seal(out, start, 6, IpNumber::UDP);
     }
 
+    /// What the receiver of an association's packets is known by: not 0, which would mean INIT (RFC 9260 8.5), and not the
+    /// same for both, because readers know by it whose numbers the chunks have.
+    fn verification_tag(self) -> u32 {
+        if self.source <= self.destination { 1 } else { 2 }
+    }
+
     /// Appends an SCTP packet (RFC 9260 3.1) with one DATA chunk (3.3.1) of at most [`MAX_CHUNK`] bytes.
     pub(super) fn sctp(self, out: &mut Vec<u8>, chunk: &DataChunk<'_>) {
         let padding = chunk.bytes.len().wrapping_neg() % 4;
@@ -113,7 +119,7 @@ impl Route {
         let mut header = [0; 28];
         put(&mut header, 0, self.source.port.to_be_bytes());
         put(&mut header, 2, self.destination.port.to_be_bytes());
-        put(&mut header, 4, VERIFICATION_TAG.to_be_bytes());
+        put(&mut header, 4, self.verification_tag().to_be_bytes());
         put(&mut header, 13, [u8::from(chunk.first) << 1 | u8::from(chunk.last)]);
         put(&mut header, 14, (chunk.bytes.len() as u16 + 16).to_be_bytes());
         put(&mut header, 16, chunk.transmission.to_be_bytes());
@@ -127,9 +133,6 @@ impl Route {
         }
     }
 }
-
-/// A verification tag that is not 0, which would mean INIT (RFC 9260 8.5).
-const VERIFICATION_TAG: u32 = 1;
 
 /// A DATA chunk on stream 0 with payload protocol 0.
 #[derive(Clone, Copy, Debug)]
