@@ -66,6 +66,8 @@ fn options() -> serde_yaml::Options {
     serde_yaml::options! {
         budget: serde_yaml::budget! { max_depth: 16, max_nodes: 200_000, max_aliases: 1_000 },
         alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 10_000 },
+        // However many there are between a key and what it holds.
+        emit_comments: false,
         duplicate_keys: serde_yaml::DuplicateKeyPolicy::LastWins,
         merge_keys: serde_yaml::MergeKeyPolicy::AsOrdinary,
         non_finite_float_policy: serde_yaml::NonFiniteFloatPolicy::AsString,
@@ -231,6 +233,13 @@ mod tests {
         ];
         assert_eq!((entries[1].key.as_str(), entries[1].key_at), ("voip", (3, 1)));
         assert_eq!(entries[1].value, Node::Map(voip));
+    }
+
+    #[test]
+    fn comments_may_be_many() {
+        let text = format!("alerts:\n{}  CaptureDrops: 1\n", "  # a comment\n".repeat(1_000));
+        let entries = parse(&text).unwrap();
+        assert_eq!(entries[0].value, Node::Map(vec![scalar("CaptureDrops", (1_002, 3), (1_002, 17), "1")]));
     }
 
     #[test]
