@@ -137,7 +137,7 @@ impl Sample {
             lost: LOSSES.iter().map(|(stage, reason)| self.dropped(stage, reason)).sum(),
             streams_completed: streams.streams_completed,
             streams_failed: streams.streams_failed,
-            write_errors: self.files.as_ref().map_or(0, |files| files.write_errors),
+            write_errors: self.files.as_ref().map_or(0, |files| files.write_errors + files.line_errors),
         }
     }
 

@@ -246,7 +246,7 @@ fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
             ),
             metrics: object(json!({
                 "write_errors": recent,
-                "total_write_errors": files.write_errors,
+                "total_write_errors": files.write_errors + files.line_errors,
                 "frames_lost": files.frames_lost,
             })),
         });
@@ -373,6 +373,8 @@ mod tests {
         assert_eq!(lost(1, 999), [""; 0]);
         assert_eq!(lost(2, 998), ["capture-drops"]);
         assert_eq!(lost(50, 0), [""; 0], "too few to say");
+        let files = DiskFigures { line_errors: 3, write_errors: 2, ..DiskFigures::default() };
+        assert_eq!(Sample { files: Some(files), ..Sample::default() }.totals().write_errors, 5, "records, too");
         assert_eq!(counted(Totals { write_errors: 1, ..Totals::default() }), ["pcap-write-failed"]);
     }
 
