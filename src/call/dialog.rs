@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::branches::Branches;
 use super::deadlines::{Armed, Entry};
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
@@ -13,15 +14,19 @@ use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
-use crate::sip::{Head, Message, Method, Span, StartLine};
+use crate::sip::{Head, Message, Method, SipTransport, Span, StartLine};
 use crate::time::Timestamp;
 
-/// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, a call that ended is past its last
-/// retransmission.
+/// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
+/// that ended is past its last retransmission.
 pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(32);
 
-/// Timer C (RFC 3261 16.6): a call that rings this long without a word more has failed.
+/// Timer C (RFC 3261 16.6): a call that was answered provisionally has failed this long after the last word, and so has one
+/// that waits for credentials: somebody may have to type them.
 const RINGING_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Within this after a BYE there is its answer, and what was under way.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Text kept per dialog; a header longer than its share is cut.
 const MAX_TEXT: usize = 16 * 1024;
@@ -112,6 +117,7 @@ pub(crate) struct Dialog {
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(crate) archived: Vec<StreamReport>,
+    branches: Branches,
 }
 
 const _: () =
@@ -177,6 +183,24 @@ impl Look<'_> {
     pub(super) fn is_initial(&self) -> bool {
         self.head.to_tag.is_empty()
     }
+
+    /// A REFER that no dialog was there for (RFC 3515 2.4.4).
+    fn is_refer_alone(&self) -> bool {
+        self.method() == Some(Method::Refer) && self.is_initial()
+    }
+
+    /// Whether the message is one of a call that is up: a request that only follows an answer, hardly anything else.
+    fn is_within(&self) -> bool {
+        let follows = matches!(self.about(), Method::Info | Method::Update | Method::Refer)
+            || self.method() == Some(Method::Invite);
+        follows && !self.is_initial()
+    }
+
+    /// Hash of the tag of who was called, in a dialog that the caller with that tag began.
+    const fn called_tag(&self, caller: u64) -> u64 {
+        let keys = &self.head.keys;
+        if keys.from_tag == caller { keys.to_tag } else { keys.from_tag }
+    }
 }
 
 impl Dialog {
@@ -202,11 +226,16 @@ impl Dialog {
         self.attempted = message.timestamp;
         self.last = message.timestamp;
         self.progress = message.timestamp;
-        let kind = kind_of(look.about());
+        let kind = if look.is_refer_alone() { CallKind::Other } else { kind_of(look.about()) };
         self.kind = Some(kind);
         // A call whose INVITE was before the capture still is decided by the answers to it.
         self.method = if kind == CallKind::Call { Method::Invite } else { look.about() };
         self.state = Some(CallState::Calling);
+        if kind == CallKind::Call && look.is_within() {
+            // Who answered it, and when, was before the capture.
+            self.state = Some(CallState::Confirmed);
+            self.is_answered = true;
+        }
         self.call_id = self.keep(head.call_id.of(look.bytes));
         self.from_tag = look.head.keys.from_tag;
         self.from = self.keep(head.from_uri.of(look.bytes));
@@ -240,7 +269,7 @@ impl Dialog {
 
     /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself.
     pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64) -> (Copy, Option<Step>) {
-        let is_datagram = matches!(look.message.transport, crate::sip::SipTransport::Udp);
+        let is_datagram = matches!(look.message.transport, SipTransport::Udp | SipTransport::Sctp);
         let now = look.message.timestamp;
         let copy = self.seen.observe(identity, now, self.born, is_datagram);
         self.last = self.last.max(now);
@@ -287,7 +316,8 @@ impl Dialog {
             Method::Invite if look.is_initial() => self.invite(look),
             Method::Invite => self.reinvites += self.is_new_change(look),
             Method::Update => self.updates += self.is_new_change(look),
-            Method::Cancel if self.state != Some(CallState::Ended) => self.cancelled = true,
+            Method::Cancel if self.state != Some(CallState::Ended) => self.cancel_at(look.message.timestamp),
+            Method::Ack => return self.acknowledged(look),
             Method::Bye => return self.bye(look),
             other if other == self.method && head.cseq > self.cseq => self.repeat(look),
             _ => {}
@@ -311,6 +341,55 @@ impl Dialog {
         if look.head.cseq > self.cseq {
             self.repeat(look);
         }
+        let is_ours = look.message.source.address == self.source.address;
+        let is_new = self.branches.sent(look.head.keys.branch, is_ours);
+        if is_new && is_ours && self.is_undone_by(look) {
+            // The next end is tried, after one has refused.
+            self.begin_again(look.message.timestamp);
+        }
+    }
+
+    /// Whether the call ended, unanswered, with the try that a message is about: what was heard last is not the last
+    /// word then.
+    fn is_undone_by(&self, look: &Look<'_>) -> bool {
+        self.state == Some(CallState::Ended)
+            && self.kind == Some(CallKind::Call)
+            && !self.is_answered
+            && !self.is_released()
+            && look.head.cseq == self.cseq
+    }
+
+    fn begin_again(&mut self, now: Timestamp) {
+        self.state = Some(CallState::Calling);
+        self.progress = now;
+        (self.result, self.end, self.ended_by) = (None, None, None);
+        self.end_reason = Span::default();
+    }
+
+    /// Somebody gives up before the answer: the refusal that this makes is still to come.
+    fn cancel_at(&mut self, now: Timestamp) {
+        self.cancelled = true;
+        self.progress = now;
+    }
+
+    /// An ACK on a branch of its own is for a 2xx (RFC 3261 13.2.2.4, 17.1.1.3): if none was seen, it was not captured.
+    fn acknowledged(&mut self, look: &Look<'_>) -> Option<Step> {
+        let is_missed = !self.is_answered
+            && self.signalling.invited
+            && self.status < 300
+            && self.state != Some(CallState::Ended)
+            && look.head.cseq == self.cseq
+            && self.is_caller(look)
+            && !look.is_initial()
+            && !self.branches.may_have(look.head.keys.branch);
+        is_missed.then(|| self.answer(look))
+    }
+
+    /// It is answered, as far as a message tells.
+    fn answer(&mut self, look: &Look<'_>) -> Step {
+        (self.answered, self.is_answered) = (Some(look.message.timestamp), true);
+        self.state = Some(CallState::Confirmed);
+        Step::Answered
     }
 
     /// The request was sent anew, with another CSeq number.
@@ -319,6 +398,7 @@ impl Dialog {
         self.branch = look.head.keys.branch;
         self.progress = look.message.timestamp;
         self.signalling.responded = false;
+        self.branches.clear();
         if !self.is_answered {
             self.status = 0;
             self.reason = Span::default();
@@ -340,7 +420,17 @@ impl Dialog {
         if self.state == Some(CallState::Ended) {
             return None;
         }
+        if self.signalling.invited && !self.is_answered && self.status == 0 {
+            // It ends an early dialog (RFC 3261 15): the INVITE still has its answer, which is no 2xx.
+            self.cancel_at(look.message.timestamp);
+            return None;
+        }
         let by = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
+        // Several have answered: who began the call keeps one of them (RFC 3261 13.2.2.4).
+        let bye = (look.message.timestamp, by);
+        if self.signalling.leaves_others(look.called_tag(self.from_tag), bye) {
+            return None;
+        }
         self.end_reason = self.keep_reason(look);
         self.released();
         // A BYE whose call was not seen to be answered: the answer was not captured, or never came.
@@ -350,10 +440,12 @@ impl Dialog {
 
     fn response(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
         let head = look.head;
-        let is_own = head.cseq_method == self.method && self.state != Some(CallState::Ended);
+        // An answer may come late, or on another branch than the one that was refused.
+        let is_late = matches!(status, 200..=299) && self.is_undone_by(look);
+        let is_own = head.cseq_method == self.method && (self.state != Some(CallState::Ended) || is_late);
         // A challenge comes from whom the call passes, not from whom it may reach.
         let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407);
-        if is_own && is_answer && self.method == Method::Invite && !self.is_answered {
+        if is_own && is_answer && self.method == Method::Invite && self.is_of_first(look) {
             self.note_answer_tag(look);
         }
         self.responded(look, status);
@@ -388,9 +480,8 @@ impl Dialog {
         if self.kind != Some(CallKind::Call) {
             return Some(self.finish(now, CallResult::Success, None));
         }
-        (self.answered, self.is_answered) = (Some(now), true);
-        self.state = Some(CallState::Confirmed);
-        Some(Step::Answered)
+        self.begin_again(now);
+        Some(self.answer(look))
     }
 
     fn failure(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
@@ -398,8 +489,10 @@ impl Dialog {
             return None;
         }
         let is_challenge = matches!(status, 401 | 407);
-        // The caller's own hop decides; what a proxy hears from the next one is a hint until then.
-        let decides = !self.request_seen || look.message.destination.address == self.source.address;
+        self.branches.failed(look.head.keys.branch);
+        // The caller's own hop decides, the last of its branches; what a proxy hears from the next one is a hint until then.
+        let is_own_hop = look.message.destination.address == self.source.address;
+        let decides = !self.request_seen || is_own_hop && !self.branches.are_pending();
         if self.status == 0 || decides {
             self.status = status;
             self.reason = self.keep(reason.of(look.bytes));
@@ -433,7 +526,7 @@ impl Dialog {
             0 | 408 => CallResult::Timeout,
             200..=299 => CallResult::Success,
             300..=399 => CallResult::Redirected,
-            487 => CallResult::Cancelled,
+            487 if self.cancelled || !self.request_seen => CallResult::Cancelled,
             486 | 600 | 603 => CallResult::Busy,
             _ => CallResult::Failed,
         }
@@ -451,9 +544,25 @@ impl Dialog {
     pub(crate) fn due(&self, idle_timeout: Duration) -> Timestamp {
         match self.state {
             Some(CallState::Ended) => self.last.after(self.linger(idle_timeout)),
+            Some(CallState::Confirmed) if self.signalling.left().is_some() => {
+                self.last.after(TRANSACTION_TIMEOUT)
+            }
             Some(CallState::Confirmed) => self.last.after(idle_timeout),
-            Some(CallState::Ringing) => self.progress.after(RINGING_TIMEOUT),
-            Some(CallState::Calling) | None => self.progress.after(TRANSACTION_TIMEOUT),
+            Some(CallState::Ringing | CallState::Calling) | None => self.progress.after(self.patience()),
+        }
+    }
+
+    /// How long an attempt may go nowhere.
+    const fn patience(&self) -> Duration {
+        let is_under_way = matches!(self.kind, Some(CallKind::Call)) && self.signalling.responded;
+        if is_under_way && !self.cancelled { RINGING_TIMEOUT } else { TRANSACTION_TIMEOUT }
+    }
+
+    /// Media flowed at that time: something goes on before the answer.
+    pub(crate) fn heard(&mut self, at: Timestamp) {
+        self.last = self.last.max(at);
+        if !self.cancelled {
+            self.progress = self.progress.max(at);
         }
     }
 
@@ -480,13 +589,28 @@ impl Dialog {
         if self.state == Some(CallState::Ended) {
             return None;
         }
+        if let Some((at, by)) = self.signalling.left().filter(|_| self.is_answered) {
+            // Whoever else had answered was never heard of again: it was the BYE of the call.
+            self.signalling.was_released();
+            return Some(self.finish(at, CallResult::Success, Some(by)));
+        }
         if self.is_answered {
             // It ended when it was last heard of, not when that was long enough ago.
             return Some(self.finish(self.last, CallResult::Success, Some(EndedBy::Network)));
         }
-        let at = self.due(idle_timeout);
         let result = self.outcome();
-        Some(self.finish(at, result, Some(EndedBy::Network)))
+        // A challenge that nobody met, or a refusal that another end might have made good.
+        if self.status >= 300 {
+            return Some(self.finish(self.progress, result, Some(EndedBy::Callee)));
+        }
+        let by = if result == CallResult::Cancelled { EndedBy::Caller } else { EndedBy::Network };
+        Some(self.finish(self.due(idle_timeout), result, Some(by)))
+    }
+
+    /// The input is over: a call of which nothing was heard since a BYE of it has ended with that.
+    pub(crate) fn conclude(&mut self, idle_timeout: Duration) -> Option<Step> {
+        let (at, _) = self.signalling.left()?;
+        (self.last.since(at) < SOON).then(|| self.time_out(idle_timeout)).flatten()
     }
 
     #[inline]
@@ -504,6 +628,11 @@ impl Dialog {
             let span = self.keep(look.head.agent.of(look.bytes));
             self.agents.push((span, look.head.keys.agent));
         }
+    }
+
+    /// Whether it answers an INVITE that was to begin the dialog.
+    fn is_of_first(&self, look: &Look<'_>) -> bool {
+        !self.is_answered || look.head.cseq == self.cseq && self.is_caller(look)
     }
 
     fn note_answer_tag(&mut self, look: &Look<'_>) {

@@ -5,6 +5,7 @@
 //! depends on how packets were batched. Absent on purpose: files, names, output formats.
 
 mod bindings;
+mod branches;
 mod census;
 mod deadlines;
 mod dialog;
@@ -23,6 +24,8 @@ mod seen;
 mod signalling;
 mod slots;
 mod tally;
+#[cfg(test)]
+mod outcome_tests;
 #[cfg(test)]
 mod tests;
 mod tracker;

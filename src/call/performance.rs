@@ -165,12 +165,10 @@ impl Performance {
         self.request_delay.observe(status.since(dialog.attempted));
     }
 
-    /// A dialog ended, for the first time.
+    /// A dialog ended. What a call came to is certain only when it is closed: another branch may answer it.
     pub(super) fn ended(&mut self, dialog: &Dialog) {
-        match dialog.kind {
-            Some(CallKind::Registration) => self.registered(dialog),
-            Some(CallKind::Call) if dialog.answered.is_none() && dialog.is_attempt() => self.failed(dialog),
-            _ => {}
+        if dialog.kind == Some(CallKind::Registration) {
+            self.registered(dialog);
         }
     }
 
@@ -206,6 +204,9 @@ impl Performance {
             return;
         }
         self.over += 1;
+        if dialog.answered.is_none() {
+            self.failed(dialog);
+        }
         let session: Option<(Timestamp, Timestamp)> = dialog.answered.zip(dialog.end);
         let Some((answered, end)) = session.filter(|_| dialog.is_released()) else { return };
         self.duration.observe(end.since(answered));

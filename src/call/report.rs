@@ -61,7 +61,6 @@ impl Dialog {
 
     /// What the dialog itself knows; media is the tracker's to add.
     pub(super) fn record(&self) -> CallRecord {
-        let is_call = self.kind == Some(CallKind::Call);
         let last = self.end.unwrap_or(self.last);
         CallRecord {
             call_id: text(self.call_id()),
@@ -78,10 +77,13 @@ impl Dialog {
             answered: self.answered,
             end: self.end,
             duration_seconds: self.answered.map(|answered| seconds(answered, last)),
-            setup_seconds: self.answered.map(|answered| seconds(self.start, answered)),
+            setup_seconds: self
+                .answered
+                .filter(|_| self.is_attempt())
+                .map(|answered| seconds(self.start, answered)),
             post_dial_delay_seconds: self
                 .first_ring()
-                .filter(|_| is_call)
+                .filter(|_| self.is_attempt())
                 .map(|first| seconds(self.start, first)),
             ended_by: self.ended_by,
             end_reason: some_text(self.end_reason()),

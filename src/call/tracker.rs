@@ -25,8 +25,9 @@ use crate::media::{
 };
 use crate::near::fetch;
 use crate::pipeline::View;
+use crate::sip::header::{Name, values};
 use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
-use crate::sip::{Message, Messages, Method, StartLine};
+use crate::sip::{Message, Messages, Method, Rare, StartLine};
 use crate::time::Timestamp;
 
 /// Caps of the tracker.
@@ -477,7 +478,26 @@ impl Tracker {
         open.sort_unstable();
         for group in open.chunks(GROUP) {
             self.touch_closing(group.iter().map(|&(_, slot)| slot), listener);
-            group.iter().for_each(|&(_, slot)| self.close(slot, listener));
+            for &(_, slot) in group {
+                self.hear(slot);
+                let was = self.dialogs.get(slot as usize).and_then(Dialog::activity);
+                let dialog = self.dialogs.get_mut(slot as usize);
+                if dialog.and_then(|dialog| dialog.conclude(self.limits.idle_timeout)).is_some() {
+                    self.moved(was, None);
+                    self.ended(slot, listener);
+                }
+                self.close(slot, listener);
+            }
+        }
+    }
+
+    /// Tells a dialog when its media was last heard.
+    fn hear(&mut self, slot: u32) {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        if dialog.state != Some(CallState::Ended) {
+            let endpoints = dialog.endpoints.iter();
+            let media = endpoints.filter_map(|announced| self.media.last_packet(announced.id)).max();
+            media.into_iter().for_each(|at| dialog.heard(at));
         }
     }
 
@@ -586,6 +606,13 @@ impl Tracker {
         hasher.write_u64(about | u64::from(look.head.cseq));
         hasher.write_u64(look.head.keys.branch);
         hasher.write_u64(look.head.keys.to_tag);
+        if let StartLine::Response { status: 101..=199, .. } = look.head.start {
+            // What follows may say more than the one before (RFC 3262 3).
+            hasher.write_u32(look.head.body.length);
+            if look.head.rare.has(Rare::RSEQ) {
+                hasher.write(values(look.bytes, Name::RSeq).next().unwrap_or_default());
+            }
+        }
         (message.source, message.destination).hash(&mut hasher);
         hasher.finish()
     }
@@ -716,13 +743,11 @@ impl Tracker {
     /// A dialog's time is over: it timed out, or what followed its end is past.
     fn due(&mut self, entry: Entry, now: Timestamp, listener: &mut dyn Listener) {
         let (slot, idle_timeout) = (entry.slot, self.limits.idle_timeout);
-        let dialog = self.dialogs.get_mut(slot as usize).filter(|dialog| dialog.is_of(&entry));
-        let Some(dialog) = dialog else { return };
-        if dialog.state == Some(CallState::Confirmed) {
-            let endpoints = dialog.endpoints.iter();
-            let media = endpoints.filter_map(|announced| self.media.last_packet(announced.id)).max();
-            dialog.last = dialog.last.max(media.unwrap_or_default());
+        if !self.dialogs.get(slot as usize).is_some_and(|dialog| dialog.is_of(&entry)) {
+            return;
         }
+        self.hear(slot);
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let due = dialog.due(idle_timeout);
         let was = dialog.activity();
         if due > now {

@@ -26,7 +26,7 @@ pub(super) use self::registration::Registered;
 use self::session_timer::SessionTimer;
 use self::transfer::Transfer;
 use super::dialog::{Dialog, Look};
-use super::record::CallKind;
+use super::record::{CallKind, EndedBy};
 use super::report::text;
 use crate::flow::Endpoint;
 use crate::near::fetch;
@@ -57,6 +57,8 @@ pub(super) struct Signalling {
     rare: Option<Box<Rare>>,
     /// Bits of `answer_tags` that came in a provisional answer.
     early: u8,
+    /// Bits of `answer_tags` that came in a 2xx and not in a BYE since.
+    up: u8,
     /// The first INVITE was seen.
     pub(super) invited: bool,
     /// Anything answered the latest try of the first request.
@@ -97,6 +99,8 @@ struct Rare {
     /// Topmost branch of the latest CANCEL.
     cancel: u32,
     registered: Option<Registered>,
+    /// The latest BYE to one of several who answered: when, and by whom.
+    left: Option<(Timestamp, EndedBy)>,
     /// Keys of either end that went by INFO.
     pressed: Option<Box<[Pressed; 2]>>,
 }
@@ -132,6 +136,34 @@ impl Signalling {
     pub(super) fn touch(&self) {
         self.pace.touch();
         fetch(&self.answer_tag);
+    }
+
+    /// The bit of a tag, if it is one of `answer_tags`.
+    fn bit(&self, tag: u64) -> u8 {
+        self.answer_tags.iter().position(|&known| known == tag).map_or(0, |place| 1 << place)
+    }
+
+    /// Who has that tag hangs up, or is hung up on, at that time; whether somebody else who answered is left. A BYE passes
+    /// several hops.
+    pub(super) fn leaves_others(&mut self, tag: u64, bye: (Timestamp, EndedBy)) -> bool {
+        let bit = self.bit(tag);
+        let was_up = self.up & bit != 0;
+        self.up &= !bit;
+        let are_left = bit != 0 && self.up != 0;
+        if are_left && was_up {
+            self.rare().left = Some(bye);
+        }
+        are_left
+    }
+
+    /// The BYE that left others was the one that ended it.
+    pub(super) const fn was_released(&mut self) {
+        self.released = true;
+    }
+
+    /// The latest BYE that left somebody else in the call.
+    pub(super) fn left(&self) -> Option<(Timestamp, EndedBy)> {
+        self.rare.as_ref()?.left
     }
 
     fn noted(&self, what: What) -> Option<&Note> {
@@ -213,9 +245,12 @@ impl Dialog {
             (Method::Invite, 200..=299) if self.is_first_invite(look) => self.accepted(look),
             (Method::Invite | Method::Update, 491) if self.is_answered => self.note(What::Glare, look),
             (Method::Invite, 422) => self.interval_refused(look),
-            (Method::Bye, 200..) if self.signalling.released && self.signalling.disconnect == 0 => {
-                let took = look.message.timestamp.since(self.end.unwrap_or(look.message.timestamp));
-                self.signalling.disconnect = pace::ticks(took).saturating_add(1);
+            (Method::Bye, 200..) if self.signalling.disconnect == 0 => {
+                let released = self.end.filter(|_| self.signalling.released);
+                if let Some(bye) = released.or(self.signalling.left().map(|(at, _)| at)) {
+                    let took = look.message.timestamp.since(bye);
+                    self.signalling.disconnect = pace::ticks(took).saturating_add(1);
+                }
             }
             (Method::Info, 401 | 407) => self.info_challenged(look),
             (Method::Refer, 300..) => self.transfer_refused(look, status),
@@ -235,6 +270,7 @@ impl Dialog {
     /// The 2xx to the first INVITE; there may be several, from several ends or over several hops.
     fn accepted(&mut self, look: &Look<'_>) {
         let (branch, tag) = (look.head.keys.branch as u32, look.head.keys.to_tag as u32);
+        self.signalling.up |= self.signalling.bit(look.head.keys.to_tag);
         let [latest, _] = self.signalling.answer_branches;
         self.signalling.answer_branches = [branch, latest];
         if self.signalling.rare.as_ref().is_some_and(|rare| rare.cancel == branch) {
@@ -248,10 +284,7 @@ impl Dialog {
     }
 
     fn provisional(&mut self, look: &Look<'_>) {
-        if let Some(place) = self.signalling.answer_tags.iter().position(|&tag| tag == look.head.keys.to_tag)
-        {
-            self.signalling.early |= 1 << place;
-        }
+        self.signalling.early |= self.signalling.bit(look.head.keys.to_tag);
         if !look.head.rare.has(RareFields::RSEQ) {
             return;
         }
@@ -301,6 +334,9 @@ impl Dialog {
     /// A BYE ended the dialog.
     pub(super) fn released(&mut self) {
         self.signalling.released = true;
+        if self.signalling.left().is_some() {
+            self.signalling.disconnect = 0;
+        }
     }
 
     /// Whether it is a call whose first INVITE was seen: one that figures of call set-up are about.

@@ -1,0 +1,84 @@
+//! The branches on which the INVITE that is to begin a call was sent: over one hop after another, and from one hop to
+//! several ends, one after the other or at once (RFC 3261 16.6, 16.7).
+
+use smallvec::SmallVec;
+
+/// Branches remembered: what is sent on more is not told from what was not seen.
+const MAX_BRANCHES: usize = 16;
+
+/// Who began the call sent it.
+const OURS: u32 = 1;
+
+/// It has failed.
+const FAILED: u32 = 2;
+
+/// The branches of the latest try.
+#[derive(Debug, Default)]
+pub(super) struct Branches(SmallVec<[u32; 4]>);
+
+impl Branches {
+    /// The INVITE was sent on that branch, by who began the call (`is_ours`) or by somebody after; true when that is new.
+    pub(super) fn sent(&mut self, branch: u64, is_ours: bool) -> bool {
+        let is_new = !self.may_have(branch);
+        if is_new {
+            self.0.push(of(branch) | if is_ours { OURS } else { 0 });
+        }
+        is_new
+    }
+
+    /// The branch has a final answer that is no 2xx.
+    pub(super) fn failed(&mut self, branch: u64) {
+        let known = self.0.iter_mut().filter(|known| is(**known, branch));
+        known.for_each(|known| *known |= FAILED);
+    }
+
+    /// Who began the call still waits for an answer on one of them.
+    pub(super) fn are_pending(&self) -> bool {
+        self.0.iter().any(|known| known & (OURS | FAILED) == OURS)
+    }
+
+    /// Whether the INVITE may have been sent on that branch.
+    pub(super) fn may_have(&self, branch: u64) -> bool {
+        self.0.len() >= MAX_BRANCHES || self.0.iter().any(|&known| is(known, branch))
+    }
+
+    /// It is sent anew, with another number.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+const fn of(branch: u64) -> u32 {
+    branch as u32 & !(OURS | FAILED)
+}
+
+const fn is(known: u32, branch: u64) -> bool {
+    known & !(OURS | FAILED) == of(branch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_long_as_one_is_pending() {
+        let mut branches = Branches::default();
+        assert!(branches.sent(8, true) && branches.sent(16, false) && !branches.sent(8, true));
+        branches.failed(16);
+        assert!(branches.are_pending());
+        branches.failed(8);
+        assert!(!branches.are_pending() && branches.may_have(16) && !branches.may_have(24));
+        assert!(branches.sent(24, true) && branches.are_pending());
+        branches.clear();
+        assert!(!branches.are_pending() && !branches.may_have(8));
+    }
+
+    #[test]
+    fn many_are_not_remembered() {
+        let mut branches = Branches::default();
+        for branch in 0..1_000_u64 {
+            branches.sent(branch << 2, true);
+        }
+        assert!(branches.0.len() == MAX_BRANCHES && branches.may_have(5_000));
+    }
+}

@@ -1,0 +1,257 @@
+//! What an attempt comes to when messages are late, missing, or of several branches and dialogs.
+
+use std::time::Duration;
+
+use super::tests::{INVITE, SECOND, Scene, Text, sdp};
+use super::*;
+
+/// An answer to the INVITE, from one host to another.
+fn answer(scene: &mut Scene, (from, to): (u8, u8), (branch, to_tag): (&str, &str), status: &str) {
+    scene.send(from, to, &Text { branch, to_tag, ..Text::default() }.with(&format!("SIP/2.0 {status}")));
+}
+
+/// A request of the caller's in the dialog with that tag, and its 200.
+fn within(scene: &mut Scene, to_tag: &str, cseq: &str) {
+    let (_, method) = cseq.split_once(' ').unwrap();
+    let text = Text { branch: cseq, to_tag, cseq, ..Text::default() };
+    scene.send(1, 2, &text.with(&format!("{method} sip:bob@192.0.2.2 SIP/2.0")));
+    if method != "ACK" {
+        scene.send(2, 1, &text.with("SIP/2.0 200 OK"));
+    }
+}
+
+fn invite(scene: &mut Scene, to: u8, branch: &str) {
+    scene.send(1, to, &Text { branch, body: sdp(1, 4000), ..Text::default() }.with(INVITE));
+}
+
+/// The only record; result, status code, and whole seconds of the call.
+fn outcome(scene: Scene) -> (CallResult, Option<u16>, Option<u64>) {
+    let (records, ..) = scene.end();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    (record.result, record.status_code, record.duration_seconds.map(|seconds| seconds as u64))
+}
+
+/// Timer B ends with the first provisional answer (RFC 3261 17.1.1.2).
+#[test]
+fn an_answer_may_take_its_time() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    answer(&mut scene, (2, 1), ("b1", ""), "100 Trying");
+    scene.wait(60 * SECOND);
+    answer(&mut scene, (2, 1), ("b1", "bob"), "200 OK");
+    within(&mut scene, "bob", "1 ACK");
+    scene.wait(10 * SECOND);
+    within(&mut scene, "bob", "2 BYE");
+    assert_eq!(outcome(scene), (CallResult::Success, Some(200), Some(10)));
+}
+
+/// A queue that plays music for longer than Timer C before somebody answers.
+#[test]
+fn media_before_the_answer_is_a_sign_of_life() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    let text = Text { to_tag: "bob", body: sdp(2, 5000), ..Text::default() };
+    scene.send(2, 1, &text.with("SIP/2.0 183 Session Progress"));
+    for number in 0..400 {
+        assert!(scene.rtp((2, 5000), (1, 4000), number));
+        scene.wait(SECOND);
+    }
+    answer(&mut scene, (2, 1), ("b1", "bob"), "200 OK");
+    scene.wait(20 * SECOND);
+    within(&mut scene, "bob", "2 BYE");
+    assert_eq!(outcome(scene), (CallResult::Success, Some(200), Some(20)));
+}
+
+/// After three minutes of silence the attempt has failed, and an answer that comes all the same is one.
+#[test]
+fn an_answer_after_the_time_out_counts() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    scene.wait(190 * SECOND);
+    assert_eq!(scene.heard.events.last().unwrap().0, "end");
+    answer(&mut scene, (2, 1), ("b1", "bob"), "200 OK");
+    scene.wait(20 * SECOND);
+    within(&mut scene, "bob", "2 BYE");
+    let events: Vec<_> = scene.heard.events.iter().map(|(event, _)| *event).collect();
+    assert_eq!(events, ["start", "ringing", "end", "answered", "end"]);
+    let performance = scene.end().2.performance;
+    assert_eq!((performance.attempts, performance.answered, performance.over), (1, 1, 1));
+}
+
+/// Who sees only what a proxy sends: one carrier after the other, or two at once (RFC 3261 16.7).
+#[test]
+fn one_branch_that_fails_is_not_the_call() {
+    for parallel in [false, true] {
+        let mut scene = Scene::plain();
+        invite(&mut scene, 2, "b1");
+        if parallel {
+            invite(&mut scene, 3, "b2");
+        }
+        answer(&mut scene, (2, 1), ("b1", "x"), "503 Service Unavailable");
+        assert_eq!(scene.heard.events.last().unwrap().0 == "end", !parallel);
+        if !parallel {
+            invite(&mut scene, 3, "b2");
+        }
+        answer(&mut scene, (3, 1), ("b2", "bob"), "180 Ringing");
+        scene.wait(40 * SECOND);
+        answer(&mut scene, (3, 1), ("b2", "bob"), "200 OK");
+        scene.wait(57 * SECOND);
+        within(&mut scene, "bob", "2 BYE");
+        assert_eq!(outcome(scene), (CallResult::Success, Some(200), Some(57)), "{parallel}");
+    }
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    invite(&mut scene, 3, "b2");
+    answer(&mut scene, (2, 1), ("b1", "x"), "503 Service Unavailable");
+    scene.wait(SECOND);
+    answer(&mut scene, (3, 1), ("b2", "y"), "486 Busy Here");
+    assert_eq!(outcome(scene), (CallResult::Busy, Some(486), None), "all have failed");
+}
+
+/// RFC 3261 13.2.2.4: the caller hangs up on all but one who answered.
+#[test]
+fn a_bye_to_one_of_two_who_answered_leaves_the_other() {
+    for others in ["b", "a"] {
+        let kept = if others == "b" { "a" } else { "b" };
+        let mut scene = Scene::plain();
+        invite(&mut scene, 2, "b1");
+        answer(&mut scene, (2, 1), ("b1", "a"), "200 OK");
+        answer(&mut scene, (2, 1), ("b1", "b"), "200 OK");
+        within(&mut scene, others, "1 ACK");
+        within(&mut scene, others, "2 BYE");
+        // The next hop of it.
+        within(&mut scene, others, "2 BYE");
+        for number in 0..57 {
+            scene.rtp((2, 5000), (1, 4000), number);
+            scene.wait(SECOND);
+        }
+        within(&mut scene, kept, "3 BYE");
+        let (records, ..) = scene.end();
+        assert_eq!((records.len(), records[0].ended_by), (1, Some(EndedBy::Caller)));
+        assert!(records[0].duration_seconds.unwrap() > 57.0, "{others}");
+    }
+}
+
+/// Who answered second is not heard of again, and nobody hangs up on them: the BYE was that of the call.
+#[test]
+fn the_last_bye_ends_the_call_when_nothing_follows() {
+    for wait in [0, 60 * SECOND] {
+        let mut scene = Scene::plain();
+        invite(&mut scene, 2, "b1");
+        answer(&mut scene, (2, 1), ("b1", "a"), "200 OK");
+        answer(&mut scene, (2, 1), ("b1", "b"), "200 OK");
+        scene.wait(20 * SECOND);
+        within(&mut scene, "a", "2 BYE");
+        scene.wait(wait);
+        assert_eq!(outcome(scene), (CallResult::Success, Some(200), Some(20)), "{wait}");
+    }
+}
+
+/// RFC 3261 15: a BYE may end an early dialog, and the INVITE is answered with 487 then.
+#[test]
+fn a_bye_before_the_answer_is_no_success() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    within(&mut scene, "bob", "2 BYE");
+    answer(&mut scene, (2, 1), ("b1", "bob"), "487 Request Terminated");
+    assert_eq!(outcome(scene), (CallResult::Cancelled, Some(487), None));
+}
+
+/// An ACK with a branch of its own is for a 2xx (RFC 3261 13.2.2.4); one for a refusal has the INVITE's (17.1.1.3).
+#[test]
+fn an_ack_tells_of_an_answer_that_was_not_captured() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    answer(&mut scene, (2, 1), ("b1", ""), "100 Trying");
+    within(&mut scene, "bob", "1 ACK");
+    scene.wait(300 * SECOND);
+    within(&mut scene, "bob", "2 BYE");
+    assert_eq!(outcome(scene), (CallResult::Success, None, Some(300)));
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    let ack = Text { to_tag: "x", cseq: "1 ACK", ..Text::default() };
+    scene.send(1, 2, &ack.with("ACK sip:bob@b.example SIP/2.0"));
+    scene.wait(40 * SECOND);
+    assert_eq!(outcome(scene).0, CallResult::Timeout);
+}
+
+#[test]
+fn a_call_that_was_up_before_the_capture_stays_up() {
+    for request in ["5 INFO", "5 UPDATE", "5 INVITE"] {
+        let mut scene = Scene::plain();
+        within(&mut scene, "bob", request);
+        scene.wait(300 * SECOND);
+        within(&mut scene, "bob", "6 BYE");
+        let (records, _, census) = scene.end();
+        assert_eq!((records.len(), census.calls, census.answered), (1, 1, 0), "{request}");
+        let record = &records[0];
+        assert_eq!((record.result, record.answered, record.findings.len()), (CallResult::Success, None, 0));
+        assert_eq!((record.setup_seconds, record.post_dial_delay_seconds), (None, None));
+    }
+    // A change that is refused leaves the session as it is (RFC 3261 14.1).
+    let mut scene = Scene::plain();
+    let again = Text { branch: "x", to_tag: "bob", cseq: "5 INVITE", ..Text::default() };
+    scene.send(1, 2, &again.with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
+    scene.send(2, 1, &again.with("SIP/2.0 488 Not Acceptable Here"));
+    scene.wait(60 * SECOND);
+    within(&mut scene, "bob", "6 BYE");
+    assert_eq!(outcome(scene), (CallResult::Success, None, None));
+}
+
+#[test]
+fn a_refer_without_a_dialog_is_no_call() {
+    let mut scene = Scene::plain();
+    let refer = Text { cseq: "1 REFER", extra: "Refer-To: <sip:carol@x>\n", ..Text::default() };
+    scene.send(1, 2, &refer.with("REFER sip:bob@b.example SIP/2.0"));
+    scene.send(2, 1, &Text { to_tag: "bob", ..refer }.with("SIP/2.0 202 Accepted"));
+    let (records, _, census) = scene.end();
+    assert_eq!((records.len(), census.calls), (0, 0));
+}
+
+#[test]
+fn nobody_cancelled() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    scene.wait(30 * SECOND);
+    answer(&mut scene, (2, 1), ("b1", "bob"), "487 Request Terminated");
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].result, records[0].ended_by), (CallResult::Failed, Some(EndedBy::Callee)));
+}
+
+/// RFC 3261 9.1: 64*T1 after its CANCEL an INVITE is cancelled, with or without a 487.
+#[test]
+fn a_cancel_that_no_487_follows() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    scene.wait(5 * SECOND);
+    let cancel = Text { cseq: "1 CANCEL", ..Text::default() };
+    scene.send(1, 2, &cancel.with("CANCEL sip:bob@b.example SIP/2.0"));
+    scene.send(2, 1, &cancel.with("SIP/2.0 200 OK"));
+    scene.wait(40 * SECOND);
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].result, records[0].ended_by), (CallResult::Cancelled, Some(EndedBy::Caller)));
+    let took = records[0].end.unwrap().since(records[0].start);
+    assert_eq!(took, Duration::from_millis(32_000 + 5_200));
+}
+
+/// RFC 3262 3: each reliable provisional answer has an RSeq of its own; and one may say more than the one before.
+#[test]
+fn a_provisional_answer_that_says_more_is_not_the_same_again() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    let progress = "SIP/2.0 183 Session Progress";
+    let text = Text { to_tag: "bob", ..Text::default() };
+    scene.send(2, 1, &text.with(progress));
+    scene.send(2, 1, &Text { body: sdp(2, 5000), ..text }.with(progress));
+    for sequence in ["RSeq: 1\n", "RSeq: 2\n"] {
+        scene.send(2, 1, &Text { to_tag: "bob", extra: sequence, ..Text::default() }.with(progress));
+    }
+    scene.send(2, 1, &Text { to_tag: "bob", extra: "RSeq: 2\n", ..Text::default() }.with(progress));
+    assert!(scene.rtp((2, 5000), (9, 9000), 1), "what the second announced");
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].retransmissions, records[0].signalling.reliable_provisionals), (1, 2));
+}
