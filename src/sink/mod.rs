@@ -43,6 +43,8 @@ mod tshark_tests;
 mod tls;
 mod websocket;
 mod writer;
+/// Permissions that files are made with: they hold numbers, keys that were pressed and conversations.
+pub const FILE_MODE: u32 = 0o640;
 
 pub use call_files::{CallFiles, FileKey, FileSettings};
 pub use disk::{DiskFigures, DiskStatus, Space, raise_descriptor_limit, space};
