@@ -278,4 +278,7 @@ fn completions_and_manual_pages_are_printed() {
     lippycat(home.path()).arg("man").assert().code(0).stdout(pages);
     lippycat(home.path()).args(["man", "--dir", "a/b"]).assert().code(0).stdout(is_empty());
     assert!(home.path().join("a/b/lippycat-inspect-call.1").exists());
+    fs::write(home.path().join("file"), "").unwrap();
+    let told = "error: file/pages: cannot be made: ";
+    lippycat(home.path()).args(["man", "--dir", "file/pages"]).assert().code(1).stderr(starts_with(told));
 }

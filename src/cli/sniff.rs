@@ -182,7 +182,7 @@ pub struct SniffVoip {
     pub isolation: Option<Isolation>,
 
     /// Check configuration and flags, name every problem, and exit
-    #[arg(long)]
+    #[arg(long, help_heading = "Operation")]
     pub validate_config: bool,
 
     /// Flags of streams.
