@@ -150,6 +150,10 @@ mod tests {
             "error: invalid value '(' for '--match <REGEX>': want a regular expression: unclosed group",
         ),
         (
+            "l sniff voip -r a -f prot",
+            "error: invalid value 'prot' for '--filter <BPF>': want a filter as in pcap-filter(7): syntax error",
+        ),
+        (
             "l sniff voip -r a --method a@b",
             "error: invalid value 'a@b' for '--method <METHOD[,METHOD]>': want a method such as INVITE",
         ),

@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgGroup, Args};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{Global, PrivacyFlags};
+use crate::capture::PacketFilter;
 use crate::config::{
     EventFormat, Isolation, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat,
     name_template,
@@ -79,7 +80,7 @@ pub struct SniffVoip {
     pub follow: Option<PathBuf>,
 
     /// Only packets that match this BPF expression, such as 'net 192.0.2.0/24'
-    #[arg(short, long, value_name = "BPF", help_heading = "Input")]
+    #[arg(short, long, value_name = "BPF", value_parser = filter, help_heading = "Input")]
     pub filter: Option<String>,
 
     /// Stop after N packets
@@ -337,6 +338,14 @@ fn pattern(text: &str) -> Result<String, String> {
         "" => Err("want a user such as alice or +4930*".to_owned()),
         user => Ok(user.to_owned()),
     }
+}
+
+/// A capture filter: it is compiled anew when it is known for which links.
+fn filter(text: &str) -> Result<String, String> {
+    let compiled = PacketFilter::new(text);
+    compiled
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("want a filter as in pcap-filter(7): {}", error.reason()))
 }
 
 /// A method: a token of RFC 3261 25.1, in capital letters whatever was typed.
