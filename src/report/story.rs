@@ -8,10 +8,10 @@ use super::condition::instant;
 use super::field;
 use super::proof::{Told, proven, recorded};
 use super::records::{Go, Record, Taker};
+use crate::escape::json_line;
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
-use crate::inspect::{Screen, Wanted, seconds};
-use crate::sink::escape::json_line;
+use crate::inspect::{Screen, Wanted, count, seconds};
 
 /// Bytes kept of a message: its first line is shown.
 pub(crate) const FIRST_LINE: usize = 1 << 10;

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use crate::call::{CallEvent, CallResult};
-use crate::sink::escape::{json_line, terminal};
+use crate::escape::{json_line, terminal};
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,6 @@ mod descriptors;
 mod directory;
 mod disk;
 mod encoder;
-pub mod escape;
 mod event_log;
 mod events;
 mod line_file;
