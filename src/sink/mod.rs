@@ -66,6 +66,6 @@ pub use summary::{
     CallCounts, CaptureLoss, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,
     Summary, TcpCounts, TransportCounts,
 };
-pub use template::{NameFields, NameTemplate, TemplateError};
+pub use template::{NAME_FIELDS, NameFields, NameTemplate, TemplateError};
 pub use tls::{TlsServer, TlsSummary};
 pub use writer::{FLUSH_AFTER, MAILBOX_BYTES, WhenFull, share};

@@ -166,7 +166,6 @@ impl Listener for Recorder {
             call_id: about.call_id,
             from: uri::display(about.from),
             to: uri::display(about.to),
-            carrier: b"",
             start: about.start,
         };
         match &mut self.outlet {
