@@ -202,7 +202,8 @@ impl Reporter<'_> {
         }
         for (codec, packets) in &heard.undecoded {
             let codec = config::Visible(codec);
-            tell(&format!("error: {codec} is not decoded: {packets} packets are silence, or in no file"))?;
+            let packets = inspect::count(*packets, "packet");
+            tell(&format!("error: {codec} is not decoded: {packets} silent or in no file"))?;
         }
         if heard.dropped > 0 {
             tell(&format!(

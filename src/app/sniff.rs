@@ -52,8 +52,12 @@ pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Re
     let written = outputs.finish();
     print_summary(config, outcome, &written)?;
     tell_losses(&written)?;
-    if let Some(error) = written.first_error {
-        tell(&format!("error: {error}"))?;
+    if let Some(files) = written.files.as_ref().filter(|files| files.write_errors > 0) {
+        // What the disk said is in the log.
+        let (packets, errors) = (files.frames_lost, files.write_errors);
+        tell(&format!(
+            "error: capture files are not whole: packets not written: {packets}, errors: {errors}"
+        ))?;
         return Ok(ExitCode::No);
     }
     written.outcome.context("the results could not be written")?;

@@ -42,6 +42,7 @@ mod tshark_tests;
 mod tls;
 mod websocket;
 mod writer;
+
 /// Permissions that files are made with: they hold numbers, keys that were pressed and conversations.
 pub const FILE_MODE: u32 = 0o640;
 
@@ -49,7 +50,7 @@ pub use call_files::{CallFiles, FileKey, FileSettings};
 pub use disk::{DiskFigures, DiskStatus, Space, raise_descriptor_limit, space};
 pub use encoder::{Encoder, Fate, FileFormat, FrameInfo, Output};
 pub use event_log::{EventFields, EventLog};
-pub use events::{EventFormat, EventWriter};
+pub use events::{CallIds, EventFormat, EventWriter};
 pub use line_file::Reopen;
 pub use lines::{LineCounts, Lines};
 pub use manifest::Manifest;
