@@ -274,6 +274,23 @@ fn every_key_is_in_the_example_and_in_the_manual() {
 }
 
 #[test]
+fn dependencies_are_those_of_the_table() {
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, section) = architecture.split_once("\n## Dependencies\n").unwrap();
+    let (table, tests) = section.split_once("\nFor tests: ").unwrap();
+    let named = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let crates = table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(named).collect();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let keys = |heading: &str| -> BTreeSet<String> {
+        let (_, section) = manifest.split_once(&format!("\n[{heading}]\n")).unwrap();
+        let lines = section.lines().take_while(|line| !line.is_empty());
+        lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).collect()
+    };
+    assert_eq!(keys("dependencies"), crates);
+    assert_eq!(keys("dev-dependencies"), named(tests));
+}
+
+#[test]
 fn test_data_is_small_and_has_an_origin() {
     let testdata = root().join("testdata");
     let size: u64 = files(&testdata).iter().map(|path| path.metadata().unwrap().len()).sum();

@@ -174,7 +174,7 @@ pub struct SniffVoip {
     #[arg(long, value_name = "NAME", value_parser = units::instance, help_heading = "Operation")]
     pub name: Option<String>,
 
-    /// Become this user once everything is open; only CAP_NET_RAW is kept
+    /// Become this user when interfaces and sockets are open, before outputs and captures; only CAP_NET_RAW is kept
     #[arg(long, value_name = "USER[:GROUP]", help_heading = "Privileges")]
     pub user: Option<String>,
 
@@ -199,12 +199,12 @@ pub struct StreamFlags {
     #[arg(short = 'M', long, value_name = "MODE", hide_possible_values = true)]
     pub tcp_performance_mode: Option<PerformanceMode>,
 
-    /// TCP streams that may hold bytes at once (no cap: files wait)
+    /// TCP streams that may hold bytes at once (on interfaces 1000, or the mode's; over captures no cap)
     #[arg(long, visible_aliases = ["tcp-max-goroutines", "max-streams"], value_name = "N")]
     #[arg(value_parser = units::quantity, allow_negative_numbers = true)]
     pub max_goroutines: Option<usize>,
 
-    /// Out-of-order TCP segments held at once (no cap)
+    /// Out-of-order TCP segments held at once (on interfaces 10000, or the mode's; over captures no cap)
     #[arg(long, value_name = "N", value_parser = units::quantity, allow_negative_numbers = true)]
     pub max_tcp_buffers: Option<usize>,
 
