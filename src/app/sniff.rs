@@ -11,8 +11,9 @@ use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
 use super::service::end_on_signals;
-use super::{stages, tell};
-use crate::call::{self, Listener};
+use super::stages::{self, Reading};
+use super::tell;
+use crate::call::Listener;
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
 use crate::config::{Config, EventFormat, SummaryFormat};
@@ -37,8 +38,7 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     let board = (!beside.is_empty()).then(|| Arc::new(Board::new(stages::threads(config), true)));
     let operations =
         board.clone().map(|board| Operations::start(beside, board, config, outputs.status())).transpose()?;
-    let calls = stages::calls(config);
-    let (outcome, code) = follow(config, calls, config.pcap.write, board, &mut outputs.recorder)?;
+    let (outcome, code) = follow(config, Reading::sniffing(config), board, &mut outputs.recorder)?;
     drop(operations);
     let result = finish(config, &outcome, outputs)?;
     Ok(if result == ExitCode::Good { code } else { result })
@@ -70,12 +70,11 @@ pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Re
 /// When the filter is not valid or stderr is gone.
 pub(super) fn follow(
     config: &Config,
-    calls: call::Settings,
-    frames: bool,
+    reading: Reading,
     board: Option<Arc<Board>>,
     listener: &mut (dyn Listener + Send),
 ) -> Result<(Outcome, ExitCode)> {
-    let settings = pipeline::Settings { board, ..stages::settings(config, calls, frames)? };
+    let settings = pipeline::Settings { board, ..stages::settings(config, reading)? };
     let stop = end_on_signals()?;
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);
