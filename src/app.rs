@@ -34,6 +34,7 @@ use crate::control::client::ClientError;
 use crate::exit_code::ExitCode;
 use crate::inspect::{self, Screen};
 use service::Reload;
+use stages::Reading;
 
 /// Runs the program with these arguments, its own name first.
 #[must_use]
@@ -148,7 +149,8 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let wanted = inspect::Wanted::new(&flags.call_id);
     let mut code = ExitCode::Good;
     inspect::call(wanted, flags.view(), config.privacy, &screen, &mut out, |listener| {
-        code = sniff::follow(config, inspect::settings(config.privacy.digits), false, None, listener)?.1;
+        code =
+            sniff::follow(config, Reading::of(inspect::settings(config.privacy.digits)), None, listener)?.1;
         Ok(())
     })?;
     Ok(code)
@@ -163,7 +165,8 @@ fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
     let mut code = ExitCode::Good;
     inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
-        code = sniff::follow(config, inspect::settings(config.privacy.digits), false, None, listener)?.1;
+        code =
+            sniff::follow(config, Reading::of(inspect::settings(config.privacy.digits)), None, listener)?.1;
         Ok(())
     })?;
     Ok(code)

@@ -10,6 +10,7 @@
 pub mod time;
 mod counters;
 mod near;
+pub mod escape;
 
 pub mod capture;
 pub mod decode;

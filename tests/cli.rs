@@ -35,7 +35,12 @@ fn help_and_version_are_good_and_go_to_stdout() {
 #[test]
 fn what_cannot_be_understood_is_a_usage_error() {
     let home = directory(&[]);
-    let rows: [(&[&str], &str); 5] = [
+    let rows: [(&[&str], &str); 7] = [
+        (
+            &["sniff", "voip", "-r", "a", "-f", "foo bar"],
+            "error: invalid value 'foo bar' for '--filter <BPF>'",
+        ),
+        (&["sniff", "voip", "-i", "lo", "-f", "prot 5060"], "pcap-filter(7)"),
         (&[], "Usage:"),
         (&["sniff"], "Usage:"),
         (&["sniff", "voip", "--wirte-file"], "a similar argument exists: '--write-file'"),
@@ -278,4 +283,7 @@ fn completions_and_manual_pages_are_printed() {
     lippycat(home.path()).arg("man").assert().code(0).stdout(pages);
     lippycat(home.path()).args(["man", "--dir", "a/b"]).assert().code(0).stdout(is_empty());
     assert!(home.path().join("a/b/lippycat-inspect-call.1").exists());
+    fs::write(home.path().join("file"), "").unwrap();
+    let told = "error: file/pages: cannot be made: ";
+    lippycat(home.path()).args(["man", "--dir", "file/pages"]).assert().code(1).stderr(starts_with(told));
 }

@@ -8,7 +8,7 @@ use lippycat::call::{self, Filter};
 use lippycat::capture::{LinkType, Packet, PacketBatch, PacketSource, Progress, SourceCounters, SourceError};
 use lippycat::pipeline::{self, Continue};
 use lippycat::sink::{
-    CallFiles, EventFormat, EventWriter, FileFormat, FileSettings, Lines, NameBook, NameSettings,
+    CallFiles, CallIds, EventFormat, EventWriter, FileFormat, FileSettings, Lines, NameBook, NameSettings,
     NameTemplate, NamedFiles, RecordWriter, Recorder, Reopen,
 };
 use lippycat::time::Timestamp;
@@ -134,7 +134,7 @@ fn recorder(directory: &Path, format: FileFormat) -> Recorder {
     });
     let named = NamedFiles::new(directory.to_path_buf(), files.unwrap(), names.unwrap());
     let records = RecordWriter::create(Path::new("/dev/null")).unwrap();
-    let events = EventWriter::new(std::io::stdout(), EventFormat::None);
+    let events = EventWriter::new(std::io::stdout(), EventFormat::None, CallIds::Whole);
     Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()), None)
 }
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::support::lippycat;
 
 /// What a module may use: itself and what stands before it. The last six are what a user meets and know each other.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "time",
     "counters",
     "near",
+    "escape",
     "flow",
     "capture",
     "decode",
@@ -270,6 +271,23 @@ fn every_key_is_in_the_example_and_in_the_manual() {
         assert!(text.lines().any(|it| it.starts_with(&line)), "lippycat.yaml.example: {key}");
         assert!(manual.contains(&format!("| `{key}` |")), "docs/configuration.md: {key}");
     }
+}
+
+#[test]
+fn dependencies_are_those_of_the_table() {
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, section) = architecture.split_once("\n## Dependencies\n").unwrap();
+    let (table, tests) = section.split_once("\nFor tests: ").unwrap();
+    let named = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let crates = table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(named).collect();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let keys = |heading: &str| -> BTreeSet<String> {
+        let (_, section) = manifest.split_once(&format!("\n[{heading}]\n")).unwrap();
+        let lines = section.lines().take_while(|line| !line.is_empty());
+        lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).collect()
+    };
+    assert_eq!(keys("dependencies"), crates);
+    assert_eq!(keys("dev-dependencies"), named(tests));
 }
 
 #[test]

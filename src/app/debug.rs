@@ -172,17 +172,7 @@ fn pretty(answer: &Value) -> Result<String> {
 fn json_pretty(out: &mut Vec<u8>, answer: &Value) -> Result<()> {
     // Two spaces, as other programs and their documents have it; what acts on a terminal is escaped.
     let plain = serde_json::to_string_pretty(answer)?;
-    for c in plain.chars() {
-        if c != '\n' && crate::sink::escape::acts(c) {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-        } else {
-            write!(out, "{c}")?;
-        }
-    }
-    writeln!(out)?;
+    writeln!(out, "{}", crate::escape::json(&plain))?;
     Ok(())
 }
 

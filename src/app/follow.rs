@@ -27,7 +27,7 @@ pub(super) fn sniff_followed(config: &Config, beside: Beside, reload: Reload) ->
     let board = Arc::new(Board::new(stages::threads(config), true));
     let settings = pipeline::Settings {
         board: Some(Arc::clone(&board)),
-        ..stages::settings(config, stages::calls(config), config.pcap.write)?
+        ..stages::settings(config, stages::Reading::sniffing(config))?
     };
     let mut source = Follow::open(directory, config.run.duration)?;
     if config.pcap.write && is_same(directory, &config.pcap.directory) {

@@ -13,8 +13,8 @@ use super::tell;
 use crate::cli::logging;
 use crate::config::{Config, Isolation};
 
-/// Takes on the user and gives up what the run of `config` does not need. The sources and sockets are open, `control` is
-/// the directory of one, and there is one thread.
+/// Takes on the user and gives up what the run of `config` does not need. Interfaces, sockets and the log are open,
+/// outputs and captures are not; `control` is the directory of a socket, and there is one thread.
 ///
 /// # Errors
 /// When something that was asked for cannot be had.

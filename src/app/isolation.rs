@@ -1,4 +1,4 @@
-//! What the process may still do once everything is open: a sniffer reads what strangers send.
+//! What the process may still do once it has begun: a sniffer reads what strangers send.
 //!
 //! In: a level, perhaps a user, and what the configuration [`Needs`]. Out: a process that can do that and little else,
 //! and a sentence that says what is in force. Capabilities and Landlock hold for threads, not for processes, so all

@@ -27,7 +27,7 @@ pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Res
     let board = Arc::new(Board::new(threads, false));
     let settings = pipeline::Settings {
         board: Some(Arc::clone(&board)),
-        ..stages::settings(config, stages::calls(config), config.pcap.write)?
+        ..stages::settings(config, stages::Reading::sniffing(config))?
     };
     let mut sources = open_sources(config)?;
     let status = format!("capturing on {}", config.live.interfaces.join(", "));

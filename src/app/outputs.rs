@@ -1,6 +1,6 @@
 //! What a run writes besides its summary: per-call files, records, events.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use super::{service, tell};
 use crate::config::{Config, EventFormat, PcapFormat, limits};
 use crate::sink::{
-    self, CallFiles, DiskStatus, DiskWatch, EventFields, EventLog, EventWriter, FileFormat, FileSettings,
-    Lines, Manifest, NameBook, NameSettings, NamedFiles, RecordWriter, Recorder, Reopen, RetentionSettings,
-    WhenFull, Written,
+    self, CallFiles, CallIds, DiskStatus, DiskWatch, EventFields, EventLog, EventWriter, FileFormat,
+    FileSettings, Lines, Manifest, NameBook, NameSettings, NamedFiles, RecordWriter, Recorder, Reopen,
+    RetentionSettings, WhenFull, Written,
 };
 
 /// Where packets come from, as far as writing is concerned.
@@ -150,7 +150,7 @@ fn recover(config: &Config, manifest: Option<&Manifest>) -> Result<()> {
         );
     }
     if let Some(error) = found.first_error {
-        tracing::error!("{directory}: error: {} unfinished files stay as they are: {error}", found.failed);
+        tracing::error!("{directory}: {} unfinished files stay as they are: {error}", found.failed);
     }
     Ok(())
 }
@@ -177,7 +177,8 @@ fn lines(config: &Config, pace: Pace, reopen: Reopen) -> Result<Lines> {
         EventFormat::Json => sink::EventFormat::Json,
         EventFormat::None => sink::EventFormat::None,
     };
-    let events = EventWriter::new(io::stdout(), format);
+    let call_ids = if io::stdout().is_terminal() { CallIds::Short } else { CallIds::Whole };
+    let events = EventWriter::new(io::stdout(), format, call_ids);
     Ok(Lines::new(records.transpose()?, log.transpose()?, events, reopen))
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::stages::Reading;
 use super::{cores, debug, load, sniff, tell};
 use crate::call;
 use crate::cli::{
@@ -160,7 +161,9 @@ impl Reporter<'_> {
             Origin::Captures => {
                 let mut collector = Collector::new(wanted, FIRST_LINE, self.config.privacy);
                 let settings = inspect::settings(self.config.privacy.digits);
-                let code = sniff::follow(self.config, settings, false, None, &mut collector)?.1;
+                let is_last = flags.wav.is_none();
+                let reading = Reading { is_last, ..Reading::of(settings) };
+                let code = sniff::follow(self.config, reading, None, &mut collector)?.1;
                 let found = collector.finish().map_err(anyhow::Error::msg)?;
                 let stories = found.calls.iter().map(Story::of_call).collect::<io::Result<Vec<_>>>()?;
                 calls = found.calls;
@@ -195,14 +198,16 @@ impl Reporter<'_> {
         let about = || format!("{}: the audio cannot be written there", directory.display());
         let mut audio = Audio::new(directory, calls).with_context(about)?;
         let settings = call::Settings { media_frames: true, ..inspect::settings(false) };
-        sniff::follow(self.config, settings, true, None, &mut audio)?;
+        let reading = Reading { frames: true, ..Reading::of(settings) };
+        sniff::follow(self.config, reading, None, &mut audio)?;
         let heard = audio.finish().with_context(about)?;
         for (path, seconds) in &heard.files {
             tell(&format!("{}: {seconds:.3} s", config::Visible(&path.to_string_lossy())))?;
         }
         for (codec, packets) in &heard.undecoded {
             let codec = config::Visible(codec);
-            tell(&format!("error: {codec} is not decoded: {packets} packets are silence, or in no file"))?;
+            let packets = inspect::count(*packets, "packet");
+            tell(&format!("error: {codec} is not decoded: {packets} silent or in no file"))?;
         }
         if heard.dropped > 0 {
             tell(&format!(
@@ -236,7 +241,7 @@ impl Reporter<'_> {
             Origin::Captures => {
                 let mut listener = OfCapture::new(taker);
                 let settings = inspect::settings(self.config.privacy.digits);
-                let code = sniff::follow(self.config, settings, false, None, &mut listener)?.1;
+                let code = sniff::follow(self.config, Reading::of(settings), None, &mut listener)?.1;
                 listener.outcome?;
                 Ok(code)
             }

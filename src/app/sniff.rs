@@ -11,8 +11,9 @@ use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
 use super::service::end_on_signals;
-use super::{stages, tell};
-use crate::call::{self, Listener};
+use super::stages::{self, Reading};
+use super::tell;
+use crate::call::Listener;
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
 use crate::config::{Config, EventFormat, SummaryFormat};
@@ -37,8 +38,7 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     let board = (!beside.is_empty()).then(|| Arc::new(Board::new(stages::threads(config), true)));
     let operations =
         board.clone().map(|board| Operations::start(beside, board, config, outputs.status())).transpose()?;
-    let calls = stages::calls(config);
-    let (outcome, code) = follow(config, calls, config.pcap.write, board, &mut outputs.recorder)?;
+    let (outcome, code) = follow(config, Reading::sniffing(config), board, &mut outputs.recorder)?;
     drop(operations);
     let result = finish(config, &outcome, outputs)?;
     Ok(if result == ExitCode::Good { code } else { result })
@@ -52,8 +52,12 @@ pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Re
     let written = outputs.finish();
     print_summary(config, outcome, &written)?;
     tell_losses(&written)?;
-    if let Some(error) = written.first_error {
-        tell(&format!("error: {error}"))?;
+    if let Some(files) = written.files.as_ref().filter(|files| files.write_errors > 0) {
+        // What the disk said is in the log.
+        let (packets, errors) = (files.frames_lost, files.write_errors);
+        tell(&format!(
+            "error: capture files are not whole: packets not written: {packets}, errors: {errors}"
+        ))?;
         return Ok(ExitCode::No);
     }
     written.outcome.context("the results could not be written")?;
@@ -66,12 +70,11 @@ pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Re
 /// When the filter is not valid or stderr is gone.
 pub(super) fn follow(
     config: &Config,
-    calls: call::Settings,
-    frames: bool,
+    reading: Reading,
     board: Option<Arc<Board>>,
     listener: &mut (dyn Listener + Send),
 ) -> Result<(Outcome, ExitCode)> {
-    let settings = pipeline::Settings { board, ..stages::settings(config, calls, frames)? };
+    let settings = pipeline::Settings { board, ..stages::settings(config, reading)? };
     let stop = end_on_signals()?;
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);

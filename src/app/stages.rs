@@ -9,15 +9,34 @@ use crate::config::{Config, Selection};
 use crate::pipeline::Threads;
 use crate::{defrag, media, pipeline, reassembly, sip};
 
-/// The settings of a run over captures; `frames` says that somebody writes frames down.
+/// What packets are read for.
+pub(super) struct Reading {
+    /// Which calls are followed, and what is kept of them.
+    pub(super) calls: call::Settings,
+    /// Somebody takes frames.
+    pub(super) frames: bool,
+    /// The process ends after it: see [`pipeline::Settings::is_last`].
+    pub(super) is_last: bool,
+}
+
+impl Reading {
+    /// That of a run which shows calls, and ends.
+    pub(super) const fn of(calls: call::Settings) -> Self {
+        Self { calls, frames: false, is_last: true }
+    }
+
+    /// That of `sniff voip`.
+    pub(super) fn sniffing(config: &Config) -> Self {
+        Self { frames: config.pcap.write, ..Self::of(calls(config)) }
+    }
+}
+
+/// The settings of a run.
 ///
 /// # Errors
 /// When the capture filter is not valid.
-pub(super) fn settings(
-    config: &Config,
-    calls: call::Settings,
-    frames: bool,
-) -> Result<pipeline::Settings, FilterError> {
+pub(super) fn settings(config: &Config, reading: Reading) -> Result<pipeline::Settings, FilterError> {
+    let Reading { calls, frames, is_last } = reading;
     Ok(pipeline::Settings {
         defrag: defrag::Limits {
             max_datagrams: limits::DEFRAG_DATAGRAMS,
@@ -50,7 +69,7 @@ pub(super) fn settings(
         duration: config.run.duration,
         board: None,
         log_streams: config.run.inputs.is_empty(),
-        is_last: true,
+        is_last,
     })
 }
 
@@ -63,7 +82,7 @@ pub(super) const fn threads(config: &Config) -> Threads {
 }
 
 /// Which calls `sniff voip` keeps.
-pub(super) fn calls(config: &Config) -> call::Settings {
+fn calls(config: &Config) -> call::Settings {
     call::Settings {
         filter: filter(&config.run.selection),
         registrations: config.pcap.registrations,

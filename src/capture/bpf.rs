@@ -15,6 +15,14 @@ pub struct FilterError {
     reason: String,
 }
 
+impl FilterError {
+    /// Why, as libpcap says it.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 /// A compiled filter.
 pub struct PacketFilter {
     expression: String,
@@ -40,7 +48,9 @@ impl PacketFilter {
                 Err(_) => {}
             }
         }
-        let reason = reason.trim_start_matches("libpcap error: ").to_owned();
+        let words = ["libpcap error: ", "can't parse filter expression: "];
+        let reason = words.iter().fold(reason.as_str(), |reason, word| reason.trim_start_matches(word));
+        let reason = reason.to_owned();
         Err(FilterError { expression: expression.to_owned(), reason })
     }
 

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::escape::acts;
+
 /// One input that could not be read, or not to its end. The other inputs are not touched by it.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -123,7 +125,7 @@ impl SourceError {
     }
 }
 
-/// A path for a terminal: a file name may hold escape sequences, so control characters are spelled out.
+/// A path for a terminal: a file name may hold escape sequences, so what [`acts`] is spelled out.
 struct Shown<'a>(&'a Path);
 
 impl fmt::Display for Shown<'_> {
@@ -132,11 +134,7 @@ impl fmt::Display for Shown<'_> {
             return f.write_str("standard input");
         }
         for letter in self.0.to_string_lossy().chars() {
-            if letter.is_control() {
-                write!(f, "{}", letter.escape_default())?
-            } else {
-                f.write_char(letter)?
-            }
+            if acts(letter) { write!(f, "{}", letter.escape_default())? } else { f.write_char(letter)? }
         }
         Ok(())
     }

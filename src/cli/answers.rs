@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use crate::sink::escape::terminal;
+use crate::escape::terminal;
 
 /// Text of a place in an answer; what comes from the wire is shown and does not act.
 fn text(value: &Value, pointer: &str) -> String {

@@ -18,6 +18,7 @@ pub enum InspectCommand {
 
 /// Flags of `inspect call`.
 #[derive(Clone, Debug, Args)]
+#[command(override_usage = "lippycat inspect call <CALL-ID> -r <FILE>... [OPTIONS]")]
 pub struct InspectCall {
     /// Call-ID, as in the capture
     #[arg(value_name = "CALL-ID")]

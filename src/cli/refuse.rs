@@ -150,6 +150,10 @@ mod tests {
             "error: invalid value '(' for '--match <REGEX>': want a regular expression: unclosed group",
         ),
         (
+            "l sniff voip -r a -f prot",
+            "error: invalid value 'prot' for '--filter <BPF>': want a filter as in pcap-filter(7): syntax error",
+        ),
+        (
             "l sniff voip -r a --method a@b",
             "error: invalid value 'a@b' for '--method <METHOD[,METHOD]>': want a method such as INVITE",
         ),
@@ -194,6 +198,33 @@ mod tests {
         assert!(FLAGS.iter().all(|(flag, _)| !words.contains(flag)));
         assert!(COMMANDS.iter().all(|(name, _)| help(name).is_none()));
         assert!(!sniff.contains("batch-size"));
+    }
+
+    #[test]
+    fn usage_shows_an_order_that_is_taken() {
+        for name in ["inspect", "report"] {
+            let mut command = crate::cli::command();
+            command.build();
+            let call = command.find_subcommand_mut(name).unwrap().find_subcommand_mut("call").unwrap();
+            let usage = call.render_usage().to_string();
+            let (call_id, files) = (usage.find("<CALL-ID>").unwrap(), usage.find("-r <FILE>...").unwrap());
+            assert!(call_id < files, "{usage}");
+            let line = format!("lippycat {name} call ID -r a b --numbers masked");
+            assert!(crate::cli::parse(&line.split(' ').map(OsString::from).collect::<Vec<_>>()).is_ok());
+        }
+    }
+
+    #[test]
+    fn flags_stand_under_the_heading_that_is_theirs() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                let is_privacy = ["numbers", "dtmf"].contains(&argument.get_id().as_str());
+                let heading = argument.get_help_heading().unwrap_or_default();
+                assert_eq!(heading == "Privacy", is_privacy, "{} {}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&crate::cli::command());
     }
 
     #[test]

@@ -107,23 +107,24 @@ pub struct ReportCalls {
     pub all: bool,
 
     /// Print table, csv or json, one object a line (table)
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Output")]
     pub format: Option<Format>,
 
     /// These fields instead of those that fit, such as call_id,media.mos
     #[arg(long, value_name = "FIELD[,FIELD]", value_delimiter = ',', value_parser = Field::parse)]
+    #[arg(help_heading = "Output")]
     pub fields: Vec<Field>,
 
     /// In the order of this field (as they ended)
-    #[arg(long, value_name = "FIELD", value_parser = Field::parse)]
+    #[arg(long, value_name = "FIELD", value_parser = Field::parse, help_heading = "Output")]
     pub sort: Option<Field>,
 
     /// The largest first
-    #[arg(long, requires = "sort")]
+    #[arg(long, requires = "sort", help_heading = "Output")]
     pub desc: bool,
 
     /// At most N
-    #[arg(long, value_name = "N", value_parser = units::quantity)]
+    #[arg(long, value_name = "N", value_parser = units::quantity, help_heading = "Output")]
     pub limit: Option<usize>,
 }
 
@@ -139,19 +140,20 @@ pub struct ReportCarriers {
     pub which: Which,
 
     /// By carrier, prefix or address (carrier)
-    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true, help_heading = "Groups")]
     pub by: Option<By>,
 
     /// Digits of a prefix (4)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=15))]
+    #[arg(help_heading = "Groups")]
     pub digits: Option<u8>,
 
     /// Print table, csv or json, one object a line (table)
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Output")]
     pub format: Option<Format>,
 
     /// At most N groups, those with most calls
-    #[arg(long, value_name = "N", value_parser = units::quantity)]
+    #[arg(long, value_name = "N", value_parser = units::quantity, help_heading = "Output")]
     pub limit: Option<usize>,
 }
 
@@ -167,16 +169,19 @@ pub struct ReportTargets {
     pub which: Which,
 
     /// Print table, csv or json, one object a line (table)
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Output")]
     pub format: Option<Format>,
 
     /// At most N targets, those with most calls
-    #[arg(long, value_name = "N", value_parser = units::quantity)]
+    #[arg(long, value_name = "N", value_parser = units::quantity, help_heading = "Output")]
     pub limit: Option<usize>,
 }
 
 /// Flags of `report call`.
 #[derive(Clone, Debug, Args)]
+#[command(
+    override_usage = "lippycat report call <CALL-ID> [-r <FILE>... | --records <FILE>... | --live] [OPTIONS]"
+)]
 pub struct ReportCall {
     /// Call-ID; its beginning is enough where no other begins so
     #[arg(value_name = "CALL-ID")]
@@ -188,10 +193,11 @@ pub struct ReportCall {
 
     /// Write what was said into DIR: WAV files, the caller left and the called party right (G.711, G.722, Opus; needs -r)
     #[arg(long, value_name = "DIR", value_parser = units::path, requires = "read_file")]
+    #[arg(help_heading = "Output")]
     pub wav: Option<PathBuf>,
 
     /// Print text or json, one object a line (text)
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Output")]
     pub format: Option<StoryFormat>,
 }
 

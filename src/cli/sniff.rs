@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgGroup, Args};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{Global, PrivacyFlags};
+use crate::capture::PacketFilter;
 use crate::config::{
     EventFormat, Isolation, Origin, PcapFormat, PerformanceMode, Run, Selection, Settings, SummaryFormat,
     name_template,
@@ -79,7 +80,7 @@ pub struct SniffVoip {
     pub follow: Option<PathBuf>,
 
     /// Only packets that match this BPF expression, such as 'net 192.0.2.0/24'
-    #[arg(short, long, value_name = "BPF", help_heading = "Input")]
+    #[arg(short, long, value_name = "BPF", value_parser = filter, help_heading = "Input")]
     pub filter: Option<String>,
 
     /// Stop after N packets
@@ -173,7 +174,7 @@ pub struct SniffVoip {
     #[arg(long, value_name = "NAME", value_parser = units::instance, help_heading = "Operation")]
     pub name: Option<String>,
 
-    /// Become this user once everything is open; only CAP_NET_RAW is kept
+    /// Become this user when interfaces and sockets are open, before outputs and captures; only CAP_NET_RAW is kept
     #[arg(long, value_name = "USER[:GROUP]", help_heading = "Privileges")]
     pub user: Option<String>,
 
@@ -182,7 +183,7 @@ pub struct SniffVoip {
     pub isolation: Option<Isolation>,
 
     /// Check configuration and flags, name every problem, and exit
-    #[arg(long)]
+    #[arg(long, help_heading = "Operation")]
     pub validate_config: bool,
 
     /// Flags of streams.
@@ -198,12 +199,12 @@ pub struct StreamFlags {
     #[arg(short = 'M', long, value_name = "MODE", hide_possible_values = true)]
     pub tcp_performance_mode: Option<PerformanceMode>,
 
-    /// TCP streams that may hold bytes at once (no cap: files wait)
+    /// TCP streams that may hold bytes at once (on interfaces 1000, or the mode's; over captures no cap)
     #[arg(long, visible_aliases = ["tcp-max-goroutines", "max-streams"], value_name = "N")]
     #[arg(value_parser = units::quantity, allow_negative_numbers = true)]
     pub max_goroutines: Option<usize>,
 
-    /// Out-of-order TCP segments held at once (no cap)
+    /// Out-of-order TCP segments held at once (on interfaces 10000, or the mode's; over captures no cap)
     #[arg(long, value_name = "N", value_parser = units::quantity, allow_negative_numbers = true)]
     pub max_tcp_buffers: Option<usize>,
 
@@ -337,6 +338,14 @@ fn pattern(text: &str) -> Result<String, String> {
         "" => Err("want a user such as alice or +4930*".to_owned()),
         user => Ok(user.to_owned()),
     }
+}
+
+/// A capture filter: it is compiled anew when it is known for which links.
+fn filter(text: &str) -> Result<String, String> {
+    let compiled = PacketFilter::new(text);
+    compiled
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("want a filter as in pcap-filter(7): {}", error.reason()))
 }
 
 /// A method: a token of RFC 3261 25.1, in capital letters whatever was typed.

@@ -26,7 +26,7 @@ pub use env::{Environment, variable};
 pub use file::{apply, read};
 pub use modes::{ModeSettings, PerformanceMode, Threads};
 pub use networks::{Carriers, Cidr, OTHER, Party, Targets};
-pub use problem::{ConfigError, Problem, Visible, is_unsafe};
+pub use problem::{ConfigError, Problem, Visible};
 pub use resolve::{
     Color, Config, Control, EventFormat, Events, Isolation, Live, Log, Metrics, Pcap, Run, Selection,
     Streams, SummaryFormat, resolve,

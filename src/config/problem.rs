@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::escape::acts;
+
 /// One thing that is wrong, or (a warning) no longer of use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -64,23 +66,16 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Text with its control and direction-changing characters spelled out: a YAML escape must not reach a terminal.
+/// Text in which what [`acts`] is spelled out: a YAML escape must not reach a terminal.
 pub struct Visible<'a>(pub &'a str);
 
 impl fmt::Display for Visible<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
-        self.0.chars().try_for_each(|c| {
-            if is_unsafe(c) { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) }
-        })
+        self.0
+            .chars()
+            .try_for_each(|c| if acts(c) { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) })
     }
-}
-
-/// Characters that a terminal acts upon: C0, DEL, C1 and the bidirectional controls of UAX #9.
-#[must_use]
-pub fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}')
 }
 
 #[cfg(test)]

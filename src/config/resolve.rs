@@ -122,7 +122,7 @@ pub struct Run {
     pub live: bool,
     /// A directory of rotating captures.
     pub follow: Option<PathBuf>,
-    /// Become this user, `USER[:GROUP]`, once everything is open.
+    /// Become this user, `USER[:GROUP]`, before outputs and captures are opened.
     pub user: Option<String>,
     /// What is given up then.
     pub isolation: Isolation,
@@ -245,7 +245,7 @@ pub struct Log {
     pub file: Option<PathBuf>,
 }
 
-/// What a run gives up once everything is open.
+/// What a run gives up before outputs and captures are opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Isolation {
     /// Everything, or no start.

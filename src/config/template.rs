@@ -1,29 +1,20 @@
 //! The template of per-call file names as a setting: checked when it is given and not when the first call ends.
 
 use super::units::{Value, did_you_mean};
-use crate::sink::{NameTemplate, TemplateError};
-
-/// The fields that a template may name.
-const FIELDS: [&str; 5] = ["call_id", "from", "to", "start", "hash"];
+use crate::sink::{NAME_FIELDS, NameTemplate, TemplateError};
 
 /// Reads a template such as `{start:%Y%m%d_%H%M%S}_{call_id}`.
 ///
 /// # Errors
 /// Says which field or character is wrong.
 pub fn name_template(text: &str) -> Result<NameTemplate, String> {
-    match NameTemplate::parse(text) {
-        Ok(template) if template.has_carrier() => {
-            Err("{carrier} is not in this version: carriers are not built yet".to_owned())
-        }
-        Ok(template) => Ok(template),
-        Err(error) => {
-            let hint = match &error {
-                TemplateError::UnknownField(name) => did_you_mean(name, FIELDS.into_iter()),
-                _ => String::new(),
-            };
-            Err(format!("{error}{hint}"))
-        }
-    }
+    NameTemplate::parse(text).map_err(|error| {
+        let hint = match &error {
+            TemplateError::UnknownField(name) => did_you_mean(name, NAME_FIELDS.into_iter()),
+            _ => String::new(),
+        };
+        format!("{error}{hint}")
+    })
 }
 
 impl Value for NameTemplate {
@@ -45,7 +36,7 @@ mod tests {
                 "a/../{call_id}",
                 "want a name below pcap.directory: no / at its ends, no empty, hidden or . and .. directories",
             ),
-            ("{carrier}", "{carrier} is not in this version: carriers are not built yet"),
+            ("{carrier}", "unknown field {carrier}: want {call_id}, {from}, {to}, {start} or {hash}"),
             (
                 "{callid}",
                 "unknown field {callid}: want {call_id}, {from}, {to}, {start} or {hash} (did you mean call_id?)",

@@ -23,6 +23,7 @@ pub(crate) mod trace;
 pub(crate) mod wanted;
 
 pub use screen::{Ink, Screen};
+pub(crate) use stream::count;
 pub(crate) use summary::seconds;
 pub use table::{Form, calls};
 pub use wanted::Wanted;

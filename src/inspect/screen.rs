@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::config::{Color, is_unsafe};
+use crate::config::Color;
+use crate::escape::acts;
 
 /// Width of a drawing that goes into a pipe or a file.
 const PIPE_WIDTH: usize = 120;
@@ -95,7 +96,7 @@ impl Screen {
     /// `text` with what a terminal would act upon, or not know, spelled out.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let is_shown = |c: char| !is_unsafe(c) && (self.unicode || c.is_ascii());
+        let is_shown = |c: char| !acts(c) && (self.unicode || c.is_ascii());
         if text.chars().all(is_shown) {
             return Cow::Borrowed(text);
         }

@@ -67,6 +67,6 @@ pub(super) fn loss(stream: &MediaRecord) -> f64 {
 }
 
 /// `1 packet`, `2 packets`.
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, Row, Table, presets};
 
 use crate::call::{CallKind, CallRecord, CallResult, Listener, Wants};
-use crate::config::is_unsafe;
+use crate::escape::json_line;
 use crate::time::Timestamp;
 
 use super::screen::Screen;
@@ -98,7 +98,7 @@ impl Listener for List<'_> {
             counters.filter(|(_, (kind, _))| *kind == record.kind).for_each(|(counter, _)| *counter += 1);
         } else if self.form == Form::Json {
             if self.outcome.is_ok() {
-                self.outcome = json_line(&record).and_then(|line| self.out.write_all(line.as_bytes()));
+                self.outcome = json_line(self.out, &record);
             }
         } else if self.kept.len() < MAX_ROWS {
             self.kept.push(Entry::new(record));
@@ -205,16 +205,4 @@ fn footer(entries: &[Entry], more: u64, others: &[u64], out: &mut dyn Write) -> 
         writeln!(out, "not shown without --all: {}", counted.join(", "))?;
     }
     Ok(())
-}
-
-/// A record as a line of JSON in which nothing acts on a terminal: such characters occur in strings only, where
-/// JSON has escapes for them (RFC 8259 section 7).
-fn json_line(record: &CallRecord) -> io::Result<String> {
-    let json = serde_json::to_string(record)?;
-    let mut line = String::with_capacity(json.len() + 1);
-    for c in json.chars() {
-        if is_unsafe(c) { line.push_str(&format!("\\u{:04x}", u32::from(c))) } else { line.push(c) }
-    }
-    line.push('\n');
-    Ok(line)
 }

@@ -178,7 +178,7 @@ impl Groups {
                 if let Some(object) = told.as_object_mut() {
                     object.insert(title.to_owned(), json!(name));
                 }
-                crate::sink::escape::json_line(&mut *out, &told)
+                crate::escape::json_line(&mut *out, &told)
             })?,
             Format::Csv => csv(title, rows, out)?,
             Format::Table if groups.is_empty() => writeln!(out, "no calls")?,

@@ -9,8 +9,8 @@ use serde_json::ser::Formatter as _;
 use crate::call::{CallRecord, Listener, Wants};
 use crate::capture::SourceError;
 use crate::capture::file::unpacked;
+use crate::escape::{SafeJson, json_line};
 use crate::privacy::Privacy;
-use crate::sink::escape::{SafeJson, json_line};
 
 /// Longest line: a record has at most 256 streams of about a kilobyte.
 const MAX_LINE: u64 = 4 << 20;

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Row, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
+use crate::escape::terminal;
 use crate::inspect::Screen;
-use crate::sink::escape::terminal;
 
 /// Rows of a table: its columns are as wide as the widest, so all are kept. CSV and JSON have no such cap.
 pub const MAX_ROWS: usize = 100_000;

@@ -8,10 +8,10 @@ use super::condition::instant;
 use super::field;
 use super::proof::{Told, proven, recorded};
 use super::records::{Go, Record, Taker};
+use crate::escape::json_line;
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
-use crate::inspect::{Screen, Wanted, seconds};
-use crate::sink::escape::json_line;
+use crate::inspect::{Screen, Wanted, count, seconds};
 
 /// Bytes kept of a message: its first line is shown.
 pub(crate) const FIRST_LINE: usize = 1 << 10;
@@ -281,18 +281,16 @@ fn stream(stream: &Value, screen: &Screen) -> String {
         codec if codec.is_empty() => format!("payload type {}", text("payload_type")),
         codec => codec,
     };
-    let mut parts = vec![format!("{} packets", text("packets"))];
+    let count =
+        |key: &str, noun: &str| count(stream.get(key).and_then(Value::as_u64).unwrap_or_default(), noun);
+    let mut parts = vec![count("packets", "packet")];
     let (lost, expected) = (number("missing").unwrap_or_default(), number("expected").unwrap_or_default());
     parts.push(format!("{lost} missing ({:.1} %)", 100.0 * lost / expected.max(1.0)));
-    let counted = [
-        ("discarded", "too late"),
-        ("duplicates", "twice"),
-        ("reordered", "out of order"),
-        ("digits", "keys"),
-    ];
+    let counted = [("discarded", "too late"), ("duplicates", "twice"), ("reordered", "out of order")];
     let counted =
         counted.into_iter().filter_map(|(key, word)| Some((number(key).filter(|it| *it > 0.0)?, word)));
     parts.extend(counted.map(|(count, word)| format!("{count} {word}")));
+    parts.extend(number("digits").filter(|keys| *keys > 0.0).map(|_| count("digits", "key")));
     parts.extend(Some(text("dtmf")).filter(|keys| !keys.is_empty()).map(|keys| format!("pressed {keys}")));
     if let (Some(mean), Some(most)) = (number("jitter_ms"), number("max_jitter_ms")) {
         parts.push(format!("jitter {mean:.1} ms (at most {most:.1})"));
@@ -375,7 +373,9 @@ mod tests {
             "answered": "2026-01-31T12:00:02.000000Z", "end": "2026-01-31T12:02:32.000000Z", "duration_seconds": 150.0,
             "ended_by": "callee", "source": "192.0.2.1:5060", "destination": "192.0.2.2:5060", "transports": ["udp"], "messages": 7,
             "media": [{"source": "192.0.2.1:4000", "destination": "192.0.2.2:4000", "codec": "opus", "packets": 98, "expected": 100,
-                "missing": 2, "mos": null, "mos_missing": "no published figures"}],
+                "missing": 2, "mos": null, "mos_missing": "no published figures"},
+                {"source": "192.0.2.2:4000", "destination": "192.0.2.1:4000", "codec": "opus", "packets": 1, "expected": 1,
+                "missing": 0, "digits": 1, "mos": null, "mos_missing": "too short"}],
             "findings": [{"code": "packet_loss", "text": "2.0 % of RTP lost"}]});
         Record::new(value, Privacy::default())
     }
@@ -397,6 +397,7 @@ mod tests {
             "  Times         2026-01-31T12:00:00.000000Z, rang after 500 ms, answered after 2.0 s, ended after 2 min 32 s",
             "  Hop           192.0.2.1:5060 -> 192.0.2.2:5060  udp",
             "  192.0.2.1:4000 -> 192.0.2.2:4000  opus  98 packets, 2 missing (2.0 %), no MOS: no published figures",
+            "  192.0.2.2:4000 -> 192.0.2.1:4000  opus  1 packet, 0 missing (0.0 %), 1 key, no MOS: too short",
             "  * 2.0 % of RTP lost (packet_loss)",
         ] {
             assert!(text.lines().any(|told| told == line), "{line}\n{text}");

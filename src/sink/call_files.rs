@@ -296,12 +296,6 @@ impl CallFiles {
         FileCounters { held_bytes, ..self.store.counters.clone() }
     }
 
-    /// What the disk said when it first said no, for the end-of-run report.
-    #[must_use]
-    pub fn first_error(&self) -> Option<&str> {
-        self.store.first_error()
-    }
-
     /// Keeps the limits after a file grew.
     #[inline]
     fn grown(&mut self, key: FileKey) {
@@ -607,7 +601,6 @@ mod tests {
         assert!(balanced(&counters), "{counters:?}");
         assert_eq!((counters.files_written, counters.held_bytes), (5, 0));
         assert!(counters.write_errors >= 5 && counters.frames_lost == 15);
-        assert!(files.first_error().is_some_and(|error| error.contains("wall/")));
         assert_eq!(contents(home.path()).len(), 6);
     }
 }

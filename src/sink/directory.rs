@@ -18,8 +18,7 @@ use crate::sink::manifest::Manifest;
 /// What stands behind the name of a file that is not complete.
 pub(super) const PART: &str = ".part";
 
-/// Permissions of capture files: they hold conversations.
-const PERMISSIONS: Mode = Mode::from_bits_truncate(0o640);
+const PERMISSIONS: Mode = Mode::from_bits_truncate(super::FILE_MODE);
 
 /// Names tried in a row (`NAME`, `NAME~2`, …) before numbers are drawn from a counter that never looks back: one
 /// Call-ID used for every call must not make each call probe all names before it.

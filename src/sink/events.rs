@@ -1,9 +1,11 @@
 //! Steps of calls on standard output, as they happen (`--format`).
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
 use crate::call::{CallEvent, CallResult};
-use crate::sink::escape::{json_line, terminal};
+use crate::escape::{json_line, terminal};
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,11 +19,21 @@ pub enum EventFormat {
     None,
 }
 
+/// How Call-IDs are shown in lines of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallIds {
+    /// As they are: what reads the lines may look for one.
+    Whole,
+    /// Long ones without their middle, for the lines of a terminal.
+    Short,
+}
+
 /// Writes events. Once the reader is gone (`| head`) it is silent, and that is no error.
 #[derive(Debug)]
 pub struct EventWriter<W: Write> {
     out: BufWriter<W>,
     format: EventFormat,
+    call_ids: CallIds,
     closed: bool,
     /// Events shown.
     pub events: u64,
@@ -29,8 +41,8 @@ pub struct EventWriter<W: Write> {
 
 impl<W: Write> EventWriter<W> {
     /// A writer to `out`.
-    pub fn new(out: W, format: EventFormat) -> Self {
-        Self { out: BufWriter::with_capacity(64 << 10, out), format, closed: false, events: 0 }
+    pub fn new(out: W, format: EventFormat, call_ids: CallIds) -> Self {
+        Self { out: BufWriter::with_capacity(64 << 10, out), format, call_ids, closed: false, events: 0 }
     }
 
     /// Whether nobody reads: the format is none, or the reader is gone. Events need not be made then.
@@ -49,7 +61,7 @@ impl<W: Write> EventWriter<W> {
         }
         self.events += 1;
         let written = match self.format {
-            EventFormat::Text => line(&mut self.out, event),
+            EventFormat::Text => line(&mut self.out, event, self.call_ids),
             EventFormat::Json => json_line(&mut self.out, event),
             EventFormat::None => Ok(()),
         };
@@ -79,42 +91,42 @@ impl<W: Write> EventWriter<W> {
     }
 }
 
-/// Longest Call-ID shown whole.
+/// Longest Call-ID that is never shortened.
 const CALL_ID_WIDTH: usize = 28;
 
 /// Time, Call-ID, step, who, where, answer, result.
-fn line(out: &mut impl Write, event: &CallEvent) -> io::Result<()> {
+fn line(out: &mut impl Write, event: &CallEvent, call_ids: CallIds) -> io::Result<()> {
     let call_id = terminal(event.call_id.as_bytes());
+    let call_id = if call_ids == CallIds::Short { middle_cut(&call_id) } else { call_id };
     let who = format!("{} -> {}", terminal(event.from.as_bytes()), terminal(event.to.as_bytes()));
     let place = format!("{} -> {}", event.source, event.destination);
     let method = terminal(event.method.as_bytes());
-    write!(
-        out,
-        "{}  {:<CALL_ID_WIDTH$}  {method:<9} {:<9} {who:<32}  {place:<44}",
+    let mut line = format!(
+        "{}  {call_id:<CALL_ID_WIDTH$}  {method:<9} {:<9} {who:<32}  {place:<44}",
         event.timestamp.rfc3339(),
-        middle_cut(&call_id),
         event.event,
-    )?;
+    );
+    // Nothing can go wrong where text is appended to text.
     if let Some(code) = event.status_code {
-        write!(out, "  {code}")?;
+        let _ = write!(line, "  {code}");
     }
     if let Some(reason) = &event.reason {
-        write!(out, " {}", terminal(reason.as_bytes()))?;
+        let _ = write!(line, " {}", terminal(reason.as_bytes()));
     }
     if let Some(result) = event.result {
-        write!(out, "  {}", result_word(result))?;
+        let _ = write!(line, "  {}", result_word(result));
     }
     if let Some(seconds) = event.duration_seconds {
-        write!(out, "  {seconds:.1} s")?;
+        let _ = write!(line, "  {seconds:.1} s");
     }
-    out.write_all(b"\n")
+    writeln!(out, "{}", line.trim_end_matches(' '))
 }
 
 /// The first and last characters of a long text: Call-IDs differ at either end.
-fn middle_cut(text: &str) -> std::borrow::Cow<'_, str> {
+fn middle_cut<'a>(text: &Cow<'a, str>) -> Cow<'a, str> {
     let count = text.chars().count();
     if count <= CALL_ID_WIDTH {
-        return text.into();
+        return text.clone();
     }
     let half = (CALL_ID_WIDTH - 1) / 2;
     let head = text.chars().take(half);
@@ -167,8 +179,12 @@ mod tests {
     }
 
     fn shown(format: EventFormat, call_id: &str) -> String {
-        let mut writer = EventWriter::new(Vec::new(), format);
-        writer.push(&event(call_id)).unwrap();
+        written(format, CallIds::Short, &event(call_id))
+    }
+
+    fn written(format: EventFormat, call_ids: CallIds, event: &CallEvent) -> String {
+        let mut writer = EventWriter::new(Vec::new(), format, call_ids);
+        writer.push(event).unwrap();
         writer.flush().unwrap();
         String::from_utf8(writer.out.into_inner().unwrap()).unwrap()
     }
@@ -183,6 +199,24 @@ mod tests {
              192.0.2.1:5060 -> [101:101:101:101:101:101:101:101]:5060  200 O\\x0aK  success  12.3 s\n"
         );
         assert!(shown(EventFormat::Text, "short").contains("  short                         INVITE"));
+    }
+
+    #[test]
+    fn a_call_id_is_whole_where_no_terminal_is_and_a_line_ends_with_its_last_word() {
+        let call_id = "a84b4c76e66710@pc33.atlanta.example.com";
+        let bare = CallEvent {
+            status_code: None,
+            reason: None,
+            result: None,
+            duration_seconds: None,
+            ..event(call_id)
+        };
+        let line = written(EventFormat::Text, CallIds::Whole, &bare);
+        assert!(line.contains(&format!("  {call_id}  INVITE    end ")), "{line}");
+        assert!(line.ends_with(" -> [101:101:101:101:101:101:101:101]:5060\n"), "{line:?}");
+        let short = CallEvent { destination: event("x").source, ..bare };
+        let line = written(EventFormat::Text, CallIds::Whole, &short);
+        assert!(line.ends_with("  192.0.2.1:5060 -> 192.0.2.1:5060\n"), "{line:?}");
     }
 
     #[test]
@@ -212,7 +246,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut writer = EventWriter::new(Gone, EventFormat::Text);
+        let mut writer = EventWriter::new(Gone, EventFormat::Text, CallIds::Whole);
         for _ in 0..10_000 {
             writer.push(&event("x")).unwrap();
         }

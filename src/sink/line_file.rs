@@ -3,11 +3,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
+
+use super::FILE_MODE;
 
 /// Bytes that wait for the disk before they are written unasked.
 const BUFFER: usize = 256 << 10;
@@ -176,15 +179,14 @@ fn open(path: &Path, begin: Begin) -> io::Result<File> {
         std::fs::create_dir_all(parent)?;
     }
     let mut options = OpenOptions::new();
+    options.create(true).mode(FILE_MODE);
     let mut file = match begin {
-        Begin::Anew => options.write(true).create(true).truncate(true).open(path)?,
+        Begin::Anew => options.write(true).truncate(true).open(path)?,
         // Not only for appending: the last byte is looked at.
-        Begin::Behind => match options.append(true).read(true).create(true).open(path) {
+        Begin::Behind => match options.append(true).read(true).open(path) {
             Ok(file) => file,
             // A FIFO or a device that may only be written to.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                OpenOptions::new().append(true).create(true).open(path)?
-            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => options.read(false).open(path)?,
             Err(error) => return Err(error),
         },
     };
@@ -205,6 +207,7 @@ fn ends_in_the_middle(file: &mut File) -> bool {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn line(text: &str) -> impl FnOnce(&mut Vec<u8>) -> io::Result<()> + '_ {
         move |out| {
@@ -233,6 +236,22 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
         LineFile::open(&path, Begin::Anew).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    }
+
+    #[test]
+    fn others_may_not_read_what_was_made_and_what_was_there_stays_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for begin in [Begin::Anew, Begin::Behind] {
+            let (made, there) = (home.path().join("made"), home.path().join("there"));
+            LineFile::open(&made, begin).unwrap();
+            assert_eq!(mode(&made) & 0o137, 0, "{begin:?}");
+            fs::write(&there, "").unwrap();
+            fs::set_permissions(&there, fs::Permissions::from_mode(0o604)).unwrap();
+            LineFile::open(&there, begin).unwrap();
+            assert_eq!(mode(&there), 0o604, "{begin:?}");
+            fs::remove_file(&made).unwrap();
+        }
     }
 
     #[test]

@@ -16,7 +16,6 @@ mod descriptors;
 mod directory;
 mod disk;
 mod encoder;
-pub mod escape;
 mod event_log;
 mod events;
 mod line_file;
@@ -44,11 +43,14 @@ mod tls;
 mod websocket;
 mod writer;
 
+/// Permissions that files are made with: they hold numbers, keys that were pressed and conversations.
+pub const FILE_MODE: u32 = 0o640;
+
 pub use call_files::{CallFiles, FileKey, FileSettings};
 pub use disk::{DiskFigures, DiskStatus, Space, raise_descriptor_limit, space};
 pub use encoder::{Encoder, Fate, FileFormat, FrameInfo, Output};
 pub use event_log::{EventFields, EventLog};
-pub use events::{EventFormat, EventWriter};
+pub use events::{CallIds, EventFormat, EventWriter};
 pub use line_file::Reopen;
 pub use lines::{LineCounts, Lines};
 pub use manifest::Manifest;
@@ -65,6 +67,6 @@ pub use summary::{
     CallCounts, CaptureLoss, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,
     Summary, TcpCounts, TransportCounts,
 };
-pub use template::{NameFields, NameTemplate, TemplateError};
+pub use template::{NAME_FIELDS, NameFields, NameTemplate, TemplateError};
 pub use tls::{TlsServer, TlsSummary};
 pub use writer::{FLUSH_AFTER, MAILBOX_BYTES, WhenFull, share};

@@ -154,7 +154,7 @@ mod tests {
     fn named(book: &mut NameBook, call_id: &[u8]) -> String {
         let start = Timestamp::new(482_196_050, 0);
         let mut out = String::new();
-        book.assign(&NameFields { call_id, from: b"alice", to: b"", carrier: b"", start }, &mut out);
+        book.assign(&NameFields { call_id, from: b"alice", to: b"", start }, &mut out);
         out
     }
 
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn every_field_of_a_template_is_filled_in() {
         let directory = tempfile::tempdir().unwrap();
-        let mut all = book(directory.path(), "{start:%Y%m%d_%H%M%S}_{from}-{to}_{carrier}_{hash}", 100);
+        let mut all = book(directory.path(), "{start:%Y%m%d_%H%M%S}_{from}-{to}_other_{hash}", 100);
         let hash = format!("{:08x}", Fnv::of(b"x"));
         assert_eq!(named(&mut all, b"x"), format!("19850412_232050_alice-unnamed_other_{hash}.pcap"));
     }

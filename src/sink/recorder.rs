@@ -50,8 +50,6 @@ struct Live {
 pub struct Written {
     /// What happened to call files; none when none were asked for.
     pub files: Option<FileCounters>,
-    /// What the disk of call files said when it first said no.
-    pub first_error: Option<String>,
     /// Frames and messages that found the mailbox of a slow disk full.
     pub queue_full: u64,
     /// Calls without a file for the same reason.
@@ -64,14 +62,7 @@ pub struct Written {
 
 impl Default for Written {
     fn default() -> Self {
-        Self {
-            files: None,
-            first_error: None,
-            queue_full: 0,
-            calls_refused: 0,
-            lines: LineCounts::default(),
-            outcome: Ok(()),
-        }
+        Self { files: None, queue_full: 0, calls_refused: 0, lines: LineCounts::default(), outcome: Ok(()) }
     }
 }
 
@@ -114,7 +105,6 @@ impl Recorder {
                 let (lines, outcome) = lines.finish();
                 Written {
                     files: files.as_ref().map(|named| named.files.counters()),
-                    first_error: files.and_then(|named| named.files.first_error().map(str::to_owned)),
                     lines,
                     outcome,
                     ..Written::default()
@@ -166,7 +156,6 @@ impl Listener for Recorder {
             call_id: about.call_id,
             from: uri::display(about.from),
             to: uri::display(about.to),
-            carrier: b"",
             start: about.start,
         };
         match &mut self.outlet {

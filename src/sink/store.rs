@@ -137,11 +137,6 @@ impl Store {
         }
     }
 
-    /// What the disk said when it first said no.
-    pub(super) fn first_error(&self) -> Option<&str> {
-        self.throttle.first()
-    }
-
     /// Writes what `file` holds to its unfinished file, which is created when there is none yet.
     pub(super) fn spill(&mut self, key: u32, file: &mut CallFile) -> Result<(), Lost> {
         if file.held.length == 0 {

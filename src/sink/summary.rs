@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use crate::call::BindingCounts;
-use crate::sink::escape::{json_line, terminal};
+use crate::escape::{json_line, terminal};
 use crate::sink::performance::PerformanceSummary;
 use crate::sink::tls::TlsSummary;
 use crate::time::Timestamp;

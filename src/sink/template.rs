@@ -11,7 +11,7 @@ pub enum TemplateError {
     #[error("want a template such as {{call_id}}")]
     Empty,
     /// A field that there is not.
-    #[error("unknown field {{{0}}}: want {{call_id}}, {{from}}, {{to}}, {{start}} or {{hash}}")]
+    #[error("unknown field {{{0}}}: want {fields}", fields = in_words())]
     UnknownField(String),
     /// A format where none belongs.
     #[error("{{{0}}} takes no format")]
@@ -33,6 +33,14 @@ pub enum TemplateError {
     Deep,
 }
 
+/// The fields that a template may name.
+pub const NAME_FIELDS: [&str; 5] = ["call_id", "from", "to", "start", "hash"];
+
+fn in_words() -> String {
+    let [first @ .., last] = NAME_FIELDS.map(|field| format!("{{{field}}}"));
+    format!("{} or {last}", first.join(", "))
+}
+
 /// The most directories that a name leads through.
 pub(super) const MAX_DIRECTORIES: usize = 6;
 
@@ -45,13 +53,12 @@ enum Piece {
     CallId,
     From,
     To,
-    Carrier,
     Hash,
     Start(String),
 }
 
-/// How the names of call files are made: text and `{call_id}`, `{from}`, `{to}`, `{carrier}`, `{hash}` (8 hex digits
-/// of the Call-ID), `{start:%Y%m%d_%H%M%S}` (strftime, UTC). A `/` in the text or in a time makes directories; none
+/// How the names of call files are made: text and `{call_id}`, `{from}`, `{to}`, `{hash}` (8 hex digits of the
+/// Call-ID), `{start:%Y%m%d_%H%M%S}` (strftime, UTC). A `/` in the text or in a time makes directories; none
 /// from the wire ever does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NameTemplate {
@@ -69,8 +76,6 @@ pub struct NameFields<'a> {
     pub from: &'a [u8],
     /// Called party.
     pub to: &'a [u8],
-    /// Carrier; `other` when empty.
-    pub carrier: &'a [u8],
     /// Time of the first message.
     pub start: Timestamp,
 }
@@ -123,12 +128,6 @@ impl NameTemplate {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
-    }
-
-    /// Whether a name may hold what the carrier is called.
-    #[must_use]
-    pub fn has_carrier(&self) -> bool {
-        self.components.iter().flatten().any(|piece| *piece == Piece::Carrier)
     }
 
     /// The name of what belongs to a call and is no call file, by this template and without extension: one component
@@ -187,8 +186,6 @@ fn component(pieces: &[Piece], fields: &NameFields<'_>, limit: usize, out: &mut 
             Piece::CallId => fields.call_id,
             Piece::From => fields.from,
             Piece::To => fields.to,
-            Piece::Carrier if fields.carrier.is_empty() => b"other",
-            Piece::Carrier => fields.carrier,
             Piece::Literal(text) => {
                 out.push_str(text);
                 continue;
@@ -273,7 +270,6 @@ fn field_pieces(field: &str, components: &mut Vec<Vec<Piece>>) -> Result<(), Tem
         "call_id" => Piece::CallId,
         "from" => Piece::From,
         "to" => Piece::To,
-        "carrier" => Piece::Carrier,
         "hash" => Piece::Hash,
         "start" => {
             let format = format.unwrap_or("%Y%m%d_%H%M%S");
@@ -355,6 +351,7 @@ mod tests {
             ("{call_id", Unclosed),
             ("call_id}", Unclosed),
             ("{callid}", UnknownField("callid".into())),
+            ("{carrier}", UnknownField("carrier".into())),
             ("{hash:8}", Format("hash".into())),
             ("{start:%D}", TimeSlash("%D".into())),
             ("{start:}", TimeSlash(String::new())),
@@ -372,6 +369,13 @@ mod tests {
         ];
         for (template, error) in rows {
             assert_eq!(NameTemplate::parse(template), Err(error), "{template}");
+        }
+    }
+
+    #[test]
+    fn every_field_that_is_offered_is_taken() {
+        for field in NAME_FIELDS {
+            assert!(NameTemplate::parse(&format!("{{{field}}}")).is_ok(), "{field}");
         }
     }
 

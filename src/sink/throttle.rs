@@ -20,8 +20,6 @@ pub(super) struct Throttle {
     total: u64,
     told: Timestamp,
     last: Timestamp,
-    /// What was said first, ever.
-    first: Option<String>,
 }
 
 impl Throttle {
@@ -30,16 +28,11 @@ impl Throttle {
         let is_first = self.total == 0;
         self.total += 1;
         self.last = now;
-        if self.first.is_none() {
-            self.first = Some(format!("cannot {what}: {error}"));
-        }
         if is_first {
-            tracing::error!(
-                "error: cannot {what}: {error}; further errors are counted and told once a minute"
-            );
+            tracing::error!("cannot {what}: {error}; further errors are counted and told once a minute");
         } else if now.since(self.told) >= AGAIN {
             let untold = self.untold + 1;
-            tracing::error!("error: cannot {what}: {error}; {untold} errors since this was last told");
+            tracing::error!("cannot {what}: {error}; {untold} errors since this was last told");
         } else {
             self.untold += 1;
             return;
@@ -55,11 +48,6 @@ impl Throttle {
             tracing::info!("{what} again, after {} errors", self.total);
             (self.total, self.untold) = (0, 0);
         }
-    }
-
-    /// The first failure, for the end of a run.
-    pub(super) fn first(&self) -> Option<&str> {
-        self.first.as_deref()
     }
 }
 
@@ -80,7 +68,6 @@ mod tests {
             }
         }
         assert_eq!(told, [0, 60, 120]);
-        assert!(throttle.first().is_some_and(|first| first.starts_with("cannot write a.pcap: No space")));
         throttle.worked(Timestamp::new(153, 0), "files are written");
         assert_eq!(throttle.total, 150, "others may still fail");
         throttle.worked(Timestamp::new(155, 0), "files are written");

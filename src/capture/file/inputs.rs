@@ -78,7 +78,11 @@ impl Expansion {
         for found in matches {
             none = false;
             match found {
-                Ok(found) if found.is_dir() => self.directory(&found)?,
+                // As if a shell had named each: one without captures says so, and the others are read.
+                Ok(found) if found.is_dir() => {
+                    let outcome = self.directory(&found);
+                    self.errors.extend(outcome.err());
+                }
                 Ok(found) if found.is_file() => self.add(found),
                 Ok(_) => {}
                 Err(error) => {

@@ -312,6 +312,19 @@ fn patterns_match_and_a_file_given_twice_counts_once() {
 }
 
 #[test]
+fn a_directory_without_captures_that_a_pattern_matches_does_not_end_it() {
+    let files = directory(&[("a.pcap", named(&[(1, "a")])), ("z.pcap", named(&[(3, "z")]))]);
+    for below in ["b", "c", "d"] {
+        fs::create_dir(files.path().join(below)).unwrap();
+    }
+    fs::write(files.path().join("c/c.pcap"), named(&[(2, "c")])).unwrap();
+    let (found, errors) = texts(files.path(), &["*"]);
+    assert_eq!(found, ["a", "c", "z"]);
+    let told: Vec<_> = errors.iter().map(|error| error.path().strip_prefix(files.path()).unwrap()).collect();
+    assert_eq!(told, [Path::new("b"), Path::new("d")], "{errors:?}");
+}
+
+#[test]
 fn a_fifo_is_read_as_a_stream() {
     let files = directory(&[("a.pcap", named(&[(2, "file")]))]);
     let fifo = files.path().join("fifo");

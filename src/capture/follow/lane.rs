@@ -211,7 +211,7 @@ impl Lane {
             return Found::Nothing;
         }
         let found = self.start(counters);
-        found.unwrap_or_else(|error| self.refuse(&error))
+        found.unwrap_or_else(|error| self.refuse(&error, counters))
     }
 
     /// Nobody writes it any more, as far as can be seen. When all of a copy is written, gzip and zstd give it the time of
@@ -222,26 +222,35 @@ impl Lane {
         is_dated || now().duration_since(self.since) >= SETTLED || age.is_some_and(|age| age >= SETTLED)
     }
 
-    fn refuse(&mut self, error: &SourceError) -> Found {
+    fn refuse(&mut self, error: &SourceError, counters: &mut SourceCounters) -> Found {
         match error {
             SourceError::Missing { .. } => return Found::Gone,
+            SourceError::Unusable { .. } if unpacked(&self.path).is_some() => self.spoil(error, counters),
             // Its header is not whole yet.
             SourceError::Empty { .. } | SourceError::Unusable { .. } => {}
             SourceError::NotACapture { .. } => self.state = State::Other,
-            _ => {
-                if !self.told {
-                    tracing::warn!("a file of the followed directory is left out: error: {error}");
-                }
-                self.told = true;
-            }
+            _ => self.tell(error),
         }
         Found::Nothing
+    }
+
+    /// It is damaged before its first packet.
+    fn spoil(&mut self, error: &SourceError, counters: &mut SourceCounters) {
+        counters.bad_record += u64::from(!self.told);
+        self.tell(error);
+    }
+
+    fn tell(&mut self, error: &SourceError) {
+        if !self.told {
+            tracing::warn!("a file of the followed directory is left out: error: {error}");
+        }
+        self.told = true;
     }
 
     /// Other bytes are in it than before.
     fn restart(&mut self) {
         (self.state, self.head, self.consumed, self.delivered) = (State::Quiet, Head::default(), 0, 0);
-        self.cut = false;
+        (self.cut, self.told) = (false, false);
     }
 
     fn open(&mut self, reading: Reading) -> Result<CaptureFile, SourceError> {
@@ -284,16 +293,36 @@ impl Lane {
             }
             return self.resume(file, counters);
         }
-        if !file.read(1)? {
-            if unpacked(&self.path).is_some() {
-                // Finished, and nothing in it.
-                self.consumed = self.looked.size;
-                counters.files += 1;
+        match file.read(1) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.nothing(&file, counters);
+                return Ok(Found::Nothing);
             }
-            return Ok(Found::Nothing);
+            Err(error @ SourceError::Unusable { .. }) => {
+                // What comes behind a record that is none cannot be told.
+                self.state = State::Other;
+                self.spoil(&error, counters);
+                return Ok(Found::Nothing);
+            }
+            Err(error) => return Err(error),
         }
         (self.state, self.owed) = (State::Due, true);
         Ok(file.batch().packets.first().map_or(Found::Nothing, |it| Found::Packet(it.timestamp)))
+    }
+
+    /// No packet is in it yet, and of a packed file, which is finished, none at all.
+    fn nothing(&mut self, file: &CaptureFile, counters: &mut SourceCounters) {
+        if unpacked(&self.path).is_none() {
+            return;
+        }
+        self.consumed = self.looked.size;
+        if file.counters().truncated == 0 {
+            counters.files += 1;
+            return;
+        }
+        let reason = "its packed data is damaged or cut before the first packet";
+        self.spoil(&SourceError::Unusable { path: self.path.clone(), reason }, counters);
     }
 
     /// Its turn has come, or it grew again: it is opened, and its next packet looked for.
@@ -305,7 +334,7 @@ impl Lane {
             // It may have another name by now.
             self.looked = Look::default();
         }
-        found.unwrap_or_else(|error| self.refuse(&error))
+        found.unwrap_or_else(|error| self.refuse(&error, counters))
     }
 
     fn resume(&mut self, file: CaptureFile, counters: &mut SourceCounters) -> Result<Found, SourceError> {
@@ -388,7 +417,7 @@ impl Lane {
             opened.next += 1;
         }
         let found = self.following(counters);
-        found.unwrap_or_else(|error| self.refuse(&error))
+        found.unwrap_or_else(|error| self.refuse(&error, counters))
     }
 
     /// An open file at its end: did it grow, was it written over?
@@ -418,7 +447,7 @@ impl Lane {
         }
         self.looked = look;
         let found = self.following(counters);
-        found.unwrap_or_else(|error| self.refuse(&error))
+        found.unwrap_or_else(|error| self.refuse(&error, counters))
     }
 
     /// For how long an open file has not grown, and whether it has no name any more.

@@ -202,14 +202,14 @@ impl Follow {
 
     /// Puts a lane where it belongs after it was looked at.
     fn settle(&mut self, number: usize, found: Found) {
-        let has_turn = self.turns.iter().any(|Reverse((_, it))| *it == number);
         let Some(lane) = self.lanes.get_mut(number).and_then(Option::as_mut) else { return };
         match found {
             Found::Packet(time) => self.turns.push(Reverse((time, number))),
             Found::Nothing => {}
             Found::Gone => self.watch.doubt(),
         }
-        if found == Found::Nothing && lane.is_open() && !has_turn {
+        let has_turn = || self.turns.iter().any(|Reverse((_, it))| *it == number);
+        if found == Found::Nothing && lane.is_open() && !has_turn() {
             self.waiting.insert(number);
         } else {
             self.waiting.remove(&number);

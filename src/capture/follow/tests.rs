@@ -240,6 +240,31 @@ fn damage_ends_a_file_and_nothing_else() {
 }
 
 #[test]
+fn what_can_never_be_read_is_counted_once() {
+    let garbage = [&HEADER[..], &[0xff; 40]].concat();
+    let mut torn = packed(&capture(1..500));
+    // RFC 1952 2.3: the header has 10 bytes; what follows is no block of RFC 1951 any more.
+    torn[10..40].fill(0xff);
+    // Not even its tables of codes are whole (RFC 1951 3.2.7).
+    let mut cut = packed(&capture(1..500));
+    cut.truncate(40);
+    let mut scene = Scene::new(&[("good", capture([3])), ("bad", garbage), ("half", HEADER[..23].to_vec())]);
+    for (name, bytes) in [("torn.gz", torn), ("cut.gz", cut)] {
+        scene.write(name, &bytes).set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    assert_eq!(scene.seconds(), [3]);
+    assert_eq!(scene.follow.counters.bad_record, 3);
+    scene.write("bad", &record(4));
+    scene.look_through();
+    assert_eq!(scene.seconds(), [] as [u64; 0]);
+    assert_eq!(scene.follow.counters.bad_record, 3, "once");
+    // Another capture in its place.
+    fs::write(scene.path("bad"), capture([5])).unwrap();
+    assert_eq!(scene.seconds(), [5]);
+    assert_eq!(scene.follow.counters.bad_record, 3);
+}
+
+#[test]
 fn a_directory_may_go_and_come_back() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("captures");

@@ -197,7 +197,7 @@ impl Interface {
             }
             Err(error) if !self.refused => {
                 self.refused = true;
-                tracing::error!("error: the interface is back, but {error}");
+                tracing::error!("the interface is back, but {error}");
             }
             Err(_) => {}
         }

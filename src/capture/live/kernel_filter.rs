@@ -1,24 +1,25 @@
 //! What the kernel is asked to let through.
 //!
 //! The user's filter is applied to whole packets later on; here it only saves copying what cannot match. So it may
-//! let through too much and never too little: what has no ports to look at yet is let through.
+//! let through too much and never too little: what has no ports to look at yet is let through, and what may have
+//! another packet inside, whose addresses and ports are deeper than the kernel looks.
 
 use std::net::SocketAddr;
 
-/// Words of pcap-filter(7) whose answer depends on what a later fragment, or a packet in a tunnel, does not show.
+/// Words of pcap-filter(7) whose answer depends on what a later fragment does not show.
 const DEEP: [&str; 11] =
     ["port", "portrange", "tcp", "udp", "sctp", "icmp", "icmp6", "less", "greater", "len", "proto"];
 
-/// Fragments beyond the first. In IPv6 every fragment, for there is another header before its ports; and what may
-/// have a fragment header behind other extension headers.
-const FRAGMENTS: &str = "(ip[6:2] & 0x1fff != 0) \
-    or (ip6[6] == 44) or (ip6[6] == 0) or (ip6[6] == 43) or (ip6[6] == 60)";
+/// Fragments beyond the first. In IPv6 every fragment, for there is another header before its ports.
+const FRAGMENTS: &str = "(ip[6:2] & 0x1fff != 0) or (ip6[6] == 44)";
 
 /// Tags and tunnels that are looked into: VLAN, MPLS, PPPoE; IP in IP, GRE; GTP-U, VXLAN, Geneve, TZSP by their
-/// ports, HEP by its port. `vlan`, `mpls` and `pppoes` are not used: they move the offsets of all that follows them.
+/// ports, HEP by its port; and other extension headers of IPv6, behind which there may be a tunnel or a fragment.
+/// `vlan`, `mpls` and `pppoes` are not used: they move the offsets of all that follows them.
 const WRAPPED: &str = "(ether proto 0x8100) or (ether proto 0x88a8) or (ether proto 0x9100) \
     or (ether proto 0x8847) or (ether proto 0x8848) or (ether proto 0x8864) \
     or (ip proto 4) or (ip proto 41) or (ip proto 47) or (ip6 proto 4) or (ip6 proto 41) or (ip6 proto 47) \
+    or (ip6[6] == 0) or (ip6[6] == 43) or (ip6[6] == 60) \
     or (udp dst port 2152 or 4789 or 8472 or 6081 or 37008) or (udp port 9060)";
 
 /// ARP, RARP and LLDP: never a call. Spanning tree is not named, having no number of its own.
@@ -75,14 +76,15 @@ impl KernelFilter {
 }
 
 fn widened(user: &str, notes: &mut Vec<String>) -> String {
-    if !looks_deep(user) {
-        return format!("({user})");
-    }
+    let (fragments, by) = match looks_deep(user) {
+        true => (format!("{FRAGMENTS} or "), "later fragments, tagged and tunnelled packets"),
+        false => (String::new(), "tagged and tunnelled packets"),
+    };
     notes.push(format!(
-        "the filter `{user}` is widened for the kernel by later fragments, tagged and tunnelled packets, which do \
-         not show what it asks for; whole packets are then held against it as given"
+        "the filter `{user}` is widened for the kernel by {by}, which do not show what it asks for; whole packets \
+         are then held against it as given"
     ));
-    format!("({FRAGMENTS} or {WRAPPED} or ({user}))")
+    format!("({fragments}{WRAPPED} or ({user}))")
 }
 
 /// Whether the filter asks for more than addresses and link headers.
@@ -156,10 +158,19 @@ mod tests {
             ),
             ("GRE", ethernet(0x0800, &ipv4(0, 47, &[&[0, 0, 8, 0][..], &ipv4(0, 17, &sip)].concat()))),
             ("VXLAN", ethernet(0x0800, &ipv4(0, 17, &udp(4789, &[8, 0, 0, 0, 0, 0, 5, 0])))),
+            // RFC 3032 2.1: label 16, bottom of the stack.
+            ("MPLS", ethernet(0x8847, &[&[0, 1, 1, 64][..], &ipv4(0, 17, &sip)].concat())),
+            // RFC 2516 4: a session's data; RFC 1661 2: IPv4.
+            ("PPPoE", ethernet(0x8864, &[&[0x11, 0, 0, 1, 0, 37, 0, 0x21][..], &ipv4(0, 17, &sip)].concat())),
+            // RFC 2473 4.1: IPv6 in IPv6, behind a destination option.
+            ("IPv6 in IPv6", ethernet(0x86dd, &ipv6(60, &[41, 0, 4, 1, 4, 1, 0, 0]))),
             ("ARP", ethernet(0x0806, &[0, 1, 8, 0, 6, 4, 0, 1])),
             ("LLDP", ethernet(0x88cc, &[2, 7, 4])),
         ]
     }
+
+    /// What has another packet inside, of [`frames`].
+    const WRAPPINGS: [&str; 7] = ["tagged", "tagged twice", "GRE", "VXLAN", "MPLS", "PPPoE", "IPv6 in IPv6"];
 
     fn passing(filter: &KernelFilter) -> Vec<&'static str> {
         let program = compile(&filter.expression, ETHERNET);
@@ -169,24 +180,26 @@ mod tests {
     #[test]
     fn without_a_filter_only_what_is_never_a_call_stays_out() {
         let filter = KernelFilter::new(None, None);
-        let all: Vec<&str> = frames().iter().map(|(name, _)| *name).collect();
-        assert_eq!(passing(&filter), all[..8], "{filter:?}");
+        let kept = frames().into_iter().map(|(name, _)| name).filter(|name| !["ARP", "LLDP"].contains(name));
+        assert_eq!(passing(&filter), kept.collect::<Vec<_>>(), "{filter:?}");
         assert!(filter.notes.is_empty());
     }
 
     #[test]
     fn a_port_filter_keeps_what_shows_no_port_and_says_so() {
         let filter = KernelFilter::new(Some("port 5060"), None);
-        let kept =
-            ["sip", "later fragment", "later fragment of IPv6", "tagged", "tagged twice", "GRE", "VXLAN"];
+        let kept = [&["sip", "later fragment", "later fragment of IPv6"][..], &WRAPPINGS].concat();
         assert_eq!(passing(&filter), kept);
         assert!(filter.notes[0].contains("`port 5060`"), "{filter:?}");
     }
 
     #[test]
-    fn a_filter_of_addresses_is_taken_as_it_is() {
-        let filter = KernelFilter::new(Some("host 192.0.2.9"), None);
-        assert_eq!((passing(&filter), filter.notes.len()), (vec![], 0));
+    fn a_filter_of_addresses_keeps_what_may_have_them_inside_and_says_so() {
+        for user in ["host 192.0.2.9", "net 198.51.100.0/24"] {
+            let filter = KernelFilter::new(Some(user), None);
+            assert_eq!(passing(&filter), WRAPPINGS, "{user}");
+            assert!(filter.notes[0].contains(user) && !filter.notes[0].contains("fragments"), "{filter:?}");
+        }
         assert!(passing(&KernelFilter::new(Some("host 192.0.2.1"), None)).contains(&"later fragment"));
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::output::LogFile;
-use crate::config::{LogFormat, is_unsafe};
+use crate::config::LogFormat;
+use crate::escape::{acts, json};
 
 /// Makes writers of lines.
 pub(super) struct Lines {
@@ -74,13 +75,13 @@ impl<W: Write> Write for SafeLine<W> {
 }
 
 fn safe(line: &str, format: LogFormat) -> String {
-    let mut safe = String::with_capacity(line.len().saturating_add(1));
-    for c in line.chars() {
-        match (is_unsafe(c), format) {
-            (false, _) => safe.push(c),
-            // All of them are in the first plane, where JSON's escape needs no pair.
-            (true, LogFormat::Json) => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
-            (true, _) => safe.extend(c.escape_default()),
+    let mut safe = match format {
+        LogFormat::Json => json(line).replace('\n', "\\n"),
+        _ => String::with_capacity(line.len().saturating_add(1)),
+    };
+    if format != LogFormat::Json {
+        for c in line.chars() {
+            if acts(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
         }
     }
     safe.push('\n');
@@ -104,9 +105,9 @@ mod tests {
     #[test]
     fn json_stays_json() {
         let mut line = SafeLine { format: LogFormat::Json, out: Vec::new() };
-        line.write_all("{\"message\":\"x\u{202e}\u{9b}\"}\n".as_bytes()).unwrap();
+        line.write_all("{\"message\":\"x\u{202e}\u{9b}\u{e0041}\u{200b}\"}\n".as_bytes()).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&line.out).unwrap();
-        assert_eq!(value["message"], "x\u{202e}\u{9b}");
+        assert_eq!(value["message"], "x\u{202e}\u{9b}\u{e0041}\u{200b}");
         assert!(line.out.is_ascii());
     }
 }

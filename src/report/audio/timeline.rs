@@ -2,7 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use crate::sink::FILE_MODE;
 
 /// Channels: one for each direction.
 const CHANNELS: usize = 2;
@@ -35,7 +38,8 @@ impl Timeline {
     /// # Errors
     /// It is there, or cannot be made.
     pub(super) fn create(path: &Path, rate: u32) -> io::Result<Self> {
-        let mut file = BufWriter::new(OpenOptions::new().write(true).create_new(true).open(path)?);
+        let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+        let mut file = BufWriter::new(file);
         file.write_all(&header(rate, 0))?;
         Ok(Self { file, rate, window: Vec::new(), start: 0, end: 0, dropped: 0 })
     }
@@ -135,6 +139,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn samples(bytes: &[u8]) -> Vec<[i16; 2]> {
         let sample = |bytes: &[u8]| i16::from_le_bytes([bytes[0], bytes[1]]);
@@ -186,5 +191,14 @@ mod tests {
         assert_eq!((line.dropped, line.finish().unwrap()), (3, MAX_SAMPLES));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), HEADER + (1 << 30));
         assert!(Timeline::create(&path, 8000).is_err());
+    }
+
+    #[test]
+    fn others_may_not_listen() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.wav");
+        Timeline::create(&path, 8000).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{mode:o}");
     }
 }

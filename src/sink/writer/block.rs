@@ -147,7 +147,7 @@ impl FileBlock {
             match command {
                 Command::Open { call, kept, start, lengths } => {
                     let [call_id, from, to] = lengths.map(|length| bytes.take(length));
-                    actor.open(call, &NameFields { call_id, from, to, carrier: b"", start }, kept);
+                    actor.open(call, &NameFields { call_id, from, to, start }, kept);
                 }
                 Command::Keep { call } => actor.keep(call),
                 Command::Frame { call, info, length } => actor.frame(call, &info, bytes.take(length)),

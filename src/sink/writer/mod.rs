@@ -110,7 +110,6 @@ pub(super) struct Writers {
 #[derive(Debug, Default)]
 struct Filed {
     counters: FileCounters,
-    first_error: Option<String>,
     refused: u64,
     records_refused: u64,
 }
@@ -238,7 +237,6 @@ impl Writers {
             if let Some(sum) = &mut written.files {
                 sum.add(&filed.counters);
             }
-            written.first_error = written.first_error.or(filed.first_error);
             written.queue_full += filed.refused;
             records_refused += filed.records_refused;
         }
@@ -378,7 +376,6 @@ impl FileWriter {
         self.publish();
         Filed {
             counters: self.named.files.counters(),
-            first_error: self.named.files.first_error().map(str::to_owned),
             refused: self.refused,
             records_refused: self.records_refused,
         }
@@ -469,7 +466,7 @@ mod tests {
     use super::*;
     use crate::capture::LinkType;
     use crate::sink::call_files::CallFiles;
-    use crate::sink::events::{EventFormat, EventWriter};
+    use crate::sink::events::{CallIds, EventFormat, EventWriter};
     use crate::sink::line_file::Reopen;
     use crate::sink::names::{NameBook, NameSettings};
     use std::path::Path;
@@ -482,7 +479,12 @@ mod tests {
     }
 
     fn lines() -> Lines {
-        Lines::new(None, None, EventWriter::new(io::stdout(), EventFormat::None), Reopen::default())
+        Lines::new(
+            None,
+            None,
+            EventWriter::new(io::stdout(), EventFormat::None, CallIds::Whole),
+            Reopen::default(),
+        )
     }
 
     fn fields(call_id: &str) -> NameFields<'_> {
