@@ -588,3 +588,13 @@ fn a_call_joined_in_the_middle_is_a_call() {
     assert_eq!((records[0].kind, records[0].result), (CallKind::Call, CallResult::Success));
     assert_eq!(records[0].source, sip_port(1), "the one whom the answer went to asked");
 }
+
+#[test]
+fn who_sends_to_one_port_from_everywhere_leaves_little_behind() {
+    let mut scene = Scene::plain();
+    for port in 0..400 {
+        scene.rtp((1, 10_000 + port), (2, 5000), 1);
+    }
+    let entries = scene.tracker.media.unclaimed_entries();
+    assert!(entries <= 201, "{entries} entries for {} flows", scene.tracker.gauges().unclaimed_flows);
+}

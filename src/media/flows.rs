@@ -301,6 +301,8 @@ pub struct MediaTable {
     hints: Hints,
     flows: Vec<Flow>,
     free: Vec<u32>,
+    /// Slots of flows that nobody has announced, their generations, and when to count from. Some may have gone or found
+    /// their call since.
     unclaimed: VecDeque<(u32, u32, Timestamp)>,
     unclaimed_count: usize,
     hasher: PairHasher,
@@ -346,6 +348,12 @@ impl MediaTable {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
+    }
+
+    /// What is held to forget flows in time.
+    #[cfg(test)]
+    pub(crate) fn unclaimed_entries(&self) -> usize {
+        self.unclaimed.len()
     }
 
     /// Of them, flows that no SDP has announced.
@@ -665,10 +673,8 @@ impl MediaTable {
                 break;
             }
             self.unclaimed.pop_front();
-            let Some(flow) = self.flows.get(slot as usize) else { continue };
-            if flow.generation != generation || !flow.owners.is_empty() {
-                continue;
-            }
+            let flow = self.flows.get(slot as usize).filter(|flow| flow.is_unclaimed(generation));
+            let Some(flow) = flow else { continue };
             if now.since(flow.last()) < self.limits.unclaimed_timeout {
                 self.unclaimed.push_back((slot, generation, now));
             } else {
@@ -742,10 +748,14 @@ impl MediaTable {
 
     /// Makes room for one more unclaimed flow: the oldest goes.
     fn make_room(&mut self) -> bool {
+        // Flows that went otherwise leave their entries behind: who sends to one port from everywhere makes many.
+        if self.unclaimed.len() > 2 * self.limits.max_unclaimed {
+            let flow = |slot: u32| self.flows.get(slot as usize);
+            self.unclaimed.retain(|entry| flow(entry.0).is_some_and(|flow| flow.is_unclaimed(entry.1)));
+        }
         while self.unclaimed_count >= self.limits.max_unclaimed {
             let Some((slot, generation, _)) = self.unclaimed.pop_front() else { return false };
-            let is_it = |flow: &&Flow| flow.generation == generation && flow.owners.is_empty();
-            if self.flows.get(slot as usize).filter(is_it).is_some() {
+            if self.flows.get(slot as usize).is_some_and(|flow| flow.is_unclaimed(generation)) {
                 self.counters.flows_evicted += 1;
                 self.remove(slot);
             }
@@ -1007,6 +1017,11 @@ impl Flow {
 
     fn last(&self) -> Timestamp {
         self.stream.latest().max(self.last_other)
+    }
+
+    /// Whether it is one that nobody has announced, of that generation.
+    fn is_unclaimed(&self, generation: u32) -> bool {
+        self.in_use && self.generation == generation && self.owners.is_empty()
     }
 
     fn forget_streams(&mut self) {
