@@ -14,7 +14,7 @@ use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
 use crate::sip::{Head, Message, Method, Span, StartLine};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, a call that ended is past its last
 /// retransmission.
@@ -243,7 +243,7 @@ impl Dialog {
         let is_datagram = matches!(look.message.transport, crate::sip::SipTransport::Udp);
         let now = look.message.timestamp;
         let copy = self.seen.observe(identity, now, self.born, is_datagram);
-        self.last = self.last.max(now);
+        self.hear(now);
         self.transports |= 1 << look.message.transport as u8;
         match copy {
             Copy::Duplicate => {
@@ -447,13 +447,18 @@ impl Dialog {
         Step::Ended
     }
 
-    /// When the tracker has to look at the dialog again, should nothing more come.
-    pub(crate) fn due(&self, idle_timeout: Duration) -> Timestamp {
+    /// A packet of it was captured then. Where stamps went back, the later packet has the earlier stamp.
+    pub(crate) fn hear(&mut self, at: Timestamp) {
+        self.last = if self.last.since(at) > WILD_JUMP { at } else { self.last.max(at) };
+    }
+
+    /// For how long the tracker need not look at the dialog, should nothing more come, and since which stamp.
+    pub(crate) fn waits(&self, idle_timeout: Duration) -> (Timestamp, Duration) {
         match self.state {
-            Some(CallState::Ended) => self.last.after(self.linger(idle_timeout)),
-            Some(CallState::Confirmed) => self.last.after(idle_timeout),
-            Some(CallState::Ringing) => self.progress.after(RINGING_TIMEOUT),
-            Some(CallState::Calling) | None => self.progress.after(TRANSACTION_TIMEOUT),
+            Some(CallState::Ended) => (self.last, self.linger(idle_timeout)),
+            Some(CallState::Confirmed) => (self.last, idle_timeout),
+            Some(CallState::Ringing) => (self.progress, RINGING_TIMEOUT),
+            Some(CallState::Calling) | None => (self.progress, TRANSACTION_TIMEOUT),
         }
     }
 
@@ -484,9 +489,9 @@ impl Dialog {
             // It ended when it was last heard of, not when that was long enough ago.
             return Some(self.finish(self.last, CallResult::Success, Some(EndedBy::Network)));
         }
-        let at = self.due(idle_timeout);
+        let (since, time) = self.waits(idle_timeout);
         let result = self.outcome();
-        Some(self.finish(at, result, Some(EndedBy::Network)))
+        Some(self.finish(since.after(time), result, Some(EndedBy::Network)))
     }
 
     #[inline]

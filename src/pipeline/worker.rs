@@ -114,7 +114,7 @@ impl StreamWorker {
         if work.task == Task::Finish {
             self.reassembler.finish(work.sequence, messages);
         } else {
-            self.reassembler.expire(work.sequence, work.now, messages);
+            self.reassembler.expire(work.sequence, work.time(), messages);
         }
         messages.list.get_mut(before..).unwrap_or_default().sort_by_key(Message::connection);
     }
