@@ -44,7 +44,8 @@ const WAYS: [&[&str]; 9] = [
     &["-M", "latency"],
 ];
 
-fn differences(case: &str, input: &Path) -> Vec<String> {
+/// In what the ways to run differ over an input.
+pub(crate) fn differences(case: &str, input: &Path) -> Vec<String> {
     let inline = Run::of(input, &[]);
     assert_nothing_vanished(&inline, case);
     let mut wrong = Vec::new();

@@ -17,6 +17,7 @@ mod capture_loss;
 mod classic;
 mod clean_output;
 mod cli;
+mod clock;
 mod corpus;
 mod debug;
 mod determinism;

@@ -23,7 +23,7 @@ use lippycat::pipeline::{Bytes, Place};
 use lippycat::reassembly::{self, Budget, Reassembler, Segment};
 use lippycat::sip::websocket::{Upgrade, WebSocket, WebSocketFrame, upgrade};
 use lippycat::sip::{Frame, Framer, Head, Messages, SipStream, is_sip_datagram, sdp};
-use lippycat::time::Timestamp;
+use lippycat::time::{PacketTime, Timestamp};
 
 /// Links that have a decoder; the first byte of an input chooses.
 const LINKS: [LinkType; 11] = [
@@ -208,7 +208,7 @@ pub fn stream(data: &[u8]) {
         let segment = Segment { source, destination, header: tcp, payload, place, missing: 0, captured: now };
         // Where the one before was: as often as not the wrong place.
         hint = reassembler.segment(hint, (sequence, Some(0)), now, &segment, &mut output);
-        reassembler.expire(sequence, now, &mut output);
+        reassembler.expire(sequence, PacketTime::plain(now), &mut output);
         output.clear();
         balanced(&reassembler);
     }

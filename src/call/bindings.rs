@@ -21,7 +21,7 @@ use super::slots::Slots;
 use crate::flow::{Endpoint, Index};
 use crate::sip::header::{Name, NameAddress, list, number, parameter, values};
 use crate::sip::{Head, Rare};
-use crate::time::Timestamp;
+use crate::time::{PacketTime, Timestamp};
 
 /// Bindings known at once: 90 bytes each, and about 900 more at most where they are told, 100 MiB when full. Attack:
 /// registrations of random users.
@@ -143,15 +143,16 @@ impl More {
         }
     }
 
-    fn told(&self, known: &Known) -> Binding {
+    /// `ahead` is how far packet time is ahead of stamps.
+    fn told(&self, known: &Known, ahead: Duration) -> Binding {
         let [aor_end, contact_end] = self.ends.map(usize::from);
         let part = |from: usize, to: usize| text(self.texts.get(from..to).unwrap_or_default());
         Binding {
             aor: part(0, aor_end),
             contact: part(aor_end, contact_end),
-            expires: known.expires,
-            since: self.since,
-            refreshed: self.refreshed,
+            expires: known.expires.before(ahead),
+            since: self.since.before(ahead),
+            refreshed: self.refreshed.before(ahead),
             source: self.source,
             registrar: self.registrar,
             user_agent: part(contact_end, self.texts.len()),
@@ -168,6 +169,7 @@ pub(super) struct Registration<'a> {
     pub(super) source: Endpoint,
     pub(super) registrar: Endpoint,
     pub(super) user_agent: &'a [u8],
+    /// Packet time.
     pub(super) now: Timestamp,
 }
 
@@ -209,6 +211,8 @@ pub struct Bindings {
     free: Vec<u32>,
     index: Index,
     deadlines: Deadlines,
+    /// How far packet time, which all times here are of, is ahead of stamps.
+    ahead: Duration,
     fired: Vec<Entry>,
     /// Those that were the next to expire when it was last looked for them: when, and whose.
     next: VecDeque<(Timestamp, u32)>,
@@ -228,6 +232,7 @@ impl Bindings {
             free: Vec::new(),
             index: Index::default(),
             deadlines: Deadlines::new(),
+            ahead: Duration::ZERO,
             fired: Vec::new(),
             next: VecDeque::new(),
             active: 0,
@@ -287,7 +292,9 @@ impl Bindings {
     }
 
     /// Forgets what has expired, within a second.
-    pub(super) fn expire(&mut self, now: Timestamp) {
+    pub(super) fn expire(&mut self, time: PacketTime) {
+        let now = time.now;
+        self.ahead = time.ahead();
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
         for entry in fired.drain(..) {
@@ -465,7 +472,8 @@ impl Bindings {
             if is_full || looks >= PAGE_LOOKS {
                 return (page, Some(slot));
             }
-            page.extend(record.contacts.iter().filter_map(|known| Some(known.more.as_ref()?.told(known))));
+            let told = |known: &Known| Some(known.more.as_ref()?.told(known, self.ahead));
+            page.extend(record.contacts.iter().filter_map(told));
         }
         (page, None)
     }
@@ -540,6 +548,10 @@ mod tests {
         all
     }
 
+    fn at(seconds: u64) -> PacketTime {
+        PacketTime::plain(Timestamp::new(seconds, 0))
+    }
+
     fn known(bindings: &Bindings) -> Vec<(String, String, u64)> {
         let mut known: Vec<_> = all(bindings)
             .into_iter()
@@ -563,16 +575,16 @@ mod tests {
         learn(&mut bindings, BOB, 2000);
         let binding = &all(&bindings)[0];
         assert_eq!((binding.since.seconds(), binding.refreshed.seconds()), (1000, 2000));
-        bindings.expire(Timestamp::new(9199, 0));
+        bindings.expire(at(9199));
         assert_eq!(bindings.len(), 1);
-        bindings.expire(Timestamp::new(9201, 0));
+        bindings.expire(at(9201));
         assert!(bindings.is_empty());
         let gone = &all(&bindings)[..];
         assert!(matches!(gone, [phone] if phone.lapsed && phone.expires.seconds() == 9200), "{gone:?}");
         learn(&mut bindings, BOB, 9300);
         let back = &all(&bindings)[..];
         assert!(matches!(back, [phone] if !phone.lapsed), "{back:?}");
-        bindings.expire(Timestamp::new(20_000, 0));
+        bindings.expire(at(20_000));
         learn(&mut bindings, &BOB.replace("192.0.2.4>", "192.0.2.9>"), 20_001);
         let moved = &all(&bindings)[..];
         assert!(matches!(moved, [phone] if !phone.lapsed), "reached elsewhere: {moved:?}");
@@ -643,7 +655,7 @@ mod tests {
         let gone = BOB.replace("Contact: <sip:bob@192.0.2.4>\r\n", "");
         for (message, seconds) in [(BOB, 0), (BOB, 10), (&moved, 20), (&gone, 30), (BOB, 40), (BOB, 9000)] {
             for bindings in &mut both {
-                bindings.expire(Timestamp::new(seconds, 0));
+                bindings.expire(at(seconds));
                 learn(bindings, message, seconds);
             }
         }
@@ -666,7 +678,7 @@ mod tests {
         for user in 0..=MAX_LAPSED {
             learn(&mut bindings, &BOB.replace("bob@biloxi.com", &format!("{user}@biloxi.com")), 0);
         }
-        bindings.expire(Timestamp::new(7201, 0));
+        bindings.expire(at(7201));
         let counts = bindings.counts();
         assert_eq!((bindings.len(), counts.expired), (0, MAX_LAPSED as u64 + 1));
         assert_eq!((bindings.lapsed, bindings.index.len()), (1, 1), "the last one is left");

@@ -15,7 +15,7 @@ use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
 use crate::sip::{Head, Message, Method, SipTransport, Span, StartLine};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
 /// that ended is past its last retransmission.
@@ -272,7 +272,7 @@ impl Dialog {
         let is_datagram = matches!(look.message.transport, SipTransport::Udp | SipTransport::Sctp);
         let now = look.message.timestamp;
         let copy = self.seen.observe(identity, now, self.born, is_datagram);
-        self.last = self.last.max(now);
+        self.hear(now);
         self.transports |= 1 << look.message.transport as u8;
         match copy {
             Copy::Duplicate => {
@@ -540,15 +540,20 @@ impl Dialog {
         Step::Ended
     }
 
-    /// When the tracker has to look at the dialog again, should nothing more come.
-    pub(crate) fn due(&self, idle_timeout: Duration) -> Timestamp {
+    /// A packet of it was captured then.
+    pub(crate) fn hear(&mut self, at: Timestamp) {
+        self.last = later(self.last, at);
+    }
+
+    /// For how long the tracker need not look at the dialog, should nothing more come, and since which stamp.
+    pub(crate) fn waits(&self, idle_timeout: Duration) -> (Timestamp, Duration) {
         match self.state {
-            Some(CallState::Ended) => self.last.after(self.linger(idle_timeout)),
+            Some(CallState::Ended) => (self.last, self.linger(idle_timeout)),
             Some(CallState::Confirmed) if self.signalling.left().is_some() => {
-                self.last.after(TRANSACTION_TIMEOUT)
+                (self.last, TRANSACTION_TIMEOUT)
             }
-            Some(CallState::Confirmed) => self.last.after(idle_timeout),
-            Some(CallState::Ringing | CallState::Calling) | None => self.progress.after(self.patience()),
+            Some(CallState::Confirmed) => (self.last, idle_timeout),
+            Some(CallState::Ringing | CallState::Calling) | None => (self.progress, self.patience()),
         }
     }
 
@@ -559,10 +564,10 @@ impl Dialog {
     }
 
     /// Media flowed at that time: something goes on before the answer.
-    pub(crate) fn heard(&mut self, at: Timestamp) {
-        self.last = self.last.max(at);
+    pub(crate) fn hear_media(&mut self, at: Timestamp) {
+        self.hear(at);
         if !self.cancelled {
-            self.progress = self.progress.max(at);
+            self.progress = later(self.progress, at);
         }
     }
 
@@ -604,7 +609,8 @@ impl Dialog {
             return Some(self.finish(self.progress, result, Some(EndedBy::Callee)));
         }
         let by = if result == CallResult::Cancelled { EndedBy::Caller } else { EndedBy::Network };
-        Some(self.finish(self.due(idle_timeout), result, Some(by)))
+        let (since, time) = self.waits(idle_timeout);
+        Some(self.finish(since.after(time), result, Some(by)))
     }
 
     /// The input is over: a call of which nothing was heard since a BYE of it has ended with that.
@@ -789,6 +795,11 @@ impl Dialog {
     pub(crate) fn agents(&self) -> impl Iterator<Item = &[u8]> {
         self.agents.iter().map(|(span, _)| span.of(&self.text))
     }
+}
+
+/// The later of two packets' stamps, of which one is known longer. Where stamps went back, the later packet has the earlier.
+fn later(known: Timestamp, at: Timestamp) -> Timestamp {
+    if known.since(at) > WILD_JUMP { at } else { known.max(at) }
 }
 
 /// Whether a REGISTER takes bindings away: it asks for no time, in its own field or in that of its first contact.

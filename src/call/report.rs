@@ -41,7 +41,7 @@ impl Tracker {
             ..record
         };
         (record.session, record.legs) = self.told_legs(slot);
-        record.findings = signalling::findings(dialog, &record, self.now());
+        record.findings = signalling::findings(dialog, &record, self.stamp());
         record.findings.extend(findings(&record, &dialog.endpoints));
         if !self.settings.digits {
             record.media.iter_mut().for_each(|stream| stream.dtmf = None);

@@ -8,7 +8,7 @@ use crate::flow::{Address, Endpoint};
 use crate::media::{Datagram, FlowHint};
 use crate::pipeline::{Bytes, FragmentFrames, Place, View};
 use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
-use crate::time::Timestamp;
+use crate::time::{PacketTime, Timestamp, grid};
 
 #[derive(Default)]
 pub(super) struct Heard {
@@ -46,6 +46,8 @@ pub(super) struct Scene {
     pub(super) tracker: Tracker,
     pub(super) heard: Heard,
     pub(super) now: Timestamp,
+    /// How far that is ahead of stamps.
+    ahead: Duration,
 }
 
 pub(super) const SECOND: u64 = 1_000;
@@ -66,7 +68,24 @@ impl Scene {
         };
         let heard = Heard::default();
         let tracker = Tracker::new(limits, settings, heard.wants());
-        Self { tracker, heard, now: Timestamp::new(1_000_000, 0) }
+        let mut scene = Self { tracker, heard, now: Timestamp::new(1_000_000, 0), ahead: Duration::ZERO };
+        scene.tick();
+        scene
+    }
+
+    fn tick(&mut self) {
+        let now = grid(self.now);
+        self.tracker.tick(PacketTime { now, stamp: now.before(self.ahead) }, &mut self.heard);
+    }
+
+    fn stamp(&self) -> Timestamp {
+        self.now.before(self.ahead)
+    }
+
+    /// Stamps go back.
+    fn step_back(&mut self, by: Duration) {
+        self.ahead += by;
+        self.tick();
     }
 
     pub(super) fn plain() -> Self {
@@ -78,21 +97,26 @@ impl Scene {
         let end = self.now.after(Duration::from_millis(milliseconds));
         while self.now < end {
             self.now = self.now.after(Duration::from_millis(100)).min(end);
-            self.tracker.tick(crate::time::grid(self.now), &mut self.heard);
+            self.tick();
         }
     }
 
     /// Sends a message from one host's SIP port to another's.
     pub(super) fn send(&mut self, from: u8, to: u8, text: &str) {
+        self.say(from, to, text);
+        self.wait(100);
+    }
+
+    fn say(&mut self, from: u8, to: u8, text: &str) {
         let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
         let bytes = text.as_bytes();
         let head = Head::parse(bytes, true).unwrap();
         let mut messages = Messages::default();
         sdp::parse(bytes, &head, &mut messages.sections, &mut messages.media);
-        let packet = Packet { timestamp: self.now, captured: bytes.len() as u32, ..Packet::default() };
+        let packet = Packet { timestamp: self.stamp(), captured: bytes.len() as u32, ..Packet::default() };
         let message = Message {
             sequence: 1,
-            timestamp: self.now,
+            timestamp: packet.timestamp,
             source: sip_port(from),
             destination: sip_port(to),
             transport: SipTransport::Udp,
@@ -107,18 +131,21 @@ impl Scene {
         let view = View { batch, datagrams: &[], fragments: &fragments };
         let delivery = Delivery { message: &message, bytes, messages: &messages, view: &view };
         self.tracker.message(DialogHint::NONE, &delivery, &mut self.heard);
-        self.wait(100);
     }
 
     /// Sends an RTP packet of PCMU.
     pub(super) fn rtp(&mut self, from: (u8, u16), to: (u8, u16), sequence: u16) -> bool {
+        self.rtp_stamped(self.stamp(), from, to, sequence)
+    }
+
+    fn rtp_stamped(&mut self, stamp: Timestamp, from: (u8, u16), to: (u8, u16), sequence: u16) -> bool {
         let mut payload = vec![0x80, 0];
         payload.extend(sequence.to_be_bytes());
         payload.extend((u32::from(sequence) * 160).to_be_bytes());
         payload.extend([0, 0, 0, from.0]);
         payload.extend([0xff; 160]);
         let packet = Packet {
-            timestamp: self.now,
+            timestamp: stamp,
             captured: payload.len() as u32,
             link: LinkType::RAW,
             ..Packet::default()
@@ -127,7 +154,7 @@ impl Scene {
         let batch = PacketBatch::new(&payload, std::slice::from_ref(&packet));
         let view = View { batch, datagrams: &[], fragments: &fragments };
         let ends = (Endpoint::new(host(from.0), from.1), Endpoint::new(host(to.0), to.1));
-        let datagram = Datagram::whole(self.now, ends, &payload);
+        let datagram = Datagram::whole(stamp, ends, &payload);
         let media = MediaPacket { datagram, packet: 0, reassembled: None };
         let (_, owned) = self.tracker.media(FlowHint::NONE, &media, &view, &mut self.heard);
         self.wait(20);
@@ -136,7 +163,7 @@ impl Scene {
 
     pub(super) fn end(mut self) -> (Vec<CallRecord>, Heard, Census) {
         let now = self.now;
-        self.tracker.finish(now, &mut self.heard);
+        self.tracker.finish(PacketTime { now, stamp: self.stamp() }, &mut self.heard);
         let census = self.tracker.census().clone();
         (std::mem::take(&mut self.heard.records), self.heard, census)
     }
@@ -586,4 +613,69 @@ fn a_call_joined_in_the_middle_is_a_call() {
     let (records, ..) = scene.end();
     assert_eq!((records[0].kind, records[0].result), (CallKind::Call, CallResult::Success));
     assert_eq!(records[0].source, sip_port(1), "the one whom the answer went to asked");
+}
+
+/// A stamp of the year 2100.
+const WILD: Timestamp = Timestamp::new(4_102_444_800, 0);
+
+#[test]
+fn a_packet_of_the_future_holds_no_media_up() {
+    let mut scene = Scene::plain();
+    assert!(!scene.rtp((2, 5000), (1, 4000), 1));
+    assert!(!scene.rtp_stamped(WILD, (7, 7000), (8, 8000), 1));
+    scene.rtp((2, 5000), (1, 4000), 2);
+    scene.send(1, 2, &Text { body: sdp(1, 4000), ..Text::default() }.with(INVITE));
+    assert_eq!(scene.heard.media.len(), 2, "both that waited");
+    scene.rtp((3, 5000), (4, 4000), 1);
+    scene.wait(11 * SECOND);
+    assert_eq!(scene.tracker.gauges().unclaimed_flows, 0, "their time is up");
+    assert_eq!(scene.tracker.media_counters().unclaimed_expired, 2);
+}
+
+#[test]
+fn who_sends_to_one_port_from_everywhere_leaves_little_behind() {
+    let mut scene = Scene::plain();
+    for port in 0..400 {
+        scene.rtp((1, 10_000 + port), (2, 5000), 1);
+    }
+    let entries = scene.tracker.media.unclaimed_entries();
+    assert!(entries <= 201, "{entries} entries for {} flows", scene.tracker.gauges().unclaimed_flows);
+}
+
+#[test]
+fn calls_go_on_where_stamps_go_back() {
+    let hour = 3600 * SECOND;
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    scene.send(1, 2, &Text { call_id: "c2", ..Text::default() }.with(INVITE));
+    scene.wait(10 * SECOND);
+    scene.step_back(Duration::from_secs(86_400));
+    scene.send(1, 2, &Text { call_id: "c3", ..Text::default() }.with(INVITE));
+    let began = scene.stamp();
+    scene.wait(23 * SECOND);
+    let ended = scene.heard.events.iter().filter(|(event, _)| *event == "end").map(|(_, call)| call.as_str());
+    assert_eq!(ended.collect::<Vec<_>>(), ["c2"], "32 s after its INVITE, and c3 not yet");
+    let mut last = began;
+    for sequence in 0..6 {
+        scene.wait(hour);
+        last = scene.stamp();
+        assert!(scene.rtp((2, 5000), (1, 4000), sequence));
+    }
+    scene.wait(4 * hour + 40 * SECOND);
+    assert!(scene.tracker.is_empty());
+    let (records, ..) = scene.end();
+    let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.result)).collect();
+    let wanted = [("c2", CallResult::Timeout), ("c3", CallResult::Timeout), ("c1", CallResult::Success)];
+    assert_eq!(told, wanted);
+    assert_eq!(records[2].end, Some(last), "as the last packet is stamped");
+}
+
+#[test]
+fn a_message_of_the_future_times_out_as_others_do() {
+    let mut scene = Scene::plain();
+    let now = std::mem::replace(&mut scene.now, WILD);
+    scene.say(1, 2, &Text::default().with(INVITE));
+    scene.now = now;
+    scene.wait(33 * SECOND);
+    assert_eq!(scene.heard.events.last(), Some(&("end", "c1".to_owned())));
 }

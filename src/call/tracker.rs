@@ -28,7 +28,7 @@ use crate::pipeline::View;
 use crate::sip::header::{Name, values};
 use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, Rare, StartLine};
-use crate::time::Timestamp;
+use crate::time::{PacketTime, Timestamp};
 
 /// Caps of the tracker.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,7 @@ pub struct Tracker {
     tally: Tally,
     bindings: Bindings,
     /// The latest tick.
-    now: Timestamp,
+    time: PacketTime,
 }
 
 impl Tracker {
@@ -169,7 +169,7 @@ impl Tracker {
             active: [0; 2],
             tally: Tally::default(),
             bindings,
-            now: Timestamp::default(),
+            time: PacketTime::default(),
         }
     }
 
@@ -191,10 +191,10 @@ impl Tracker {
         &self.tally
     }
 
-    /// Packet time, to a tick.
+    /// What time it is to a tick, as packets are stamped now.
     #[must_use]
-    pub const fn now(&self) -> Timestamp {
-        self.now
+    pub const fn stamp(&self) -> Timestamp {
+        self.time.stamp
     }
 
     /// Who is registered where.
@@ -298,7 +298,7 @@ impl Tracker {
     /// Takes the next message, whose dialog is probably there.
     pub fn message(&mut self, hint: DialogHint, delivery: &Delivery<'_>, listener: &mut dyn Listener) {
         let Delivery { message, bytes, messages, .. } = *delivery;
-        self.begin(message.timestamp);
+        self.begin(PacketTime::plain(message.timestamp));
         self.census.message(message, bytes);
         let head = &message.head;
         if head.call_id.is_empty() {
@@ -355,7 +355,7 @@ impl Tracker {
             source: dialog.source,
             registrar: dialog.destination,
             user_agent: dialog.agents().next().unwrap_or_default(),
-            now: look.message.timestamp,
+            now: self.time.bound(look.message.timestamp),
         });
         dialog.bound(&learned);
         self.census.bindings = self.bindings.counts();
@@ -431,13 +431,14 @@ impl Tracker {
         }
     }
 
-    /// Packet time reached `now`: what is over is over.
-    pub fn tick(&mut self, now: Timestamp, listener: &mut dyn Listener) {
-        self.begin(now);
-        self.media.expire(now);
-        self.bindings.expire(now);
+    /// It is that time now: what is over is over.
+    pub fn tick(&mut self, time: PacketTime, listener: &mut dyn Listener) {
+        self.begin(time);
+        self.time = time;
+        self.media.expire(time);
+        self.bindings.expire(time);
         self.census.bindings = self.bindings.counts();
-        self.now = now;
+        let now = time.now;
         let mut fired = std::mem::take(&mut self.fired);
         self.deadlines.expire(now, &mut fired);
         for group in fired.chunks(GROUP) {
@@ -472,14 +473,14 @@ impl Tracker {
     }
 
     /// The input is over: every dialog is closed, those that were not over as open.
-    pub fn finish(&mut self, now: Timestamp, listener: &mut dyn Listener) {
-        self.tick(now, listener);
+    pub fn finish(&mut self, time: PacketTime, listener: &mut dyn Listener) {
+        self.tick(time, listener);
         let mut open = self.numbered();
         open.sort_unstable();
         for group in open.chunks(GROUP) {
             self.touch_closing(group.iter().map(|&(_, slot)| slot), listener);
             for &(_, slot) in group {
-                self.hear(slot);
+                self.hear_media(slot);
                 let was = self.dialogs.get(slot as usize).and_then(Dialog::activity);
                 let dialog = self.dialogs.get_mut(slot as usize);
                 if dialog.and_then(|dialog| dialog.conclude(self.limits.idle_timeout)).is_some() {
@@ -492,20 +493,23 @@ impl Tracker {
     }
 
     /// Tells a dialog when its media was last heard.
-    fn hear(&mut self, slot: u32) {
+    fn hear_media(&mut self, slot: u32) {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         if dialog.state != Some(CallState::Ended) {
             let endpoints = dialog.endpoints.iter();
             let media = endpoints.filter_map(|announced| self.media.last_packet(announced.id)).max();
-            media.into_iter().for_each(|at| dialog.heard(at));
+            media.into_iter().for_each(|at| dialog.hear_media(at));
         }
     }
 
-    fn begin(&mut self, now: Timestamp) {
+    /// Begins with the first tick, or with the first message where none was before it.
+    fn begin(&mut self, time: PacketTime) {
         if !self.begun {
             self.begun = true;
-            self.deadlines.begin(now);
-            self.bindings.begin(now);
+            self.time = time;
+            self.deadlines.begin(time.now);
+            self.bindings.begin(time.now);
+            self.media.begin(time);
         }
     }
 
@@ -689,8 +693,8 @@ impl Tracker {
     /// Tells what a message changed, and when to look again.
     fn after(&mut self, slot: u32, step: Option<Step>, newly_wanted: bool, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
-        let due = dialog.due(self.limits.idle_timeout);
-        let generation = dialog.generation;
+        let (since, wait) = dialog.waits(self.limits.idle_timeout);
+        let (due, generation) = (self.time.bound(since).after(wait), dialog.generation);
         self.deadlines.set(slot, generation, &mut dialog.armed, due);
         let is_new = dialog.messages + dialog.duplicates == 1;
         if self.wants.events && (newly_wanted || (is_new && dialog.wanted)) {
@@ -746,9 +750,11 @@ impl Tracker {
         if !self.dialogs.get(slot as usize).is_some_and(|dialog| dialog.is_of(&entry)) {
             return;
         }
-        self.hear(slot);
+        self.hear_media(slot);
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
-        let due = dialog.due(idle_timeout);
+        // From a stamp that is far off it was counted otherwise, and is over.
+        let (since, wait) = dialog.waits(idle_timeout);
+        let due = self.time.of(since).map_or(dialog.armed.due, |since| since.after(wait));
         let was = dialog.activity();
         if due > now {
             let generation = dialog.generation;

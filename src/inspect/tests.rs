@@ -11,7 +11,7 @@ use crate::media::Datagram;
 use crate::pipeline::{Bytes, FragmentFrames, Place, View as Batch};
 use crate::privacy::Privacy;
 use crate::sip::{Carriage, Head, Message, Messages, SipTransport, sdp};
-use crate::time::{Timestamp, grid};
+use crate::time::{PacketTime, Timestamp, grid};
 
 /// 2014-05-05 11:49:02.133 UTC.
 const START: u64 = 1_399_290_542_133;
@@ -107,7 +107,7 @@ impl Scene {
             let time = Timestamp((START + at) * 1_000_000);
             while now < time {
                 now = now.after(Duration::from_millis(100)).min(time);
-                tracker.tick(grid(now), listener);
+                tracker.tick(PacketTime::plain(grid(now)), listener);
             }
             match step {
                 Step::Sip(from, to, transport, text) => {
@@ -116,7 +116,7 @@ impl Scene {
                 Step::Rtp(from, to, number) => stream(&mut tracker, time, (*from, *to), *number, listener),
             }
         }
-        tracker.finish(now, listener);
+        tracker.finish(PacketTime::plain(now), listener);
     }
 
     fn ladder(&self, screen: Screen) -> String {

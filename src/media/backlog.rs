@@ -15,8 +15,10 @@ const KEPT: Duration = Duration::from_millis(500);
 /// A packet that waits for its call.
 #[derive(Clone, Debug)]
 pub struct StoredPacket {
-    pub(crate) flow: u32,
-    pub(crate) generation: u32,
+    /// Its flow, and which one in that slot.
+    flow: (u32, u32),
+    /// When it came, in packet time.
+    came: Timestamp,
     /// What the capture says of it.
     pub packet: Packet,
     /// Its frame.
@@ -39,9 +41,15 @@ const SPARE: usize = 1024;
 const USUAL: usize = 320;
 
 impl Backlog {
-    /// Keeps a packet, at most `limit` bytes of them in all.
-    pub(crate) fn keep(&mut self, flow: u32, generation: u32, packet: &Packet, bytes: &[u8], limit: usize) {
-        self.expire(packet.timestamp);
+    /// Keeps a packet that came at that time, at most `limit` bytes of them in all.
+    pub(crate) fn keep(
+        &mut self,
+        flow: (u32, u32),
+        came: Timestamp,
+        (packet, bytes): (&Packet, &[u8]),
+        limit: usize,
+    ) {
+        self.expire(came);
         while self.bytes.saturating_add(bytes.len()) > limit && self.drop_oldest() {}
         if bytes.len() > limit {
             return;
@@ -51,19 +59,19 @@ impl Backlog {
         frame.clear();
         frame.extend_from_slice(bytes);
         self.bytes = self.bytes.saturating_add(frame.capacity());
-        self.packets.push_back(StoredPacket { flow, generation, packet: *packet, frame });
+        self.packets.push_back(StoredPacket { flow, came, packet: *packet, frame });
     }
 
     /// Drops what is older than half a second.
     pub(crate) fn expire(&mut self, now: Timestamp) {
-        while self.packets.front().is_some_and(|oldest| now.since(oldest.packet.timestamp) > KEPT) {
+        while self.packets.front().is_some_and(|oldest| now.since(oldest.came) > KEPT) {
             self.drop_oldest();
         }
     }
 
     /// Takes out a flow's packets, in capture order.
-    pub(crate) fn take(&mut self, flow: u32, generation: u32, taken: &mut Vec<StoredPacket>) {
-        let is_theirs = |stored: &StoredPacket| stored.flow == flow && stored.generation == generation;
+    pub(crate) fn take(&mut self, flow: (u32, u32), taken: &mut Vec<StoredPacket>) {
+        let is_theirs = |stored: &StoredPacket| stored.flow == flow;
         if !self.packets.iter().any(is_theirs) {
             return;
         }

@@ -15,7 +15,7 @@ use crate::near::fetch;
 use crate::quality::rtcp::Compound;
 use crate::quality::{Arrival, Control, Events, Heard, PayloadFormat, Playout, Role, Stream};
 use crate::sip::sdp::{Format, MediaKind, static_format};
-use crate::time::Timestamp;
+use crate::time::{PacketTime, Timestamp};
 
 /// Caps of the table.
 #[derive(Clone, Copy, Debug)]
@@ -304,11 +304,15 @@ pub struct MediaTable {
     hints: Hints,
     flows: Vec<Flow>,
     free: Vec<u32>,
+    /// Slots of flows that nobody has announced, their generations, and when to count from, in packet time. Some may have
+    /// gone or found their call since.
     unclaimed: VecDeque<(u32, u32, Timestamp)>,
     unclaimed_count: usize,
     hasher: PairHasher,
     backlog: Backlog,
     moment: Moment,
+    /// The latest tick.
+    time: PacketTime,
     counters: Counters,
 }
 
@@ -329,8 +333,14 @@ impl MediaTable {
             hasher: PairHasher::default(),
             backlog: Backlog::default(),
             moment: Moment::default(),
+            time: PacketTime::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// Tells where packet time begins.
+    pub fn begin(&mut self, time: PacketTime) {
+        self.time = time;
     }
 
     /// The counts so far.
@@ -349,6 +359,12 @@ impl MediaTable {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
+    }
+
+    /// What is held to forget flows in time.
+    #[cfg(test)]
+    pub(crate) fn unclaimed_entries(&self) -> usize {
+        self.unclaimed.len()
     }
 
     /// Of them, flows that no SDP has announced.
@@ -440,8 +456,10 @@ impl MediaTable {
             Look::Rtp(header) => {
                 counters.rtp += u64::from(is_owned);
                 if flow.is_next(&header) {
-                    if flow.stream.observe(&arrival(&header, datagram.seen.timestamp)) {
-                        self.moment.begin(datagram.seen.timestamp);
+                    let at = datagram.seen.timestamp;
+                    // A wild stamp is of no moment.
+                    if flow.stream.observe(&arrival(&header, at)) && self.time.near(at).is_some() {
+                        self.moment.begin(at);
                     }
                 } else {
                     self.begin_stream(slot, header, datagram);
@@ -529,7 +547,9 @@ impl MediaTable {
     /// Keeps a packet of a flow that nobody owns yet, for half a second.
     pub fn keep(&mut self, flow: u32, packet: &Packet, frame: &[u8]) {
         if let Some(known) = self.flows.get(flow as usize) {
-            self.backlog.keep(flow, known.generation, packet, frame, self.limits.backlog_bytes);
+            let came = self.time.bound(packet.timestamp);
+            let flow = (flow, known.generation);
+            self.backlog.keep(flow, came, (packet, frame), self.limits.backlog_bytes);
         }
     }
 
@@ -664,17 +684,20 @@ impl MediaTable {
             && self.owner_of(flow.destination, flow.is_rtcp).is_some_and(owns)
     }
 
-    /// When a call's endpoint last saw a packet.
+    /// The stamp of the latest packet that a call's endpoint saw. One that is far off does not count.
     #[must_use]
     pub fn last_packet(&self, endpoint: EndpointId) -> Option<Timestamp> {
         let flows = &self.endpoints.get(endpoint.0)?.flows;
-        flows.iter().filter_map(|&slot| self.flows.get(slot as usize)).map(Flow::last).max()
+        let flows = flows.iter().filter_map(|&slot| self.flows.get(slot as usize));
+        flows.filter_map(|flow| flow.last(self.time)).max()
     }
 
-    /// Forgets unclaimed flows that went silent.
-    pub fn expire(&mut self, now: Timestamp) {
+    /// It is that time now: forgets unclaimed flows that went silent.
+    pub fn expire(&mut self, time: PacketTime) {
+        self.time = time;
+        let now = time.now;
         self.backlog.expire(now);
-        if let Some(moment) = self.moment.take_if_over(now) {
+        if let Some(moment) = self.moment.take_if_over(time) {
             self.compare(&moment);
         }
         while let Some(&(slot, generation, since)) = self.unclaimed.front() {
@@ -682,11 +705,10 @@ impl MediaTable {
                 break;
             }
             self.unclaimed.pop_front();
-            let Some(flow) = self.flows.get(slot as usize) else { continue };
-            if flow.generation != generation || !flow.owners.is_empty() {
-                continue;
-            }
-            if now.since(flow.last()) < self.limits.unclaimed_timeout {
+            let flow = self.flows.get(slot as usize).filter(|flow| flow.is_unclaimed(generation));
+            let Some(flow) = flow else { continue };
+            let last = flow.last(time).and_then(|stamp| time.of(stamp));
+            if last.is_some_and(|last| now.since(last) < self.limits.unclaimed_timeout) {
                 self.unclaimed.push_back((slot, generation, now));
             } else {
                 self.counters.unclaimed_expired += 1;
@@ -752,17 +774,21 @@ impl MediaTable {
         } else {
             self.unclaimed_count += 1;
             let generation = self.flows.get(slot as usize).map_or(0, |flow| flow.generation);
-            self.unclaimed.push_back((slot, generation, datagram.seen.timestamp));
+            self.unclaimed.push_back((slot, generation, self.time.bound(datagram.seen.timestamp)));
         }
         Some(slot)
     }
 
     /// Makes room for one more unclaimed flow: the oldest goes.
     fn make_room(&mut self) -> bool {
+        // Flows that went otherwise leave their entries behind: who sends to one port from everywhere makes many.
+        if self.unclaimed.len() > 2 * self.limits.max_unclaimed {
+            let flow = |slot: u32| self.flows.get(slot as usize);
+            self.unclaimed.retain(|entry| flow(entry.0).is_some_and(|flow| flow.is_unclaimed(entry.1)));
+        }
         while self.unclaimed_count >= self.limits.max_unclaimed {
             let Some((slot, generation, _)) = self.unclaimed.pop_front() else { return false };
-            let is_it = |flow: &&Flow| flow.generation == generation && flow.owners.is_empty();
-            if self.flows.get(slot as usize).filter(is_it).is_some() {
+            if self.flows.get(slot as usize).is_some_and(|flow| flow.is_unclaimed(generation)) {
                 self.counters.flows_evicted += 1;
                 self.remove(slot);
             }
@@ -901,7 +927,7 @@ impl MediaTable {
         *counted = (counted.0 + rtp, counted.1 + rtcp);
         self.counters.streams += flow.streams().count() as u64;
         let mut taken = Vec::new();
-        self.backlog.take(slot, flow.generation, &mut taken);
+        self.backlog.take((slot, flow.generation), &mut taken);
         effects.backlog.extend(taken.into_iter().map(|packet| (call, packet)));
     }
 
@@ -1022,8 +1048,14 @@ impl Flow {
         self.streams().map(Stream::packets).sum::<u64>() + unfollowed
     }
 
-    fn last(&self) -> Timestamp {
-        self.stream.latest().max(self.last_other)
+    /// The stamp of its latest packet, of those whose time has come.
+    fn last(&self, time: PacketTime) -> Option<Timestamp> {
+        [self.stream.latest(), self.last_other].into_iter().filter(|stamp| time.of(*stamp).is_some()).max()
+    }
+
+    /// Whether it is one that nobody has announced, of that generation.
+    fn is_unclaimed(&self, generation: u32) -> bool {
+        self.in_use && self.generation == generation && self.owners.is_empty()
     }
 
     fn forget_streams(&mut self) {

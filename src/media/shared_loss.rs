@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::flow::Address;
 use crate::quality::Stream;
-use crate::time::Timestamp;
+use crate::time::{PacketTime, Timestamp};
 
 /// Within that time after the first hole each stream of usual audio has sent its next packet, and shows its own.
 const WINDOW: Duration = Duration::from_millis(60);
@@ -42,8 +42,10 @@ impl Moment {
     }
 
     /// The moment, when it is over; another one may begin then.
-    pub(super) fn take_if_over(&mut self, now: Timestamp) -> Option<Past> {
-        let since = self.since.take_if(|since| now.since(*since) > WINDOW)?;
+    pub(super) fn take_if_over(&mut self, time: PacketTime) -> Option<Past> {
+        // Where stamps went back, it was before that, and what followed cannot be told from it.
+        let is_over = |since: Timestamp| time.of(since).is_none_or(|since| time.now.since(since) > WINDOW);
+        let since = self.since.take_if(|since| is_over(*since))?;
         Some(Past { times: since..=since.after(WINDOW), holes: std::mem::take(&mut self.holes) })
     }
 }
@@ -70,4 +72,24 @@ pub(super) fn is_shared<'a>(streams: impl Iterator<Item = (Address, &'a Stream)>
 
 const fn are_most(missing: usize, active: usize) -> bool {
     missing * 10 >= active * 9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_over_when_stamps_go_back() {
+        let at = |milliseconds: u64| Timestamp(1_000_000_000_000 + milliseconds * 1_000_000);
+        let mut moment = Moment::default();
+        moment.begin(at(10));
+        assert!(moment.take_if_over(PacketTime::plain(at(70))).is_none());
+        let times = |past: Option<Past>| past.map(|past| past.times);
+        assert_eq!(times(moment.take_if_over(PacketTime::plain(at(71)))), Some(at(10)..=at(70)));
+        moment.begin(at(5_000_000));
+        let back = PacketTime { now: at(5_000_010), stamp: at(10) };
+        assert!(moment.take_if_over(back).is_some());
+        moment.begin(at(20));
+        assert!(moment.take_if_over(back).is_none(), "another one");
+    }
 }

@@ -15,7 +15,7 @@ use crate::decode::{
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
 use crate::sip::{Glimpse, SipTransport, is_sip_datagram, may_begin_sip, sip_datagram};
-use crate::time::{PacketClock, TICK, Timestamp, grid};
+use crate::time::{PacketClock, PacketTime, TICK, Timestamp, grid};
 
 /// IP protocol number of SCTP, which HEP may have carried.
 const SCTP: u8 = 132;
@@ -58,10 +58,8 @@ impl Counters {
 pub(crate) struct Intake {
     clock: PacketClock,
     sequence: u64,
-    last_tick: Option<Timestamp>,
-    /// No tick before that time.
-    next_tick: Timestamp,
-    /// Packets that follow one another are stamped before that time: there is no tick until then, and no doubt.
+    last_tick: Option<PacketTime>,
+    /// Packets that follow one another are stamped before that: there is no tick until then, and no doubt.
     calm_until: Timestamp,
     defragmenter: Defragmenter,
     filter: Option<PacketFilter>,
@@ -102,7 +100,6 @@ impl Intake {
             clock: PacketClock::default(),
             sequence: 0,
             last_tick: None,
-            next_tick: Timestamp::default(),
             calm_until: Timestamp::default(),
             defragmenter: Defragmenter::new(limits),
             filter,
@@ -230,11 +227,8 @@ impl Intake {
     /// It is that time now.
     fn reach(&mut self, now: Timestamp, staged: &mut Staged) {
         self.foreign.reach(now);
-        if now >= self.next_tick {
-            self.tick(now, staged);
-        }
-        let is_sure = self.clock.is_sure(self.next_tick);
-        self.calm_until = if is_sure { self.next_tick } else { Timestamp::default() };
+        self.tick(now, staged);
+        self.calm_until = self.clock.sure_until(grid(now).after(TICK));
     }
 
     /// No packet came, and none captured before `now` will.
@@ -351,21 +345,20 @@ impl Intake {
         staged.clear();
         self.defragmenter.finish();
         self.sequence += 1;
-        staged.push_everywhere(Work::tick(self.sequence, self.clock.now(), Task::Finish));
+        let time = self.clock.at(self.clock.now());
+        staged.push_everywhere(Work::tick(self.sequence, time, Task::Finish));
     }
 
+    /// Tells the stages the time: at the beginning, on each line of the grid, and when stamps mean another.
     fn tick(&mut self, now: Timestamp, staged: &mut Staged) {
-        let line = grid(now);
-        if self.last_tick.is_some_and(|last| line <= last) {
+        let time = self.clock.at(grid(now));
+        if self.last_tick == Some(time) {
             return;
         }
-        if self.last_tick.is_some() {
-            self.defragmenter.expire(line);
-            self.sequence += 1;
-            staged.push_everywhere(Work::tick(self.sequence, line, Task::Tick));
-        }
-        self.last_tick = Some(line);
-        self.next_tick = line.after(TICK);
+        self.defragmenter.expire(time.now);
+        self.sequence += 1;
+        staged.push_everywhere(Work::tick(self.sequence, time, Task::Tick));
+        self.last_tick = Some(time);
     }
 
     fn non_ip(&mut self, packet: &Packet, frame: &[u8]) {

@@ -121,8 +121,8 @@ impl Order {
             direct.ticks = later;
             self.media(direct, tick.sequence, listener);
             match tick.task {
-                Task::Finish => self.tracker.finish(tick.now, listener),
-                _ => self.tracker.tick(tick.now, listener),
+                Task::Finish => self.tracker.finish(tick.time(), listener),
+                _ => self.tracker.tick(tick.time(), listener),
             }
         }
         self.media(direct, until, listener);

@@ -7,14 +7,14 @@ use crate::decode::{Ends, TcpHeader};
 use crate::flow::{Endpoint, PairHasher};
 use crate::media::{Datagram, Sighting, Stranger};
 use crate::sip::{Glimpse, SipTransport};
-use crate::time::Timestamp;
+use crate::time::{PacketTime, Timestamp};
 
 /// One thing to do, in the order of `sequence`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     /// Order of everything in a run: packets and ticks are numbered together.
     pub(crate) sequence: u64,
-    /// The packet's own stamp; of a tick, the grid line.
+    /// The packet's own stamp; of a tick, the grid line as packets are stamped now.
     pub(crate) timestamp: Timestamp,
     /// Packet time when it was taken in.
     pub(crate) now: Timestamp,
@@ -35,7 +35,7 @@ pub(crate) struct Work {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Packet time crossed a grid line.
+    /// Packet time crossed a grid line, or stamps went back.
     Tick,
     /// The input is over.
     Finish,
@@ -48,11 +48,11 @@ pub(crate) enum Task {
 }
 
 impl Work {
-    pub(crate) fn tick(sequence: u64, now: Timestamp, task: Task) -> Self {
+    pub(crate) fn tick(sequence: u64, time: PacketTime, task: Task) -> Self {
         Self {
             sequence,
-            timestamp: now,
-            now,
+            timestamp: time.stamp,
+            now: time.now,
             source: Endpoint::default(),
             destination: Endpoint::default(),
             task,
@@ -62,6 +62,11 @@ impl Work {
             reassembled: None,
             link_header: 0,
         }
+    }
+
+    /// What a tick tells.
+    pub(crate) const fn time(&self) -> PacketTime {
+        PacketTime { now: self.now, stamp: self.timestamp }
     }
 }
 

@@ -118,7 +118,7 @@ impl StreamWorker {
             self.reassembler.finish(work.sequence, messages);
             self.user_messages.finish();
         } else {
-            self.reassembler.expire(work.sequence, work.now, messages);
+            self.reassembler.expire(work.sequence, work.time(), messages);
             self.user_messages.expire(work.now);
         }
         messages.list.get_mut(before..).unwrap_or_default().sort_by_key(Message::connection);

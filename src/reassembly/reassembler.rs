@@ -11,7 +11,7 @@ use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
 use crate::reassembly::holders::{Line, Name};
 use crate::reassembly::{Application, Budget, Counters, Limits, Segment};
-use crate::time::{Timestamp, grid};
+use crate::time::{PacketTime, Timestamp, grid};
 
 /// Last use of a connection that was rejected is kept to this much. Nobody asks for it but the time-out.
 const REJECTED_GRAIN: Duration = Duration::from_secs(8);
@@ -23,6 +23,8 @@ pub struct Reassembler<A: Application> {
     pub(super) budget: Arc<Budget>,
     pub(super) counters: Counters,
     pub(super) now: Timestamp,
+    /// How far that is ahead of stamps.
+    ahead: Duration,
     cleaned: u128,
     pub(super) table: Table<Connection<A>>,
     /// Directions that wait for something, by the time when they may stop. Each stands here once at most, and not
@@ -58,6 +60,7 @@ impl<A: Application> Reassembler<A> {
             budget,
             counters: Counters::default(),
             now: Timestamp::default(),
+            ahead: Duration::ZERO,
             cleaned: 0,
             deadlines: BinaryHeap::new(),
             holders: Line::default(),
@@ -180,9 +183,10 @@ impl<A: Application> Reassembler<A> {
 
     /// Lets packet time pass: holes, queues and connections whose time is up. What this completes carries the number
     /// `sequence`, and is in the order of connection numbers for each cause.
-    pub fn expire(&mut self, sequence: u64, now: Timestamp, output: &mut A::Output) {
-        self.now = self.now.max(now);
-        let cause = Cause { sequence, packet: None, captured: self.now };
+    pub fn expire(&mut self, sequence: u64, time: PacketTime, output: &mut A::Output) {
+        self.now = self.now.max(time.now);
+        self.ahead = time.ahead();
+        let cause = Cause { sequence, packet: None, captured: self.stamp() };
         self.expire_holes(cause, output);
         self.expire_queue(cause, output);
         self.clean_up(cause, output);
@@ -201,7 +205,7 @@ impl<A: Application> Reassembler<A> {
 
     /// Ends every connection: there will be no more packets.
     pub fn finish(&mut self, sequence: u64, output: &mut A::Output) {
-        let cause = Cause { sequence, packet: None, captured: self.now };
+        let cause = Cause { sequence, packet: None, captured: self.stamp() };
         let ids: Vec<EntryId> = self.table.ids().map(|(id, _)| id).collect();
         let all = ids.into_iter().filter_map(|id| self.table.remove(id)).collect();
         self.bury_all(all, cause, output, |_, _| {});
@@ -293,7 +297,12 @@ impl<A: Application> Reassembler<A> {
 
     /// The same cause, for another connection than the packet's own.
     pub(super) fn aside(&self, cause: Cause) -> Cause {
-        Cause { packet: None, captured: self.now, ..cause }
+        Cause { packet: None, captured: self.stamp(), ..cause }
+    }
+
+    /// Now, as packets are stamped.
+    fn stamp(&self) -> Timestamp {
+        self.now.before(self.ahead)
     }
 
     pub(super) fn stands(&self, name: Name) -> bool {

@@ -11,7 +11,7 @@ use crate::pipeline::Bytes;
 use crate::reassembly::{
     Application, Budget, Chunk, Context, Counters, Direction, Limits, Reassembler, Segment, Verdict,
 };
-use crate::time::Timestamp;
+use crate::time::{PacketTime, Timestamp};
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -110,7 +110,7 @@ impl Wire {
 
     fn pass(&mut self, milliseconds: u64) -> &mut Self {
         self.now = self.now.after(Duration::from_millis(milliseconds));
-        self.reassembler.expire(self.packets, self.now, &mut self.log);
+        self.reassembler.expire(self.packets, PacketTime::plain(self.now), &mut self.log);
         self
     }
 

@@ -52,7 +52,7 @@ impl Legs {
         tracker: &Tracker,
     ) -> Option<Evidence> {
         let (first, second) = (self.dialog(pair.0, tracker)?, self.dialog(pair.1, tracker)?);
-        let evidence = steps(invites, first, second, tracker.now());
+        let evidence = steps(invites, first, second, tracker.stamp());
         let is_explained = || second.end.is_some_and(|end| self.is_hunt(pair, first.answered, end, tracker));
         if evidence.has(Evidence::ENDED_ALONE) && is_explained() {
             return Some(evidence.without(Evidence::ENDED_ALONE));

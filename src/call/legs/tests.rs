@@ -6,6 +6,7 @@ use super::LegRecord;
 use crate::call::record::CallRecord;
 use crate::call::tests::{Scene, host, sdp};
 use crate::call::{Census, LegSettings, Settings};
+use crate::time::PacketTime;
 
 /// A call between two hosts, and the numbers in it.
 #[derive(Clone, Copy)]
@@ -396,7 +397,7 @@ proptest! {
             prop_assert!(record.legs.is_empty() || record.legs.iter().any(|leg| leg.call_id == record.call_id));
         }
         let now = scene.now;
-        scene.tracker.finish(now, &mut scene.heard);
+        scene.tracker.finish(PacketTime::plain(now), &mut scene.heard);
         for record in &scene.heard.records {
             prop_assert_eq!(record.legs.is_empty(), record.session.is_none());
             prop_assert!(record.legs.is_empty() || record.legs.iter().any(|leg| leg.call_id == record.call_id));

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::score::WINDOW;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WILD_JUMP};
 
 /// Calls kept under one key. More than so many within seconds are a load test, or a number that everybody calls.
 const RECENT: usize = 4;
@@ -43,7 +43,7 @@ pub(super) struct Found {
 impl Waiting {
     /// Puts a call under a key; false when there is no room, which only a flood takes. At most `room` keys are in a table.
     pub(super) fn put(&mut self, key: u64, leg: u32, now: Timestamp, room: usize) -> bool {
-        if now.since(self.since) > WINDOW {
+        if now.since(self.since) > WINDOW || self.since.since(now) > WILD_JUMP {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
             self.since = now;
@@ -73,7 +73,9 @@ impl Waiting {
 
     /// Adds the calls under a key to those found; true when there may be more that are not known any more.
     pub(super) fn find(&self, key: u64, now: Timestamp, found: &mut Found) -> bool {
-        let is_fresh = |came: Timestamp| came != Timestamp::default() && now.since(came) <= WINDOW;
+        // A stamp far in the future is wild, or from before stamps went back.
+        let is_near = |came: Timestamp| now.since(came) <= WINDOW && came.since(now) <= WILD_JUMP;
+        let is_fresh = |came: Timestamp| came != Timestamp::default() && is_near(came);
         let mut is_crowded = is_fresh(self.full);
         for table in [&self.young, &self.old] {
             let Some(entry) = table.find(key, |entry| entry.key == key) else { continue };
@@ -128,5 +130,15 @@ mod tests {
             waiting.put(key, 9, at(4_000), 10);
         });
         assert_eq!(found(&waiting, 19, at(4_100)), (vec![], true), "no room");
+    }
+
+    #[test]
+    fn a_call_of_the_future_leaves_room() {
+        let mut waiting = Waiting::default();
+        let wild = Timestamp::new(4_102_444_800, 0);
+        assert!(waiting.put(1, 1, wild, 1) && !waiting.put(2, 2, wild, 1));
+        assert!(waiting.put(3, 3, at(0), 1), "its table is over");
+        assert_eq!(found(&waiting, 3, at(0)), (vec![3], false));
+        assert_eq!(found(&waiting, 1, at(0)), (vec![], false), "it was of another time");
     }
 }

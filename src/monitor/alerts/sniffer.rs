@@ -374,7 +374,11 @@ mod tests {
         assert_eq!(lost(2, 998), ["capture-drops"]);
         assert_eq!(lost(50, 0), [""; 0], "too few to say");
         let files = DiskFigures { line_errors: 3, write_errors: 2, ..DiskFigures::default() };
-        assert_eq!(Sample { files: Some(files), ..Sample::default() }.totals().write_errors, 5, "records, too");
+        assert_eq!(
+            Sample { files: Some(files), ..Sample::default() }.totals().write_errors,
+            5,
+            "records, too"
+        );
         assert_eq!(counted(Totals { write_errors: 1, ..Totals::default() }), ["pcap-write-failed"]);
     }
 
