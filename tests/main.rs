@@ -41,6 +41,7 @@ mod recut;
 mod reports;
 mod selection;
 mod service;
+mod shared_ports;
 mod sources;
 mod support;
 mod tidy;

@@ -523,6 +523,56 @@ fn a_port_used_again_belongs_to_the_call_that_is_up() {
     assert_eq!(packets, [("c1", 2), ("c2", 1)]);
 }
 
+/// A call of a host's port with that of another, answered at once.
+fn agree(scene: &mut Scene, call_id: &str, [caller, callee]: [(u8, u16); 2]) {
+    let text = |to_tag, (host, port)| Text { call_id, to_tag, body: sdp(host, port), ..Text::default() };
+    scene.send(caller.0, callee.0, &text("", caller).with(INVITE));
+    scene.send(callee.0, caller.0, &text("bob", callee).with("SIP/2.0 200 OK"));
+}
+
+#[test]
+fn a_phone_with_one_port_is_heard_in_the_call_of_the_other_end() {
+    let mut scene = Scene::plain();
+    let (phone, bob, carol) = ((1, 7078), (2, 5000), (3, 6000));
+    let speak = |scene: &mut Scene, other, numbers: std::ops::Range<u16>| {
+        numbers.for_each(|number| {
+            assert!(scene.rtp(phone, other, number) && scene.rtp(other, phone, number));
+        });
+    };
+    agree(&mut scene, "bob", [phone, bob]);
+    speak(&mut scene, bob, 0..10);
+    agree(&mut scene, "carol", [phone, carol]);
+    speak(&mut scene, bob, 10..15);
+    speak(&mut scene, carol, 0..7);
+    let text = Text { call_id: "carol", to_tag: "bob", cseq: "2 BYE", ..Text::default() };
+    scene.send(1, 3, &text.with("BYE sip:carol@192.0.2.3 SIP/2.0"));
+    speak(&mut scene, carol, 7..8);
+    speak(&mut scene, bob, 15..20);
+    let (mut records, heard, _) = scene.end();
+    records.sort_by(|one, other| one.call_id.cmp(&other.call_id));
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| (record.call_id.as_str(), record.rtp_packets, record.media.len()))
+        .collect();
+    assert_eq!((told, heard.media.len()), (vec![("bob", 40, 2), ("carol", 16, 2)], 56));
+}
+
+/// Who sends before the answer tells of it is of any call of the port, and from then on of that one.
+#[test]
+fn a_sender_finds_its_call_when_the_answer_names_it() {
+    let mut scene = Scene::plain();
+    let (phone, bob, carol) = ((1, 7078), (2, 5000), (3, 6000));
+    agree(&mut scene, "bob", [phone, bob]);
+    let text = |to_tag, body| Text { call_id: "carol", to_tag, body, ..Text::default() };
+    scene.send(1, 3, &text("", sdp(1, 7078)).with(INVITE));
+    (0..5).for_each(|number| assert!(scene.rtp(carol, phone, number)));
+    scene.send(3, 1, &text("bob", sdp(3, 6000)).with("SIP/2.0 200 OK"));
+    (5..12).for_each(|number| assert!(scene.rtp(carol, phone, number)));
+    let (records, ..) = scene.end();
+    let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
+    assert_eq!(told, [("bob", 5), ("carol", 12)]);
+}
+
 #[test]
 fn two_legs_may_share_their_media() {
     let mut scene = Scene::plain();

@@ -808,12 +808,16 @@ impl MediaTable {
         }
     }
 
+    /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
+    /// is of, its sender tells.
     fn calls_of(&self, flow: &Flow) -> Owners {
-        let owner = self.owner_of(flow.destination, flow.is_rtcp);
-        owner
-            .or_else(|| self.owner_of(flow.source, flow.is_rtcp))
-            .map(|entry| entry.calls(&self.calls))
-            .unwrap_or_default()
+        let sender = || self.owner_of(flow.source, flow.is_rtcp);
+        let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
+            return sender().map(|sender| sender.calls(&self.calls)).unwrap_or_default();
+        };
+        let is_shared = receiver.owners.len() > 1;
+        let both = sender().filter(|_| is_shared).map(|sender| receiver.calls_with(sender, &self.calls));
+        both.filter(|both| !both.is_empty()).unwrap_or_else(|| receiver.calls(&self.calls))
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.
