@@ -573,6 +573,43 @@ fn a_sender_finds_its_call_when_the_answer_names_it() {
     assert_eq!(told, [("bob", 5), ("carol", 12)]);
 }
 
+/// A call that begins at an endpoint with many streams has those that send to it from then on.
+#[test]
+fn streams_that_were_over_are_no_later_call_s() {
+    let mut scene = Scene::plain();
+    let offer = |call_id: &str| Text { call_id, body: sdp(1, 4000), ..Text::default() }.with(INVITE);
+    scene.send(1, 2, &offer("c0"));
+    (0..20u8).for_each(|from| assert!(scene.rtp((100 + from, 5000), (1, 4000), 1)));
+    for number in 1..50 {
+        scene.send(1, 2, &offer(&format!("c{number}")));
+        // Of the first stream and of no other there is one more packet for each.
+        assert!(scene.rtp((100, 5000), (1, 4000), 1 + number));
+    }
+    let (records, _, census) = scene.end();
+    let streams: Vec<_> = records.iter().map(|record| record.media.len()).collect();
+    assert_eq!((streams[0], &streams[1..]), (20, &[1; 49][..]));
+    for record in &records {
+        assert_eq!(record.rtp_packets, record.media.iter().map(|stream| stream.packets).sum::<u64>());
+    }
+    assert_eq!(census.streams_left_out, 0);
+}
+
+#[test]
+fn streams_that_change_hands_are_bounded_for_a_call() {
+    let mut scene = Scene::plain();
+    let ports = [4000, 4002, 4004, 4006, 4008];
+    let more = ports[1..].iter().map(|port| format!("m=audio {port} RTP/AVP 0\n")).collect::<String>();
+    let offer = |call_id| Text { call_id, body: sdp(1, ports[0]) + &more, ..Text::default() }.with(INVITE);
+    scene.send(1, 2, &offer("first"));
+    for from in 0..64 {
+        ports.iter().for_each(|&port| assert!(scene.rtp((99, 10_000 + from), (1, port), 1)));
+    }
+    ["second", "third"].into_iter().for_each(|call| scene.send(1, 2, &offer(call)));
+    let (records, _, census) = scene.end();
+    assert_eq!((records[0].rtp_packets, records[0].media.len()), (320, 256));
+    assert_eq!(census.streams_left_out, 320 - 256);
+}
+
 #[test]
 fn two_legs_may_share_their_media() {
     let mut scene = Scene::plain();

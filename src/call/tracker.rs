@@ -16,6 +16,7 @@ use super::firsts::firsts;
 use super::legs::{LegSettings, Legs};
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
+use super::report::Archive;
 use super::seen::Copy;
 use super::slots::Slots;
 use super::tally::Tally;
@@ -126,6 +127,7 @@ pub struct Tracker {
     number: u64,
     pub(super) media: MediaTable,
     effects: Effects,
+    archive: Archive,
     fired: Vec<Entry>,
     /// Where [`Tracker::touch`] keeps what it found.
     slots: Vec<u32>,
@@ -162,6 +164,7 @@ impl Tracker {
             begun: false,
             number: 0,
             effects: Effects::default(),
+            archive: Archive::default(),
             fired: Vec::new(),
             slots: Vec::new(),
             census: Census::default(),
@@ -644,7 +647,7 @@ impl Tracker {
         for (call, report) in self.effects.archived.drain(..) {
             let dialog = self.dialogs.get_mut(call.slot as usize);
             if let Some(dialog) = dialog.filter(|dialog| is_it(dialog, call)) {
-                dialog.archive(report);
+                self.archive.keep(dialog, report);
             }
         }
         for (call, rtp, rtcp) in self.effects.moved.drain(..) {
@@ -657,6 +660,7 @@ impl Tracker {
         for (call, stored) in self.effects.backlog.drain(..) {
             listener.media(call.slot, &MediaFrame { packet: &stored.packet, frame: &stored.frame });
         }
+        self.census.streams_left_out = self.archive.left_out;
     }
 
     /// Tells what a message changed, and when to look again.
@@ -767,6 +771,7 @@ impl Tracker {
 
     fn forget_media(&mut self, slot: u32, call: CallRef, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        self.archive.forget(dialog);
         for announced in std::mem::take(&mut dialog.endpoints) {
             self.media.close(call, announced.id, &mut self.effects);
         }

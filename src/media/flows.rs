@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::hints::Hints;
@@ -289,6 +291,8 @@ struct Aside {
     unfollowed: u64,
     /// RTP and RTCP packets that came in fragments.
     fragmented: (u64, u64),
+    /// Calls that it became one of while it was another's, and when its latest packet was then.
+    joined: SmallVec<[(CallRef, Timestamp); 2]>,
 }
 
 /// Every media flow, and every endpoint that SDP announced.
@@ -600,25 +604,27 @@ impl MediaTable {
             for &slot in &entry.flows {
                 let Some(flow) = self.flows.get(slot as usize) else { continue };
                 if flow.owners.as_slice().contains(&call)
+                    && flow.had_packets_for(call)
                     && !self.is_told_elsewhere(call, flow, entry.endpoint)
                 {
-                    media.rtp += flow.rtp();
+                    media.rtp += flow.rtp_for(call);
                     media.rtcp += flow.rtcp;
                     media.udptl += if self.is_fax(flow) { flow.other } else { 0 };
-                    media.streams.extend(self.reports(flow));
+                    media.streams.extend(self.reports(flow, call));
                     media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
                 }
             }
         }
     }
 
-    fn reports<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = StreamReport> + 'a {
+    /// What the streams were like that had packets while the flow was that call's.
+    fn reports<'a>(&'a self, flow: &'a Flow, call: CallRef) -> impl Iterator<Item = StreamReport> + 'a {
         let receiver = self.endpoints.claimed(flow.destination);
         let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
         let encrypted = either.is_some_and(|entry| entry.secure);
         let kind = either.and_then(|entry| entry.kinds.only());
         let events = flow.aside.as_ref().map(|aside| &aside.events);
-        flow.streams().map(move |stream| StreamReport {
+        flow.streams_for(call).map(move |stream| StreamReport {
             source: flow.source,
             destination: flow.destination,
             stream: stream.clone(),
@@ -861,19 +867,21 @@ impl MediaTable {
             }
         } else {
             self.part(slot, before, effects);
-            if !goes_on && let Some(flow) = self.flows.get_mut(slot as usize) {
-                flow.forget_streams();
+            if let Some(flow) = self.flows.get_mut(slot as usize) {
+                if goes_on { flow.join(before) } else { flow.forget_streams() }
             }
         }
         self.learn_formats(slot);
     }
 
-    /// Who owned a flow keeps what it was like until now; a call that owns it newly begins at its next packet.
+    /// Who owned a flow keeps what it was like until now; a call that owns it newly begins at its next packet. The attack is
+    /// one call after the other at an endpoint with many streams: those that had no packet since the last are not copied.
     fn part(&self, slot: u32, before: Owners, effects: &mut Effects) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        for &old in before.as_slice().iter().filter(|owner| !flow.owners.as_slice().contains(owner)) {
-            effects.archived.extend(self.reports(flow).map(|report| (old, report)));
-            effects.moved.push((old, flow.rtp(), flow.rtcp));
+        let left = before.as_slice().iter().filter(|owner| !flow.owners.as_slice().contains(owner));
+        for &old in left.filter(|owner| flow.had_packets_for(**owner)) {
+            effects.archived.extend(self.reports(flow, old).map(|report| (old, report)));
+            effects.moved.push((old, flow.rtp_for(old), flow.rtcp));
         }
     }
 
@@ -1011,6 +1019,39 @@ impl Flow {
 
     fn last(&self) -> Timestamp {
         self.stream.latest().max(self.last_other)
+    }
+
+    /// Those of its calls that it was not of `before` begin at its next packet.
+    fn join(&mut self, before: Owners) {
+        let (owners, last) = (self.owners, self.last());
+        let joined = &mut self.aside_mut().joined;
+        joined.retain(|(call, _)| owners.as_slice().contains(call));
+        let new = owners.as_slice().iter().filter(|owner| !before.as_slice().contains(owner));
+        joined.extend(new.map(|&call| (call, last)));
+    }
+
+    /// When its latest packet was before it became that call's; none when all of its packets are.
+    fn joined(&self, call: CallRef) -> Option<Timestamp> {
+        let joined = self.aside.iter().flat_map(|aside| &aside.joined);
+        joined.copied().find_map(|(known, at)| (known == call).then_some(at))
+    }
+
+    /// Streams that had packets since it became that call's.
+    fn streams_for(&self, call: CallRef) -> impl Iterator<Item = &Stream> {
+        let joined = self.joined(call);
+        self.streams().filter(move |stream| joined.is_none_or(|at| stream.latest() > at))
+    }
+
+    /// RTP packets of these.
+    fn rtp_for(&self, call: CallRef) -> u64 {
+        match self.joined(call) {
+            None => self.rtp(),
+            Some(_) => self.streams_for(call).map(Stream::packets).sum(),
+        }
+    }
+
+    fn had_packets_for(&self, call: CallRef) -> bool {
+        self.joined(call).is_none_or(|at| self.last() > at)
     }
 
     fn forget_streams(&mut self) {
