@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::hints::Hints;
+use super::recent::{Recent, SILENT};
 use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
@@ -265,6 +266,8 @@ struct Flow {
     stream: Stream,
     generation: u32,
     in_use: bool,
+    /// It is among the recent ones.
+    is_recent: bool,
     /// It began with RTCP: it may go to the port next to the one announced.
     is_rtcp: bool,
     rtcp: u64,
@@ -310,6 +313,7 @@ pub struct MediaTable {
     hasher: PairHasher,
     backlog: Backlog,
     moment: Moment,
+    recent: Recent,
     counters: Counters,
 }
 
@@ -330,6 +334,7 @@ impl MediaTable {
             hasher: PairHasher::default(),
             backlog: Backlog::default(),
             moment: Moment::default(),
+            recent: Recent::default(),
             counters: Counters::default(),
         }
     }
@@ -439,6 +444,9 @@ impl MediaTable {
         let payload = match look {
             Look::Rtp(header) => {
                 counters.rtp += u64::from(is_owned);
+                if !std::mem::replace(&mut flow.is_recent, true) {
+                    self.recent.add(slot, flow.generation);
+                }
                 if flow.is_next(&header) {
                     if flow.stream.observe(&arrival(&header, datagram.seen.timestamp)) {
                         self.moment.begin(datagram.seen.timestamp);
@@ -663,7 +671,13 @@ impl MediaTable {
     /// Forgets unclaimed flows that went silent.
     pub fn expire(&mut self, now: Timestamp) {
         self.backlog.expire(now);
-        if let Some(moment) = self.moment.take_if_over(now) {
+        if self.recent.is_stale(self.len()) {
+            self.tidy_recent(now);
+        }
+        if let Some(moment) = self.moment.take_if_over(now).filter(Past::may_be_shared) {
+            if self.recent.is_due(now) {
+                self.tidy_recent(now);
+            }
             self.compare(&moment);
         }
         while let Some(&(slot, generation, since)) = self.unclaimed.front() {
@@ -687,15 +701,20 @@ impl MediaTable {
     /// A stream missed packets at that moment. When all did, it was the capture.
     #[inline(never)]
     fn compare(&mut self, moment: &Past) {
-        // The latest first: more of them are still up.
-        let flows = self.flows.iter().rev().filter(|flow| !flow.owners.is_empty());
+        let slots = || self.recent.iter();
+        let is_it = |flow: &Flow, generation| flow.generation == generation && !flow.owners.is_empty();
+        let flows = slots().filter_map(|(slot, generation)| {
+            self.flows.get(slot as usize).filter(|flow| is_it(flow, generation))
+        });
         let streams = flows.flat_map(|flow| flow.streams().map(|stream| (flow.source.address, stream)));
         if !is_shared(streams, moment) {
             return;
         }
         let (moments, packets) = &mut self.counters.lost_by_capture;
         *moments += 1;
-        for flow in self.flows.iter_mut().filter(|flow| !flow.owners.is_empty()) {
+        for (slot, generation) in slots() {
+            let flow = self.flows.get_mut(slot as usize).filter(|flow| is_it(flow, generation));
+            let Some(flow) = flow else { continue };
             let others = flow.aside.iter_mut().flat_map(|aside| &mut aside.others);
             for stream in others.chain([&mut flow.stream]) {
                 if stream.missed_within(&moment.times) {
@@ -703,6 +722,18 @@ impl MediaTable {
                 }
             }
         }
+    }
+
+    /// Leaves out flows that are gone or silent.
+    fn tidy_recent(&mut self, now: Timestamp) {
+        let flows = &mut self.flows;
+        self.recent.tidy(now, |slot, generation| {
+            let flow = flows.get_mut(slot as usize).filter(|flow| flow.generation == generation);
+            flow.is_some_and(|flow| {
+                flow.is_recent &= now.since(flow.stream.latest()) < SILENT;
+                flow.is_recent
+            })
+        });
     }
 
     /// The flow of a datagram, which begins to be followed when it is somebody's or looks as if it will be.
