@@ -495,6 +495,25 @@ fn symmetric_rtp_behind_nat_is_found_by_the_other_end() {
 }
 
 #[test]
+fn flows_that_nobody_claims_are_counted_when_the_input_ends_too() {
+    let mut scene = Scene::plain();
+    for from in 10..17 {
+        assert!(!scene.rtp((from, 31_000), (9, 5000), 1));
+    }
+    scene.wait(11 * SECOND);
+    assert_eq!(scene.tracker.media_counters().unclaimed_expired, 7);
+    answer(&mut scene, &Text::default());
+    assert!(scene.rtp((2, 5000), (1, 4000), 1));
+    for from in 10..15 {
+        assert!(!scene.rtp((from, 31_000), (9, 5000), 1));
+    }
+    let now = scene.now;
+    scene.tracker.finish(now, &mut scene.heard);
+    assert_eq!(scene.tracker.media_counters().unclaimed_expired, 7 + 5);
+    assert_eq!(scene.tracker.gauges().unclaimed_flows, 0);
+}
+
+#[test]
 fn media_before_its_sdp_is_claimed_with_its_last_half_second() {
     let mut scene = Scene::plain();
     for sequence in 0..50 {

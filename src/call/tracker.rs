@@ -476,6 +476,7 @@ impl Tracker {
     /// The input is over: every dialog is closed, those that were not over as open.
     pub fn finish(&mut self, now: Timestamp, listener: &mut dyn Listener) {
         self.tick(now, listener);
+        self.media.finish();
         let mut open = self.numbered();
         open.sort_unstable();
         for group in open.chunks(GROUP) {

@@ -43,7 +43,7 @@ pub struct Counters {
     pub fragmented: (u64, u64),
     /// RTP streams that belong to a call.
     pub streams: u64,
-    /// Flows that looked like RTP and that no SDP claimed in time.
+    /// Flows that looked like RTP and that no SDP claimed in time, or before the input ended.
     pub unclaimed_expired: u64,
     /// Flows that went because a table was full.
     pub flows_evicted: u64,
@@ -693,6 +693,17 @@ impl MediaTable {
                 self.unclaimed.push_back((slot, generation, now));
             } else {
                 self.counters.unclaimed_expired += 1;
+                self.remove(slot);
+            }
+        }
+    }
+
+    /// The input is over: nothing will claim what nobody has claimed yet.
+    pub fn finish(&mut self) {
+        self.counters.unclaimed_expired += self.unclaimed_count as u64;
+        while let Some((slot, generation, _)) = self.unclaimed.pop_front() {
+            let is_it = |flow: &&Flow| flow.generation == generation && flow.owners.is_empty();
+            if self.flows.get(slot as usize).filter(is_it).is_some() {
                 self.remove(slot);
             }
         }
