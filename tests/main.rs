@@ -43,6 +43,7 @@ mod reports;
 mod sctp;
 mod selection;
 mod service;
+mod shared_ports;
 mod sources;
 mod support;
 mod tidy;

@@ -272,7 +272,7 @@ impl Bindings {
         if aor.is_empty() {
             return learned;
         }
-        let hash = self.hasher.hash_one(aor);
+        let hash = self.hash(aor);
         let mut found = self.find(hash);
         if let Some(slot) = found {
             self.lapse(slot, answer.now);
@@ -314,6 +314,16 @@ impl Bindings {
         self.deadlines.tidy(self.index.len(), armed);
     }
 
+    /// Two URIs that RFC 3261 19.1.4 finds equal have one hash as far as case goes: that of the user alone matters.
+    fn hash(&self, uri: &[u8]) -> u64 {
+        let mut uri: SmallVec<[u8; 128]> = SmallVec::from_slice(uri);
+        let host = uri.iter().rposition(|byte| *byte == b'@').unwrap_or_default();
+        let user = uri.iter().take(host).position(|byte| *byte == b':').unwrap_or_default();
+        uri.get_mut(..user).into_iter().for_each(<[u8]>::make_ascii_lowercase);
+        uri.get_mut(host..).into_iter().for_each(<[u8]>::make_ascii_lowercase);
+        self.hasher.hash_one(uri.as_slice())
+    }
+
     fn find(&self, hash: u64) -> Option<u32> {
         self.index
             .find(hash, |slot| self.records.get(slot as usize).is_some_and(|record| record.hash == hash))
@@ -335,9 +345,10 @@ impl Bindings {
         lifetime: Duration,
         answer: &Registration<'_>,
     ) -> Option<Duration> {
+        let hash = self.hash(contact);
         let record = self.records.get_mut(slot as usize)?;
         let mut known = Known {
-            contact: self.hasher.hash_one(contact),
+            contact: hash,
             expires: answer.now.after(lifetime),
             more: self.are_told.then(|| Box::new(More::new(aor, contact, answer))),
             lapsed: false,
@@ -588,6 +599,22 @@ mod tests {
         learn(&mut bindings, &BOB.replace("192.0.2.4>", "192.0.2.9>"), 20_001);
         let moved = &all(&bindings)[..];
         assert!(matches!(moved, [phone] if !phone.lapsed), "reached elsewhere: {moved:?}");
+    }
+
+    /// RFC 3261 19.1.4: `sip:alice@AtLanTa.CoM` is `sip:alice@atlanta.com`, and `SIP:ALICE@AtLanTa.CoM` is another.
+    #[test]
+    fn the_user_s_case_matters_and_no_other() {
+        let mut bindings = Bindings::new(true);
+        let to = |uri: &str, contact: &str| {
+            BOB.replace("sip:bob@biloxi.com", uri).replace("sip:bob@192.0.2.4", contact)
+        };
+        learn(&mut bindings, &to("sip:alice@atlanta.com", "sip:alice@pc33.atlanta.com"), 0);
+        learn(&mut bindings, &to("SIP:alice@AtLanTa.CoM", "sip:alice@PC33.atlanta.com"), 1);
+        assert_eq!((bindings.len(), bindings.counts().refreshed), (1, 1));
+        learn(&mut bindings, &to("sip:ALICE@atlanta.com", "sip:alice@pc33.atlanta.com"), 2);
+        learn(&mut bindings, &to("sip:atlanta.com", "sip:alice@pc33.atlanta.com"), 3);
+        learn(&mut bindings, &to("sip:ATLANTA.com", "sip:alice@pc33.atlanta.com"), 4);
+        assert_eq!((bindings.len(), bindings.counts().refreshed), (3, 2));
     }
 
     #[test]

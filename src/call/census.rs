@@ -51,6 +51,8 @@ pub struct Census {
     pub evicted: u64,
     /// Legs that were not joined, or not looked for, because a table was full.
     pub legs_dropped: u64,
+    /// Streams that ended before their calls did and are not told of: those were too many.
+    pub streams_left_out: u64,
     /// How well calls and registrations are set up.
     pub performance: Performance,
     /// What became of bindings.
@@ -137,6 +139,7 @@ impl Census {
             registrations: self.registrations,
             evicted: self.evicted,
             legs_dropped: self.legs_dropped,
+            streams_left_out: self.streams_left_out,
             performance: self.performance.clone(),
             bindings: self.bindings,
         }

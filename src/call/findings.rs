@@ -222,15 +222,19 @@ fn codecs_differ(record: &CallRecord) -> Option<Finding> {
     })
 }
 
-/// A sender that changed its source, or began its numbers anew, in the middle.
+/// A sender that changed its source, or began its numbers anew, in the middle. Streams at the same time are several media
+/// on one port (BUNDLE, RFC 8843), or what repairs one of them.
 fn sources(record: &CallRecord) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut routes: Vec<(_, u32)> = Vec::new();
+    // Of each route: how many streams have followed on each other, and when the last of these ends.
+    let mut routes: Vec<(_, u32, Timestamp)> = Vec::new();
+    // They are in the order in which they begin.
     for stream in &record.media {
-        let key = (stream.source, stream.destination);
-        match routes.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, count)) => *count += 1,
-            None => routes.push((key, 1)),
+        let key = (stream.source, stream.destination, is_audio(stream));
+        match routes.iter_mut().find(|(known, ..)| *known == key) {
+            Some((_, count, end)) if stream.start >= *end => (*count, *end) = (*count + 1, stream.end),
+            Some((_, _, end)) => *end = stream.end.min(*end),
+            None => routes.push((key, 1, stream.end)),
         }
         if stream.restarts > 0 {
             let times =
@@ -239,8 +243,8 @@ fn sources(record: &CallRecord) -> Vec<Finding> {
             findings.push(finding("sequence_restart", text));
         }
     }
-    findings.extend(routes.into_iter().filter(|(_, count)| *count > 1).map(
-        |((source, destination), count)| {
+    findings.extend(routes.into_iter().filter(|(_, count, _)| *count > 1).map(
+        |((source, destination, _), count, _)| {
             finding(
                 "ssrc_change",
                 format!("{count} sources one after the other from {source} to {destination}"),
@@ -447,6 +451,34 @@ mod tests {
         let mut strange = out((1000, 9990));
         strange.unannounced = true;
         assert_eq!(found(vec![strange, back((1000, 9990))]), ["codec_mismatch"]);
+    }
+
+    #[test]
+    fn sources_at_the_same_time_are_not_one_after_the_other() {
+        let with = |codec, ms| stream((caller(), callee()), codec, ms, |_| true);
+        let found = |mut media: Vec<MediaRecord>| {
+            media.push(back((1000, 9990)));
+            media.sort_by_key(|stream| stream.start);
+            found(media)
+        };
+        assert_eq!(found(vec![out((1000, 9990)), with("PCMU", (2000, 8000))]), [""; 0]);
+        assert_eq!(found(vec![out((1000, 9990)), with("VP8", (1000, 9990))]), [""; 0], "BUNDLE");
+        assert_eq!(found(vec![out((1000, 5000)), with("VP8", (5020, 9990))]), [""; 0], "two media");
+        let beside = vec![out((1000, 5000)), out((5020, 9990)), with("VP8", (1000, 9990))];
+        assert_eq!(found(beside), ["ssrc_change"], "audio alone");
+        // Of three the one in the middle overlaps both others.
+        let text = |media: Vec<MediaRecord>| {
+            let record = CallRecord { kind: CallKind::Call, media, ..Dialog::default().record() };
+            findings(&record, &[])
+                .into_iter()
+                .find(|found| found.code == "ssrc_change")
+                .map(|found| found.text)
+        };
+        let three = vec![out((1000, 4000)), out((3000, 7000)), out((6000, 9000))];
+        assert_eq!(
+            text(three).unwrap(),
+            "2 sources one after the other from 192.0.2.10:40000 to 192.0.2.20:50000"
+        );
     }
 
     #[test]

@@ -14,6 +14,17 @@ use crate::time::Timestamp;
 /// Streams told of one call.
 const MAX_STREAMS: usize = 256;
 
+/// Streams of all calls that ended before their call did, of about 600 bytes each.
+const MAX_ARCHIVED: usize = 65_536;
+
+/// How many streams are kept that ended before their calls did.
+#[derive(Debug, Default)]
+pub(super) struct Archive {
+    kept: usize,
+    /// Streams that were too many, for their call or for all.
+    pub(super) left_out: u64,
+}
+
 impl Tracker {
     /// Everything known of a dialog.
     pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
@@ -51,14 +62,26 @@ impl Tracker {
     }
 }
 
-impl Dialog {
-    /// Keeps a stream that ended before the call did.
-    pub(super) fn archive(&mut self, report: StreamReport) {
-        if self.archived.len() < MAX_STREAMS {
-            self.archived.push(report);
+impl Archive {
+    /// Keeps a stream that ended before its call did, or counts it.
+    pub(super) fn keep(&mut self, dialog: &mut Dialog, report: StreamReport) {
+        if self.kept < MAX_ARCHIVED && dialog.archived.len() < MAX_STREAMS {
+            self.kept += 1;
+            dialog.archived.push(report);
+        } else {
+            self.left_out += 1;
         }
     }
 
+    /// The call is over, and was told.
+    pub(super) fn forget(&mut self, dialog: &mut Dialog) {
+        self.kept = self.kept.saturating_sub(dialog.archived.len());
+        // The slot's next call is to begin with no more than it needs.
+        dialog.archived = Vec::new();
+    }
+}
+
+impl Dialog {
     /// What the dialog itself knows; media is the tracker's to add.
     pub(super) fn record(&self) -> CallRecord {
         let last = self.end.unwrap_or(self.last);

@@ -521,6 +521,24 @@ fn symmetric_rtp_behind_nat_is_found_by_the_other_end() {
 }
 
 #[test]
+fn flows_that_nobody_claims_are_counted_when_the_input_ends_too() {
+    let mut scene = Scene::plain();
+    for from in 10..17 {
+        assert!(!scene.rtp((from, 31_000), (9, 5000), 1));
+    }
+    scene.wait(11 * SECOND);
+    assert_eq!(scene.tracker.media_counters().unclaimed_expired, 7);
+    answer(&mut scene, &Text::default());
+    assert!(scene.rtp((2, 5000), (1, 4000), 1));
+    for from in 10..15 {
+        assert!(!scene.rtp((from, 31_000), (9, 5000), 1));
+    }
+    scene.tracker.finish(PacketTime::plain(scene.now), &mut scene.heard);
+    assert_eq!(scene.tracker.media_counters().unclaimed_expired, 7 + 5);
+    assert_eq!(scene.tracker.gauges().unclaimed_flows, 0);
+}
+
+#[test]
 fn media_before_its_sdp_is_claimed_with_its_last_half_second() {
     let mut scene = Scene::plain();
     for sequence in 0..50 {
@@ -547,6 +565,93 @@ fn a_port_used_again_belongs_to_the_call_that_is_up() {
     let packets: Vec<_> =
         records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
     assert_eq!(packets, [("c1", 2), ("c2", 1)]);
+}
+
+/// A call of a host's port with that of another, answered at once.
+fn agree(scene: &mut Scene, call_id: &str, [caller, callee]: [(u8, u16); 2]) {
+    let text = |to_tag, (host, port)| Text { call_id, to_tag, body: sdp(host, port), ..Text::default() };
+    scene.send(caller.0, callee.0, &text("", caller).with(INVITE));
+    scene.send(callee.0, caller.0, &text("bob", callee).with("SIP/2.0 200 OK"));
+}
+
+#[test]
+fn a_phone_with_one_port_is_heard_in_the_call_of_the_other_end() {
+    let mut scene = Scene::plain();
+    let (phone, bob, carol) = ((1, 7078), (2, 5000), (3, 6000));
+    let speak = |scene: &mut Scene, other, numbers: std::ops::Range<u16>| {
+        numbers.for_each(|number| {
+            assert!(scene.rtp(phone, other, number) && scene.rtp(other, phone, number));
+        });
+    };
+    agree(&mut scene, "bob", [phone, bob]);
+    speak(&mut scene, bob, 0..10);
+    agree(&mut scene, "carol", [phone, carol]);
+    speak(&mut scene, bob, 10..15);
+    speak(&mut scene, carol, 0..7);
+    let text = Text { call_id: "carol", to_tag: "bob", cseq: "2 BYE", ..Text::default() };
+    scene.send(1, 3, &text.with("BYE sip:carol@192.0.2.3 SIP/2.0"));
+    speak(&mut scene, carol, 7..8);
+    speak(&mut scene, bob, 15..20);
+    let (mut records, heard, _) = scene.end();
+    records.sort_by(|one, other| one.call_id.cmp(&other.call_id));
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| (record.call_id.as_str(), record.rtp_packets, record.media.len()))
+        .collect();
+    assert_eq!((told, heard.media.len()), (vec![("bob", 40, 2), ("carol", 16, 2)], 56));
+}
+
+/// Who sends before the answer tells of it is of any call of the port, and from then on of that one.
+#[test]
+fn a_sender_finds_its_call_when_the_answer_names_it() {
+    let mut scene = Scene::plain();
+    let (phone, bob, carol) = ((1, 7078), (2, 5000), (3, 6000));
+    agree(&mut scene, "bob", [phone, bob]);
+    let text = |to_tag, body| Text { call_id: "carol", to_tag, body, ..Text::default() };
+    scene.send(1, 3, &text("", sdp(1, 7078)).with(INVITE));
+    (0..5).for_each(|number| assert!(scene.rtp(carol, phone, number)));
+    scene.send(3, 1, &text("bob", sdp(3, 6000)).with("SIP/2.0 200 OK"));
+    (5..12).for_each(|number| assert!(scene.rtp(carol, phone, number)));
+    let (records, ..) = scene.end();
+    let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
+    assert_eq!(told, [("bob", 5), ("carol", 12)]);
+}
+
+/// A call that begins at an endpoint with many streams has those that send to it from then on.
+#[test]
+fn streams_that_were_over_are_no_later_call_s() {
+    let mut scene = Scene::plain();
+    let offer = |call_id: &str| Text { call_id, body: sdp(1, 4000), ..Text::default() }.with(INVITE);
+    scene.send(1, 2, &offer("c0"));
+    (0..20u8).for_each(|from| assert!(scene.rtp((100 + from, 5000), (1, 4000), 1)));
+    for number in 1..50 {
+        scene.send(1, 2, &offer(&format!("c{number}")));
+        // Of the first stream and of no other there is one more packet for each.
+        assert!(scene.rtp((100, 5000), (1, 4000), 1 + number));
+    }
+    let (records, _, census) = scene.end();
+    let streams: Vec<_> = records.iter().map(|record| record.media.len()).collect();
+    assert_eq!((streams[0], &streams[1..]), (20, &[1; 49][..]));
+    for record in &records {
+        assert_eq!(record.rtp_packets, record.media.iter().map(|stream| stream.packets).sum::<u64>());
+    }
+    assert_eq!(census.streams_left_out, 0);
+}
+
+#[test]
+fn streams_that_change_hands_are_bounded_for_a_call() {
+    let mut scene = Scene::plain();
+    let ports = [4000, 4002, 4004, 4006, 4008];
+    let more = ports[1..].iter().map(|port| format!("m=audio {port} RTP/AVP 0\n")).collect::<String>();
+    let offer = |call_id| Text { call_id, body: sdp(1, ports[0]) + &more, ..Text::default() }.with(INVITE);
+    scene.send(1, 2, &offer("first"));
+    for from in 0..64 {
+        ports.iter().for_each(|&port| assert!(scene.rtp((99, 10_000 + from), (1, port), 1)));
+    }
+    ["second", "third"].into_iter().for_each(|call| scene.send(1, 2, &offer(call)));
+    let (records, _, census) = scene.end();
+    assert_eq!((records[0].rtp_packets, records[0].media.len()), (320, 256));
+    assert_eq!(census.streams_left_out, 320 - 256);
 }
 
 #[test]

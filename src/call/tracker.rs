@@ -16,6 +16,7 @@ use super::firsts::firsts;
 use super::legs::{LegSettings, Legs};
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
+use super::report::Archive;
 use super::seen::Copy;
 use super::slots::Slots;
 use super::tally::Tally;
@@ -127,6 +128,7 @@ pub struct Tracker {
     number: u64,
     pub(super) media: MediaTable,
     effects: Effects,
+    archive: Archive,
     fired: Vec<Entry>,
     /// Where [`Tracker::touch`] keeps what it found.
     slots: Vec<u32>,
@@ -163,6 +165,7 @@ impl Tracker {
             begun: false,
             number: 0,
             effects: Effects::default(),
+            archive: Archive::default(),
             fired: Vec::new(),
             slots: Vec::new(),
             census: Census::default(),
@@ -475,6 +478,7 @@ impl Tracker {
     /// The input is over: every dialog is closed, those that were not over as open.
     pub fn finish(&mut self, time: PacketTime, listener: &mut dyn Listener) {
         self.tick(time, listener);
+        self.media.finish();
         let mut open = self.numbered();
         open.sort_unstable();
         for group in open.chunks(GROUP) {
@@ -675,7 +679,7 @@ impl Tracker {
         for (call, report) in self.effects.archived.drain(..) {
             let dialog = self.dialogs.get_mut(call.slot as usize);
             if let Some(dialog) = dialog.filter(|dialog| is_it(dialog, call)) {
-                dialog.archive(report);
+                self.archive.keep(dialog, report);
             }
         }
         for (call, rtp, rtcp) in self.effects.moved.drain(..) {
@@ -688,6 +692,7 @@ impl Tracker {
         for (call, stored) in self.effects.backlog.drain(..) {
             listener.media(call.slot, &MediaFrame { packet: &stored.packet, frame: &stored.frame });
         }
+        self.census.streams_left_out = self.archive.left_out;
     }
 
     /// Tells what a message changed, and when to look again.
@@ -798,6 +803,7 @@ impl Tracker {
 
     fn forget_media(&mut self, slot: u32, call: CallRef, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
+        self.archive.forget(dialog);
         for announced in std::mem::take(&mut dialog.endpoints) {
             self.media.close(call, announced.id, &mut self.effects);
         }

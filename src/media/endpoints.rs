@@ -138,8 +138,18 @@ impl Kinds {
 impl Entry {
     /// The calls that a packet of this endpoint belongs to now: those that are up, else the latest to end.
     pub(crate) fn calls(&self, calls: &Calls) -> Owners {
-        let up = Owners::new(self.owners.iter().rev().copied().filter(|&owner| !calls.has_ended(owner)));
-        if up.is_empty() { Owners::new(self.owners.last().copied().into_iter()) } else { up }
+        self.calls_among(calls, |_| true)
+    }
+
+    /// Those of them that announced the other end too; nobody's when none did.
+    pub(crate) fn calls_with(&self, other: &Self, calls: &Calls) -> Owners {
+        self.calls_among(calls, |owner| other.owners.contains(&owner))
+    }
+
+    fn calls_among(&self, calls: &Calls, counts: impl Fn(CallRef) -> bool) -> Owners {
+        let owners = || self.owners.iter().rev().copied().filter(|&owner| counts(owner));
+        let up = Owners::new(owners().filter(|&owner| !calls.has_ended(owner)));
+        if up.is_empty() { Owners::new(owners().take(1)) } else { up }
     }
 
     /// Whoever owned it is gone, and what they announced.

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::hints::Hints;
+use super::recent::{Recent, SILENT};
 use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use super::udptl::Numbers;
@@ -41,7 +44,7 @@ pub struct Counters {
     pub fragmented: (u64, u64),
     /// RTP streams that belong to a call.
     pub streams: u64,
-    /// Flows that looked like RTP and that no SDP claimed in time.
+    /// Flows that looked like RTP and that no SDP claimed in time, or before the input ended.
     pub unclaimed_expired: u64,
     /// Flows that went because a table was full.
     pub flows_evicted: u64,
@@ -264,6 +267,8 @@ struct Flow {
     stream: Stream,
     generation: u32,
     in_use: bool,
+    /// It is among the recent ones.
+    is_recent: bool,
     /// It began with RTCP: it may go to the port next to the one announced.
     is_rtcp: bool,
     rtcp: u64,
@@ -292,6 +297,8 @@ struct Aside {
     unfollowed: u64,
     /// RTP and RTCP packets that came in fragments.
     fragmented: (u64, u64),
+    /// Calls that it became one of while it was another's, and when its latest packet was then.
+    joined: SmallVec<[(CallRef, Timestamp); 2]>,
 }
 
 /// Every media flow, and every endpoint that SDP announced.
@@ -313,6 +320,7 @@ pub struct MediaTable {
     moment: Moment,
     /// The latest tick.
     time: PacketTime,
+    recent: Recent,
     counters: Counters,
 }
 
@@ -334,6 +342,7 @@ impl MediaTable {
             backlog: Backlog::default(),
             moment: Moment::default(),
             time: PacketTime::default(),
+            recent: Recent::default(),
             counters: Counters::default(),
         }
     }
@@ -455,6 +464,9 @@ impl MediaTable {
         let payload = match look {
             Look::Rtp(header) => {
                 counters.rtp += u64::from(is_owned);
+                if !std::mem::replace(&mut flow.is_recent, true) {
+                    self.recent.add(slot, flow.generation);
+                }
                 if flow.is_next(&header) {
                     let at = datagram.seen.timestamp;
                     // A wild stamp is of no moment.
@@ -625,25 +637,27 @@ impl MediaTable {
             for &slot in &entry.flows {
                 let Some(flow) = self.flows.get(slot as usize) else { continue };
                 if flow.owners.as_slice().contains(&call)
+                    && flow.had_packets_for(call)
                     && !self.is_told_elsewhere(call, flow, entry.endpoint)
                 {
-                    media.rtp += flow.rtp();
+                    media.rtp += flow.rtp_for(call);
                     media.rtcp += flow.rtcp;
                     media.udptl += if self.is_fax(flow) { flow.other } else { 0 };
-                    media.streams.extend(self.reports(flow));
+                    media.streams.extend(self.reports(flow, call));
                     media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
                 }
             }
         }
     }
 
-    fn reports<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = StreamReport> + 'a {
+    /// What the streams were like that had packets while the flow was that call's.
+    fn reports<'a>(&'a self, flow: &'a Flow, call: CallRef) -> impl Iterator<Item = StreamReport> + 'a {
         let receiver = self.endpoints.claimed(flow.destination);
         let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
         let encrypted = either.is_some_and(|entry| entry.secure);
         let kind = either.and_then(|entry| entry.kinds.only());
         let events = flow.aside.as_ref().map(|aside| &aside.events);
-        flow.streams().map(move |stream| StreamReport {
+        flow.streams_for(call).map(move |stream| StreamReport {
             source: flow.source,
             destination: flow.destination,
             stream: stream.clone(),
@@ -697,7 +711,13 @@ impl MediaTable {
         self.time = time;
         let now = time.now;
         self.backlog.expire(now);
-        if let Some(moment) = self.moment.take_if_over(time) {
+        if self.recent.is_stale(self.len()) {
+            self.tidy_recent(now);
+        }
+        if let Some(moment) = self.moment.take_if_over(time).filter(Past::may_be_shared) {
+            if self.recent.is_due(now) {
+                self.tidy_recent(now);
+            }
             self.compare(&moment);
         }
         while let Some(&(slot, generation, since)) = self.unclaimed.front() {
@@ -717,18 +737,34 @@ impl MediaTable {
         }
     }
 
+    /// The input is over: nothing will claim what nobody has claimed yet.
+    pub fn finish(&mut self) {
+        self.counters.unclaimed_expired += self.unclaimed_count as u64;
+        while let Some((slot, generation, _)) = self.unclaimed.pop_front() {
+            let is_it = |flow: &&Flow| flow.generation == generation && flow.owners.is_empty();
+            if self.flows.get(slot as usize).filter(is_it).is_some() {
+                self.remove(slot);
+            }
+        }
+    }
+
     /// A stream missed packets at that moment. When all did, it was the capture.
     #[inline(never)]
     fn compare(&mut self, moment: &Past) {
-        // The latest first: more of them are still up.
-        let flows = self.flows.iter().rev().filter(|flow| !flow.owners.is_empty());
+        let slots = || self.recent.iter();
+        let is_it = |flow: &Flow, generation| flow.generation == generation && !flow.owners.is_empty();
+        let flows = slots().filter_map(|(slot, generation)| {
+            self.flows.get(slot as usize).filter(|flow| is_it(flow, generation))
+        });
         let streams = flows.flat_map(|flow| flow.streams().map(|stream| (flow.source.address, stream)));
         if !is_shared(streams, moment) {
             return;
         }
         let (moments, packets) = &mut self.counters.lost_by_capture;
         *moments += 1;
-        for flow in self.flows.iter_mut().filter(|flow| !flow.owners.is_empty()) {
+        for (slot, generation) in slots() {
+            let flow = self.flows.get_mut(slot as usize).filter(|flow| is_it(flow, generation));
+            let Some(flow) = flow else { continue };
             let others = flow.aside.iter_mut().flat_map(|aside| &mut aside.others);
             for stream in others.chain([&mut flow.stream]) {
                 if stream.missed_within(&moment.times) {
@@ -736,6 +772,18 @@ impl MediaTable {
                 }
             }
         }
+    }
+
+    /// Leaves out flows that are gone or silent.
+    fn tidy_recent(&mut self, now: Timestamp) {
+        let (flows, stamp) = (&mut self.flows, self.time.stamp);
+        self.recent.tidy(now, |slot, generation| {
+            let flow = flows.get_mut(slot as usize).filter(|flow| flow.generation == generation);
+            flow.is_some_and(|flow| {
+                flow.is_recent &= stamp.since(flow.stream.latest()) < SILENT;
+                flow.is_recent
+            })
+        });
     }
 
     /// The flow of a datagram, which begins to be followed when it is somebody's or looks as if it will be.
@@ -851,12 +899,16 @@ impl MediaTable {
         }
     }
 
+    /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
+    /// is of, its sender tells.
     fn calls_of(&self, flow: &Flow) -> Owners {
-        let owner = self.owner_of(flow.destination, flow.is_rtcp);
-        owner
-            .or_else(|| self.owner_of(flow.source, flow.is_rtcp))
-            .map(|entry| entry.calls(&self.calls))
-            .unwrap_or_default()
+        let sender = || self.owner_of(flow.source, flow.is_rtcp);
+        let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
+            return sender().map(|sender| sender.calls(&self.calls)).unwrap_or_default();
+        };
+        let is_shared = receiver.owners.len() > 1;
+        let both = sender().filter(|_| is_shared).map(|sender| receiver.calls_with(sender, &self.calls));
+        both.filter(|both| !both.is_empty()).unwrap_or_else(|| receiver.calls(&self.calls))
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.
@@ -900,19 +952,21 @@ impl MediaTable {
             }
         } else {
             self.part(slot, before, effects);
-            if !goes_on && let Some(flow) = self.flows.get_mut(slot as usize) {
-                flow.forget_streams();
+            if let Some(flow) = self.flows.get_mut(slot as usize) {
+                if goes_on { flow.join(before) } else { flow.forget_streams() }
             }
         }
         self.learn_formats(slot);
     }
 
-    /// Who owned a flow keeps what it was like until now; a call that owns it newly begins at its next packet.
+    /// Who owned a flow keeps what it was like until now; a call that owns it newly begins at its next packet. The attack is
+    /// one call after the other at an endpoint with many streams: those that had no packet since the last are not copied.
     fn part(&self, slot: u32, before: Owners, effects: &mut Effects) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        for &old in before.as_slice().iter().filter(|owner| !flow.owners.as_slice().contains(owner)) {
-            effects.archived.extend(self.reports(flow).map(|report| (old, report)));
-            effects.moved.push((old, flow.rtp(), flow.rtcp));
+        let left = before.as_slice().iter().filter(|owner| !flow.owners.as_slice().contains(owner));
+        for &old in left.filter(|owner| flow.had_packets_for(**owner)) {
+            effects.archived.extend(self.reports(flow, old).map(|report| (old, report)));
+            effects.moved.push((old, flow.rtp_for(old), flow.rtcp));
         }
     }
 
@@ -1048,6 +1102,11 @@ impl Flow {
         self.streams().map(Stream::packets).sum::<u64>() + unfollowed
     }
 
+    /// The stamp of its latest packet.
+    fn latest(&self) -> Timestamp {
+        self.stream.latest().max(self.last_other)
+    }
+
     /// The stamp of its latest packet, of those whose time has come.
     fn last(&self, time: PacketTime) -> Option<Timestamp> {
         [self.stream.latest(), self.last_other].into_iter().filter(|stamp| time.of(*stamp).is_some()).max()
@@ -1056,6 +1115,39 @@ impl Flow {
     /// Whether it is one that nobody has announced, of that generation.
     fn is_unclaimed(&self, generation: u32) -> bool {
         self.in_use && self.generation == generation && self.owners.is_empty()
+    }
+
+    /// Those of its calls that it was not of `before` begin at its next packet.
+    fn join(&mut self, before: Owners) {
+        let (owners, last) = (self.owners, self.latest());
+        let joined = &mut self.aside_mut().joined;
+        joined.retain(|(call, _)| owners.as_slice().contains(call));
+        let new = owners.as_slice().iter().filter(|owner| !before.as_slice().contains(owner));
+        joined.extend(new.map(|&call| (call, last)));
+    }
+
+    /// When its latest packet was before it became that call's; none when all of its packets are.
+    fn joined(&self, call: CallRef) -> Option<Timestamp> {
+        let joined = self.aside.iter().flat_map(|aside| &aside.joined);
+        joined.copied().find_map(|(known, at)| (known == call).then_some(at))
+    }
+
+    /// Streams that had packets since it became that call's.
+    fn streams_for(&self, call: CallRef) -> impl Iterator<Item = &Stream> {
+        let joined = self.joined(call);
+        self.streams().filter(move |stream| joined.is_none_or(|at| stream.latest() > at))
+    }
+
+    /// RTP packets of these.
+    fn rtp_for(&self, call: CallRef) -> u64 {
+        match self.joined(call) {
+            None => self.rtp(),
+            Some(_) => self.streams_for(call).map(Stream::packets).sum(),
+        }
+    }
+
+    fn had_packets_for(&self, call: CallRef) -> bool {
+        self.joined(call).is_none_or(|at| self.latest() > at)
     }
 
     fn forget_streams(&mut self) {

@@ -9,6 +9,7 @@ mod endpoints;
 mod flows;
 mod formats;
 mod hints;
+mod recent;
 pub mod rtp;
 mod shared_loss;
 mod sieve;

@@ -33,6 +33,13 @@ pub(super) struct Past {
     holes: usize,
 }
 
+impl Past {
+    /// Whether so many streams have a hole that all may.
+    pub(super) const fn may_be_shared(&self) -> bool {
+        self.holes >= LEAST_STREAMS
+    }
+}
+
 impl Moment {
     /// A stream misses packets.
     #[inline]
@@ -53,9 +60,6 @@ impl Moment {
 /// Whether nine of ten streams that were up at that moment missed packets in it, and of more than one sender. Looks at
 /// few streams when few had holes: losses of the network are common, and streams are many.
 pub(super) fn is_shared<'a>(streams: impl Iterator<Item = (Address, &'a Stream)>, moment: &Past) -> bool {
-    if moment.holes < LEAST_STREAMS {
-        return false;
-    }
     let (mut active, mut missing, mut first, mut several) = (0, 0, None, false);
     for (sender, stream) in streams.filter(|(_, stream)| stream.latest() >= *moment.times.start()) {
         active += 1;

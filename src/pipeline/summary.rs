@@ -151,6 +151,7 @@ impl Outcome {
             ("calls", "bindings_evicted", self.census.bindings.evicted),
             ("media", "unclaimed_flows", self.media.unclaimed_expired),
             ("media", "flows_evicted", self.media.flows_evicted),
+            ("media", "streams_left_out", self.census.streams_left_out),
         ];
         rows.into_iter().for_each(|(stage, reason, count)| summary.dropped(stage, reason, count));
     }

@@ -1,0 +1,133 @@
+//! One port in several calls: a phone that has only one, and a port that goes from one call to the next. What each call's
+//! peers sent to each other is the witness: its record counts that, and its file holds those frames.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::classic::{Classic, Packet};
+use crate::support::Run;
+use crate::wire::{at, datagram, ethernet, rtp, udp};
+
+/// A host and its RTP port.
+type End = (u8, u16);
+
+/// A capture, and the media frames that each call has in it.
+#[derive(Default)]
+struct Scene {
+    packets: Vec<Packet>,
+    sent: BTreeMap<&'static str, Vec<Vec<u8>>>,
+}
+
+fn message(call: &str, start: &str, cseq: &str, end: Option<End>) -> Vec<u8> {
+    let body = end.map_or_else(String::new, |(host, port)| {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.{host}\r\ns=-\r\nc=IN IP4 192.0.2.{host}\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 0\r\n"
+        )
+    });
+    let tag = if start.starts_with("INVITE") && cseq.starts_with("1 ") { "" } else { ";tag=b" };
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    let (length, branch) = (body.len(), cseq.replace(' ', ""));
+    format!(
+        "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{call}{branch}\r\n\
+         From: <sip:alice@x>;tag=a\r\nTo: <sip:bob@x>{tag}\r\nCall-ID: {call}\r\nCSeq: {cseq}\r\n{kind}\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+impl Scene {
+    /// An INVITE and its answer 20 ms later: the first of `call` or one within it.
+    fn agree(&mut self, call: &'static str, time: u32, number: u32, ends: [End; 2]) {
+        let [from, to] = ends.map(|(host, _)| host);
+        let [offer, answer] = ends.map(Some);
+        let (cseq, ack) = (format!("{number} INVITE"), format!("{number} ACK"));
+        self.packets.extend([
+            at(time, datagram(from, to, &message(call, "INVITE sip:bob@x SIP/2.0", &cseq, offer))),
+            at(time + 20, datagram(to, from, &message(call, "SIP/2.0 200 OK", &cseq, answer))),
+            at(time + 30, datagram(from, to, &message(call, "ACK sip:bob@x SIP/2.0", &ack, None))),
+        ]);
+    }
+
+    fn hang_up(&mut self, call: &str, time: u32, (from, to): (u8, u8)) {
+        self.packets.extend([
+            at(time, datagram(from, to, &message(call, "BYE sip:bob@x SIP/2.0", "9 BYE", None))),
+            at(time + 20, datagram(to, from, &message(call, "SIP/2.0 200 OK", "9 BYE", None))),
+        ]);
+    }
+
+    /// Both ends of `call` speak, 20 ms a packet.
+    fn speak(&mut self, call: &'static str, (from, until): (u32, u32), [one, two]: [End; 2]) {
+        for (source, destination) in [(one, two), (two, one)] {
+            for (number, time) in (0u16..).zip((from..until).step_by(20)) {
+                let ssrc = u32::from(source.0) << 8 | u32::from(destination.0);
+                let payload = rtp(0, number, 160 * u32::from(number), ssrc, &[0x55; 160]);
+                let frame = udp(source, destination, &payload);
+                self.sent.entry(call).or_default().push(frame.clone());
+                self.packets.push(at(time, frame));
+            }
+        }
+    }
+
+    /// Every call has what its peers sent, in its record and in its file, and nothing is found.
+    fn assert_told_apart(mut self) {
+        self.packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), ethernet(self.packets).bytes()).unwrap();
+        let run = Run::of(file.path(), &[]);
+        assert_eq!(run.records.len(), self.sent.len());
+        for record in &run.records {
+            let call = record["call_id"].as_str().unwrap();
+            let sent = self.sent.get_mut(call).unwrap();
+            assert_eq!(record["rtp_packets"], json!(sent.len()), "{call}");
+            let streams = record["media"].as_array().unwrap();
+            let packets: u64 = streams.iter().filter_map(|stream| stream["packets"].as_u64()).sum();
+            assert_eq!(json!(packets), json!(sent.len()), "{call}");
+            assert_eq!(record["findings"], json!([]), "{call}");
+            let mut written = media_of(&run, record);
+            written.sort();
+            sent.sort();
+            assert!(written == *sent, "{call}: {} of {} frames", written.len(), sent.len());
+        }
+    }
+}
+
+/// The frames of a call's file that are not SIP.
+fn media_of(run: &Run, record: &Value) -> Vec<Vec<u8>> {
+    let name = std::path::Path::new(record["pcap"].as_str().unwrap()).file_name().unwrap();
+    let file = Classic::read(&run.directory.path().join("pcap").join(name)).unwrap();
+    let frames = file.packets.into_iter().map(|packet| packet.frame);
+    frames.filter(|frame| frame[34..36] != 5060u16.to_be_bytes()).collect()
+}
+
+/// The second call begins and ends while the first is up.
+#[test]
+fn a_phone_with_one_port_has_two_calls() {
+    let (phone, bob, carol) = ((1, 7078), (2, 5000), (3, 6000));
+    let mut scene = Scene::default();
+    scene.agree("bob", 0, 1, [phone, bob]);
+    scene.speak("bob", (100, 8_000), [phone, bob]);
+    scene.agree("carol", 3_000, 1, [phone, carol]);
+    // The last packets are behind the BYE.
+    scene.speak("carol", (3_100, 6_200), [phone, carol]);
+    scene.hang_up("carol", 6_100, (1, 3));
+    scene.hang_up("bob", 8_100, (1, 2));
+    scene.assert_told_apart();
+}
+
+/// A re-INVITE has the phones send to each other, and the port of the one between them is the next call's.
+#[test]
+fn a_port_that_was_given_up_is_the_next_call_s() {
+    let (phone, between, peer, other) = ((1, 4000), (9, 10_000), (4, 8000), (5, 4400));
+    let mut scene = Scene::default();
+    scene.agree("first", 0, 1, [phone, between]);
+    scene.speak("first", (100, 2_000), [phone, between]);
+    scene.agree("first", 2_000, 2, [phone, peer]);
+    scene.speak("first", (2_100, 8_000), [phone, peer]);
+    scene.agree("second", 4_000, 1, [other, between]);
+    scene.speak("second", (4_100, 7_000), [other, between]);
+    scene.hang_up("second", 7_100, (5, 9));
+    scene.hang_up("first", 8_100, (1, 9));
+    scene.assert_told_apart();
+}
