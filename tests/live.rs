@@ -207,6 +207,24 @@ impl Sniffer {
         panic!("no {text:?} in {seen:?}");
     }
 
+    /// Waits until `debug health` says of its capture what is wanted, and is as content as it should be.
+    fn wait_for_health(&self, value: &str, is_good: bool) {
+        let begin = Watch::start();
+        loop {
+            let mut command = lippycat();
+            command.args(["debug", "health", "--json", "--control-socket"]);
+            let output = command.arg(self.directory.path().join("control.sock")).output().unwrap();
+            let health: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let checks = health["checks"].as_array().cloned().unwrap_or_default();
+            let capture = checks.into_iter().find(|check| check["name"] == "capture").unwrap_or_default();
+            if capture["value"] == value && output.status.success() == is_good {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{:?} {health}", output.status);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until it has ended, and gives what it wrote.
     fn ended(&mut self, after: &str) -> (ExitStatus, String) {
         let Ok(text) = self.output.recv_timeout(PATIENCE) else {
@@ -321,8 +339,10 @@ fn an_interface_goes_and_comes_back() {
     let mut sent = wire.send("s0", &case, 1, 5_000);
     ip(&["-n", &wire.sniffer, "link", "set", "c0", "down"]);
     sniffer.wait_for("c0: the interface is down");
+    sniffer.wait_for_health("c0 is down", false);
     ip(&["-n", &wire.sniffer, "link", "set", "c0", "up"]);
     sniffer.wait_for("c0: the interface is up again");
+    sniffer.wait_for_health("running", true);
     sent += wire.send("s0", &case, 1, 5_000);
     ip(&["-n", &wire.sniffer, "link", "delete", "c0"]);
     sniffer.wait_for("c0: the interface is gone");

@@ -88,11 +88,19 @@ pub fn check(
 ) -> Health {
     let gauges = &sample.snapshot.gauges;
     let behind = if caps.live { sample.snapshot.behind } else { 0 };
+    let interfaces = sample.snapshot.outcome.interfaces.iter();
+    let down: Vec<&str> =
+        interfaces.filter(|(_, interface)| interface.is_down).map(|(name, _)| name.as_str()).collect();
     let capture = Check {
         name: "capture",
-        ok: behind <= MAX_BEHIND,
-        value: if behind <= MAX_BEHIND { "running".to_owned() } else { format!("silent for {behind} s") },
-        limit: format!("speaks within {MAX_BEHIND} s"),
+        ok: behind <= MAX_BEHIND && down.is_empty(),
+        value: match down.as_slice() {
+            _ if behind > MAX_BEHIND => format!("silent for {behind} s"),
+            [] => "running".to_owned(),
+            [name] => format!("{name} is down"),
+            names => format!("{} are down", names.join(", ")),
+        },
+        limit: format!("speaks within {MAX_BEHIND} s, no interface is down"),
     };
     let active = |name: &str| book.active().any(|alert| alert.name == name);
     let lost: u64 = LOSSES.iter().map(|(stage, reason)| sample.dropped(stage, reason)).sum();

@@ -80,6 +80,11 @@ pub const TABLE: &[Metric] = &[
     counter("tcp_midstream_pickups_total", &[], "TCP streams whose beginning was not captured."),
     gauge("tcp_buffered_bytes", &[], "Memory for out-of-order segments and partial messages."),
     counter("lippycat_packets_total", &["interface"], "Packets seen, by interface; file for captures read."),
+    gauge(
+        "lippycat_interface_up",
+        &["interface"],
+        "1 while it can be captured on, 0 while it is down or gone.",
+    ),
     counter(
         "lippycat_packets_dropped_total",
         &["stage", "reason"],
@@ -241,6 +246,7 @@ fn sniffer(view: &View, values: &mut Values) {
     }
     for (name, interface) in &sample.snapshot.outcome.interfaces {
         values.put("lippycat_packets_total", &[name], interface.packets as f64);
+        values.put("lippycat_interface_up", &[name], if interface.is_down { 0.0 } else { 1.0 });
     }
     for (stage, reason) in LOSSES {
         let count = sample.dropped(stage, reason);

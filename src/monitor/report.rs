@@ -142,6 +142,7 @@ fn capture(view: &View) -> Value {
             "kernel_drops": interface.kernel_drops,
             "interface_drops": interface.interface_drops,
             "outages": interface.outages,
+            "up": !interface.is_down,
         }))).collect::<Map<String, Value>>(),
         "dropped": summary.dropped,
         "fragments": summary.fragments,

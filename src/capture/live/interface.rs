@@ -27,6 +27,8 @@ pub struct InterfaceCounters {
     pub interface_drops: u64,
     /// How often it went down or disappeared.
     pub outages: u64,
+    /// It is down or gone: nothing is captured on it.
+    pub is_down: bool,
 }
 
 /// Whether packets can come.
@@ -215,7 +217,7 @@ impl Interface {
 
     pub(super) fn counters(&mut self) -> InterfaceCounters {
         self.count();
-        self.counters
+        InterfaceCounters { is_down: !self.is_up(), ..self.counters }
     }
 }
 
