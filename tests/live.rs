@@ -355,6 +355,21 @@ fn an_interface_goes_and_comes_back() {
     assert!(said.is_empty(), "said again: {said:?}");
 }
 
+#[test]
+fn an_interface_that_is_down_at_the_start_is_waited_for() {
+    let Some(wire) = Wire::new(2) else { return };
+    let case = corpus("register-invite-reinvite-bye");
+    ip(&["-n", &wire.sniffer, "link", "set", "c1", "down"]);
+    let sniffer = Sniffer::start(&wire, "c0,c1", &[]);
+    sniffer.wait_for_health("c1 is down", false);
+    let mut sent = wire.send("s0", &case, 1, 5_000);
+    ip(&["-n", &wire.sniffer, "link", "set", "c1", "up"]);
+    sniffer.wait_for("c1: the interface is back");
+    sent += wire.send("s1", &case, 1, 5_000);
+    let (run, _) = sniffer.stop("-TERM");
+    assert_eq!(run.number("/packets"), sent as u64, "{}", run.summary);
+}
+
 /// A tap has a card for each direction.
 #[test]
 fn two_cards_of_a_tap_are_one_source_of_calls() {

@@ -130,6 +130,12 @@ pub(super) fn is_up(name: &str) -> bool {
     devices.iter().any(|device| device.name == name && device.flags.is_up())
 }
 
+/// Whether there is an interface of that name, and it is switched off.
+pub(super) fn is_down(name: &str) -> bool {
+    let devices = pcap::Device::list().unwrap_or_default();
+    devices.iter().any(|device| device.name == name && !device.flags.is_up())
+}
+
 /// libpcap's text without its preamble.
 pub(super) fn reason(error: &pcap::Error) -> String {
     error.to_string().trim_start_matches("libpcap error: ").to_owned()

@@ -62,20 +62,33 @@ pub(super) struct Interface {
 
 impl Interface {
     pub(super) fn open(name: &str, settings: &Settings, probe: &OwnedFd) -> Result<Self, LiveError> {
-        let mut interface = Self {
+        let mut interface = Self::closed(name);
+        interface.activate(settings, probe)?;
+        interface.state = State::Up;
+        interface.refused = false;
+        Ok(interface)
+    }
+
+    /// One that is there and down, to be opened when it is up.
+    pub(super) fn waiting(name: &str) -> Self {
+        tracing::warn!("{name}: the interface is down; capture goes on when it is up");
+        Self::closed(name)
+    }
+
+    /// One that is not captured on yet; why not has been said.
+    fn closed(name: &str) -> Self {
+        Self {
             name: name.to_owned(),
             handle: None,
             link: LinkType::default(),
             number: None,
-            state: State::Up,
+            state: State::Gone,
             down_since: Timestamp::default(),
             leaving: false,
-            refused: false,
+            refused: true,
             told: (0, 0),
             counters: InterfaceCounters::default(),
-        };
-        interface.activate(settings, probe)?;
-        Ok(interface)
+        }
     }
 
     fn activate(&mut self, settings: &Settings, probe: &OwnedFd) -> Result<(), LiveError> {

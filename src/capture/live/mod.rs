@@ -89,15 +89,28 @@ pub struct Interfaces {
 }
 
 impl Interfaces {
-    /// Opens every interface.
+    /// Opens every interface; where there are several, those that are down when they are up.
     ///
     /// # Errors
-    /// When one does not exist or may not be captured on.
+    /// When one does not exist or may not be captured on, or all are down.
     pub fn open(settings: Settings) -> Result<Self, LiveError> {
         let probe = socket(AddressFamily::INET, SocketType::DGRAM, None)
             .map_err(|error| LiveError::System { reason: io::Error::from(error).to_string() })?;
-        let open = |name: &String| Interface::open(name, &settings, &probe);
-        let interfaces: Vec<Interface> = settings.interfaces.iter().map(open).collect::<Result<_, _>>()?;
+        let mut down = Vec::new();
+        let mut open = |name: &String| match Interface::open(name, &settings, &probe) {
+            Err(error) if devices::is_down(name) => {
+                down.push(error);
+                Ok(Interface::waiting(name))
+            }
+            other => other,
+        };
+        let interfaces: Vec<Interface> =
+            settings.interfaces.iter().map(&mut open).collect::<Result<_, _>>()?;
+        if down.len() == interfaces.len()
+            && let Some(error) = down.pop()
+        {
+            return Err(error);
+        }
         let delay = if settings.immediate { AT_ONCE } else { 2 * settings.delay };
         Ok(Self {
             lanes: Lanes::new(interfaces.len(), delay),
