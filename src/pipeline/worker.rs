@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::View;
 use super::board::Board;
 use super::foreign::{Foreign, Verdicts};
 use super::work::{Task, Work};
-use super::{Bytes, Place, View};
 use crate::call::GROUP;
 use crate::counters::counters;
 use crate::decode::{DataChunk, data_chunks};
@@ -206,12 +206,9 @@ impl StreamWorker {
         match self.user_messages.piece(ends, chunk, work.now, is_sip_datagram) {
             Taken::Not => false,
             Taken::Held => true,
-            Taken::Whole(bytes) => {
-                let start = messages.arena.len() as u32;
-                messages.arena.extend_from_slice(bytes);
-                let payload = Bytes { place: Place::Streams, start, length: bytes.len() as u32 };
-                user_message(&Work { payload, ..*work }, bytes, None, view, messages)
-            }
+            Taken::Whole(bytes) => messages
+                .store(bytes)
+                .is_some_and(|payload| user_message(&Work { payload, ..*work }, bytes, None, view, messages)),
         }
     }
 }
@@ -257,7 +254,9 @@ fn user_message(
         return false;
     }
     let carriage = carried.unwrap_or_else(|| apart(work, view, messages));
-    messages.list.iter_mut().last().into_iter().for_each(|message| message.carriage = carriage);
+    if let Some(message) = messages.list.last_mut() {
+        message.carriage = carriage;
+    }
     true
 }
 
@@ -267,18 +266,10 @@ fn apart(work: &Work, view: &View<'_>, messages: &mut Messages) -> Carriage {
         return work.carriage();
     }
     let frame = frame_header(work, view).unwrap_or_default();
-    let header = messages.arena.len() as u32;
-    messages.arena.extend_from_slice(&frame.header);
     let share = messages.shares.len() as u32;
     messages.shares.push(Share { timestamp: work.timestamp, length: work.payload.length });
-    Carriage::Stream {
-        // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
-        connection: u64::MAX,
-        shares: (share, share + 1),
-        link: frame.link,
-        link_header: (header, messages.arena.len() as u32),
-        nanosecond: frame.nanosecond,
-    }
+    // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
+    Carriage::stream(&mut messages.arena, u64::MAX, (share, share + 1), &frame)
 }
 
 impl Work {

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::capture::LinkType;
 use crate::flow::Endpoint;
-use crate::pipeline::Bytes;
+use crate::pipeline::{Bytes, Place};
 use crate::sip::Head;
 use crate::sip::sdp::{Media, Sections};
 use crate::sip::stream::{Partial, StreamCounters, StreamEnd, StreamSettings};
@@ -108,6 +108,21 @@ pub enum Carriage {
     },
 }
 
+impl Carriage {
+    /// That of a message which came in a stream, the last of it in a frame with that header, which goes into `arena`.
+    pub(crate) fn stream(
+        arena: &mut Vec<u8>,
+        connection: u64,
+        shares: (u32, u32),
+        frame: &FrameHeader,
+    ) -> Self {
+        let start = arena.len() as u32;
+        arena.extend_from_slice(&frame.header);
+        let link_header = (start, arena.len() as u32);
+        Self::Stream { connection, shares, link: frame.link, link_header, nanosecond: frame.nanosecond }
+    }
+}
+
 /// What one captured segment brought of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -158,6 +173,15 @@ pub struct Messages {
 }
 
 impl Messages {
+    /// Copies a message into the arena; none when that has no room that a [`Bytes`] could name.
+    pub(crate) fn store(&mut self, message: &[u8]) -> Option<Bytes> {
+        let start = u32::try_from(self.arena.len()).ok()?;
+        let length = u32::try_from(message.len()).ok()?;
+        start.checked_add(length)?;
+        self.arena.extend_from_slice(message);
+        Some(Bytes { place: Place::Streams, start, length })
+    }
+
     /// Empties it, keeping its memory and settings.
     pub fn clear(&mut self) {
         self.arena.clear();

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::pipeline::{Bytes, Place};
+use crate::pipeline::Bytes;
 use crate::reassembly::Context;
 use crate::sip::stream::partial::take_shares;
 use crate::sip::{Carriage, FrameHeader, Head, Message, Messages, Share, SipTransport, sdp};
@@ -87,7 +87,7 @@ impl Emitter<'_> {
                 &parsed
             }
         };
-        let Some(bytes) = found.place.or_else(|| self.copy(message)) else { return false };
+        let Some(bytes) = found.place.or_else(|| self.output.store(message)) else { return false };
         let first = index(self.output.media.len());
         let Messages { sections, media, .. } = &mut *self.output;
         let sdp = !head.body.is_empty() && sdp::parse(message, head, sections, media);
@@ -119,20 +119,7 @@ impl Emitter<'_> {
             let link = crate::capture::LinkType::default();
             return Carriage::Stream { connection, shares, link, link_header: (0, 0), nanosecond: false };
         };
-        let start = index(output.arena.len());
-        output.arena.extend_from_slice(&frame.header);
-        let link_header = (start, index(output.arena.len()));
-        Carriage::Stream { connection, shares, link: frame.link, link_header, nanosecond: frame.nanosecond }
-    }
-
-    /// Copies a message into the arena; none when that has no room that a [`Bytes`] could name.
-    fn copy(&mut self, message: &[u8]) -> Option<Bytes> {
-        let arena = &mut self.output.arena;
-        let start = u32::try_from(arena.len()).ok()?;
-        let length = u32::try_from(message.len()).ok()?;
-        start.checked_add(length)?;
-        arena.extend_from_slice(message);
-        Some(Bytes { place: Place::Streams, start, length })
+        Carriage::stream(&mut output.arena, connection, shares, frame)
     }
 }
 
