@@ -174,40 +174,28 @@ impl Waiting {
         self.pieces.insert(place, Piece { number, stream, begin, end, since: now, bytes: bytes.into() });
         let (before, after) = self.pieces.split_at_checked(place)?;
         let (this, after) = after.split_first()?;
-        let back = after_begin(this, before)?;
-        let on = before_end(this, after)?;
+        let back = reach(this, before.iter().rev(), |it| it.begin, |it, next| next.goes_on_with(it))?;
+        let on = reach(this, after.iter(), |it| it.end, Piece::goes_on_with)?;
         Some((place - back, place + on))
     }
 }
 
-/// Pieces before this one to the first of its message, if all are there.
-fn after_begin(this: &Piece, before: &[Piece]) -> Option<usize> {
-    let mut next = this;
-    for (count, piece) in (0..).zip(before.iter().rev()) {
-        if next.begin {
-            return Some(count);
+/// How many pieces there are from this one on to the first or the last of its message, if each `joins` the next.
+fn reach<'a>(
+    mut this: &'a Piece,
+    others: impl Iterator<Item = &'a Piece>,
+    is_end: fn(&Piece) -> bool,
+    joins: fn(&Piece, &Piece) -> bool,
+) -> Option<usize> {
+    let mut count = 0;
+    for next in others {
+        if is_end(this) || !joins(this, next) {
+            break;
         }
-        if !piece.goes_on_with(next) {
-            return None;
-        }
-        next = piece;
+        this = next;
+        count += 1;
     }
-    next.begin.then_some(before.len())
-}
-
-/// Pieces after this one to the last of its message, if all are there.
-fn before_end(this: &Piece, after: &[Piece]) -> Option<usize> {
-    let mut last = this;
-    for (count, piece) in (0..).zip(after) {
-        if last.end {
-            return Some(count);
-        }
-        if !last.goes_on_with(piece) {
-            return None;
-        }
-        last = piece;
-    }
-    last.end.then_some(after.len())
+    is_end(this).then_some(count)
 }
 
 impl Piece {
