@@ -207,15 +207,13 @@ impl Dialog {
     /// Empties the slot for its next tenant.
     pub(crate) fn reset(&mut self, hash: u64) {
         let mut text = std::mem::take(&mut self.text);
-        let mut archived = std::mem::take(&mut self.archived);
         text.clear();
         // Call-ID, two URIs, a tag, a request URI and a User-Agent: one allocation instead of six.
         text.reserve(USUAL_TEXT);
-        archived.clear();
         self.seen.clear();
         let seen = std::mem::take(&mut self.seen);
         let generation = self.generation.wrapping_add(1);
-        *self = Self { hash, generation, in_use: true, text, archived, seen, ..Self::default() };
+        *self = Self { hash, generation, in_use: true, text, seen, ..Self::default() };
     }
 
     /// Begins the dialog with its first message.
@@ -596,7 +594,7 @@ impl Dialog {
         }
         if let Some((at, by)) = self.signalling.left().filter(|_| self.is_answered) {
             // Whoever else had answered was never heard of again: it was the BYE of the call.
-            self.signalling.was_released();
+            self.signalling.released = true;
             return Some(self.finish(at, CallResult::Success, Some(by)));
         }
         if self.is_answered {
@@ -638,7 +636,7 @@ impl Dialog {
 
     /// Whether it answers an INVITE that was to begin the dialog.
     fn is_of_first(&self, look: &Look<'_>) -> bool {
-        !self.is_answered || look.head.cseq == self.cseq && self.is_caller(look)
+        !self.is_answered || self.is_first_invite(look)
     }
 
     fn note_answer_tag(&mut self, look: &Look<'_>) {

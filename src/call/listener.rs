@@ -94,7 +94,8 @@ pub trait Listener {
     /// A dialog is over and nothing more will come. Without a record it is not one of those to keep.
     fn closed(&mut self, call: u32, kept: bool, record: Option<CallRecord>);
 
-    /// Packet time, which is not always that of stamps, reached `now`; at most every 100 ms of it. What has waited long enough may go to disk.
+    /// Packet time, which is not always that of stamps, reached `now`; at most every 100 ms of it. What has waited long
+    /// enough may go to disk.
     fn tick(&mut self, _now: Timestamp) {}
 
     /// All of a batch is told. On a live wire the next may be a while, and somebody waits for what is buffered.

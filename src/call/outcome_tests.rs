@@ -24,6 +24,19 @@ fn invite(scene: &mut Scene, to: u8, branch: &str) {
     scene.send(1, to, &Text { branch, body: sdp(1, 4000), ..Text::default() }.with(INVITE));
 }
 
+/// The INVITE, and that it rings.
+fn ring(scene: &mut Scene) {
+    invite(scene, 2, "b1");
+    answer(scene, (2, 1), ("b1", "bob"), "180 Ringing");
+}
+
+/// The answer on a branch, so many seconds of call, and the caller's BYE.
+fn talk(scene: &mut Scene, (host, branch): (u8, &str), seconds: u64) {
+    answer(scene, (host, 1), (branch, "bob"), "200 OK");
+    scene.wait(seconds * SECOND);
+    within(scene, "bob", "2 BYE");
+}
+
 /// The only record; result, status code, and whole seconds of the call.
 fn outcome(scene: Scene) -> (CallResult, Option<u16>, Option<u64>) {
     let (records, ..) = scene.end();
@@ -56,9 +69,7 @@ fn media_before_the_answer_is_a_sign_of_life() {
         assert!(scene.rtp((2, 5000), (1, 4000), number));
         scene.wait(SECOND);
     }
-    answer(&mut scene, (2, 1), ("b1", "bob"), "200 OK");
-    scene.wait(20 * SECOND);
-    within(&mut scene, "bob", "2 BYE");
+    talk(&mut scene, (2, "b1"), 20);
     assert_eq!(outcome(scene), (CallResult::Success, Some(200), Some(20)));
 }
 
@@ -66,13 +77,10 @@ fn media_before_the_answer_is_a_sign_of_life() {
 #[test]
 fn an_answer_after_the_time_out_counts() {
     let mut scene = Scene::plain();
-    invite(&mut scene, 2, "b1");
-    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    ring(&mut scene);
     scene.wait(190 * SECOND);
     assert_eq!(scene.heard.events.last().unwrap().0, "end");
-    answer(&mut scene, (2, 1), ("b1", "bob"), "200 OK");
-    scene.wait(20 * SECOND);
-    within(&mut scene, "bob", "2 BYE");
+    talk(&mut scene, (2, "b1"), 20);
     let events: Vec<_> = scene.heard.events.iter().map(|(event, _)| *event).collect();
     assert_eq!(events, ["start", "ringing", "end", "answered", "end"]);
     let performance = scene.end().2.performance;
@@ -95,9 +103,7 @@ fn one_branch_that_fails_is_not_the_call() {
         }
         answer(&mut scene, (3, 1), ("b2", "bob"), "180 Ringing");
         scene.wait(40 * SECOND);
-        answer(&mut scene, (3, 1), ("b2", "bob"), "200 OK");
-        scene.wait(57 * SECOND);
-        within(&mut scene, "bob", "2 BYE");
+        talk(&mut scene, (3, "b2"), 57);
         assert_eq!(outcome(scene), (CallResult::Success, Some(200), Some(57)), "{parallel}");
     }
     let mut scene = Scene::plain();
@@ -152,8 +158,7 @@ fn the_last_bye_ends_the_call_when_nothing_follows() {
 #[test]
 fn a_bye_before_the_answer_is_no_success() {
     let mut scene = Scene::plain();
-    invite(&mut scene, 2, "b1");
-    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    ring(&mut scene);
     within(&mut scene, "bob", "2 BYE");
     answer(&mut scene, (2, 1), ("b1", "bob"), "487 Request Terminated");
     assert_eq!(outcome(scene), (CallResult::Cancelled, Some(487), None));
@@ -213,8 +218,7 @@ fn a_refer_without_a_dialog_is_no_call() {
 #[test]
 fn nobody_cancelled() {
     let mut scene = Scene::plain();
-    invite(&mut scene, 2, "b1");
-    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    ring(&mut scene);
     scene.wait(30 * SECOND);
     answer(&mut scene, (2, 1), ("b1", "bob"), "487 Request Terminated");
     let (records, ..) = scene.end();
@@ -225,8 +229,7 @@ fn nobody_cancelled() {
 #[test]
 fn a_cancel_that_no_487_follows() {
     let mut scene = Scene::plain();
-    invite(&mut scene, 2, "b1");
-    answer(&mut scene, (2, 1), ("b1", "bob"), "180 Ringing");
+    ring(&mut scene);
     scene.wait(5 * SECOND);
     let cancel = Text { cseq: "1 CANCEL", ..Text::default() };
     scene.send(1, 2, &cancel.with("CANCEL sip:bob@b.example SIP/2.0"));

@@ -485,12 +485,8 @@ impl Tracker {
             self.touch_closing(group.iter().map(|&(_, slot)| slot), listener);
             for &(_, slot) in group {
                 self.hear_media(slot);
-                let was = self.dialogs.get(slot as usize).and_then(Dialog::activity);
-                let dialog = self.dialogs.get_mut(slot as usize);
-                if dialog.and_then(|dialog| dialog.conclude(self.limits.idle_timeout)).is_some() {
-                    self.moved(was, None);
-                    self.ended(slot, listener);
-                }
+                let idle_timeout = self.limits.idle_timeout;
+                self.end(slot, |dialog| dialog.conclude(idle_timeout), listener);
                 self.close(slot, listener);
             }
         }
@@ -760,18 +756,34 @@ impl Tracker {
         // From a stamp that is far off it was counted otherwise, and is over.
         let (since, wait) = dialog.waits(idle_timeout);
         let due = self.time.of(since).map_or(dialog.armed.due, |since| since.after(wait));
-        let was = dialog.activity();
         if due > now {
             let generation = dialog.generation;
             self.deadlines.set(slot, generation, &mut dialog.armed, due);
         } else if dialog.state == Some(CallState::Ended) {
             self.close(slot, listener);
-        } else if dialog.time_out(idle_timeout).is_some() {
+        } else if self.end(slot, |dialog| dialog.time_out(idle_timeout), listener)
+            && let Some(dialog) = self.dialogs.get_mut(slot as usize)
+        {
             let (generation, due) = (dialog.generation, now.after(super::dialog::TRANSACTION_TIMEOUT));
             self.deadlines.set(slot, generation, &mut dialog.armed, due);
+        }
+    }
+
+    /// Ends a dialog without a message, if there is reason to.
+    fn end(
+        &mut self,
+        slot: u32,
+        step: impl FnOnce(&mut Dialog) -> Option<Step>,
+        listener: &mut dyn Listener,
+    ) -> bool {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return false };
+        let was = dialog.activity();
+        let has_ended = step(dialog).is_some();
+        if has_ended {
             self.moved(was, None);
             self.ended(slot, listener);
         }
+        has_ended
     }
 
     /// The dialog is over for good.

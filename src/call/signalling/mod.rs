@@ -66,7 +66,7 @@ pub(super) struct Signalling {
     /// The first INVITE's 2xx has its ACK.
     acknowledged: bool,
     /// A BYE ended it.
-    released: bool,
+    pub(super) released: bool,
     /// To-tag of the first 2xx.
     answer_tag: u32,
     /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
@@ -154,11 +154,6 @@ impl Signalling {
             self.rare().left = Some(bye);
         }
         are_left
-    }
-
-    /// The BYE that left others was the one that ended it.
-    pub(super) const fn was_released(&mut self) {
-        self.released = true;
     }
 
     /// The latest BYE that left somebody else in the call.
@@ -263,7 +258,7 @@ impl Dialog {
     }
 
     /// Whether a response answers the latest INVITE that was to begin the dialog.
-    fn is_first_invite(&self, look: &Look<'_>) -> bool {
+    pub(super) fn is_first_invite(&self, look: &Look<'_>) -> bool {
         look.head.cseq == self.cseq && self.is_caller(look)
     }
 
@@ -331,12 +326,10 @@ impl Dialog {
         }
     }
 
-    /// A BYE ended the dialog.
-    pub(super) fn released(&mut self) {
+    /// A BYE ended the dialog: its own answer is waited for.
+    pub(super) const fn released(&mut self) {
         self.signalling.released = true;
-        if self.signalling.left().is_some() {
-            self.signalling.disconnect = 0;
-        }
+        self.signalling.disconnect = 0;
     }
 
     /// Whether it is a call whose first INVITE was seen: one that figures of call set-up are about.
