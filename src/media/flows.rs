@@ -712,11 +712,11 @@ impl MediaTable {
         let now = time.now;
         self.backlog.expire(now);
         if self.recent.is_stale(self.len()) {
-            self.tidy_recent(now);
+            self.tidy_recent();
         }
         if let Some(moment) = self.moment.take_if_over(time).filter(Past::may_be_shared) {
             if self.recent.is_due(now) {
-                self.tidy_recent(now);
+                self.tidy_recent();
             }
             self.compare(&moment);
         }
@@ -741,8 +741,7 @@ impl MediaTable {
     pub fn finish(&mut self) {
         self.counters.unclaimed_expired += self.unclaimed_count as u64;
         while let Some((slot, generation, _)) = self.unclaimed.pop_front() {
-            let is_it = |flow: &&Flow| flow.generation == generation && flow.owners.is_empty();
-            if self.flows.get(slot as usize).filter(is_it).is_some() {
+            if self.flows.get(slot as usize).is_some_and(|flow| flow.is_unclaimed(generation)) {
                 self.remove(slot);
             }
         }
@@ -775,8 +774,8 @@ impl MediaTable {
     }
 
     /// Leaves out flows that are gone or silent.
-    fn tidy_recent(&mut self, now: Timestamp) {
-        let (flows, stamp) = (&mut self.flows, self.time.stamp);
+    fn tidy_recent(&mut self) {
+        let (flows, PacketTime { now, stamp }) = (&mut self.flows, self.time);
         self.recent.tidy(now, |slot, generation| {
             let flow = flows.get_mut(slot as usize).filter(|flow| flow.generation == generation);
             flow.is_some_and(|flow| {
