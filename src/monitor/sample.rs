@@ -115,7 +115,7 @@ impl Sample {
         if let Some(files) = &files {
             summary.files_written = files.files_written;
             summary.dropped("files", "not_written", files.frames_lost);
-            summary.dropped("files", "write_errors", files.write_errors + files.line_errors);
+            summary.dropped("files", "write_errors", files.refusals());
             summary.dropped("files", "queue_full", files.queue_full);
             disk = files.free_bytes.zip(files.total_bytes).map(|(free, total)| Disk { total, free });
         }
@@ -137,7 +137,7 @@ impl Sample {
             lost: LOSSES.iter().map(|(stage, reason)| self.dropped(stage, reason)).sum(),
             streams_completed: streams.streams_completed,
             streams_failed: streams.streams_failed,
-            write_errors: self.files.as_ref().map_or(0, |files| files.write_errors + files.line_errors),
+            write_errors: self.files.as_ref().map_or(0, DiskFigures::refusals),
         }
     }
 

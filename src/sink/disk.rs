@@ -64,6 +64,14 @@ pub struct DiskFigures {
     pub deleted_bytes: u64,
 }
 
+impl DiskFigures {
+    /// Times that a disk said no, whatever was to be written.
+    #[must_use]
+    pub const fn refusals(&self) -> u64 {
+        self.write_errors.saturating_add(self.line_errors)
+    }
+}
+
 impl DiskStatus {
     /// The figures now.
     #[must_use]

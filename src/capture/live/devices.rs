@@ -124,16 +124,10 @@ fn is_network(name: &str) -> bool {
     !OTHERS.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether the interface of that name is switched on.
-pub(super) fn is_up(name: &str) -> bool {
+/// Whether the interface of that name is switched on; none when there is none.
+pub(super) fn is_up(name: &str) -> Option<bool> {
     let devices = pcap::Device::list().unwrap_or_default();
-    devices.iter().any(|device| device.name == name && device.flags.is_up())
-}
-
-/// Whether there is an interface of that name, and it is switched off.
-pub(super) fn is_down(name: &str) -> bool {
-    let devices = pcap::Device::list().unwrap_or_default();
-    devices.iter().any(|device| device.name == name && !device.flags.is_up())
+    devices.iter().find(|device| device.name == name).map(|device| device.flags.is_up())
 }
 
 /// libpcap's text without its preamble.

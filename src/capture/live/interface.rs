@@ -64,8 +64,6 @@ impl Interface {
     pub(super) fn open(name: &str, settings: &Settings, probe: &OwnedFd) -> Result<Self, LiveError> {
         let mut interface = Self::closed(name);
         interface.activate(settings, probe)?;
-        interface.state = State::Up;
-        interface.refused = false;
         Ok(interface)
     }
 
@@ -103,6 +101,7 @@ impl Interface {
         self.handle = Some(handle);
         self.number = number;
         self.told = (0, 0);
+        (self.state, self.refused) = (State::Up, false);
         Ok(())
     }
 
@@ -178,7 +177,7 @@ impl Interface {
             if number.is_none() || number != self.number {
                 // What is left in its ring is read first.
                 self.leaving = true;
-            } else if self.state == State::Down && devices::is_up(self.name()) {
+            } else if self.state == State::Down && devices::is_up(self.name()) == Some(true) {
                 self.came_up();
             }
         } else if number.is_some() {
@@ -206,8 +205,6 @@ impl Interface {
     fn reopen(&mut self, settings: &Settings, probe: &OwnedFd) {
         match self.activate(settings, probe) {
             Ok(()) => {
-                self.state = State::Up;
-                self.refused = false;
                 tracing::info!("{}: the interface is back; capturing again", self.name());
             }
             Err(error) if !self.refused => {

@@ -98,7 +98,7 @@ impl Interfaces {
             .map_err(|error| LiveError::System { reason: io::Error::from(error).to_string() })?;
         let mut down = Vec::new();
         let mut open = |name: &String| match Interface::open(name, &settings, &probe) {
-            Err(error) if devices::is_down(name) => {
+            Err(error) if devices::is_up(name) == Some(false) => {
                 down.push(error);
                 Ok(Interface::waiting(name))
             }

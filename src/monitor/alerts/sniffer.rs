@@ -246,7 +246,7 @@ fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
             ),
             metrics: object(json!({
                 "write_errors": recent,
-                "total_write_errors": files.write_errors + files.line_errors,
+                "total_write_errors": files.refusals(),
                 "frames_lost": files.frames_lost,
             })),
         });
