@@ -190,9 +190,14 @@ fn validate(file: Option<&Path>, environment: &Environment, out: &mut impl Write
     Ok(())
 }
 
+/// What the system said, if it said something.
+fn kind_of(error: &anyhow::Error) -> Option<io::ErrorKind> {
+    error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
+}
+
 /// Says why it failed and chooses the code. A reader that went away is no failure.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    let kind = kind_of(error);
     if kind == Some(io::ErrorKind::BrokenPipe) {
         return ExitCode::Good;
     }

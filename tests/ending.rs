@@ -86,6 +86,85 @@ fn a_reader_that_went_away_is_no_failure() {
     }
 }
 
+/// A capture of short calls whose events are more than a pipe holds, in two halves.
+fn halves() -> (Vec<u8>, Vec<u8>, Run) {
+    let (file, _) =
+        capture(&profile(&[("calls", "1500"), ("rate", "200"), ("hold", "1"), ("list", "false")]));
+    let mut bytes = fs::read(file.path()).unwrap();
+    let rest = bytes.split_off(bytes.len() / 2);
+    (bytes, rest, Run::of(file.path(), &[]))
+}
+
+fn piped(flags: &[&str]) -> Child {
+    let mut command = lippycat();
+    command.args(["sniff", "voip", "-r", "-", "--format", "json"]).args(flags);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// As `| head -1` does while packets still come.
+fn read_one_line(child: &mut Child) {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with('{'), "{line}");
+}
+
+#[test]
+fn a_run_ends_with_its_only_reader() {
+    let (first, rest, _) = halves();
+    for mode in ["memory", "balanced"] {
+        let mut child = piped(&["-M", mode]);
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&first).unwrap();
+        read_one_line(&mut child);
+        // Its input stays open. It may have ended before it took all.
+        let _ = input.write_all(&rest);
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(0), "{mode}: none means that it did not end: {told}");
+        drop(input);
+    }
+}
+
+#[test]
+fn a_run_with_files_to_write_goes_on_without_a_reader() {
+    let (first, rest, whole) = halves();
+    for mode in ["memory", "balanced"] {
+        let directory = tempfile::tempdir().unwrap();
+        let records = directory.path().join("records");
+        let mut child = piped(&["-M", mode, "--records", records.to_str().unwrap()]);
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&first).unwrap();
+        read_one_line(&mut child);
+        input.write_all(&rest).unwrap();
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{mode}: {told}");
+        assert_eq!(told.matches("nobody reads standard output any more").count(), 1, "{mode}: {told}");
+        assert_eq!(fs::read_to_string(&records).unwrap().lines().count(), whole.records.len(), "{mode}");
+    }
+}
+
+/// A terminal that was stopped with Ctrl-S, or whose network is gone.
+#[test]
+fn a_reader_that_takes_nothing_holds_up_neither_files_nor_the_end() {
+    let (first, rest, whole) = halves();
+    for mode in ["memory", "balanced"] {
+        let directory = tempfile::tempdir().unwrap();
+        let records = directory.path().join("records");
+        let mut child = piped(&["-M", mode, "--records", records.to_str().unwrap()]);
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&first).unwrap();
+        input.write_all(&rest).unwrap();
+        let stdout = child.stdout.take();
+        interrupt(&child, "TERM");
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(0), "{mode}: none means that it did not end: {told}");
+        assert!(told.contains("warning: standard output is not read"), "{mode}: {told}");
+        assert_eq!(fs::read_to_string(&records).unwrap().lines().count(), whole.records.len(), "{mode}");
+        drop((stdout, input));
+    }
+}
+
 /// A run that reads standard input, of which it got the first half of a capture.
 fn half_fed(directory: &TempDir) -> (Child, std::process::ChildStdin, Classic) {
     let (file, _) = capture(&profile(&[("calls", "40"), ("rtp", "0.3"), ("hold", "2")]));
@@ -113,7 +192,7 @@ fn interrupt(child: &Child, signal: &str) {
 
 /// What a run says in the end; it is ended after 20 s if it does not end itself.
 fn outcome(mut child: Child) -> (Option<i32>, Value, String) {
-    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (out, mut err) = (child.stdout.take(), child.stderr.take().unwrap());
     let code = (0..200).find_map(|_| {
         std::thread::sleep(Duration::from_millis(100));
         child.try_wait().unwrap()
@@ -123,7 +202,9 @@ fn outcome(mut child: Child) -> (Option<i32>, Value, String) {
         child.wait().unwrap();
     }
     let (mut text, mut told) = (String::new(), String::new());
-    out.read_to_string(&mut text).unwrap();
+    if let Some(mut out) = out {
+        out.read_to_string(&mut text).unwrap();
+    }
     err.read_to_string(&mut told).unwrap();
     (code.and_then(|code| code.code()), serde_json::from_str(&text).unwrap_or_default(), told)
 }

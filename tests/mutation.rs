@@ -134,8 +134,8 @@ fn recorder(directory: &Path, format: FileFormat) -> Recorder {
     });
     let named = NamedFiles::new(directory.to_path_buf(), files.unwrap(), names.unwrap());
     let records = RecordWriter::create(Path::new("/dev/null")).unwrap();
-    let events = EventWriter::new(std::io::stdout(), EventFormat::None, CallIds::Whole);
-    Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()), None)
+    let events = EventWriter::new(EventFormat::None, CallIds::Whole);
+    Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()))
 }
 
 /// The summary of a run over `capture`.

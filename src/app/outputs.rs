@@ -1,5 +1,6 @@
 //! What a run writes besides its summary: per-call files, records, events.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -41,6 +42,34 @@ impl Pace {
     }
 }
 
+/// Whoever reads standard output, and whether the run has a purpose without.
+pub(super) struct Reader {
+    is_all: bool,
+    is_told: Cell<bool>,
+}
+
+impl Reader {
+    /// That of a run with `config`. A control socket that nobody asked for is no purpose.
+    pub(super) fn of(config: &Config) -> Self {
+        let is_file = |path: &Path| path != Path::new("-");
+        let writes = config.pcap.write
+            || config.records.as_deref().is_some_and(is_file)
+            || config.events.as_ref().is_some_and(|events| is_file(&events.file));
+        let is_asked = config.metrics.listen.is_some() || config.control.is_flag;
+        Self { is_all: !writes && !is_asked, is_told: Cell::new(false) }
+    }
+
+    /// Whether the run may end, for nobody would see what it finds (`| head`). Otherwise it is said once that it goes
+    /// on.
+    pub(super) fn has_left(&self) -> bool {
+        let has_left = sink::reader_left();
+        if has_left && !self.is_all && !self.is_told.replace(true) {
+            tracing::warn!("nobody reads standard output any more; everything else goes on");
+        }
+        has_left && self.is_all
+    }
+}
+
 /// All outputs of a run.
 pub(super) struct Outputs {
     /// Hears of calls.
@@ -71,14 +100,18 @@ impl Outputs {
             Pace::Pipe => config.writers.min(1),
             Pace::Wire => config.writers,
         };
+        let when_full = if pace == Pace::Pipe { WhenFull::Wait } else { WhenFull::Drop };
         let recorder = if writers == 0 {
             let files =
                 config.pcap.write.then(|| named_files(config, pace, 1, manifest.clone())).transpose()?;
-            Recorder::inline(files, lines, is_live.then(|| Arc::clone(&status)))
+            if is_live {
+                Recorder::live(files, lines, when_full, &status)?
+            } else {
+                Recorder::inline(files, lines)
+            }
         } else {
             let each = (0..writers).filter(|_| config.pcap.write);
             let files = each.map(|_| named_files(config, pace, writers, manifest.clone()));
-            let when_full = if pace == Pace::Pipe { WhenFull::Wait } else { WhenFull::Drop };
             Recorder::threads(files.collect::<Result<_>>()?, lines, when_full, &status)?
         };
         let watch = (config.pcap.write && is_live).then(|| {
@@ -178,7 +211,7 @@ fn lines(config: &Config, pace: Pace, reopen: Reopen) -> Result<Lines> {
         EventFormat::None => sink::EventFormat::None,
     };
     let call_ids = if io::stdout().is_terminal() { CallIds::Short } else { CallIds::Whole };
-    let events = EventWriter::new(io::stdout(), format, call_ids);
+    let events = EventWriter::new(format, call_ids);
     Ok(Lines::new(records.transpose()?, log.transpose()?, events, reopen))
 }
 
@@ -230,7 +263,10 @@ pub(super) fn tell_losses(written: &Written) -> Result<()> {
     let rows = [
         (written.queue_full, "packets of calls are not in their files: the disk was too slow"),
         (written.calls_refused, "calls have no file: the disk was too slow"),
-        (written.lines.lost, "records or events are not written: the disk was too slow or said no"),
+        (
+            written.lines.lost,
+            "records or events are not written: the disk or the reader was too slow, or said no",
+        ),
     ];
     for (count, what) in rows.into_iter().filter(|(count, _)| *count > 0) {
         tell(&format!("warning: {count} {what}"))?;

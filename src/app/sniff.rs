@@ -1,18 +1,18 @@
 //! `lippycat sniff voip` on captures: the run from its first file to its summary.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::isolate::isolate;
 use super::operations::{Beside, Operations};
-use super::outputs::{Outputs, Pace, tell_losses};
+use super::outputs::{Outputs, Pace, Reader, tell_losses};
 use super::service::end_on_signals;
 use super::stages::{self, Reading};
-use super::tell;
+use super::{kind_of, tell};
 use crate::call::Listener;
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
@@ -50,8 +50,21 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
 /// When an output could not be written to.
 pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Result<ExitCode> {
     let written = outputs.finish();
-    print_summary(config, outcome, &written)?;
-    tell_losses(&written)?;
+    if written.stdout_stalls {
+        // The summary would wait, too; and so would any word, where both go to one terminal.
+        if !(io::stdout().is_terminal() && io::stderr().is_terminal()) {
+            tell("warning: standard output is not read: its last lines and the summary are lost")?;
+            tell_losses(&written)?;
+        }
+    } else {
+        // That its reader is gone must not hide what was lost.
+        let printed = print_summary(config, outcome, &written);
+        printed.or_else(|error| match kind_of(&error) {
+            Some(ErrorKind::BrokenPipe) => Ok(()),
+            _ => Err(error),
+        })?;
+        tell_losses(&written)?;
+    }
     if let Some(files) = written.files.as_ref().filter(|files| files.write_errors > 0) {
         // What the disk said is in the log.
         let (packets, errors) = (files.frames_lost, files.write_errors);
@@ -79,7 +92,9 @@ pub(super) fn follow(
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);
     let mut private = Private::new(listener, config.privacy);
-    let mut outcome = run(source, settings, private.told(), &stop, &bar);
+    let reader = Reader::of(config);
+    let is_to_end = || stop.load(Ordering::Relaxed) || reader.has_left();
+    let mut outcome = run(source, settings, private.told(), &is_to_end, &bar);
     bar.finish_and_clear();
     errors.append(&mut outcome.errors);
     for error in &errors {
@@ -95,12 +110,12 @@ fn run(
     mut source: CaptureFiles,
     settings: pipeline::Settings,
     listener: &mut (dyn Listener + Send),
-    stop: &AtomicBool,
+    is_to_end: &dyn Fn() -> bool,
     bar: &ProgressBar,
 ) -> Outcome {
     pipeline::run(&mut source, settings, listener, &mut |progress| {
         show(bar, progress);
-        if stop.load(Ordering::Relaxed) { Continue::No } else { Continue::Yes }
+        if is_to_end() { Continue::No } else { Continue::Yes }
     })
 }
 

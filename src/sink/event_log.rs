@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::call::{CallEvent, CallKind, CallResult, EndedBy};
 use crate::escape::json_line;
 use crate::privacy::Privacy;
-use crate::sink::line_file::{Begin, LineCounters, LineFile};
+use crate::sink::line_file::{Begin, LineFile};
 use crate::sip::{header, uri};
 
 /// Longest header value that is copied.
@@ -127,12 +127,12 @@ impl EventLog {
         &self.fields
     }
 
-    pub(super) fn name(&self) -> String {
-        self.file.name()
+    pub(super) const fn file(&self) -> &LineFile {
+        &self.file
     }
 
-    pub(super) const fn counters(&self) -> LineCounters {
-        self.file.counters()
+    pub(super) const fn file_mut(&mut self) -> &mut LineFile {
+        &mut self.file
     }
 
     pub(super) fn push(&mut self, event: &CallEvent, extract: Option<&Extract>) -> io::Result<()> {
@@ -140,14 +140,6 @@ impl EventLog {
             let entry = entry(&self.fields, event, extract, event_type);
             self.file.push(|out| json_line(out, &entry))
         })
-    }
-
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-
-    pub(super) fn reopen(&mut self) -> io::Result<()> {
-        self.file.reopen()
     }
 }
 
@@ -281,7 +273,7 @@ mod tests {
             let extract = log.fields().extract(message);
             log.push(&event, extract.as_deref()).unwrap();
         }
-        log.flush().unwrap();
+        log.file.flush().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         crate::escape::assert_harmless(&text);
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

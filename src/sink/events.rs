@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use crate::call::{CallEvent, CallResult};
 use crate::escape::{json_line, terminal};
+use crate::sink::line_file::LineFile;
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,27 +29,25 @@ pub enum CallIds {
     Short,
 }
 
-/// Writes events. Once the reader is gone (`| head`) it is silent, and that is no error.
+/// Writes events to standard output. Once its reader is gone (`| head`) it is silent, and that is no error.
 #[derive(Debug)]
-pub struct EventWriter<W: Write> {
-    out: BufWriter<W>,
+pub struct EventWriter {
+    out: LineFile,
     format: EventFormat,
     call_ids: CallIds,
-    closed: bool,
-    /// Events shown.
-    pub events: u64,
 }
 
-impl<W: Write> EventWriter<W> {
-    /// A writer to `out`.
-    pub fn new(out: W, format: EventFormat, call_ids: CallIds) -> Self {
-        Self { out: BufWriter::with_capacity(64 << 10, out), format, call_ids, closed: false, events: 0 }
+impl EventWriter {
+    /// A writer in that form.
+    #[must_use]
+    pub fn new(format: EventFormat, call_ids: CallIds) -> Self {
+        Self { out: LineFile::stdout(), format, call_ids }
     }
 
     /// Whether nobody reads: the format is none, or the reader is gone. Events need not be made then.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.closed || self.format == EventFormat::None
+        self.format == EventFormat::None || self.out.is_unread()
     }
 
     /// Shows an event.
@@ -56,38 +55,20 @@ impl<W: Write> EventWriter<W> {
     /// # Errors
     /// Those of the output, except that its reader is gone.
     pub fn push(&mut self, event: &CallEvent) -> io::Result<()> {
-        if self.is_silent() {
-            return Ok(());
-        }
-        self.events += 1;
-        let written = match self.format {
-            EventFormat::Text => line(&mut self.out, event, self.call_ids),
-            EventFormat::Json => json_line(&mut self.out, event),
+        let Self { out, format, call_ids } = self;
+        match format {
+            EventFormat::Text => out.push(|out| line(out, event, *call_ids)),
+            EventFormat::Json => out.push(|out| json_line(out, event)),
             EventFormat::None => Ok(()),
-        };
-        self.forgive(written)
+        }
     }
 
-    /// Shows what is buffered; to be called at the end, and on ticks of a live run.
-    ///
-    /// # Errors
-    /// Those of the output, except that its reader is gone.
-    pub fn flush(&mut self) -> io::Result<()> {
-        if self.closed {
-            return Ok(());
-        }
-        let flushed = self.out.flush();
-        self.forgive(flushed)
+    pub(super) const fn file(&self) -> &LineFile {
+        &self.out
     }
 
-    fn forgive(&mut self, outcome: io::Result<()>) -> io::Result<()> {
-        match outcome {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(())
-            }
-            outcome => outcome,
-        }
+    pub(super) const fn file_mut(&mut self) -> &mut LineFile {
+        &mut self.out
     }
 }
 
@@ -152,6 +133,7 @@ mod tests {
     use super::*;
     use crate::call::CallKind;
     use crate::flow::{Address, Endpoint};
+    use crate::sink::line_file::Begin;
     use crate::time::Timestamp;
 
     fn event(call_id: &str) -> CallEvent {
@@ -183,10 +165,13 @@ mod tests {
     }
 
     fn written(format: EventFormat, call_ids: CallIds, event: &CallEvent) -> String {
-        let mut writer = EventWriter::new(Vec::new(), format, call_ids);
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("events");
+        let out = LineFile::open(&path, Begin::Anew).unwrap();
+        let mut writer = EventWriter { out, format, call_ids };
         writer.push(event).unwrap();
-        writer.flush().unwrap();
-        String::from_utf8(writer.out.into_inner().unwrap()).unwrap()
+        writer.out.flush().unwrap();
+        std::fs::read_to_string(path).unwrap()
     }
 
     #[test]
@@ -233,24 +218,5 @@ mod tests {
         for result in [Success, Failed, Timeout, Cancelled, Busy, Redirected, Open] {
             assert_eq!(serde_json::to_value(result).unwrap(), result_word(result));
         }
-    }
-
-    #[test]
-    fn a_reader_that_left_is_no_error() {
-        struct Gone;
-        impl Write for Gone {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut writer = EventWriter::new(Gone, EventFormat::Text, CallIds::Whole);
-        for _ in 0..10_000 {
-            writer.push(&event("x")).unwrap();
-        }
-        writer.flush().unwrap();
-        assert!(writer.is_silent() && writer.events < 10_000);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use super::FILE_MODE;
+use super::{FILE_MODE, stdout};
 
 /// Bytes that wait for the disk before they are written unasked.
 const BUFFER: usize = 256 << 10;
@@ -71,21 +70,31 @@ pub(super) struct LineFile {
 }
 
 impl LineFile {
+    /// Standard output.
+    pub(super) fn stdout() -> Self {
+        Self { path: None, file: None, buffer: Vec::new(), is_torn: false, counters: LineCounters::default() }
+    }
+
     /// Opens the file at `path`, or standard output for `-`. Directories are made.
     pub(super) fn open(path: &Path, begin: Begin) -> io::Result<Self> {
-        let mut lines = Self {
-            path: (path != Path::new("-")).then(|| path.to_owned()),
-            file: None,
-            buffer: Vec::new(),
-            is_torn: false,
-            counters: LineCounters::default(),
-        };
-        lines.file = lines.path.as_deref().map(|path| open(path, begin)).transpose()?;
-        Ok(lines)
+        if path == Path::new("-") {
+            return Ok(Self::stdout());
+        }
+        Ok(Self { path: Some(path.to_owned()), file: Some(open(path, begin)?), ..Self::stdout() })
     }
 
     pub(super) const fn counters(&self) -> LineCounters {
         self.counters
+    }
+
+    /// Whether lines go to standard output.
+    pub(super) const fn is_stdout(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// Whether the reader of standard output has left: lines go nowhere from then on, and that is no failure.
+    pub(super) fn is_unread(&self) -> bool {
+        self.is_stdout() && stdout::reader_left()
     }
 
     /// What it is called in messages.
@@ -98,6 +107,9 @@ impl LineFile {
     /// # Errors
     /// What the disk said. The line is kept for the next try if there is room.
     pub(super) fn push(&mut self, line: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+        if self.is_unread() {
+            return Ok(());
+        }
         let before = self.buffer.len();
         let taken = line(&mut self.buffer);
         if taken.is_err() {
@@ -136,12 +148,17 @@ impl LineFile {
             }
             let wrote = match &self.file {
                 Some(file) => rustix::io::write(file, rest),
-                None => rustix::io::write(io::stdout().as_fd(), rest),
+                None => stdout::write(rest),
             };
             match wrote {
                 Ok(0) => break Err(ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
                 Err(Errno::INTR) => {}
+                // As `| head`. A FIFO with a name may get another reader.
+                Err(Errno::PIPE) if self.is_stdout() => {
+                    self.buffer = Vec::new();
+                    return Ok(());
+                }
                 Err(error) => break Err(io::Error::from(error)),
             }
         };

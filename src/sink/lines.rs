@@ -1,11 +1,11 @@
 //! Records, the event log and the events on standard output: everything that is written of calls in lines.
 
-use std::io::{self, ErrorKind, Stdout};
+use std::io::{self, ErrorKind};
 
 use crate::call::{CallEvent, CallRecord};
 use crate::sink::event_log::{EventLog, Extract};
 use crate::sink::events::EventWriter;
-use crate::sink::line_file::Reopen;
+use crate::sink::line_file::{LineFile, Reopen};
 use crate::sink::records::RecordWriter;
 use crate::sink::throttle::Throttle;
 use crate::time::Timestamp;
@@ -19,12 +19,19 @@ pub struct LineCounts {
     pub errors: u64,
 }
 
-/// All outputs of lines.
-#[derive(Debug)]
+impl LineCounts {
+    pub(super) const fn add(&mut self, more: Self) {
+        self.lost += more.lost;
+        self.errors += more.errors;
+    }
+}
+
+/// All outputs of lines, or those of one thread.
+#[derive(Debug, Default)]
 pub struct Lines {
     records: Option<RecordWriter>,
     log: Option<EventLog>,
-    events: EventWriter<Stdout>,
+    events: Option<EventWriter>,
     reopen: Reopen,
     throttle: Throttle,
     failure: Option<io::Error>,
@@ -37,11 +44,20 @@ impl Lines {
     pub fn new(
         records: Option<RecordWriter>,
         log: Option<EventLog>,
-        events: EventWriter<Stdout>,
+        events: EventWriter,
         reopen: Reopen,
     ) -> Self {
-        let throttle = Throttle::default();
-        Self { records, log, events, reopen, throttle, failure: None, now: Timestamp::default() }
+        let events = (!events.is_silent()).then_some(events);
+        Self { records, log, events, reopen, ..Self::default() }
+    }
+
+    /// What goes to files, and what goes to standard output: a terminal that is held up must not hold up a file.
+    pub(super) fn split(self) -> (Self, Self) {
+        let (records_to_stdout, records) = split(self.records, |it| it.file().is_stdout());
+        let (log_to_stdout, log) = split(self.log, |it| it.file().is_stdout());
+        let stdout =
+            Self { records: records_to_stdout, log: log_to_stdout, events: self.events, ..Self::default() };
+        (Self { records, log, reopen: self.reopen, ..Self::default() }, stdout)
     }
 
     pub(super) const fn has_records(&self) -> bool {
@@ -52,8 +68,13 @@ impl Lines {
         self.log.as_ref()
     }
 
-    pub(super) fn has_events(&self) -> bool {
-        !self.events.is_silent()
+    /// Whether it takes events, to be shown or logged.
+    pub(super) const fn has_events(&self) -> bool {
+        self.events.is_some() || self.log.is_some()
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.has_records() && !self.has_events()
     }
 
     /// What time it is, for how often failures are told.
@@ -64,20 +85,20 @@ impl Lines {
     pub(super) fn record(&mut self, record: &CallRecord) {
         if let Some(records) = &mut self.records {
             let written = records.push(record);
-            self.note(written, |lines| lines.records.as_ref().map(RecordWriter::name));
+            self.note(written, |it| it.records.as_ref().map(RecordWriter::file));
         }
     }
 
     /// An event, with what its call's first message says besides. The event log has those of dialogs that the user did
     /// not ask for, too.
     pub(super) fn event(&mut self, event: &CallEvent, extract: Option<&Extract>) {
-        if event.kept {
-            let written = self.events.push(event);
-            self.note(written, |_| Some("standard output".to_owned()));
+        if let Some(events) = self.events.as_mut().filter(|_| event.kept) {
+            let written = events.push(event);
+            self.note(written, |it| it.events.as_ref().map(EventWriter::file));
         }
         if let Some(log) = &mut self.log {
             let written = log.push(event, extract);
-            self.note(written, |lines| lines.log.as_ref().map(EventLog::name));
+            self.note(written, |it| it.log.as_ref().map(EventLog::file));
         }
     }
 
@@ -86,30 +107,19 @@ impl Lines {
         if self.reopen.taken() {
             self.reopen();
         }
-        if let Some(records) = &mut self.records {
-            let written = records.flush();
-            self.note(written, |lines| lines.records.as_ref().map(RecordWriter::name));
-        }
-        if let Some(log) = &mut self.log {
-            let written = log.flush();
-            self.note(written, |lines| lines.log.as_ref().map(EventLog::name));
-        }
-        let written = self.events.flush();
-        self.note(written, |_| Some("standard output".to_owned()));
+        self.each(LineFile::flush);
     }
 
     /// Whether something is to be reopened that no line asks for.
-    pub(super) const fn may_rotate(&self) -> bool {
-        self.records.is_some() || self.log.is_some()
+    pub(super) fn may_rotate(&self) -> bool {
+        self.files().any(|file| !file.is_stdout())
     }
 
     /// What became of lines so far.
     pub(super) fn counts(&self) -> LineCounts {
-        let all =
-            [self.records.as_ref().map(RecordWriter::counters), self.log.as_ref().map(EventLog::counters)];
-        all.into_iter().flatten().fold(LineCounts::default(), |sum, one| LineCounts {
-            lost: sum.lost + one.lost,
-            errors: sum.errors + one.errors,
+        self.files().map(LineFile::counters).fold(LineCounts::default(), |mut sum, one| {
+            sum.add(LineCounts { lost: one.lost, errors: one.errors });
+            sum
         })
     }
 
@@ -126,28 +136,51 @@ impl Lines {
     }
 
     fn reopen(&mut self) {
-        if let Some(records) = &mut self.records {
-            let reopened = records.reopen();
-            self.note(reopened, |lines| lines.records.as_ref().map(RecordWriter::name));
-        }
-        if let Some(log) = &mut self.log {
-            let reopened = log.reopen();
-            self.note(reopened, |lines| lines.log.as_ref().map(EventLog::name));
-        }
+        self.each(LineFile::reopen);
         tracing::info!("records and events go on in files opened anew");
     }
 
-    fn note(&mut self, outcome: io::Result<()>, name: impl Fn(&Self) -> Option<String>) {
+    fn files(&self) -> impl Iterator<Item = &LineFile> {
+        let records = self.records.as_ref().map(RecordWriter::file);
+        let log = self.log.as_ref().map(EventLog::file);
+        let events = self.events.as_ref().map(EventWriter::file);
+        [records, log, events].into_iter().flatten()
+    }
+
+    fn each(&mut self, act: impl Fn(&mut LineFile) -> io::Result<()>) {
+        if let Some(file) = self.records.as_mut().map(RecordWriter::file_mut) {
+            let done = act(file);
+            self.note(done, |it| it.records.as_ref().map(RecordWriter::file));
+        }
+        if let Some(file) = self.log.as_mut().map(EventLog::file_mut) {
+            let done = act(file);
+            self.note(done, |it| it.log.as_ref().map(EventLog::file));
+        }
+        if let Some(file) = self.events.as_mut().map(EventWriter::file_mut) {
+            let done = act(file);
+            self.note(done, |it| it.events.as_ref().map(EventWriter::file));
+        }
+    }
+
+    fn note(&mut self, outcome: io::Result<()>, file: impl Fn(&Self) -> Option<&LineFile>) {
         match outcome {
             Ok(()) => self.throttle.worked(self.now, "records and events are written"),
             Err(error) => {
-                // A reader that left is told by nobody.
+                // The reader of a FIFO that left is told by nobody.
                 if error.kind() != ErrorKind::BrokenPipe {
-                    let name = name(self).unwrap_or_default();
+                    let name = file(self).map(LineFile::name).unwrap_or_default();
                     self.throttle.failed(self.now, &format!("write to {name}"), &error);
                 }
                 self.failure.get_or_insert(error);
             }
         }
+    }
+}
+
+/// The writer in the first place if it is of that kind, else in the second.
+fn split<T>(writer: Option<T>, is_first: impl Fn(&T) -> bool) -> (Option<T>, Option<T>) {
+    match writer {
+        Some(writer) if is_first(&writer) => (Some(writer), None),
+        writer => (None, writer),
     }
 }

@@ -33,6 +33,7 @@ mod records;
 mod recover;
 pub mod reframe;
 mod retention;
+mod stdout;
 mod store;
 mod summary;
 mod template;
@@ -62,6 +63,7 @@ pub use records::RecordWriter;
 pub use recover::{Recovered, recover};
 pub use reframe::StreamPiece;
 pub use retention::{DiskWatch, RetentionSettings};
+pub use stdout::reader_left;
 pub use store::FileCounters;
 pub use summary::{
     CallCounts, CaptureLoss, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,

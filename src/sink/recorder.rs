@@ -13,7 +13,7 @@ use crate::sink::named_files::NamedFiles;
 use crate::sink::reframe::StreamPiece;
 use crate::sink::store::FileCounters;
 use crate::sink::template::NameFields;
-use crate::sink::writer::{WhenFull, Writers};
+use crate::sink::writer::{Line, LineThreads, WhenFull, Writers};
 use crate::sip::{Carriage, uri};
 use crate::time::Timestamp;
 use crate::tls;
@@ -32,7 +32,7 @@ pub struct Recorder {
 /// Who writes.
 #[derive(Debug)]
 enum Outlet {
-    /// This thread. On a live run it brings everything to disk within a second.
+    /// This thread. On a live run it brings everything to disk within a second, and has another for standard output.
     Inline { files: Option<Box<NamedFiles>>, lines: Box<Lines>, live: Option<Live> },
     /// Others.
     Threads(Writers),
@@ -43,6 +43,7 @@ enum Outlet {
 struct Live {
     status: Arc<DiskStatus>,
     published: FileCounters,
+    stdout: LineThreads,
 }
 
 /// What became of everything, once a run is over.
@@ -56,25 +57,51 @@ pub struct Written {
     pub calls_refused: u64,
     /// Records and events.
     pub lines: LineCounts,
+    /// Nobody took what was written to standard output when the run was told to end.
+    pub stdout_stalls: bool,
     /// The first failure to write lines by which something was lost.
     pub outcome: io::Result<()>,
 }
 
 impl Default for Written {
     fn default() -> Self {
-        Self { files: None, queue_full: 0, calls_refused: 0, lines: LineCounts::default(), outcome: Ok(()) }
+        Self {
+            files: None,
+            queue_full: 0,
+            calls_refused: 0,
+            lines: LineCounts::default(),
+            stdout_stalls: false,
+            outcome: Ok(()),
+        }
     }
 }
 
 impl Recorder {
-    /// A recorder that writes on the tracker's thread. On a `live` run it does not keep anything to itself for more
-    /// than a second, and tells how it stands.
+    /// A recorder that writes on the tracker's thread: the input may wait for whoever reads.
     #[must_use]
-    pub fn inline(files: Option<NamedFiles>, lines: Lines, live: Option<Arc<DiskStatus>>) -> Self {
+    pub fn inline(files: Option<NamedFiles>, lines: Lines) -> Self {
         let (wants, fields) = about(files.is_some(), &lines);
-        let live = live.map(|status| Live { status, published: FileCounters::default() });
-        let outlet = Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live };
+        let outlet = Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live: None };
         Self { outlet, wants, fields, extracts: Vec::new() }
+    }
+
+    /// One that writes files on the tracker's thread, keeps nothing to itself for more than a second, and tells
+    /// `status` how it stands. Standard output has a thread of its own, for a terminal may be held up for ever.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn live(
+        files: Option<NamedFiles>,
+        lines: Lines,
+        when_full: WhenFull,
+        status: &Arc<DiskStatus>,
+    ) -> io::Result<Self> {
+        let (wants, fields) = about(files.is_some(), &lines);
+        let (lines, to_stdout) = lines.split();
+        let stdout = LineThreads::start(to_stdout, when_full, status)?;
+        let live = Some(Live { status: Arc::clone(status), published: FileCounters::default(), stdout });
+        let outlet = Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live };
+        Ok(Self { outlet, wants, fields, extracts: Vec::new() })
     }
 
     /// A recorder whose tracker never waits for a disk: one thread for each of `files`, and one for `lines`.
@@ -97,18 +124,18 @@ impl Recorder {
     pub fn finish(self) -> Written {
         match self.outlet {
             Outlet::Threads(writers) => writers.finish(),
-            Outlet::Inline { files, lines, .. } => {
+            Outlet::Inline { files, lines, live } => {
                 let files = files.map(|mut named| {
                     named.files.finish();
                     named
                 });
                 let (lines, outcome) = lines.finish();
-                Written {
-                    files: files.as_ref().map(|named| named.files.counters()),
-                    lines,
-                    outcome,
-                    ..Written::default()
+                let files = files.as_ref().map(|named| named.files.counters());
+                let mut written = Written { files, lines, outcome, ..Written::default() };
+                if let Some(live) = live {
+                    live.stdout.finish(&mut written);
                 }
+                written
             }
         }
     }
@@ -127,7 +154,7 @@ fn about(has_files: bool, lines: &Lines) -> (Wants, Option<EventFields>) {
     let log = lines.log();
     let wants = Wants {
         frames: has_files,
-        events: lines.has_events() || log.is_some(),
+        events: lines.has_events(),
         audit: log.is_some(),
         records: lines.has_records(),
     };
@@ -225,8 +252,13 @@ impl Listener for Recorder {
     fn event(&mut self, call: u32, event: &CallEvent) {
         let extract = self.extracts.get(call as usize).and_then(Option::as_deref);
         match &mut self.outlet {
-            Outlet::Inline { lines, .. } => lines.event(event, extract),
-            Outlet::Threads(writers) => writers.event(event.clone(), extract.cloned()),
+            Outlet::Inline { lines, live, .. } => {
+                lines.event(event, extract);
+                if let Some(live) = live {
+                    live.stdout.event(event, extract);
+                }
+            }
+            Outlet::Threads(writers) => writers.event(event, extract),
         }
     }
 
@@ -242,10 +274,12 @@ impl Listener for Recorder {
             *extract = None;
         }
         match &mut self.outlet {
-            Outlet::Inline { files, lines, .. } => {
+            Outlet::Inline { files, lines, live } => {
                 let pcap = files.as_mut().and_then(|files| files.close(call, kept, record.is_some()));
-                if let Some(record) = record {
-                    lines.record(&CallRecord { pcap, ..record });
+                let Some(record) = record.map(|record| CallRecord { pcap, ..record }) else { return };
+                match live.as_ref().and_then(|live| live.stdout.records()) {
+                    Some(stdout) => stdout.put(Line::Record(Box::new(record))),
+                    None => lines.record(&record),
                 }
             }
             Outlet::Threads(writers) => writers.close(call, kept, record),
@@ -269,7 +303,10 @@ impl Listener for Recorder {
 
     fn batch_end(&mut self) {
         match &mut self.outlet {
-            Outlet::Inline { lines, live: Some(_), .. } => lines.flush(),
+            Outlet::Inline { lines, live: Some(live), .. } => {
+                lines.flush();
+                live.stdout.ring();
+            }
             Outlet::Inline { .. } => {}
             Outlet::Threads(writers) => writers.ring(),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::call::CallRecord;
 use crate::escape::json_line;
-use crate::sink::line_file::{Begin, LineCounters, LineFile};
+use crate::sink::line_file::{Begin, LineFile};
 
 /// Writes one line of JSON per call.
 #[derive(Debug)]
@@ -43,28 +43,12 @@ impl RecordWriter {
         self.file.push(|out| json_line(out, record))
     }
 
-    /// Brings all records to the file; to be called at the end, and when a live run pauses.
-    ///
-    /// # Errors
-    /// Those of the file.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+    pub(super) const fn file(&self) -> &LineFile {
+        &self.file
     }
 
-    /// Opens the file anew under its name, as after logrotate has moved it.
-    ///
-    /// # Errors
-    /// Those of the file.
-    pub fn reopen(&mut self) -> io::Result<()> {
-        self.file.reopen()
-    }
-
-    pub(super) fn name(&self) -> String {
-        self.file.name()
-    }
-
-    pub(super) const fn counters(&self) -> LineCounters {
-        self.file.counters()
+    pub(super) const fn file_mut(&mut self) -> &mut LineFile {
+        &mut self.file
     }
 }
 
@@ -351,10 +335,10 @@ mod tests {
         let mut writer = RecordWriter::create(&path).unwrap();
         writer.push(&full()).unwrap();
         writer.push(&sparse()).unwrap();
-        writer.flush().unwrap();
+        writer.file.flush().unwrap();
         let mut more = RecordWriter::append(&path).unwrap();
         more.push(&full()).unwrap();
-        more.flush().unwrap();
+        more.file.flush().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         crate::escape::assert_harmless(&text);
         let validator = jsonschema::validator_for(&schema()).unwrap();

@@ -1,14 +1,15 @@
 //! Threads between the tracker and slow disks, for live runs.
 //!
 //! In: what [`crate::sink::Recorder`] hears, put into mailboxes. Out: the same files, records and events that it would
-//! have written itself. One thread or more own call files, by the call's number; one owns everything that is lines,
-//! so that neither a stalled disk nor a stalled terminal holds up the other, or the tracker.
+//! have written itself. One thread or more own call files, by the call's number; one owns files of lines and one
+//! standard output, so that neither a stalled disk nor a stalled terminal holds up the other, or the tracker.
 //!
 //! Invariants: a mailbox holds a bounded number of bytes; what does not fit is counted and dropped on a live wire, or
 //! waited for where the input waits too. A file that was begun is always ended: its end needs no room. At the end of a
-//! run everything that was put in is written.
+//! run everything that was put in is written, unless nobody takes it from standard output.
 
 mod block;
+mod line_thread;
 mod mailbox;
 
 use std::io;
@@ -22,7 +23,7 @@ use crate::sink::call_files::FileSettings;
 use crate::sink::disk::DiskStatus;
 use crate::sink::encoder::FrameInfo;
 use crate::sink::event_log::Extract;
-use crate::sink::lines::{LineCounts, Lines};
+use crate::sink::lines::Lines;
 use crate::sink::named_files::NamedFiles;
 use crate::sink::recorder::Written;
 use crate::sink::reframe::StreamPiece;
@@ -31,7 +32,9 @@ use crate::sink::template::NameFields;
 use crate::time::Timestamp;
 
 use block::{Actor, FileBlock, weight_of};
-use mailbox::{Block, Mailbox, Taken, Taker, Wait};
+use line_thread::Inlet;
+pub(super) use line_thread::{Line, LineThreads};
+use mailbox::{Block as _, Mailbox, Taken, Taker, Wait};
 
 /// What a full mailbox means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,50 +58,11 @@ pub const FLUSH_AFTER: Duration = Duration::from_millis(500);
 /// How often a thread that holds bytes looks at the time.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often the thread of lines looks whether files are to be opened anew.
-const ROTATION_LOOK: Duration = Duration::from_millis(500);
-
-/// Lines on their way.
-#[derive(Debug, Default)]
-struct LineBlock {
-    lines: Vec<Line>,
-    refused: u64,
-}
-
-#[derive(Debug)]
-enum Line {
-    Record(Box<CallRecord>),
-    Event(Box<(CallEvent, Option<Extract>)>),
-}
-
-/// Bytes that an event takes.
-const EVENT: usize = 700;
-
-/// Lines that may wait.
-const MAX_LINES: usize = 16_384;
-
-impl Block for LineBlock {
-    fn weight(&self) -> usize {
-        self.lines.len() * EVENT
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.refused == 0
-    }
-
-    fn clear(&mut self) {
-        self.lines.clear();
-        self.lines.shrink_to(1_024);
-        self.refused = 0;
-    }
-}
-
 /// The threads, seen from the tracker.
 #[derive(Debug)]
 pub(super) struct Writers {
     files: Vec<(Arc<Mailbox<FileBlock>>, JoinHandle<Filed>)>,
-    lines: Arc<Mailbox<LineBlock>>,
-    line_thread: Option<JoinHandle<(LineCounts, io::Result<()>)>>,
+    lines: LineThreads,
     when_full: WhenFull,
     /// Calls whose file could not be begun for lack of room.
     refused: Vec<bool>,
@@ -115,7 +79,7 @@ struct Filed {
 }
 
 impl Writers {
-    /// Starts a thread for each of `files` and one for `lines`.
+    /// Starts a thread for each of `files`, and those that `lines` need.
     ///
     /// # Errors
     /// The system has no thread left.
@@ -125,17 +89,11 @@ impl Writers {
         when_full: WhenFull,
         status: &Arc<DiskStatus>,
     ) -> io::Result<Self> {
-        let line_box = Arc::new(Mailbox::default());
-        let has_records = lines.has_records();
-        let mailbox = Arc::clone(&line_box);
-        let line_status = Arc::clone(status);
-        let line_thread = thread::Builder::new()
-            .name("lines".to_owned())
-            .spawn(move || write_lines(&mailbox, lines, &line_status))?;
+        let lines = LineThreads::start(lines, when_full, status)?;
+        let records = lines.records();
         let mut writers = Self {
             files: Vec::with_capacity(files.len()),
-            lines: line_box,
-            line_thread: Some(line_thread),
+            lines,
             when_full,
             refused: Vec::new(),
             calls_refused: 0,
@@ -145,8 +103,7 @@ impl Writers {
             let mailbox = Arc::new(Mailbox::default());
             let mut writer = FileWriter {
                 named,
-                records: has_records.then(|| Arc::clone(&writers.lines)),
-                when_full,
+                records: records.clone(),
                 status: Arc::clone(status),
                 published: FileCounters::default(),
                 refused: 0,
@@ -200,8 +157,8 @@ impl Writers {
     pub(super) fn close(&mut self, call: u32, kept: bool, record: Option<CallRecord>) {
         let record = record.map(Box::new);
         let Some(mailbox) = self.mailbox(call).filter(|_| !self.is_refused(call)) else {
-            if let Some(record) = record {
-                self.line(Line::Record(record));
+            if let (Some(record), Some(records)) = (record, self.lines.records()) {
+                records.put(Line::Record(record));
             }
             return;
         };
@@ -216,8 +173,8 @@ impl Writers {
         });
     }
 
-    pub(super) fn event(&self, event: CallEvent, extract: Option<Extract>) {
-        self.line(Line::Event(Box::new((event, extract))));
+    pub(super) fn event(&self, event: &CallEvent, extract: Option<&Extract>) {
+        self.lines.event(event, extract);
     }
 
     /// What was put in may go on.
@@ -226,7 +183,7 @@ impl Writers {
         self.lines.ring();
     }
 
-    /// Waits until everything is written.
+    /// Waits until everything is written, or nobody reads standard output any more.
     pub(super) fn finish(mut self) -> Written {
         let mut written =
             Written { files: (!self.files.is_empty()).then(FileCounters::default), ..Written::default() };
@@ -241,10 +198,7 @@ impl Writers {
             records_refused += filed.records_refused;
         }
         written.calls_refused = self.calls_refused;
-        self.lines.close();
-        if let Some(thread) = self.line_thread.take() {
-            (written.lines, written.outcome) = rethrow(thread.join());
-        }
+        std::mem::take(&mut self.lines).finish(&mut written);
         written.lines.lost += records_refused;
         written
     }
@@ -280,10 +234,6 @@ impl Writers {
             self.status.queue_full.fetch_add(1, Ordering::Relaxed);
         }
     }
-
-    fn line(&self, line: Line) {
-        put_line(&self.lines, self.when_full, line, &self.status);
-    }
 }
 
 impl Drop for Writers {
@@ -291,25 +241,6 @@ impl Drop for Writers {
     fn drop(&mut self) {
         self.files.iter().for_each(|(mailbox, _)| mailbox.close());
         self.lines.close();
-    }
-}
-
-fn put_line(lines: &Mailbox<LineBlock>, when_full: WhenFull, line: Line, status: &DiskStatus) {
-    let has_room = |block: &LineBlock| block.lines.len() < MAX_LINES;
-    let put = match when_full {
-        WhenFull::Wait => lines.put_when(has_room, |block| block.lines.push(line)).is_some(),
-        WhenFull::Drop => lines.put(|block| {
-            let fits = has_room(block);
-            if fits {
-                block.lines.push(line);
-            } else {
-                block.refused += 1;
-            }
-            fits
-        }),
-    };
-    if !put {
-        status.lines_lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -338,8 +269,7 @@ impl Clock {
 struct FileWriter {
     named: NamedFiles,
     /// Where the records go, once their files have names.
-    records: Option<Arc<Mailbox<LineBlock>>>,
-    when_full: WhenFull,
+    records: Option<Inlet>,
     status: Arc<DiskStatus>,
     published: FileCounters,
     refused: u64,
@@ -409,45 +339,9 @@ impl Actor for FileWriter {
         let path = self.named.close(call, kept, record.is_some());
         if let (Some(records), Some(mut record)) = (&self.records, record) {
             record.pcap = path;
-            put_line(records, self.when_full, Line::Record(record), &self.status);
+            records.put(Line::Record(record));
         }
     }
-}
-
-/// The thread of lines.
-fn write_lines(
-    mailbox: &Mailbox<LineBlock>,
-    mut lines: Lines,
-    status: &DiskStatus,
-) -> (LineCounts, io::Result<()>) {
-    let taker = Taker(mailbox);
-    let clock = Clock::start();
-    let mut block = LineBlock::default();
-    let mut refused = 0;
-    let mut before = LineCounts::default();
-    loop {
-        let wait = if lines.may_rotate() { Wait::AtMost(ROTATION_LOOK) } else { Wait::ForWork };
-        let taken = mailbox.take(&mut block, wait);
-        if taken == Taken::Closed {
-            break;
-        }
-        lines.set_time(clock.now());
-        refused += block.refused;
-        for line in block.lines.drain(..) {
-            match line {
-                Line::Record(record) => lines.record(&record),
-                Line::Event(told) => lines.event(&told.0, told.1.as_ref()),
-            }
-        }
-        lines.flush();
-        let counts = lines.counts();
-        status.lines_lost.fetch_add(counts.lost - before.lost, Ordering::Relaxed);
-        status.line_errors.fetch_add(counts.errors - before.errors, Ordering::Relaxed);
-        before = counts;
-    }
-    drop(taker);
-    let (counts, outcome) = lines.finish();
-    (LineCounts { lost: counts.lost + refused, ..counts }, outcome)
 }
 
 /// How the memory and descriptors of one writer are shared out among `writers`.
@@ -466,8 +360,6 @@ mod tests {
     use super::*;
     use crate::capture::LinkType;
     use crate::sink::call_files::CallFiles;
-    use crate::sink::events::{CallIds, EventFormat, EventWriter};
-    use crate::sink::line_file::Reopen;
     use crate::sink::names::{NameBook, NameSettings};
     use std::path::Path;
 
@@ -476,15 +368,6 @@ mod tests {
         let names = NameSettings { directory: directory.to_owned(), ..NameSettings::default() };
         let files = CallFiles::new(share(&settings, 2)).unwrap();
         NamedFiles::new(directory.to_owned(), files, NameBook::new(names).unwrap())
-    }
-
-    fn lines() -> Lines {
-        Lines::new(
-            None,
-            None,
-            EventWriter::new(io::stdout(), EventFormat::None, CallIds::Whole),
-            Reopen::default(),
-        )
     }
 
     fn fields(call_id: &str) -> NameFields<'_> {
@@ -507,7 +390,7 @@ mod tests {
         let status = Arc::new(DiskStatus::default());
         let mut alone = named(&one);
         let both = vec![named(&two), named(&two)];
-        let mut writers = Writers::start(both, lines(), WhenFull::Wait, &status).unwrap();
+        let mut writers = Writers::start(both, Lines::default(), WhenFull::Wait, &status).unwrap();
         for round in 0..3u8 {
             for call in 0..50 {
                 alone.open(call, &fields(&format!("{round}-{call}")), true);
@@ -571,7 +454,7 @@ mod tests {
     #[test]
     fn a_stalled_disk_costs_frames_then_calls_and_never_an_end() {
         let status = Arc::new(DiskStatus::default());
-        let mut writers = Writers::start(Vec::new(), lines(), WhenFull::Drop, &status).unwrap();
+        let mut writers = Writers::start(Vec::new(), Lines::default(), WhenFull::Drop, &status).unwrap();
         let mailbox = Arc::new(Mailbox::default());
         // Nobody takes anything out.
         writers.files.push((Arc::clone(&mailbox), thread::spawn(Filed::default)));
