@@ -1,6 +1,6 @@
 //! `lippycat debug` and the metrics endpoint against a running sniffer, and what hostile clients can do to it.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -211,6 +211,60 @@ fn members_of_the_group_may_ask_and_others_are_told_that_they_may_not() {
     assert_eq!(code, Some(4), "{told}");
     assert!(told.starts_with("error: ") && told.contains(sniffer.socket().to_str().unwrap()), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+/// Whom the sniffer becomes may ask it, and nobody else who is not root.
+#[test]
+fn the_user_that_it_became_may_ask() {
+    if !can(&["setpriv"]) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = home.path().join("lippycat");
+    std::fs::copy(env!("CARGO_BIN_EXE_lippycat"), &program).unwrap();
+    let sniffer = Sniffer::start(&case(), &["--user", "daemon"]);
+    std::fs::set_permissions(sniffer.directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (user, group, wanted) in [("daemon", "nogroup", 0), ("nobody", "daemon", 0), ("nobody", "nogroup", 4)]
+    {
+        let mut command = Command::new("setpriv");
+        command
+            .args([&format!("--reuid={user}"), "--clear-groups", &format!("--regid={group}")])
+            .arg(&program);
+        command.args(["debug", "health", "--control-socket"]).arg(sniffer.socket());
+        let output = command.env("HOME", "/nonexistent").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(wanted), "{user} {group}: {told}");
+    }
+}
+
+#[test]
+fn whoever_watches_sees_the_next_sniffer_too() {
+    let home = tempfile::tempdir().unwrap();
+    let now = home.path().join("now");
+    let point_to = |sniffer: &Sniffer| {
+        let _ = std::fs::remove_file(&now);
+        std::os::unix::fs::symlink(sniffer.directory.path().join("run"), &now).unwrap();
+    };
+    let first = Sniffer::start(&case(), &[]);
+    point_to(&first);
+    let mut command = lippycat();
+    command.args(["debug", "metrics", "--json", "--watch", "1", "--control-socket"]).arg(now.join("s.sock"));
+    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut answers =
+        serde_json::Deserializer::from_reader(watch.stdout.take().unwrap()).into_iter::<Value>();
+    let process = |value: Value| value["process"]["start_time"].clone();
+    let before = process(answers.next().unwrap().unwrap());
+    drop(first);
+    let mut told = BufReader::new(watch.stderr.take().unwrap()).lines();
+    let warning = told.next().unwrap().unwrap();
+    assert!(warning.starts_with("warning: ") && warning.ends_with("; still asking"), "{warning}");
+    let second = Sniffer::start(&case(), &[]);
+    point_to(&second);
+    let after = answers.map(|it| process(it.unwrap())).find(|start| *start != before);
+    assert!(after.is_some() && !before.is_null(), "{before}");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 #[test]

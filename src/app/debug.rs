@@ -17,13 +17,14 @@ use crate::control::protocol::Question;
 use crate::control::socket;
 use crate::exit_code::ExitCode;
 
-/// Asks, prints, and again with `--watch`.
+/// Asks, prints, and again with `--watch`, also while the sniffer is started anew.
 ///
 /// # Errors
 /// When nobody answers, or the answer cannot be written.
 pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -> Result<ExitCode> {
     let asker = Asker { flags, global, environment };
     let Some(seconds) = flags.command.look().watch else { return asker.once() };
+    let mut is_answered = None;
     loop {
         let mut out = io::stdout().lock();
         if out.is_terminal() {
@@ -31,9 +32,22 @@ pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -
             write!(out, "\x1b[H\x1b[J")?;
         }
         drop(out);
-        asker.once()?;
+        match asker.once() {
+            Ok(_) => is_answered = Some(true),
+            // It is started anew now and then; whoever watches waits for it.
+            Err(error) if is_answered.is_some() && is_nobody(&error) => {
+                if is_answered.replace(false) == Some(true) || io::stdout().is_terminal() {
+                    tell(&format!("warning: {error:#}; still asking"))?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
         std::thread::sleep(Duration::from_secs(seconds));
     }
+}
+
+fn is_nobody(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Nobody { .. }))
 }
 
 struct Asker<'a> {

@@ -12,13 +12,18 @@ use super::service::Reload;
 use super::tell;
 use crate::cli::logging;
 use crate::config::{Config, Isolation};
+use crate::control::socket::ControlSocket;
 
 /// Takes on the user and gives up what the run of `config` does not need. Interfaces, sockets and the log are open,
-/// outputs and captures are not; `control` is the directory of a socket, and there is one thread.
+/// outputs and captures are not, and there is one thread. `control` is given to the user, who is to use it.
 ///
 /// # Errors
 /// When something that was asked for cannot be had.
-pub(super) fn isolate(config: &Config, reload: Option<&Reload>, control: Option<PathBuf>) -> Result<()> {
+pub(super) fn isolate(
+    config: &Config,
+    reload: Option<&Reload>,
+    control: Option<&ControlSocket>,
+) -> Result<()> {
     let run = &config.run;
     if run.isolation == Isolation::Off && run.user.is_none() {
         return Ok(());
@@ -26,8 +31,14 @@ pub(super) fn isolate(config: &Config, reload: Option<&Reload>, control: Option<
     let account = run.user.as_deref().map(Account::find).transpose()?;
     if let Some(account) = &account {
         logging::give(account.uid, account.gid)?;
+        if let Some(socket) = control {
+            let group = config.control.group.is_none().then_some(account.gid);
+            socket.give(account.uid, group)?;
+        }
     }
-    let needs = Needs { sockets: control.into_iter().collect(), ..needs(config, reload) };
+    // The socket is removed at the end.
+    let sockets = control.and_then(|socket| socket.path().parent()).map(Path::to_path_buf);
+    let needs = Needs { sockets: sockets.into_iter().collect(), ..needs(config, reload) };
     for directory in &needs.write {
         create_dir_all(directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
     }

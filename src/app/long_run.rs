@@ -33,7 +33,7 @@ impl LongRun {
         pace: Pace,
         status: &str,
     ) -> Result<Self> {
-        isolate(config, Some(&reload), beside.directory())?;
+        isolate(config, Some(&reload), beside.control())?;
         let outputs = Outputs::open(config, pace)?;
         let operations = Operations::start(beside, board, config, outputs.status())?;
         let reload = reload.with(operations.takes_alerts());

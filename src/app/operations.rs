@@ -1,7 +1,7 @@
 //! What runs beside the pipeline so that a running sniffer can be asked: board, monitor, control socket, metrics.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -55,10 +55,9 @@ pub(super) struct Operations {
 }
 
 impl Beside {
-    /// Where the control socket is, to be removed at the end.
-    pub(super) fn directory(&self) -> Option<PathBuf> {
-        let path = self.control.as_ref()?.path();
-        path.parent().map(Path::to_path_buf)
+    /// The control socket, if there is one.
+    pub(super) const fn control(&self) -> Option<&ControlSocket> {
+        self.control.as_ref()
     }
 
     /// Whether anybody could ask.

@@ -29,7 +29,7 @@ use crate::sink::Written;
 pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     #[cfg(target_env = "gnu")]
     super::heap::prefer_large_pages();
-    isolate(config, None, beside.directory())?;
+    isolate(config, None, beside.control())?;
     let pace = Pace::of(&config.run.inputs);
     let mut outputs = Outputs::open(config, pace)?;
     if pace != Pace::File {

@@ -128,6 +128,15 @@ impl ControlSocket {
         }
     }
 
+    /// Gives it to a user, and to a group: whoever the sniffer becomes may ask it.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn give(&self, user: u32, group: Option<u32>) -> Result<(), SocketError> {
+        std::os::unix::fs::lchown(&self.path, Some(user), group)
+            .map_err(|reason| SocketError::System { path: self.path.clone(), reason })
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
