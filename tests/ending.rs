@@ -165,6 +165,27 @@ fn a_reader_that_takes_nothing_holds_up_neither_files_nor_the_end() {
     }
 }
 
+/// Its input waits with it then, and no packet comes that would let it look around.
+#[test]
+fn a_run_that_waits_for_a_reader_ends_when_it_is_told_to() {
+    let (file, _) =
+        capture(&profile(&[("calls", "8000"), ("rate", "2000"), ("hold", "1"), ("list", "false")]));
+    let bytes = fs::read(file.path()).unwrap();
+    for mode in ["memory", "balanced"] {
+        let mut child = piped(&["-M", mode]);
+        let mut input = child.stdin.take().unwrap();
+        let all = bytes.clone();
+        let feeder = std::thread::spawn(move || input.write_all(&all).is_err());
+        let stdout = child.stdout.take();
+        interrupt(&child, "TERM");
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(0), "{mode}: none means that it did not end: {told}");
+        assert!(told.contains("warning: standard output is not read"), "{mode}: {told}");
+        assert!(feeder.join().unwrap(), "{mode}: it took all, and did not wait");
+        drop(stdout);
+    }
+}
+
 /// A run that reads standard input, of which it got the first half of a capture.
 fn half_fed(directory: &TempDir) -> (Child, std::process::ChildStdin, Classic) {
     let (file, _) = capture(&profile(&[("calls", "40"), ("rtp", "0.3"), ("hold", "2")]));

@@ -61,6 +61,9 @@ pub(super) struct Mailbox<B> {
     emptied: Condvar,
 }
 
+/// How often a putter who waits looks for room unasked.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// A block of that weight wakes a taker who dozes.
 const HEAVY: usize = 256 << 10;
 
@@ -75,7 +78,7 @@ impl<B: Block> Mailbox<B> {
         put(&mut self.lock().block)
     }
 
-    /// Puts something in once there is room, which `has_room` tells; none when nobody will make any.
+    /// Puts something in once there is room, which `has_room` tells, now or at a later look; none when nobody will make any.
     pub(super) fn put_when<R>(
         &self,
         has_room: impl Fn(&B) -> bool,
@@ -88,7 +91,8 @@ impl<B: Block> Mailbox<B> {
             }
             state.crowded = true;
             self.filled.notify_one();
-            state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.emptied.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         Some(put(&mut state.block))
     }
