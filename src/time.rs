@@ -177,6 +177,18 @@ impl PacketClock {
         self.now()
     }
 
+    /// Whether it waits for another packet to agree with this stamp of the future.
+    #[must_use]
+    pub fn doubts(&self, stamp: Timestamp) -> bool {
+        self.doubted.is_some_and(|doubted| doubted == stamp.min(LATEST) && doubted > self.latest)
+    }
+
+    /// Whether it waits for a packet to agree with another.
+    #[must_use]
+    pub const fn is_in_doubt(&self) -> bool {
+        self.doubted.is_some()
+    }
+
     const fn is_calm(&self) -> bool {
         self.started && !self.alone && self.doubted.is_none()
     }

@@ -176,6 +176,16 @@ impl Defragmenter {
         self.complete(slot, now)
     }
 
+    /// This fragment is of that time, and not of the one with which it came: its datagram has the time-out before it.
+    pub fn heard(&mut self, fragment: &Fragment, at: Timestamp) {
+        let key = Key::of(fragment);
+        let mut slot = self.table.find(self.table.hash(&key), &key);
+        while let Some(pending) = slot.and_then(|slot| self.table.get_mut(slot)) {
+            pending.created = at;
+            slot = slot.and_then(|slot| self.table.copy_of(slot));
+        }
+    }
+
     /// Gives up what is older than the time-out.
     pub fn expire(&mut self, now: Timestamp) {
         while let Some(slot) = self.table.oldest() {

@@ -197,6 +197,12 @@ impl<V> Table<V> {
         self.slots.get(id.0 as usize).map(|slot| slot.moved)
     }
 
+    /// The list that an entry ages in.
+    #[must_use]
+    pub fn age(&self, id: EntryId) -> Option<Age> {
+        self.slots.get(id.0 as usize).map(|slot| slot.age)
+    }
+
     /// What one entry costs, in bytes.
     #[must_use]
     pub const fn entry_size() -> usize {

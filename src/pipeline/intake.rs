@@ -15,7 +15,7 @@ use crate::decode::{
 use crate::defrag::{self, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
 use crate::sip::{Glimpse, SipTransport, is_sip_datagram, may_begin_sip, sip_datagram};
-use crate::time::{PacketClock, PacketTime, TICK, Timestamp, grid};
+use crate::time::{PacketClock, PacketTime, TICK, Timestamp, WILD_JUMP, grid};
 
 /// IP protocol number of SCTP, which HEP may have carried.
 const SCTP: u8 = 132;
@@ -59,6 +59,8 @@ pub(crate) struct Intake {
     clock: PacketClock,
     sequence: u64,
     last_tick: Option<PacketTime>,
+    /// What the packet was whose stamp is in doubt.
+    doubted: Option<Doubted>,
     /// Packets that follow one another are stamped before that: there is no tick until then, and no doubt.
     calm_until: Timestamp,
     defragmenter: Defragmenter,
@@ -77,6 +79,25 @@ struct Origin<'a> {
     index: u32,
     sequence: u64,
     now: Timestamp,
+}
+
+/// A packet whose stamp waits for another to agree, as far as something is kept of it.
+#[derive(Clone, Copy, Debug)]
+enum Doubted {
+    Segment(Endpoint, Endpoint),
+    Fragment(Fragment),
+}
+
+impl Doubted {
+    fn of(packet: &Packet, frame: &[u8]) -> Option<Self> {
+        match decode::decode(packet.link, frame).ok()? {
+            Decoded::Unit(unit) if matches!(unit.transport, Transport::Tcp(_)) => {
+                Some(Self::Segment(unit.source, unit.destination))
+            }
+            Decoded::Fragment(fragment) => Some(Self::Fragment(fragment)),
+            Decoded::Unit(_) | Decoded::NonIp => None,
+        }
+    }
 }
 
 /// A transport payload and where it lies.
@@ -100,6 +121,7 @@ impl Intake {
             clock: PacketClock::default(),
             sequence: 0,
             last_tick: None,
+            doubted: None,
             calm_until: Timestamp::default(),
             defragmenter: Defragmenter::new(limits),
             filter,
@@ -143,7 +165,7 @@ impl Intake {
             if self.clock.follow(packet.timestamp, self.calm_until) {
                 latest = packet.timestamp;
             } else {
-                self.observe(packet.timestamp, staged);
+                self.observe(packet, batch, staged);
             }
             self.sequence += 1;
             if !self.common(seen, packet, index, staged) {
@@ -218,10 +240,33 @@ impl Intake {
 
     /// Takes the stamp of a packet that does not just follow the one before.
     #[inline(never)]
-    fn observe(&mut self, stamp: Timestamp, staged: &mut Staged) {
+    fn observe(&mut self, packet: &Packet, batch: PacketBatch<'_>, staged: &mut Staged) {
+        let stamp = packet.timestamp;
         self.counters.stamped(stamp);
+        let before = self.clock.now();
         let now = self.clock.observe(stamp);
+        if self.clock.doubts(stamp) {
+            self.doubted = Doubted::of(packet, batch.frame(packet));
+        } else if !self.clock.is_in_doubt()
+            && let Some(doubted) = self.doubted.take()
+            && now.since(before) > WILD_JUMP
+        {
+            self.believe(doubted, now, staged);
+        }
         self.reach(now, staged);
+    }
+
+    /// Time jumps because the packet before was right: what it belongs to is not idle since the time from which it jumps.
+    fn believe(&mut self, doubted: Doubted, now: Timestamp, staged: &mut Staged) {
+        match doubted {
+            Doubted::Fragment(fragment) => self.defragmenter.heard(&fragment, now),
+            Doubted::Segment(source, destination) => {
+                self.sequence += 1;
+                let work = Work::tick(self.sequence, self.clock.at(now), Task::Believed);
+                let lane = self.lane(source, destination);
+                staged.push_lane(lane, Work { source, destination, ..work });
+            }
+        }
     }
 
     /// It is that time now.

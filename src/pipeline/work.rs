@@ -39,6 +39,8 @@ pub(crate) enum Task {
     Tick,
     /// The input is over.
     Finish,
+    /// The latest segment between these endpoints is of this time: its stamp was doubted, and is believed now.
+    Believed,
     /// A datagram that holds one SIP message, and what is known of its start line.
     Datagram(SipTransport, Glimpse),
     /// A TCP segment.

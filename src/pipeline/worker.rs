@@ -95,6 +95,7 @@ impl StreamWorker {
                 ahead.fetch();
                 match work.task {
                     Task::Tick | Task::Finish => self.tick(work, messages),
+                    Task::Believed => self.reassembler.heard(work.source, work.destination, work.now),
                     Task::Datagram(transport, known) => {
                         self.datagram(work, (transport, known), view, messages);
                     }

@@ -181,6 +181,14 @@ impl<A: Application> Reassembler<A> {
         Some(id)
     }
 
+    /// The latest segment of the connection between these endpoints is of that time, and not of the one with which it came.
+    pub fn heard(&mut self, source: Endpoint, destination: Endpoint, at: Timestamp) {
+        let id = self.table.find(&FlowKey::new(source, destination).0);
+        if let Some((id, age)) = id.and_then(|id| Some((id, self.table.age(id)?))) {
+            self.table.move_to(id, age, at);
+        }
+    }
+
     /// Lets packet time pass: holes, queues and connections whose time is up. What this completes carries the number
     /// `sequence`, and is in the order of connection numbers for each cause.
     pub fn expire(&mut self, sequence: u64, time: PacketTime, output: &mut A::Output) {
