@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bursts::{BurstFigures, Bursts};
 use super::hole::Hole;
-use super::playout::Playout;
+use super::playout::{LateRun, Playout};
 use crate::near::fetch;
 use crate::sip::sdp::CodecName;
 use crate::time::Timestamp;
@@ -160,6 +160,7 @@ struct Rest {
     markers: u64,
     /// How much later than its timestamp an event has come so far.
     held: i64,
+    late: LateRun,
     bursts: Bursts,
     hole: Hole,
     discarded: u64,
@@ -373,7 +374,8 @@ impl Stream {
         self.jitter_sum = self.jitter_sum.saturating_add(self.jitter / COARSE);
         self.jitter_max = self.jitter_max.max(self.jitter);
         self.received = self.received << 1 | 1;
-        self.played = self.played << 1 | u32::from(self.transit <= self.deadline);
+        let in_time = self.transit <= self.deadline || self.begins_anew(time);
+        self.played = self.played << 1 | u32::from(in_time);
         self.round += 1;
         if self.round == ROUND {
             self.end_round();
@@ -426,8 +428,10 @@ impl Stream {
         let media = if role == Role::Event { 0 } else { media };
         let lag = self.lag(wall, media, role);
         self.measure(arrival, role, (wall, lag));
-        let transit = self.move_transit(lag.unwrap_or_default(), role);
-        self.place(arrival.sequence, role == Role::Event || transit <= self.deadline);
+        let begins_talk = is_next && self.begins_talk(arrival, media, role);
+        self.move_transit(lag.unwrap_or_default(), role);
+        let in_time = role == Role::Event || self.is_in_time(arrival, begins_talk);
+        self.place(arrival.sequence, in_time);
         if is_next && media > 0 && role == Role::Media {
             self.learn_frame(media as u32);
         }
@@ -500,11 +504,53 @@ impl Stream {
         sum.checked_div(self.samples()).unwrap_or_default()
     }
 
+    /// Whether a packet is the first behind a silence in which nothing was sent (RFC 3551 4.1), or only comfort noise.
+    const fn begins_talk(&self, arrival: &Arrival, media: i32, role: Role) -> bool {
+        let is_behind_silence = arrival.marker || self.rest.after_noise;
+        is_behind_silence && matches!(role, Role::Media) && media > self.frame as i32
+    }
+
+    /// Whether a packet can be played. A receiver begins anew with talk, for nothing is heard to go on without a break.
+    fn is_in_time(&mut self, arrival: &Arrival, begins_talk: bool) -> bool {
+        if self.transit <= self.deadline {
+            return true;
+        }
+        if begins_talk && self.rest.playout.is_adaptive() {
+            self.anchor(self.transit);
+            return true;
+        }
+        let step = arrival.sequence.wrapping_sub(self.highest as u16);
+        (1..MAX_DROPOUT).contains(&step) && self.begins_anew(arrival.time)
+    }
+
+    /// A packet with a number above all others is too late; whether the buffer begins anew with it, so that it is not.
+    #[cold]
+    #[inline(never)]
+    fn begins_anew(&mut self, at: Timestamp) -> bool {
+        let follows = self.played & 1 == 0;
+        let rest = &mut self.rest;
+        if !rest.playout.is_adaptive() {
+            return false;
+        }
+        let transit = rest.floor.saturating_add(i64::from(self.transit));
+        let Some(least) = rest.late.add((at, transit), follows, self.deadline) else { return false };
+        let above = least.saturating_sub(rest.floor);
+        self.anchor(i32::try_from(above).unwrap_or(self.transit));
+        true
+    }
+
+    /// Packets are played from now on as if the fastest was that much later, in nanoseconds.
+    fn anchor(&mut self, later: i32) {
+        self.rest.floor = self.rest.floor.saturating_add(i64::from(later));
+        self.transit = self.transit.saturating_sub(later);
+        self.fastest = 0;
+    }
+
     /// When the packet came, relative to the fastest of the round before.
-    fn move_transit(&mut self, lag: i64, role: Role) -> i32 {
+    fn move_transit(&mut self, lag: i64, role: Role) {
         if role == Role::Event {
             self.rest.held += lag;
-            return self.transit;
+            return;
         }
         // A receiver begins anew after a pause, as it does when timestamps leap.
         let lag = lag + std::mem::take(&mut self.rest.held);
@@ -512,7 +558,6 @@ impl Stream {
             self.transit = self.transit.saturating_add(lag);
             self.fastest = self.fastest.min(self.transit);
         }
-        self.transit
     }
 
     /// Finds the place of a sequence number (RFC 3550 A.1).

@@ -162,6 +162,114 @@ fn the_buffer_grows_with_the_jitter() {
     assert!((50.0..70.0).contains(&late.playout_delay_ms), "{late:?}");
 }
 
+/// Packets of 20 ms, of which those from each place on are so many milliseconds later than sent.
+fn stepping(count: u32, steps: &[(usize, f64)]) -> Vec<(u16, u32, f64)> {
+    let mut packets = steady(count);
+    for (place, delay) in steps {
+        packets.iter_mut().skip(*place).for_each(|packet| packet.2 = f64::from(packet.1) / 8.0 + delay);
+    }
+    packets
+}
+
+#[test]
+fn a_longer_way_costs_three_packets_and_a_shorter_one_none() {
+    for (steps, discarded) in [
+        (&[(300, 80.0)][..], 3),
+        (&[(300, -80.0)], 0),
+        (&[(300, 80.0), (310, 0.0)], 3),
+        (&[(300, 80.0), (600, 0.0)], 3),
+        (&[(300, -80.0), (600, 0.0)], 3),
+        (&[(300, 80.0), (302, 0.0)], 2),
+        // The buffer follows a shorter way at the end of the round, 383, and what comes 80 ms later is late from there.
+        (&[(330, -80.0), (340, 0.0)], 3),
+        (&[(300, 80.0), (600, 160.0), (900, 700.0)], 9),
+    ] {
+        let figures = stream(&stepping(1000, steps)).figures();
+        assert_eq!((figures.discarded, figures.missing), (discarded, 0), "{steps:?}");
+    }
+}
+
+/// 3 of 1000 packets in one run: Ppl 0.3 and BurstR 3 * (1 - 0.003), and for G.711 with concealment Bpl 25.1 (G.113
+/// appendix I). 95 * 0.3 / (0.3 / 2.991 + 25.1) = 1.131 (G.107 7-29).
+#[test]
+fn a_longer_way_costs_hardly_any_of_the_score() {
+    let rating = |steps: &[(usize, f64)]| {
+        crate::quality::rate(&stream(&stepping(1000, steps)).figures(), "PCMU", None).rating.unwrap().r
+    };
+    let lost = rating(&[]) - rating(&[(300, 80.0)]);
+    assert!((lost - 1.131).abs() < 0.01, "{lost}");
+}
+
+#[test]
+fn what_waited_in_a_queue_is_discarded_as_it_was() {
+    // From 328 on the network holds packets for 200 ms and sends them at once: 200, 180, … late. 40 ms are in time.
+    let mut packets = steady(1000);
+    packets.iter_mut().skip(328).take(10).for_each(|packet| packet.2 = 6760.0);
+    let figures = stream(&packets).figures();
+    assert_eq!((figures.discarded, figures.missing), (8, 0), "200 to 60 ms late");
+}
+
+#[test]
+fn a_fixed_buffer_discards_until_its_round_is_over() {
+    let packets = stepping(1000, &[(320, 80.0)]);
+    let arrival = |&(sequence, timestamp, ms): &(u16, u32, f64)| arrival(sequence, timestamp, ms);
+    let mut stream = Stream::new(7, 0, &arrival(&packets[0]), pcmu(), Playout::adaptive(60, 60));
+    packets[1..].iter().for_each(|packet| {
+        stream.observe(&arrival(packet));
+    });
+    assert_eq!(stream.figures().discarded, 64, "320 to 383");
+}
+
+#[test]
+fn talk_that_begins_late_is_played() {
+    // One second of silence, and then 80 ms more than were under way before; the marker or comfort noise tells of it.
+    let late = |step: u16, marker| Arrival {
+        marker,
+        ..arrival(100 + step, 24_000 + u32::from(step) * 160, 3080.0 + f64::from(step) * 20.0)
+    };
+    let before = || {
+        let packets: Vec<_> = steady(100).into_iter().map(|(s, t, ms)| arrival(s, t, ms)).collect();
+        let mut stream = Stream::new(7, 0, &packets[0], pcmu(), Playout::default());
+        packets[1..].iter().for_each(|packet| {
+            stream.observe(packet);
+        });
+        stream
+    };
+    let mut marked = before();
+    (0..100).for_each(|step| {
+        marked.observe(&late(step, step == 0));
+    });
+    assert_eq!(marked.figures().discarded, 0);
+    let mut noisy = before();
+    noisy.observe_aside(&arrival(100, 16_000, 2000.0), Role::ComfortNoise);
+    (1..100).for_each(|step| {
+        noisy.observe(&late(step, false));
+    });
+    assert_eq!(noisy.figures().discarded, 0);
+    let mut unmarked = before();
+    (0..100).for_each(|step| {
+        unmarked.observe(&late(step, false));
+    });
+    assert_eq!(unmarked.figures().discarded, 3, "nothing tells of a silence");
+}
+
+/// Quartz is within 100 ppm (G.1020 5.1 names clock accuracy): 360 ms in an hour, and none of it in one packet.
+#[test]
+fn clocks_that_differ_make_nothing_late_in_an_hour() {
+    for frame_ms in [19.998, 20.002] {
+        let packets: Vec<_> = (0..180_000u32)
+            .map(|step| {
+                let ms = f64::from(step) * frame_ms + f64::from(step % 7) * 0.8;
+                (step as u16, step.wrapping_mul(160), ms)
+            })
+            .collect();
+        let figures = stream(&packets).figures();
+        assert_eq!((figures.discarded, figures.missing), (0, 0), "{frame_ms}");
+        let drift = figures.drift_ppm.unwrap();
+        assert!((drift - (20.0 - frame_ms) * 50_000.0).abs() < 1.0, "{drift}");
+    }
+}
+
 #[test]
 fn a_clock_that_runs_fast_is_told() {
     // 100 ppm fast: 20 ms of media each 19.998 ms, for a minute; with jitter of up to 5 ms on it.
@@ -305,6 +413,13 @@ proptest! {
             prop_assert!((figures.jitter_ms.unwrap() - mean).abs() < 1e-4, "{:?} {}", figures.jitter_ms, mean);
             prop_assert!((figures.max_jitter_ms.unwrap() - max).abs() < 1e-4, "{:?} {}", figures.max_jitter_ms, max);
         }
+    }
+
+    /// Wherever a step is, in whichever of the rounds: the first three packets behind it are late, and the fourth is not.
+    #[test]
+    fn a_step_of_any_size_costs_three_packets(place in 1usize..390, later in 41u32..900) {
+        let figures = stream(&stepping(400, &[(place, f64::from(later))])).figures();
+        prop_assert_eq!((figures.discarded, figures.missing), (3, 0));
     }
 
     #[test]
