@@ -27,6 +27,7 @@ mod faults;
 mod fax_and_video;
 mod follow;
 mod fuzz_seeds;
+mod ice;
 mod isolation;
 mod ledger;
 mod legs;

@@ -40,7 +40,8 @@ const MAX_VALUE: usize = 1024;
 /// Different User-Agent values, codecs and To-tags kept.
 const MAX_KINDS: usize = 8;
 
-/// Media endpoints that one dialog may announce.
+/// Media endpoints that one dialog may announce; as many candidates of ICE, so that who lists thousands of these hides
+/// neither side's endpoints.
 const MAX_ENDPOINTS: usize = 32;
 
 /// A dialog as the tracker holds it. Slots are used again with their memory.
@@ -130,6 +131,8 @@ pub(crate) struct Announced {
     pub(crate) endpoint: Endpoint,
     pub(crate) id: EndpointId,
     pub(crate) is_rtcp: bool,
+    /// It is one of several at which the media of a section may flow.
+    pub(crate) is_candidate: bool,
     pub(crate) may: Directions,
     /// When it was announced first, and when `may` last became more.
     pub(crate) since: Timestamp,
@@ -648,8 +651,11 @@ impl Dialog {
     }
 
     /// Whether one more endpoint may be announced, or this one again.
-    pub(crate) fn may_announce(&self, endpoint: Endpoint) -> bool {
-        self.endpoints.len() < MAX_ENDPOINTS || self.endpoints.iter().any(|known| known.endpoint == endpoint)
+    pub(crate) fn may_announce(&self, endpoint: Endpoint, is_candidate: bool) -> bool {
+        let known = || self.endpoints.iter();
+        self.endpoints.len() < MAX_ENDPOINTS
+            || known().filter(|known| known.is_candidate == is_candidate).count() < MAX_ENDPOINTS
+            || known().any(|known| known.endpoint == endpoint)
     }
 
     /// Remembers an announced endpoint.

@@ -20,14 +20,14 @@ use super::report::Archive;
 use super::seen::Copy;
 use super::slots::Slots;
 use super::tally::Tally;
-use crate::flow::Index;
+use crate::flow::{Endpoint, Index};
 use crate::media::{
     self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
 };
 use crate::near::fetch;
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
-use crate::sip::sdp::{CodecName, Media, MediaFlow, MediaKind};
+use crate::sip::sdp::{Candidate, CodecName, Format, Media, MediaFlow, MediaKind};
 use crate::sip::{Message, Messages, Method, Rare, StartLine};
 use crate::time::{PacketTime, Timestamp};
 
@@ -648,18 +648,15 @@ impl Tracker {
             if matches!(media.kind, MediaKind::Image) {
                 dialog.note_codec(CodecName::new(b"t38"));
             }
-            let announced = [(media.endpoint, media.formats.as_slice(), false), (media.rtcp, &[], true)];
-            let is_plain = media.rtcp == media.endpoint || Some(media.rtcp) == next_port(media.endpoint);
-            for (endpoint, formats, is_rtcp) in announced.into_iter().take(if is_plain { 1 } else { 2 }) {
-                if dialog.may_announce(endpoint) {
-                    let id = self.media.claim(
-                        call,
-                        &Claim { endpoint, formats, secure: media.secure, kind: media.kind },
-                        &mut self.effects,
-                    );
-                    let (since, may) = (dialog.last, may(media));
-                    dialog.note_endpoint(Announced { endpoint, id, is_rtcp, may, since, open_since: since });
+            for Place { endpoint, formats, may, is_rtcp, is_candidate } in places(media) {
+                if !dialog.may_announce(endpoint, is_candidate) {
+                    continue;
                 }
+                let claim = Claim { endpoint, formats, secure: media.secure, kind: media.kind };
+                let id = self.media.claim(call, &claim, &mut self.effects);
+                let (since, open_since) = (dialog.last, dialog.last);
+                let announced = Announced { endpoint, id, is_rtcp, is_candidate, may, since, open_since };
+                dialog.note_endpoint(announced);
             }
         }
         self.settle(listener);
@@ -864,11 +861,51 @@ const fn may(media: &Media) -> Directions {
     }
 }
 
-/// Whether an announcement names somewhere that packets can go to: not refused, not on hold, not MSRP.
-fn is_claimable(media: &Media) -> bool {
+/// Whether an announcement may name somewhere that packets can go to: not refused (a refused section has no candidates
+/// either, RFC 8839 4.4.1.1.2), not MSRP.
+const fn is_claimable(media: &Media) -> bool {
     let has_packets =
         matches!(media.kind, MediaKind::Audio | MediaKind::Video | MediaKind::Image | MediaKind::Text);
-    has_packets && media.endpoint.port != 0 && !media.endpoint.address.is_unspecified()
+    has_packets && media.endpoint.port != 0 && (has_address(media) || !media.candidates.is_empty())
+}
+
+/// Whether it has an address: it is not on hold as in RFC 2543, and does not leave that to its candidates.
+const fn has_address(media: &Media) -> bool {
+    !media.endpoint.address.is_unspecified()
+}
+
+/// Somewhere that an announcement says packets go to.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    endpoint: Endpoint,
+    formats: &'a [Format],
+    may: Directions,
+    is_rtcp: bool,
+    is_candidate: bool,
+}
+
+/// Where the packets of an announcement go: to its endpoint, for RTCP to another one where that is not the next port, and to
+/// its candidates. What the other side's candidates take is for that side to say.
+fn places(media: &Media) -> impl Iterator<Item = Place<'_>> {
+    let may = may(media);
+    let formats = media.formats.as_slice();
+    let rtp = Place { endpoint: media.endpoint, formats, may, is_rtcp: false, is_candidate: false };
+    let rtcp = Place { endpoint: media.rtcp, formats: &[], is_rtcp: true, ..rtp };
+    let is_plain = media.rtcp == media.endpoint || Some(media.rtcp) == next_port(media.endpoint);
+    let count = if !has_address(media) {
+        0
+    } else if is_plain {
+        1
+    } else {
+        2
+    };
+    let candidates = media.candidates.iter().map(move |candidate| {
+        let Candidate { endpoint, is_rtcp, is_remote } = *candidate;
+        let may = if is_remote { Directions { send: may.receive, receive: may.send } } else { may };
+        let formats = if is_rtcp || is_remote { &[] } else { formats };
+        Place { endpoint, formats, may, is_rtcp, is_candidate: true }
+    });
+    [rtp, rtcp].into_iter().take(count).chain(candidates)
 }
 
 /// The frame of a datagram, or the frames of its fragments.

@@ -1,5 +1,6 @@
 //! Session descriptions: where media will flow and in which codecs (RFC 4566, RFC 3264).
 
+mod ice;
 mod plain;
 mod sections;
 
@@ -8,6 +9,7 @@ use std::sync::LazyLock;
 
 use smallvec::SmallVec;
 
+pub use self::ice::Candidate;
 pub use self::sections::Sections;
 use super::search::{LineFeeds, after};
 
@@ -34,6 +36,8 @@ pub struct Media {
     pub flow: MediaFlow,
     /// The formats offered, with what is known of each.
     pub formats: SmallVec<[Format; 4]>,
+    /// Where it may flow beside that (ICE); nowhere for most, which then need no memory for it.
+    pub candidates: Vec<Candidate>,
 }
 
 /// The media type of an `m=` line.
@@ -118,6 +122,9 @@ impl std::fmt::Debug for CodecName {
     }
 }
 
+/// The port of a section that says its place later, with the address 0.0.0.0 or `::` (RFC 8839 4.2.5, RFC 8840 9.2).
+pub const DISCARD: u16 = 9;
+
 /// How many `m=` sections of one description are read; real ones have a handful.
 const MAX_MEDIA: usize = 16;
 
@@ -128,10 +135,32 @@ const MAX_FORMATS: usize = 32;
 /// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
 /// is taken for one. True when there is a description, even one without media. `known` are the sections read before.
 pub fn parse(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Media>) -> bool {
-    let body = head.body.of(message);
-    let Some(description) = session_description(head.content_type.of(message), body) else { return false };
+    let (content_type, body) = (head.content_type.of(message), head.body.of(message));
+    let Some(description) = session_description(content_type, body) else {
+        if is_fragment(content_type) {
+            parse_fragment(body, out);
+        }
+        return false;
+    };
     parse_description(description, known, out);
     true
+}
+
+/// Whether a body has candidates that were found after the offer or the answer (RFC 8840 9).
+fn is_fragment(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"application/trickle-ice-sdpfrag")
+}
+
+/// Appends the media that later candidates are of. Its `m=` lines only say which sections these are (RFC 8840 9.2): what they
+/// have of ports and formats is no offer.
+fn parse_fragment(fragment: &[u8], out: &mut Vec<Media>) {
+    let first = out.len();
+    parse_description(fragment, &mut Sections::default(), out);
+    for media in out.iter_mut().skip(first) {
+        media.endpoint = Endpoint::new(Address::default(), DISCARD);
+        media.formats.clear();
+    }
 }
 
 /// Appends the media of a session description to `out`. Lines that make no sense are passed over. `known` are the
@@ -167,12 +196,14 @@ pub fn parse_description(description: &[u8], known: &mut Sections, out: &mut Vec
                 }
                 section = Section::begin(value, out);
             }
-            // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings.
-            [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i', ..] => match (&mut section, out.last_mut()) {
-                (Some(section), Some(media)) => section.take(text, line, media),
-                _ if count == 0 => session.take(line()),
-                _ => {}
-            },
+            // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings, candidates.
+            [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i' | b'c', ..] => {
+                match (&mut section, out.last_mut()) {
+                    (Some(section), Some(media)) => section.take(text, line, media),
+                    _ if count == 0 => session.take(line()),
+                    _ => {}
+                }
+            }
             _ => {}
         }
         start = end;
@@ -288,6 +319,10 @@ impl Section {
             self.rtcp = rtcp_attribute(value).or(self.rtcp);
         } else if line == b"a=rtcp-mux" {
             media.rtcp_mux = true;
+        } else if let Some(value) = line.strip_prefix(b"a=candidate:") {
+            ice::candidate(value, media);
+        } else if let Some(value) = line.strip_prefix(b"a=remote-candidates:") {
+            ice::remote_candidates(value, media);
         } else {
             self.level.take(line);
         }
@@ -331,6 +366,7 @@ impl Media {
             secure,
             flow: MediaFlow::SendRecv,
             formats: SmallVec::new(),
+            candidates: Vec::new(),
         }
     }
 }

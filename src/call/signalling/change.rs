@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::call::dialog::{Dialog, Look};
-use crate::sip::sdp::{Media, MediaFlow, MediaKind};
+use crate::flow::Endpoint;
+use crate::sip::sdp::{DISCARD, Media, MediaFlow, MediaKind};
 use crate::sip::{Method, StartLine};
 use crate::time::Timestamp;
 
@@ -85,12 +86,13 @@ impl Dialog {
 }
 
 /// Whether an offer puts the other end on hold: its audio is not wanted, by direction or, as RFC 2543 had it, by the
-/// address 0.0.0.0. None without audio.
+/// address 0.0.0.0. With port 9 that is ICE that begins anew, and no hold (RFC 8839 4.2.5, 4.4.1.1.1). None without audio.
 fn holds(media: &[Media]) -> Option<bool> {
     let audio = media.iter().filter(|media| media.kind == MediaKind::Audio && media.endpoint.port != 0);
     audio.fold(None, |held, media| {
+        let Endpoint { address, port } = media.endpoint;
         let is_unwanted = matches!(media.flow, MediaFlow::SendOnly | MediaFlow::Inactive)
-            || media.endpoint.address.is_unspecified();
+            || (address.is_unspecified() && port != DISCARD);
         Some(held.unwrap_or(true) && is_unwanted)
     })
 }
