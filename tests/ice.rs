@@ -1,4 +1,5 @@
-//! Media that does not flow where `c=` and `m=` say: candidates of ICE (RFC 8839), and those that come later (RFC 8840). What was sent is the witness, and tshark counts the frames of each call's file.
+//! Media that does not flow where `c=` and `m=` say: candidates of ICE (RFC 8839), those that come later (RFC 8840), and
+//! sections that share a transport (RFC 9143). What was sent is the witness, and tshark counts the frames of each call's file.
 
 use serde_json::{Value, json};
 
@@ -60,10 +61,11 @@ fn stun(kind: u16) -> Vec<u8> {
     packet
 }
 
-/// The clock rates of PCMU, and of what has this payload type here: Opus (RFC 7587 4.1).
+/// The clock rates of PCMU, and of what has these payload types here: Opus (RFC 7587 4.1), VP8 (RFC 7741 4.1).
 fn clock(payload_type: u8) -> u32 {
     match payload_type {
         96 => 48_000,
+        97 => 90_000,
         _ => 8_000,
     }
 }
@@ -212,5 +214,36 @@ fn ice_that_begins_anew_is_no_hold() {
         packets.extend(hang_up(2_000));
         let holds = record(packets, "sdp", 4)["holds"].as_array().map_or(0, Vec::len);
         assert_eq!(holds, usize::from(is_hold), "{port}");
+    }
+}
+
+/// The offer and the answer of RFC 9143 18.1, where each section of the offer has its own port; and an offer whose second
+/// section is `bundle-only`. The video goes where the audio does.
+#[test]
+fn bundled_media_has_one_transport() {
+    let video = |port: u16, more: &str| {
+        format!("m=video {port} RTP/AVP 97\r\na=mid:bar\r\na=rtpmap:97 VP8/90000\r\na=rtcp-mux\r\n{more}")
+    };
+    let group = |audio: u16, video: String| {
+        format!("a=group:BUNDLE foo bar\r\nm=audio {audio} RTP/AVP 0\r\na=mid:foo\r\na=rtcp-mux\r\n{video}")
+    };
+    for second in [video(10_002, ""), video(0, "a=bundle-only\r\n")] {
+        let mut packets = agree(
+            0,
+            1,
+            &description("192.0.2.11", &group(8998, second)),
+            &description("192.0.2.12", &group(9998, video(9998, ""))),
+        );
+        packets.extend(speak(TALK, [CALLER, CALLED], 0));
+        packets.extend(speak(TALK, [CALLER, CALLED], 97));
+        packets.extend(hang_up(2_200));
+        let record = record(packets, OF_TALK, 416);
+        assert_eq!(record["findings"], json!([]));
+        let mut found = streams(&record);
+        found.sort_by_key(ToString::to_string);
+        let mut sent = [both_ways("PCMU"), both_ways("VP8")].concat();
+        sent.sort_by_key(ToString::to_string);
+        assert_eq!(found, sent);
+        assert!(record["media"].as_array().unwrap().iter().all(|stream| stream["kind"].is_null()));
     }
 }

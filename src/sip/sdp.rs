@@ -1,5 +1,6 @@
 //! Session descriptions: where media will flow and in which codecs (RFC 4566, RFC 3264).
 
+mod bundle;
 mod ice;
 mod plain;
 mod sections;
@@ -9,6 +10,7 @@ use std::sync::LazyLock;
 
 use smallvec::SmallVec;
 
+use self::bundle::Bundle;
 pub use self::ice::Candidate;
 pub use self::sections::Sections;
 use super::search::{LineFeeds, after};
@@ -36,7 +38,7 @@ pub struct Media {
     pub flow: MediaFlow,
     /// The formats offered, with what is known of each.
     pub formats: SmallVec<[Format; 4]>,
-    /// Where it may flow beside that (ICE); nowhere for most, which then need no memory for it.
+    /// Where it may flow beside that (ICE, BUNDLE); nowhere for most, which then need no memory for it.
     pub candidates: Vec<Candidate>,
 }
 
@@ -166,6 +168,17 @@ fn parse_fragment(fragment: &[u8], out: &mut Vec<Media>) {
 /// Appends the media of a session description to `out`. Lines that make no sense are passed over. `known` are the
 /// sections read before.
 pub fn parse_description(description: &[u8], known: &mut Sections, out: &mut Vec<Media>) {
+    let mut bundle = Bundle::default();
+    read_sections(description, known, &mut bundle, out);
+    bundle.share(out);
+}
+
+fn read_sections<'a>(
+    description: &'a [u8],
+    known: &mut Sections,
+    bundle: &mut Bundle<'a>,
+    out: &mut Vec<Media>,
+) {
     let mut session = Level::default();
     // Of the last of `out`; none before the first `m=` line, and behind one that makes no sense.
     let mut section: Option<Section> = None;
@@ -195,6 +208,10 @@ pub fn parse_description(description: &[u8], known: &mut Sections, out: &mut Vec
                     }
                 }
                 section = Section::begin(value, out);
+            }
+            [b'a', b'=', b'g', ..] if count == 0 => bundle.take_group(line()),
+            [b'a', b'=', b'm' | b'b', ..] if section.is_some() => {
+                bundle.take(line(), out.len().saturating_sub(1));
             }
             // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings, candidates.
             [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i' | b'c', ..] => {
