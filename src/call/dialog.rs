@@ -133,6 +133,8 @@ pub(crate) struct Announced {
     pub(crate) is_rtcp: bool,
     /// It is one of several at which the media of a section may flow.
     pub(crate) is_candidate: bool,
+    /// Who began the dialog announced it.
+    pub(crate) by_caller: bool,
     pub(crate) may: Directions,
     /// When it was announced first, and when `may` last became more.
     pub(crate) since: Timestamp,
@@ -671,6 +673,12 @@ impl Dialog {
         } else {
             self.endpoints.push(announced);
         }
+    }
+
+    /// Whether both ends have announced endpoints.
+    pub(crate) fn has_agreed(&self) -> bool {
+        let by = |caller| self.endpoints.iter().any(|announced| announced.by_caller == caller);
+        by(true) && by(false)
     }
 
     /// Remembers an announced codec.

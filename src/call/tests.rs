@@ -601,7 +601,7 @@ fn a_phone_with_one_port_is_heard_in_the_call_of_the_other_end() {
     assert_eq!((told, heard.media.len()), (vec![("bob", 40, 2), ("carol", 16, 2)], 56));
 }
 
-/// Who sends before the answer tells of it is of any call of the port, and from then on of that one.
+/// Who sends before the answer tells of it is of no call of the port that has both of its ends, and from then on of that one.
 #[test]
 fn a_sender_finds_its_call_when_the_answer_names_it() {
     let mut scene = Scene::plain();
@@ -611,6 +611,22 @@ fn a_sender_finds_its_call_when_the_answer_names_it() {
     scene.send(1, 3, &text("", sdp(1, 7078)).with(INVITE));
     (0..5).for_each(|number| assert!(scene.rtp(carol, phone, number)));
     scene.send(3, 1, &text("bob", sdp(3, 6000)).with("SIP/2.0 200 OK"));
+    (5..12).for_each(|number| assert!(scene.rtp(carol, phone, number)));
+    let (records, ..) = scene.end();
+    let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
+    assert_eq!(told, [("bob", 0), ("carol", 12)]);
+}
+
+/// Of two calls that nobody has answered it may be either's, until one answer tells.
+#[test]
+fn a_sender_may_be_of_either_call_that_is_not_answered() {
+    let mut scene = Scene::plain();
+    let (phone, carol) = ((1, 7078), (3, 6000));
+    let text = |call_id, to_tag, body| Text { call_id, to_tag, body, ..Text::default() };
+    scene.send(1, 2, &text("bob", "", sdp(1, 7078)).with(INVITE));
+    scene.send(1, 3, &text("carol", "", sdp(1, 7078)).with(INVITE));
+    (0..5).for_each(|number| assert!(scene.rtp(carol, phone, number)));
+    scene.send(3, 1, &text("carol", "c", sdp(3, 6000)).with("SIP/2.0 200 OK"));
     (5..12).for_each(|number| assert!(scene.rtp(carol, phone, number)));
     let (records, ..) = scene.end();
     let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
@@ -664,6 +680,22 @@ fn two_legs_may_share_their_media() {
     let (records, heard, _) = scene.end();
     assert_eq!(records.iter().map(|record| record.rtp_packets).collect::<Vec<_>>(), [1, 1]);
     assert_eq!((heard.media.len(), counted), (2, 1));
+}
+
+/// The called phone is behind a NAT, and speaks after the answer of one leg and before that of the other.
+#[test]
+fn two_legs_may_share_media_that_nobody_announced() {
+    let mut scene = Scene::plain();
+    let first = |to_tag, body| Text { to_tag, body, ..Text::default() };
+    let second = |to_tag, body| Text { call_id: "c2", branch: "x", from_tag: "b2bua", ..first(to_tag, body) };
+    scene.send(1, 9, &first("", sdp(1, 4000)).with(INVITE));
+    scene.send(9, 2, &second("", sdp(1, 4000)).with(INVITE));
+    scene.send(2, 9, &second("b", sdp(2, 5000)).with("SIP/2.0 200 OK"));
+    (0..3).for_each(|number| assert!(scene.rtp((2, 61_234), (1, 4000), number)));
+    scene.send(9, 1, &first("b", sdp(2, 5000)).with("SIP/2.0 200 OK"));
+    (3..9).for_each(|number| assert!(scene.rtp((2, 61_234), (1, 4000), number)));
+    let (records, ..) = scene.end();
+    assert_eq!(records.iter().map(|record| record.rtp_packets).collect::<Vec<_>>(), [9, 9]);
 }
 
 #[test]

@@ -337,7 +337,7 @@ impl Tracker {
         if copy == Copy::First {
             self.pace(slot, &look, descriptions(message, messages));
             self.follow_leg(slot, &look, descriptions(message, messages));
-            self.claim(slot, descriptions(message, messages), listener);
+            self.claim(slot, &look, descriptions(message, messages), listener);
             self.register(slot, &look);
         }
         self.after(slot, step, newly_wanted, listener);
@@ -637,12 +637,13 @@ impl Tracker {
     }
 
     /// Registers the media endpoints that a message announces.
-    fn claim(&mut self, slot: u32, media: &[Media], listener: &mut dyn Listener) {
+    fn claim(&mut self, slot: u32, look: &Look<'_>, media: &[Media], listener: &mut dyn Listener) {
         if media.is_empty() {
             return;
         }
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
+        let by_caller = dialog.is_caller(look) == matches!(look.head.start, StartLine::Request { .. });
         for media in media.iter().filter(|media| is_claimable(media)) {
             media.formats.iter().for_each(|format| dialog.note_codec(format.name));
             if matches!(media.kind, MediaKind::Image) {
@@ -655,9 +656,20 @@ impl Tracker {
                 let claim = Claim { endpoint, formats, secure: media.secure, kind: media.kind };
                 let id = self.media.claim(call, &claim, &mut self.effects);
                 let (since, open_since) = (dialog.last, dialog.last);
-                let announced = Announced { endpoint, id, is_rtcp, is_candidate, may, since, open_since };
-                dialog.note_endpoint(announced);
+                dialog.note_endpoint(Announced {
+                    endpoint,
+                    id,
+                    is_rtcp,
+                    is_candidate,
+                    by_caller,
+                    may,
+                    since,
+                    open_since,
+                });
             }
+        }
+        if dialog.has_agreed() {
+            self.media.agree(call);
         }
         self.settle(listener);
     }

@@ -573,6 +573,11 @@ impl MediaTable {
         EndpointId(slot)
     }
 
+    /// Both ends of a call have announced where they are: what comes from elsewhere is no early media of it.
+    pub fn agree(&mut self, call: CallRef) {
+        self.calls.agree(call);
+    }
+
     /// A call ended: another one may use its endpoints now, but late media still is its own.
     pub fn end(&mut self, call: CallRef, endpoints: impl Iterator<Item = EndpointId>, effects: &mut Effects) {
         // Of an endpoint that only this call announced nothing changes hands.
@@ -899,15 +904,19 @@ impl MediaTable {
     }
 
     /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
-    /// is of, its sender tells.
+    /// is of, its other end tells.
     fn calls_of(&self, flow: &Flow) -> Owners {
         let sender = || self.owner_of(flow.source, flow.is_rtcp);
-        let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
-            return sender().map(|sender| sender.calls(&self.calls)).unwrap_or_default();
+        let receiver = self.owner_of(flow.destination, flow.is_rtcp);
+        let Some(known) = receiver.or_else(sender) else { return Owners::default() };
+        if known.owners.len() <= 1 {
+            return known.calls(&self.calls);
+        }
+        let Some((receiver, sender)) = receiver.zip(sender()) else {
+            return known.calls_with_unknown(flow.owners, &self.calls);
         };
-        let is_shared = receiver.owners.len() > 1;
-        let both = sender().filter(|_| is_shared).map(|sender| receiver.calls_with(sender, &self.calls));
-        both.filter(|both| !both.is_empty()).unwrap_or_else(|| receiver.calls(&self.calls))
+        let both = receiver.calls_with(sender, &self.calls);
+        if both.is_empty() { receiver.calls(&self.calls) } else { both }
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.
