@@ -28,6 +28,7 @@ mod fax_and_video;
 mod follow;
 mod fuzz_seeds;
 mod ice;
+mod inspect;
 mod isolation;
 mod ledger;
 mod legs;

@@ -4,21 +4,21 @@ use std::io::{self, Write};
 
 use super::screen::{Ink, Screen};
 use super::stream;
+use super::summary;
 use super::trace::{Again, Call, Line, Traced};
 
-/// Writes every message whole, each under a line that says when, from where to where, over what.
+/// Writes what happened, and every message whole, each under a line that says when, from where to where, over what.
 pub(super) fn show(call: &Call, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
-    for (number, message) in call.trace.messages.iter().enumerate() {
-        if number > 0 {
-            writeln!(out)?;
-        }
+    summary::head(call, screen, out)?;
+    for message in &call.trace.messages {
+        writeln!(out)?;
         writeln!(out, "{}", screen.paint(Ink::Strong, &title(message, screen)))?;
         body(message, screen, out)?;
     }
     if call.trace.left_out > 0 {
         writeln!(out, "\n[{} more messages were not kept]", call.trace.left_out)?;
     }
-    Ok(())
+    summary::streams(call, screen, out)
 }
 
 fn title(message: &Traced, screen: &Screen) -> String {

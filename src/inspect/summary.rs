@@ -22,13 +22,12 @@ pub(super) fn head(call: &Call, screen: &Screen, out: &mut dyn Write) -> io::Res
     writeln!(out, "{}", screen.paint(ink, &screen.text(&sentence)))?;
     writeln!(out, "Call-ID {}", screen.text(&record.call_id))?;
     writeln!(out, "{}", screen.paint(Ink::Dim, &screen.text(&facts(record))))?;
-    for finding in finding::findings(call) {
-        writeln!(
-            out,
-            "{} {}",
-            screen.paint(Ink::Warning, screen.pick("▸", "*")),
-            screen.text(&finding.text)
-        )?;
+    let findings = record.findings.iter().map(|finding| (finding.code, finding.text.as_str()));
+    let remarks = finding::remarks(call);
+    let remarks = remarks.iter().map(|remark| (remark.code, remark.text.as_str()));
+    for (code, text) in findings.chain(remarks) {
+        let mark = screen.paint(Ink::Warning, screen.pick("▸", "*"));
+        writeln!(out, "{mark} {} ({code})", screen.text(text))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::inspect::finding::signalling;
+use crate::inspect::finding::remarks;
 use crate::inspect::trace::{Again, Call, Line, Traced};
 
 /// A finding, and the messages that prove it, by number from 1.
@@ -14,25 +14,19 @@ pub(super) struct Told {
     pub(super) messages: Vec<usize>,
 }
 
-/// The findings of a call in a capture whose record this is: what strikes in its messages and the record does not say,
-/// and those of the record.
+/// The findings of a call in a capture whose record this is, and what its messages show beyond.
 pub(super) fn proven(call: &Call, record: &Value) -> Vec<Told> {
     let mut told = recorded(record);
     for finding in &mut told {
         finding.messages = proof(finding, &call.trace.messages);
     }
-    let is_told = |code: &&str| call.record.findings.iter().any(|finding| finding.code == *code);
-    let striking = signalling(call).into_iter().filter(|it| !it.codes.iter().any(is_told));
-    let mut findings: Vec<Told> = striking
-        .map(|it| Told {
-            code: None,
-            text: it.text,
-            shown: None,
-            messages: it.messages.iter().map(|at| at + 1).collect(),
-        })
-        .collect();
-    findings.extend(told);
-    findings
+    told.extend(remarks(call).into_iter().map(|it| Told {
+        code: Some(it.code.to_owned()),
+        text: it.text,
+        shown: None,
+        messages: it.messages.iter().map(|at| at + 1).collect(),
+    }));
+    told
 }
 
 /// The findings of a record alone.
