@@ -148,7 +148,9 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
     let wanted = inspect::Wanted::new(&flags.call_id);
     let mut code = ExitCode::Good;
-    inspect::call(wanted, flags.view(), config.privacy, &screen, &mut out, |listener| {
+    let (view, privacy, files) = (flags.view(), config.privacy, flags.read_file.as_slice());
+    let asked = inspect::Asked { wanted, view, privacy, files };
+    inspect::call(asked, &screen, &mut out, |listener| {
         code =
             sniff::follow(config, Reading::of(inspect::settings(config.privacy.digits)), None, listener)?.1;
         Ok(())

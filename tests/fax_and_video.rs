@@ -99,6 +99,32 @@ fn a_fax_is_no_call_without_audio() {
     is_counted(&run, &file, "t38", &record["udptl_packets"]);
 }
 
+/// Each direction of a fax is told and drawn with as many packets as tshark finds in it, and as long as it was.
+fn is_drawn(record: &Value, file: &tempfile::NamedTempFile) {
+    let [there, back] = [(CALLER, CALLED), (CALLED, CALLER)]
+        .map(|((one, from), (other, to))| [format!("192.0.2.{one}:{from}"), format!("192.0.2.{other}:{to}")]);
+    let told = record["fax"].as_array().unwrap();
+    for (packets, [source, destination]) in [(165, there), (15, back)] {
+        let fax = told.iter().find(|fax| fax["source"] == json!(source)).unwrap();
+        assert_eq!((&fax["destination"], &fax["packets"]), (&json!(destination), &json!(packets)));
+        if has_tshark() {
+            let host = source.split(':').next().unwrap();
+            let frames =
+                tshark(file.path(), &format!("t38 && ip.src == {host}"), &["frame.time_epoch"]).unwrap();
+            assert_eq!(frames.len(), packets);
+        }
+    }
+    let mut command = crate::support::lippycat();
+    command.args(["inspect", "call", "fax", "-r"]).arg(file.path()).env("LC_ALL", "C.UTF-8");
+    let drawing = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    // The re-INVITE comes at 2.6 s, is answered at 2.62 and acknowledged at 2.63; the fax begins at 2.7.
+    let lines: Vec<&str> = drawing.lines().collect();
+    let bar = lines.iter().position(|line| line.contains("═ T.38 fax 165 packets ═")).unwrap();
+    assert!(lines[bar].trim_start().starts_with("+0.070"), "{drawing}");
+    assert!(drawing.contains("═ T.38 fax 15 packets ═"), "{drawing}");
+    assert!(drawing.contains("192.0.2.1:4000 → 192.0.2.2:5000  165 packets in 3.3 s"), "{drawing}");
+}
+
 /// As faxes begin: tones as audio, and T.38 at the same ports by a re-INVITE.
 #[test]
 fn a_call_may_become_a_fax() {
@@ -113,6 +139,7 @@ fn a_call_may_become_a_fax() {
     assert_eq!(record["codecs"], json!(["PCMU", "t38"]));
     assert_eq!(record["findings"], json!([]));
     assert_eq!((&record["rtp_packets"], &record["udptl_packets"]), (&json!(240), &json!(165 + 15)));
+    is_drawn(&record, &file);
     assert!(record["media"].as_array().unwrap().iter().all(|stream| stream["kind"] == "audio"));
     is_counted(&run, &file, "rtp", &record["rtp_packets"]);
     is_counted(&run, &file, "t38", &record["udptl_packets"]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Run, lippycat};
+use crate::support::{Run, has_tshark, lippycat, testdata, tshark};
 
 /// What a command prints of a call.
 fn told(arguments: &[&str], call_id: &str, input: &Path) -> String {
@@ -98,3 +98,70 @@ fn every_finding_of_a_record_is_shown_by_inspect_and_by_report() {
     }
     assert!(codes.len() >= 6, "{codes:?}");
 }
+
+/// tshark's events, one for each RTP timestamp and in their order, are the keys; which they are stays hidden unless
+/// `--dtmf digits` asks for them.
+#[test]
+fn keys_are_drawn_where_they_were_pressed_and_named_when_that_is_allowed() {
+    let capture = testdata("corpus/sip-dtmf2/input.pcap");
+    let mut keys: Vec<(String, String)> = vec![
+        ("3931130841", "6"),
+        ("3931143081", "7"),
+        ("3931146921", "8"),
+        ("3931150521", "9"),
+        ("3931155321", "1"),
+        ("3931159401", "2"),
+        ("3931163961", "3"),
+    ]
+    .into_iter()
+    .map(|(timestamp, key)| (timestamp.to_owned(), key.to_owned()))
+    .collect();
+    if has_tshark() {
+        let mut seen: Vec<(String, String)> = Vec::new();
+        for row in tshark(&capture, "rtpevent", &["rtp.timestamp", "rtpevent.event_id"]).unwrap() {
+            let [timestamp, key] = row.as_slice() else { panic!("{row:?}") };
+            if !seen.iter().any(|(known, _)| known == timestamp) {
+                seen.push((timestamp.clone(), key.clone()));
+            }
+        }
+        assert_eq!(seen, keys);
+    }
+    let digits: String = keys.drain(..).map(|(_, key)| key).collect();
+    let call = "25672@192.168.105.110";
+    for view in ["--ladder", "--text"] {
+        let shown = told(&["inspect", "call", view], call, &capture);
+        assert!(!shown.contains(&digits) && shown.contains(", 7 keys"), "{shown}");
+        let shown = told(&["inspect", "call", view, "--dtmf", "digits"], call, &capture);
+        assert!(shown.contains(&format!(", pressed {digits}")), "{shown}");
+    }
+    // Nobody says anything between them: they stand in one line, at the time of the first.
+    assert!(told(&["inspect", "call"], call, &capture).contains("= DTMF 7 keys ="));
+    let shown = told(&["inspect", "call", "--dtmf", "digits"], call, &capture);
+    assert!(shown.contains(&format!("= DTMF {digits} =")), "{shown}");
+}
+
+/// The B2BUA's other call is named, and the command that stands there shows it.
+#[test]
+fn other_legs_are_named_with_the_command_that_shows_them() {
+    let capture = testdata("corpus/b2bua-asterisk/input.pcapng");
+    let record = Run::of(&capture, &[]).records.into_iter().find(|it| it["call_id"] == CALLER).unwrap();
+    let legs = record["legs"].as_array().unwrap();
+    let others: Vec<&str> =
+        legs.iter().filter_map(|leg| leg["call_id"].as_str()).filter(|id| *id != CALLER).collect();
+    assert_eq!(others, [CALLED], "it calls as it is called");
+    for view in ["--ladder", "--text"] {
+        let shown = told(&["inspect", "call", view], CALLER, &capture);
+        let (_, legs) = shown.split_once("\nOther legs\n").unwrap();
+        let lines: Vec<&str> = legs.lines().map(str::trim).collect();
+        assert!(lines[0].contains("172.16.98.101:5060 -> 172.16.98.145:40216  200  "), "{legs}");
+        let expected = format!("lippycat inspect call {CALLED} -r {}", capture.display());
+        assert_eq!(lines[1], expected);
+    }
+    let words = ["inspect", "call", CALLED, "-r", capture.to_str().unwrap()];
+    let other = lippycat().args(words).output().unwrap();
+    let other = String::from_utf8(other.stdout).unwrap();
+    assert!(other.contains(&format!("Call-ID {CALLED}\n")) && other.contains(CALLER), "{other}");
+}
+
+const CALLER: &str = "M2Q0ZDc1ZGM1NzIyMTlhZTA3NDU3NTgzMzA5YmJmZWQ.";
+const CALLED: &str = "37686afc57ce24ac655742b3644a7bb8@172.16.98.101:5060";

@@ -224,14 +224,8 @@ impl Reporter<'_> {
 
     /// The command that draws the call.
     fn ladder(&self, flags: &ReportCall) -> Option<String> {
-        if !matches!(self.origin, Origin::Captures)
-            || self.source.read_file.iter().any(|it| it == Path::new("-"))
-        {
-            return None;
-        }
-        let files: Vec<String> =
-            self.source.read_file.iter().map(|it| quoted(&it.to_string_lossy())).collect();
-        Some(format!("lippycat inspect call {} -r {}", quoted(&flags.call_id), files.join(" ")))
+        let is_capture = matches!(self.origin, Origin::Captures);
+        is_capture.then(|| inspect::command(&flags.call_id, &self.source.read_file)).flatten()
     }
 
     /// Hands all records to `taker`.
@@ -291,13 +285,4 @@ impl Reporter<'_> {
         }
         Ok(if failed == 0 { ExitCode::Good } else { ExitCode::No })
     }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::record::{display, rfc3339};
 use crate::flow::Endpoint;
-use crate::media::StreamReport;
+use crate::media::{FaxReport, StreamReport};
 use crate::quality::{BurstFigures, Heard, rate};
 use crate::sip::sdp::MediaKind;
 use crate::time::Timestamp;
@@ -88,6 +88,40 @@ pub struct MediaRecord {
     /// Its receiver has announced another payload type, and not this one.
     #[serde(skip)]
     pub unannounced: bool,
+    /// When each of the first 64 keys was pressed. A ladder draws them; not told otherwise.
+    #[serde(skip)]
+    pub pressed: Vec<Timestamp>,
+}
+
+/// T.38 over UDPTL in one direction of a call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FaxRecord {
+    /// Sender.
+    #[serde(serialize_with = "display")]
+    pub source: Endpoint,
+    /// Receiver.
+    #[serde(serialize_with = "display")]
+    pub destination: Endpoint,
+    /// Packets.
+    pub packets: u64,
+    /// Time of the first.
+    #[serde(serialize_with = "rfc3339")]
+    pub start: Timestamp,
+    /// Time of the last.
+    #[serde(serialize_with = "rfc3339")]
+    pub end: Timestamp,
+}
+
+impl From<&FaxReport> for FaxRecord {
+    fn from(report: &FaxReport) -> Self {
+        Self {
+            source: report.source,
+            destination: report.destination,
+            packets: report.packets,
+            start: report.first,
+            end: report.latest,
+        }
+    }
 }
 
 /// Where losses cluster (RFC 3611 4.7.2).
@@ -173,6 +207,7 @@ impl MediaRecord {
             start: stream.first(),
             end: stream.latest(),
             unannounced: report.announced == Some(false),
+            pressed: report.events.times().collect(),
         }
     }
 }

@@ -36,12 +36,13 @@ pub use filter::{Filter, Pattern};
 pub use findings::Finding;
 pub use legs::{LegRecord, LegSettings};
 pub use listener::{About, Delivery, Listener, MediaFrame, Wants};
-pub use media_record::{BurstRecord, FarEndRecord, MediaRecord};
+pub use media_record::{BurstRecord, FarEndRecord, FaxRecord, MediaRecord};
 pub(crate) use performance::percent;
 pub use performance::{Delay, Performance, is_delivered};
 pub use query::{ActiveCall, CallPage};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy};
 pub(crate) use seen::CAPTURED_TWICE;
+pub(crate) use signalling::key_of_info;
 pub use signalling::{
     CauseRecord, HoldRecord, HopRecord, InfoDtmfRecord, RegistrationRecord, SessionTimerRecord, Side,
     SignallingRecord, TransferRecord,

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::findings::Finding;
 use super::legs::LegRecord;
-use super::media_record::MediaRecord;
+use super::media_record::{FaxRecord, MediaRecord};
 use super::signalling::SignallingRecord;
 use crate::flow::Endpoint;
 use crate::time::Timestamp;
@@ -169,6 +169,9 @@ pub struct CallRecord {
     /// UDPTL packets: T.38 fax.
     #[serde(skip_serializing_if = "is_zero")]
     pub udptl_packets: u64,
+    /// The flows that these are of, in the order in which they begin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fax: Vec<FaxRecord>,
     /// Different To-tags that answered the INVITE (RFC 3261 forking).
     pub forks: u32,
     /// INVITEs inside the dialog.

@@ -2,7 +2,7 @@
 
 use super::dialog::Dialog;
 use super::findings::findings;
-use super::media_record::MediaRecord;
+use super::media_record::{FaxRecord, MediaRecord};
 use super::record::{CallEvent, CallKind, CallRecord, CallResult};
 use super::signalling;
 use super::tracker::Tracker;
@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 
 /// Streams told of one call.
 const MAX_STREAMS: usize = 256;
+
+/// Flows of a fax told of one call: it has two. Attack: packets from everywhere to its port.
+const MAX_FAXES: usize = 16;
 
 /// Streams of all calls that ended before their call did, of about 600 bytes each.
 const MAX_ARCHIVED: usize = 65_536;
@@ -30,13 +33,14 @@ impl Tracker {
     pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
         let call = CallRef { slot, generation: dialog.generation };
         let (rtp, rtcp) = dialog.moved;
-        let mut media =
-            CallMedia { streams: dialog.archived.clone(), heard: Vec::new(), rtp, rtcp, udptl: 0 };
+        let mut media = CallMedia { streams: dialog.archived.clone(), rtp, rtcp, ..CallMedia::default() };
         for announced in &dialog.endpoints {
             self.media.report(call, announced.id, &mut media);
         }
         media.streams.sort_by_key(|report| (report.stream.first(), report.stream.ssrc));
         media.streams.truncate(MAX_STREAMS);
+        media.faxes.sort_by_key(|fax| fax.first);
+        media.faxes.truncate(MAX_FAXES);
         let record = dialog.record();
         // Of a call that is still up, media tells better than signalling how long it has been.
         let heard = media.streams.iter().map(|report| report.stream.latest()).max().unwrap_or_default();
@@ -49,6 +53,7 @@ impl Tracker {
             rtp_packets: media.rtp,
             rtcp_packets: media.rtcp,
             udptl_packets: media.udptl,
+            fax: media.faxes.iter().map(FaxRecord::from).collect(),
             ..record
         };
         (record.session, record.legs) = self.told_legs(slot);
@@ -123,6 +128,7 @@ impl Dialog {
             rtp_packets: 0,
             rtcp_packets: 0,
             udptl_packets: 0,
+            fax: Vec::new(),
             forks: self.signalling.answer_tags.len() as u32,
             reinvites: self.reinvites,
             updates: self.updates,

@@ -41,6 +41,8 @@ impl<'a> Columns<'a> {
     pub(super) fn new(call: &'a Call) -> Self {
         let messages = call.trace.messages.iter().map(|message| (message.source, message.destination));
         let streams = call.record.media.iter().map(|stream| (stream.source, stream.destination));
+        let faxes = call.record.fax.iter().map(|fax| (fax.source, fax.destination));
+        let streams = streams.chain(faxes);
         let divided = messages
             .clone()
             .chain(streams.clone())

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::call::MediaRecord;
+use crate::call::{FaxRecord, MediaRecord};
+use crate::flow::Endpoint;
 use crate::sip::SipTransport;
 use crate::time::Timestamp;
 
@@ -19,7 +20,19 @@ use super::trace::{Again, Call, Line, Traced};
 /// What one line shows.
 enum Row<'a> {
     Message(&'a Traced),
-    Stream(&'a MediaRecord),
+    /// A stream, and whether it is one above, captured again.
+    Stream(&'a MediaRecord, bool),
+    Fax(&'a FaxRecord),
+    Keys(Keys<'a>),
+}
+
+/// Keys pressed in a stream one after the other.
+struct Keys<'a> {
+    stream: &'a MediaRecord,
+    at: Timestamp,
+    /// Place of the first among those of the stream.
+    first: usize,
+    count: usize,
 }
 
 /// Draws a call: what happened, the ladder, the streams.
@@ -73,7 +86,7 @@ fn legend(call: &Call, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
     if has(Again::Sent) {
         marks.push(format!("{} sent again", sign(Again::Sent, screen)));
     }
-    if has(Again::Captured) {
+    if has(Again::Captured) || stream::copies(&call.record.media).contains(&true) {
         marks.push(format!("{} captured again", sign(Again::Captured, screen)));
     }
     // In ASCII the marks are words.
@@ -83,20 +96,43 @@ fn legend(call: &Call, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}", screen.paint(Ink::Dim, &marks.join("   ")))
 }
 
-/// Messages in capture order, each stream before the first message that came after it began.
+/// Messages in capture order, each stream before the first message that came after it began, and keys where they were
+/// pressed.
 fn rows(call: &Call) -> Vec<Row<'_>> {
-    let mut streams: Vec<&MediaRecord> = call.record.media.iter().collect();
-    streams.sort_by_key(|stream| stream.start);
-    let mut streams = streams.into_iter().peekable();
-    let mut rows = Vec::with_capacity(call.trace.messages.len() + streams.len());
+    let mut media = media(call).into_iter().peekable();
+    let mut rows = Vec::with_capacity(call.trace.messages.len() + media.len());
     for message in &call.trace.messages {
-        while let Some(stream) = streams.next_if(|stream| stream.start < message.at) {
-            rows.push(Row::Stream(stream));
+        while let Some(row) = media.next_if(|row| row.time() < message.at) {
+            push(&mut rows, row);
         }
         rows.push(Row::Message(message));
     }
-    rows.extend(streams.map(Row::Stream));
+    media.for_each(|row| push(&mut rows, row));
     rows
+}
+
+/// All that is no message, by time.
+fn media(call: &Call) -> Vec<Row<'_>> {
+    let record = &call.record;
+    let mut rows: Vec<Row<'_>> = record.fax.iter().map(Row::Fax).collect();
+    for (stream, is_copy) in record.media.iter().zip(stream::copies(&record.media)) {
+        rows.push(Row::Stream(stream, is_copy));
+        let keys = stream.pressed.iter().enumerate().filter(|_| !is_copy);
+        rows.extend(keys.map(|(first, &at)| Row::Keys(Keys { stream, at, first, count: 1 })));
+    }
+    rows.sort_by_key(Row::time);
+    rows
+}
+
+/// Adds a row; a key that follows the one before is shown with it.
+fn push<'a>(rows: &mut Vec<Row<'a>>, row: Row<'a>) {
+    if let (Some(Row::Keys(before)), Row::Keys(next)) = (rows.last_mut(), &row)
+        && std::ptr::eq(before.stream, next.stream)
+    {
+        before.count += 1;
+        return;
+    }
+    rows.push(row);
 }
 
 /// What the labels need; short arrows first, as long ones gain from what those need.
@@ -117,34 +153,70 @@ impl Row<'_> {
     const fn time(&self) -> Timestamp {
         match self {
             Self::Message(message) => message.at,
-            Self::Stream(stream) => stream.start,
+            Self::Stream(stream, _) => stream.start,
+            Self::Fax(fax) => fax.start,
+            Self::Keys(keys) => keys.at,
+        }
+    }
+
+    const fn ends(&self) -> (Endpoint, Endpoint) {
+        match self {
+            Self::Message(message) => (message.source, message.destination),
+            Self::Stream(stream, _) | Self::Keys(Keys { stream, .. }) => (stream.source, stream.destination),
+            Self::Fax(fax) => (fax.source, fax.destination),
+        }
+    }
+
+    /// Whether, and how, it was there before.
+    const fn again(&self) -> Again {
+        match self {
+            Self::Message(message) => message.again,
+            Self::Stream(_, true) => Again::Captured,
+            Self::Stream(..) | Self::Fax(_) | Self::Keys(_) => Again::No,
         }
     }
 
     fn arrow(&self, columns: &Columns<'_>, screen: &Screen) -> Arrow {
-        let (source, destination, labels, ink) = match self {
-            Self::Message(message) => {
-                (message.source, message.destination, message_labels(message, screen), ink(message))
+        let (source, destination) = self.ends();
+        let (labels, ink) = match self {
+            Self::Message(message) => (message_labels(message, screen), ink(message)),
+            Self::Stream(stream, is_copy) => {
+                (stream_labels(stream, screen), if *is_copy { Ink::Dim } else { Ink::Media })
             }
-            Self::Stream(stream) => {
-                (stream.source, stream.destination, stream_labels(stream, screen), Ink::Media)
+            Self::Fax(fax) => {
+                let packets = stream::count(fax.packets, "packet");
+                (vec![format!("T.38 fax {packets}"), "T.38 fax".to_owned()], Ink::Media)
             }
+            Self::Keys(keys) => (vec![keys.label()], Ink::Media),
         };
-        let is_media = matches!(self, Self::Stream(_));
+        let is_media = !matches!(self, Self::Message(_));
         Arrow { from: columns.find(source), to: columns.find(destination), labels, ink, is_media }
     }
 
-    /// CSeq, the transport when it is not UDP, and whether the message came before.
+    /// CSeq, the transport when it is not UDP, and whether it was there before.
     fn right(&self, screen: &Screen) -> String {
-        let Self::Message(message) = self else { return String::new() };
-        let mut text = format!("{} {}", message.cseq, screen.text(&message.method));
-        if message.transport != SipTransport::Udp {
-            text.push_str(&format!(" {}", message.transport.name()));
+        let mut text = String::new();
+        if let Self::Message(message) = self {
+            text.push_str(&format!("{} {}", message.cseq, screen.text(&message.method)));
+            if message.transport != SipTransport::Udp {
+                text.push_str(&format!(" {}", message.transport.name()));
+            }
         }
-        if message.again != Again::No {
-            text.push_str(&format!(" {}", sign(message.again, screen)));
+        if self.again() != Again::No {
+            text.push_str(&format!(" {}", sign(self.again(), screen)));
         }
-        text
+        text.trim_start().to_owned()
+    }
+}
+
+impl Keys<'_> {
+    /// `DTMF 911`, or how many where they are not to be told.
+    fn label(&self) -> String {
+        let told = self.stream.dtmf.as_ref().and_then(|dtmf| dtmf.get(self.first..self.first + self.count));
+        told.map_or_else(
+            || format!("DTMF {}", stream::count(self.count as u64, "key")),
+            |keys| format!("DTMF {keys}"),
+        )
     }
 }
 
@@ -174,6 +246,9 @@ fn message_labels(message: &Traced, screen: &Screen) -> Vec<String> {
             (format!("{status} {}", screen.text(reason)).trim_end().to_owned(), status.to_string())
         }
     };
+    if let Some(key) = &message.key {
+        return vec![format!("{whole} ({key})"), whole];
+    }
     match message.media.as_deref() {
         None => vec![whole],
         Some("") => vec![format!("{whole} (SDP)"), format!("{short} (SDP)")],

@@ -12,6 +12,7 @@ mod drawing;
 pub(crate) mod finding;
 mod ladder;
 mod layout;
+mod legs;
 mod messages;
 mod screen;
 mod stream;
@@ -22,6 +23,7 @@ mod tests;
 pub(crate) mod trace;
 pub(crate) mod wanted;
 
+pub(crate) use legs::command;
 pub use screen::{Ink, Screen};
 pub(crate) use stream::count;
 pub(crate) use summary::seconds;
@@ -29,6 +31,7 @@ pub use table::{Form, calls};
 pub use wanted::Wanted;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -43,28 +46,44 @@ pub fn settings(digits: bool) -> Settings {
     Settings { registrations: true, others: true, digits, ..Settings::default() }
 }
 
+/// What a person asks for.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// Which call.
+    pub wanted: Wanted,
+    /// How it is to be shown.
+    pub view: View,
+    /// What may be told of it.
+    pub privacy: Privacy,
+    /// The captures, as the commands that show its other legs are to name them.
+    pub files: &'a [PathBuf],
+}
+
 /// Shows every call of the wanted Call-ID; `run` reads the capture with [`settings`].
 ///
 /// # Errors
 /// When `run` fails or `out` cannot be written to, and when no single Call-ID fits: the message says which come
 /// close.
 pub fn call(
-    wanted: Wanted,
-    view: View,
-    privacy: Privacy,
+    asked: Asked<'_>,
     screen: &Screen,
     out: &mut dyn Write,
     run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<()>,
 ) -> Result<()> {
-    let text = if view == View::Text { trace::MAX_TEXT } else { 0 };
-    let mut collector = Collector::new(wanted, text, privacy);
+    let text = if asked.view == View::Text { trace::MAX_TEXT } else { 0 };
+    let mut collector = Collector::new(asked.wanted, text, asked.privacy);
     run(&mut collector)?;
     let found = collector.finish().map_err(anyhow::Error::msg)?;
-    show(&found, view, screen, out)?;
+    show(&found, (asked.view, asked.files), screen, out)?;
     Ok(())
 }
 
-fn show(found: &Found, view: View, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+fn show(
+    found: &Found,
+    (view, files): (View, &[PathBuf]),
+    screen: &Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for (number, call) in found.calls.iter().enumerate() {
         if number > 0 {
             writeln!(out)?;
@@ -77,6 +96,7 @@ fn show(found: &Found, view: View, screen: &Screen, out: &mut dyn Write) -> io::
             View::Ladder => ladder::show(call, screen, out)?,
             View::Text => messages::show(call, screen, out)?,
         }
+        legs::show(call, files, screen, out)?;
     }
     if found.left_out > 0 {
         writeln!(out, "\n{} more dialogs have this Call-ID and are not shown", found.left_out)?;

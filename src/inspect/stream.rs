@@ -1,7 +1,10 @@
 //! Media in a few words: what an SDP offers, and how an RTP stream went.
 
+use std::time::Duration;
+
 use crate::call::MediaRecord;
 use crate::sip::sdp::{Media, MediaFlow, MediaKind};
+use crate::time::Timestamp;
 
 /// Codecs named of one message; offers of twenty are common.
 const MAX_CODECS: usize = 4;
@@ -49,11 +52,55 @@ pub(super) fn codec(stream: &MediaRecord) -> String {
 
 /// `665 packets`.
 pub(super) fn packets(stream: &MediaRecord) -> String {
-    count(stream.packets, "packet")
+    let (times, packets) = captured(stream);
+    let text = count(packets, "packet");
+    if times > 1 { format!("{text} captured {times} times") } else { text }
+}
+
+/// How many times each packet was captured, and how many packets those are. On an interface like `any`, or where a switch
+/// mirrors both of its ports, all come twice; a few that did were sent so.
+fn captured(stream: &MediaRecord) -> (u64, u64) {
+    let packets = stream.packets.saturating_sub(stream.duplicates);
+    let are_all = packets > 1 && stream.duplicates.saturating_mul(10) >= packets.saturating_mul(9);
+    if are_all { ((stream.packets + packets / 2) / packets, packets) } else { (1, stream.packets) }
+}
+
+/// How far apart two captures of one stream may begin, and end.
+const APART: Duration = Duration::from_secs(1);
+
+/// Of each stream, in their order, whether it is one before it, captured at another place: in front of a NAT and behind it
+/// one end of it has another address, and the other end has not. What a relay passes on has two other ends, and is a hop.
+pub(super) fn copies(media: &[MediaRecord]) -> Vec<bool> {
+    // A record has at most 256 streams.
+    let is_copy = |(place, stream): (usize, &MediaRecord)| {
+        media.iter().take(place).any(|known| {
+            let has_same_end = (known.source == stream.source) != (known.destination == stream.destination);
+            let is_same = (known.ssrc, known.payload_type) == (stream.ssrc, stream.payload_type);
+            let are_near = |one: Timestamp, other: Timestamp| one.max(other).since(one.min(other)) <= APART;
+            let most = known.packets.max(stream.packets);
+            let is_as_long = most - known.packets.min(stream.packets) <= most / 10;
+            has_same_end
+                && is_same
+                && is_as_long
+                && are_near(known.start, stream.start)
+                && are_near(known.end, stream.end)
+        })
+    };
+    media.iter().enumerate().map(is_copy).collect()
+}
+
+/// Keys pressed: `pressed 911` where they may be told, else `3 keys`; none without.
+pub(super) fn keys(stream: &MediaRecord) -> Option<String> {
+    let keys = count(stream.digits, "key");
+    let told = stream.dtmf.as_ref().map(|dtmf| format!("pressed {dtmf}"));
+    (stream.digits > 0).then(|| told.unwrap_or(keys))
 }
 
 /// `lost 2 (0.3 %)`: of the packets expected, as RFC 3550 A.3 counts them.
 pub(super) fn lost(stream: &MediaRecord) -> String {
+    if captured(stream).0 > 1 {
+        return format!("lost {}", stream.missing);
+    }
     if stream.lost <= 0 {
         return format!("lost {}", stream.lost);
     }
@@ -61,7 +108,7 @@ pub(super) fn lost(stream: &MediaRecord) -> String {
 }
 
 /// Lost packets as a part of those expected, 0 to 1.
-pub(super) fn loss(stream: &MediaRecord) -> f64 {
+fn loss(stream: &MediaRecord) -> f64 {
     let expected = stream.packets as f64 + stream.lost as f64;
     if stream.lost <= 0 || expected <= 0.0 { 0.0 } else { stream.lost as f64 / expected }
 }

@@ -19,7 +19,8 @@ const START: u64 = 1_399_290_542_133;
 #[derive(Clone)]
 enum Step {
     Sip(Endpoint, Endpoint, SipTransport, String),
-    Rtp(Endpoint, Endpoint, u16),
+    /// The last byte of the host whose stream it is, which is its SSRC.
+    Rtp(u8, Endpoint, Endpoint, u16),
 }
 
 /// What is captured, each step at its millisecond from the start.
@@ -86,7 +87,12 @@ impl Scene {
     }
 
     fn rtp(&mut self, at: u64, from: Endpoint, to: Endpoint, packets: u16) -> &mut Self {
-        self.steps.extend((0..packets).map(|n| (at + u64::from(n) * 20, Step::Rtp(from, to, n))));
+        let [.., host] = from.address.v4_bytes().unwrap();
+        self.rtp_of(host, at, (from, to), packets)
+    }
+
+    fn rtp_of(&mut self, host: u8, at: u64, (from, to): (Endpoint, Endpoint), packets: u16) -> &mut Self {
+        self.steps.extend((0..packets).map(|n| (at + u64::from(n) * 20, Step::Rtp(host, from, to, n))));
         self
     }
 
@@ -113,7 +119,9 @@ impl Scene {
                 Step::Sip(from, to, transport, text) => {
                     tell(&mut tracker, time, (*from, *to), *transport, text, listener);
                 }
-                Step::Rtp(from, to, number) => stream(&mut tracker, time, (*from, *to), *number, listener),
+                Step::Rtp(host, from, to, number) => {
+                    stream(&mut tracker, time, (*from, *to), (*host, *number), listener);
+                }
             }
         }
         tracker.finish(PacketTime::plain(now), listener);
@@ -125,7 +133,9 @@ impl Scene {
 
     fn view(&self, wanted: &str, view: View, screen: Screen) -> Result<String> {
         let mut out = Vec::new();
-        call(Wanted::new(wanted), view, Privacy::default(), &screen, &mut out, |listener| {
+        let files = ["a.pcap".into()];
+        let asked = Asked { wanted: Wanted::new(wanted), view, privacy: Privacy::default(), files: &files };
+        call(asked, &screen, &mut out, |listener| {
             self.play(listener);
             Ok(())
         })?;
@@ -177,13 +187,13 @@ fn stream(
     tracker: &mut Tracker,
     timestamp: Timestamp,
     (source, destination): (Endpoint, Endpoint),
-    number: u16,
+    (host, number): (u8, u16),
     listener: &mut dyn Listener,
 ) {
     let mut payload = vec![0x80, 8];
     payload.extend(number.to_be_bytes());
     payload.extend((u32::from(number) * 160).to_be_bytes());
-    payload.extend(source.address.v4_bytes().unwrap());
+    payload.extend([10, 0, 0, host]);
     payload.extend([0xd5; 160]);
     let packet =
         Packet { timestamp, captured: payload.len() as u32, link: LinkType::RAW, ..Packet::default() };
@@ -506,6 +516,77 @@ fn findings_are_those_of_the_record() {
     assert!(text.contains(&expected), "{text}");
     let json = silent.table(Form::Json, false, screen(100));
     assert!(json.contains("\"text\":\"nothing answered the INVITE, sent 7 times\""), "{json}");
+}
+
+/// The caller's stream is captured in front of its NAT and behind it, and so is what comes back.
+#[test]
+fn a_stream_captured_twice_is_told_from_two() {
+    let (alice, nat, bob) = (port(1, 6000), port(9, 7000), port(2, 6000));
+    let mut scene = plain();
+    scene.steps.retain(|(_, step)| matches!(step, Step::Sip(..)));
+    scene
+        .rtp_of(1, 3120, (alice, bob), 100)
+        .rtp_of(1, 3121, (nat, bob), 100)
+        .rtp_of(2, 3125, (bob, nat), 99)
+        .rtp_of(2, 3126, (bob, alice), 99);
+    let drawing = drawn(&scene, screen(150));
+    let bars = || drawing.lines().filter(|line| line.contains('═'));
+    assert_eq!(bars().count(), 4, "{drawing}");
+    let again: Vec<&str> = bars().filter(|line| line.ends_with('≡')).collect();
+    assert_eq!(again.len(), 2, "{drawing}");
+    assert!(again[0].contains("100 packets") && again[1].contains("99 packets"), "{drawing}");
+    assert!(drawing.contains("≡ captured again"), "{drawing}");
+    assert_eq!(drawing.matches(", captured again\n").count(), 2, "{drawing}");
+    // A relay has an address on either side: what it passes on is another hop.
+    let (relay_in, relay_out) = (port(8, 7000), port(8, 7002));
+    let mut relayed = plain();
+    relayed.steps.retain(|(_, step)| matches!(step, Step::Sip(..)));
+    relayed.rtp_of(1, 3120, (alice, relay_in), 100).rtp_of(1, 3121, (relay_out, bob), 100);
+    assert!(!drawn(&relayed, screen(150)).contains('≡'), "{}", drawn(&relayed, screen(150)));
+}
+
+/// An interface like `any` has every packet twice.
+#[test]
+fn packets_captured_twice_are_counted_once() {
+    let mut scene = plain();
+    let again: Vec<_> =
+        scene.steps.iter().filter(|(_, step)| matches!(step, Step::Rtp(..))).cloned().collect();
+    scene.steps.extend(again);
+    let drawing = drawn(&scene, screen(150));
+    assert!(drawing.contains("RTP PCMA 100 packets captured 2 times, lost 0"), "{drawing}");
+    assert!(drawing.contains("RTP PCMA 99 packets captured 2 times, lost 0"), "{drawing}");
+}
+
+/// Bodies as gateways send them; which key it is, is told only where `privacy.dtmf` allows it.
+#[test]
+fn keys_that_go_by_info() {
+    let body = "Signal=5\r\nDuration=160\r\n";
+    let info = message("one@example.org", "INFO, 3 INFO").replace(
+        "Content-Length: 0\r\n\r\n",
+        &format!("Content-Type: application/dtmf-relay\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+    );
+    let mut scene = plain();
+    scene.raw(4000, host(1), host(2), &info);
+    assert!(drawn(&scene, screen(120)).contains("─ INFO (key) ─"), "{}", drawn(&scene, screen(120)));
+    let mut out = Vec::new();
+    let privacy = Privacy { digits: true, ..Privacy::default() };
+    let asked = Asked { wanted: Wanted::new("one"), view: View::Ladder, privacy, files: &[] };
+    call(asked, &screen(120), &mut out, |listener| {
+        scene.play(listener);
+        Ok(())
+    })
+    .unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    assert!(shown.contains("─ INFO (key 5) ─"), "{shown}");
+}
+
+#[test]
+fn a_command_is_one_that_a_shell_takes() {
+    let files = ["a b.pcap".into(), "c.pcap".into()];
+    assert_eq!(command("a@b", &files).unwrap(), "lippycat inspect call a@b -r 'a b.pcap' c.pcap");
+    assert_eq!(command("-a;b", &files).unwrap(), "lippycat inspect call -r 'a b.pcap' c.pcap -- '-a;b'");
+    assert_eq!(command("it's", &files).unwrap(), "lippycat inspect call 'it'\\''s' -r 'a b.pcap' c.pcap");
+    assert_eq!(command("a@b", &["-".into()]), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::call::{About, CAPTURED_TWICE, CallRecord, Delivery, Listener, Wants};
+use crate::call::{About, CAPTURED_TWICE, CallRecord, Delivery, Listener, Wants, key_of_info};
 use crate::flow::Endpoint;
 use crate::privacy::{Privacy, free_text};
 use crate::sip::{Message, Messages, Method, SipTransport, StartLine};
@@ -55,6 +55,8 @@ pub(crate) struct Traced {
     pub(crate) line: Line,
     pub(crate) cseq: u32,
     pub(crate) method: String,
+    /// The key that it tells of, in the words that are to be shown: it is an INFO.
+    pub(crate) key: Option<String>,
     /// What its SDP offers, when it has one.
     pub(crate) media: Option<String>,
     /// It is a request with credentials.
@@ -238,8 +240,14 @@ fn traced(delivery: &Delivery<'_>, again: Again, room: usize, privacy: Privacy) 
         Line::Response(status, reason) if privacy.masked => Line::Response(status, free_text(&reason)),
         line => line,
     };
+    let key = matches!(head.start, StartLine::Request { method: Method::Info, .. })
+        .then(|| key_of_info(head, bytes))
+        .flatten();
+    let key =
+        key.map(|key| if privacy.digits { format!("key {}", char::from(key)) } else { "key".to_owned() });
     Traced {
         at: message.timestamp,
+        key,
         source: message.source,
         destination: message.destination,
         transport: message.transport,

@@ -217,6 +217,23 @@ pub struct CallMedia {
     pub rtcp: u64,
     /// UDPTL packets (T.38).
     pub udptl: u64,
+    /// The flows that they are of.
+    pub faxes: Vec<FaxReport>,
+}
+
+/// The UDPTL packets (T.38) of one flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaxReport {
+    /// The sender.
+    pub source: Endpoint,
+    /// The receiver.
+    pub destination: Endpoint,
+    /// Packets.
+    pub packets: u64,
+    /// When the first came.
+    pub first: Timestamp,
+    /// When the last came.
+    pub latest: Timestamp,
 }
 
 /// What a change of ownership entails, for the tracker to carry out. Cleared and used again.
@@ -293,6 +310,8 @@ struct Aside {
     /// Streams before or beside the latest packet's.
     others: Vec<Stream>,
     events: Events,
+    /// Time of the first packet of a fax.
+    fax_began: Option<Timestamp>,
     /// RTP packets of streams that were more than can be followed.
     unfollowed: u64,
     /// RTP and RTCP packets that came in fragments.
@@ -489,6 +508,9 @@ impl MediaTable {
                 flow.other += 1;
                 flow.last_other = datagram.seen.timestamp;
                 flow.numbers.note(datagram.seen.payload);
+                if flow.fax_began().is_none() {
+                    self.note_fax(slot);
+                }
                 Payload::Other
             }
         };
@@ -496,6 +518,17 @@ impl MediaTable {
             self.note_fragmented(slot, payload);
         }
         Finding { payload, is_owned, flow: Some(slot) }
+    }
+
+    /// What came last is neither RTP nor RTCP: a fax may have begun with it.
+    #[cold]
+    fn note_fax(&mut self, slot: u32) {
+        if self.flows.get(slot as usize).is_some_and(|flow| self.is_fax(flow))
+            && let Some(flow) = self.flows.get_mut(slot as usize)
+        {
+            let began = flow.last_other;
+            flow.aside_mut().fax_began = Some(began);
+        }
     }
 
     /// The calls that a flow belongs to.
@@ -516,7 +549,11 @@ impl MediaTable {
         if role == Role::Event {
             let payload =
                 rtp_header(datagram.seen.payload).and_then(|length| datagram.seen.payload.get(length..));
-            flow.aside_mut().events.observe(header.timestamp, payload.unwrap_or_default());
+            flow.aside_mut().events.observe(
+                header.timestamp,
+                payload.unwrap_or_default(),
+                datagram.seen.timestamp,
+            );
         }
     }
 
@@ -647,7 +684,10 @@ impl MediaTable {
                 {
                     media.rtp += flow.rtp_for(call);
                     media.rtcp += flow.rtcp;
-                    media.udptl += if self.is_fax(flow) { flow.other } else { 0 };
+                    if flow.other > 0 && self.is_fax(flow) {
+                        media.udptl += flow.other;
+                        media.faxes.push(flow.fax());
+                    }
                     media.streams.extend(self.reports(flow, call));
                     media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
                 }
@@ -1156,6 +1196,21 @@ impl Flow {
 
     fn had_packets_for(&self, call: CallRef) -> bool {
         self.joined(call).is_none_or(|at| self.latest() > at)
+    }
+
+    fn fax_began(&self) -> Option<Timestamp> {
+        self.aside.as_ref().and_then(|aside| aside.fax_began)
+    }
+
+    /// Its packets that are neither RTP nor RTCP, where it is one of a fax.
+    fn fax(&self) -> FaxReport {
+        FaxReport {
+            source: self.source,
+            destination: self.destination,
+            packets: self.other,
+            first: self.fax_began().unwrap_or(self.last_other),
+            latest: self.last_other,
+        }
     }
 
     fn forget_streams(&mut self) {

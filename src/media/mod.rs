@@ -19,6 +19,6 @@ pub use backlog::StoredPacket;
 pub(crate) use endpoints::next_port;
 pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
-    CallMedia, Claim, Counters, Datagram, Effects, Finding, FlowHint, Limits, MediaTable, Owners, Payload,
-    Sighting, Stranger, StreamReport,
+    CallMedia, Claim, Counters, Datagram, Effects, FaxReport, Finding, FlowHint, Limits, MediaTable, Owners,
+    Payload, Sighting, Stranger, StreamReport,
 };

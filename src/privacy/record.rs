@@ -59,6 +59,8 @@ pub(super) fn mask_record(record: &mut CallRecord) {
         rtp_packets: _,
         rtcp_packets: _,
         udptl_packets: _,
+        // Addresses, times and counts.
+        fax: _,
         forks: _,
         reinvites: _,
         updates: _,
@@ -168,6 +170,7 @@ const fn stream(stream: &MediaRecord) {
         start: _,
         end: _,
         unannounced: _,
+        pressed: _,
     } = stream;
 }
 

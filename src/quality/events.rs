@@ -1,5 +1,9 @@
 //! Telephone events: digits and signals in packets of their own (RFC 4733).
 
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
 /// Keys remembered of a stream, or of an end of a dialog; those beyond are counted.
 pub const MAX_KEYS: usize = 64;
 
@@ -12,19 +16,30 @@ pub fn key_name(event: u8) -> Option<u8> {
     NAMES.get(usize::from(event)).copied()
 }
 
+/// A key that was pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    name: u8,
+    /// Milliseconds since the first.
+    after: u32,
+}
+
 /// Keys of a stream: an event is sent many times with one timestamp, its end three times (RFC 4733 2.5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
     /// Keys pressed: events 0 to 15 (RFC 4733 3.2).
     pub digits: u32,
     latest: Option<(u32, u8)>,
-    /// Which: most streams have none.
-    keys: Option<Box<[u8; MAX_KEYS]>>,
+    /// When the first was.
+    began: Timestamp,
+    /// The first [`MAX_KEYS`]: most streams have none. Attack: a key in each of very many flows; one takes 32 bytes.
+    keys: Vec<Key>,
 }
 
 impl Events {
-    /// Counts the event of a packet, if it is a new one; `payload` is what follows the RTP header.
-    pub fn observe(&mut self, timestamp: u32, payload: &[u8]) {
+    /// Counts the event of a packet that was captured `at` that time, if it is a new one; `payload` is what follows the
+    /// RTP header.
+    pub fn observe(&mut self, timestamp: u32, payload: &[u8], at: Timestamp) {
         let Some(&code) = payload.first().filter(|_| payload.len() >= 4) else { return };
         // A late packet of an event before the latest has an earlier timestamp. An event that is longer than its
         // duration can tell goes on with a timestamp that is later by that much (2.5.1.3).
@@ -33,17 +48,20 @@ impl Events {
             since <= 0 || (code == before && since == i32::from(u16::MAX))
         });
         if let Some(name) = key_name(code).filter(|_| !is_known) {
-            self.press(name);
+            self.press(name, at);
         }
         if self.latest.is_none_or(|(known, _)| timestamp.wrapping_sub(known) as i32 > 0) {
             self.latest = Some((timestamp, code));
         }
     }
 
-    fn press(&mut self, name: u8) {
-        let keys = self.keys.get_or_insert_with(|| Box::new([0; MAX_KEYS]));
-        if let Some(place) = usize::try_from(self.digits).ok().and_then(|at| keys.get_mut(at)) {
-            *place = name;
+    fn press(&mut self, name: u8, at: Timestamp) {
+        if self.keys.is_empty() {
+            self.began = at;
+        }
+        if self.keys.len() < MAX_KEYS {
+            let after = u32::try_from(at.since(self.began).as_millis()).unwrap_or(u32::MAX);
+            self.keys.push(Key { name, after });
         }
         self.digits = self.digits.saturating_add(1);
     }
@@ -51,8 +69,12 @@ impl Events {
     /// The keys pressed, the first 64 of them, as on a telephone; empty when there were none.
     #[must_use]
     pub fn keys(&self) -> String {
-        let keys = self.keys.iter().flat_map(|keys| keys.iter()).take_while(|key| **key != 0);
-        keys.map(|key| char::from(*key)).collect()
+        self.keys.iter().map(|key| char::from(key.name)).collect()
+    }
+
+    /// When each of these was pressed, to a millisecond.
+    pub fn times(&self) -> impl Iterator<Item = Timestamp> {
+        self.keys.iter().map(|key| self.began.after(Duration::from_millis(key.after.into())))
     }
 }
 
@@ -74,9 +96,12 @@ mod tests {
             (24000, [1, 0x87, 0x03, 0x20]),
         ];
         let mut events = Events::default();
-        packets.iter().for_each(|(timestamp, payload)| events.observe(*timestamp, payload));
+        // The RFC's clock has 8000 ticks a second: as if each packet came when its event began.
+        let at = |timestamp: u32| Timestamp(u64::from(timestamp) * 125_000);
+        packets.iter().for_each(|(timestamp, payload)| events.observe(*timestamp, payload, at(*timestamp)));
         assert_eq!((events.digits, events.keys().as_str()), (3, "911"));
-        events.observe(40_000, &[1, 2, 3]);
+        assert_eq!(events.times().collect::<Vec<_>>(), [11_200, 17_600, 24_000].map(at));
+        events.observe(40_000, &[1, 2, 3], at(40_000));
         assert_eq!(events.digits, 3, "cut");
     }
 
@@ -84,8 +109,20 @@ mod tests {
     fn late_and_long_ones_are_not_new() {
         let mut events = Events::default();
         for (timestamp, code) in [(100, 1), (50, 4), (100 + 65_535, 1), (70_000, 16)] {
-            events.observe(timestamp, &[code, 0, 0, 0]);
+            events.observe(timestamp, &[code, 0, 0, 0], Timestamp(1));
         }
         assert_eq!(events.digits, 1, "16 is a flash");
+    }
+
+    #[test]
+    fn a_flood_of_keys_is_counted_and_not_kept() {
+        let mut events = Events::default();
+        // The second comes before the first, as stamps of a capture may: it was pressed with it.
+        (0..1000u32).for_each(|n| {
+            let at = if n == 1 { 5 } else { 10 + u64::from(n) };
+            events.observe(n * 800, &[7, 0x80, 0, 80], Timestamp(at * 1_000_000));
+        });
+        assert_eq!((events.digits, events.keys().len(), events.times().count()), (1000, MAX_KEYS, MAX_KEYS));
+        assert_eq!(events.times().take(3).map(|at| at.0 / 1_000_000).collect::<Vec<_>>(), [10, 10, 12]);
     }
 }

@@ -56,9 +56,9 @@ impl RecordWriter {
 mod tests {
     use super::*;
     use crate::call::{
-        BurstRecord, CallKind, CallResult, CauseRecord, EndedBy, FarEndRecord, Finding, HoldRecord,
-        HopRecord, InfoDtmfRecord, LegRecord, MediaRecord, RegistrationRecord, SessionTimerRecord, Side,
-        SignallingRecord, TransferRecord,
+        BurstRecord, CallKind, CallResult, CauseRecord, EndedBy, FarEndRecord, FaxRecord, Finding,
+        HoldRecord, HopRecord, InfoDtmfRecord, LegRecord, MediaRecord, RegistrationRecord,
+        SessionTimerRecord, Side, SignallingRecord, TransferRecord,
     };
     use crate::flow::{Address, Endpoint};
     use crate::privacy::{HARMLESS, Privacy};
@@ -107,6 +107,13 @@ mod tests {
             rtp_packets: 100,
             rtcp_packets: 2,
             udptl_packets: 3,
+            fax: vec![FaxRecord {
+                source: endpoint,
+                destination: endpoint,
+                packets: 3,
+                start: time,
+                end: time,
+            }],
             forks: 1,
             reinvites: 0,
             updates: 0,
@@ -229,6 +236,7 @@ mod tests {
             start: time,
             end: time,
             unannounced: false,
+            pressed: vec![time],
         }
     }
 
@@ -248,7 +256,7 @@ mod tests {
         record.ended_by = None;
         record.end_reason = None;
         record.pcap = None;
-        record.udptl_packets = 0;
+        (record.udptl_packets, record.fax) = (0, Vec::new());
         record.signalling = SignallingRecord::default();
         (record.session, record.legs) = (None, Vec::new());
         record.findings.iter_mut().for_each(|finding| (finding.time, finding.message) = (None, None));
@@ -371,6 +379,7 @@ mod tests {
             (&stream["bursts"], &stream["bursts"], &media["properties"]["bursts"]),
             (&stream["far_end"], &stream["far_end"], &media["properties"]["far_end"]),
             (&line["findings"][0], &least["findings"][0], findings),
+            item("fax"),
             item("holds"),
             item("info_dtmf"),
             item("transfers"),

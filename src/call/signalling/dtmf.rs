@@ -4,6 +4,7 @@
 use super::record::{InfoDtmfRecord, Side};
 use crate::call::dialog::{Dialog, Look};
 use crate::quality::{MAX_KEYS, key_name};
+use crate::sip::Head;
 use crate::sip::header::number;
 use crate::sip::uri::until;
 
@@ -47,8 +48,7 @@ impl Pressed {
 impl Dialog {
     /// An INFO: a key, or something else.
     pub(super) fn info(&mut self, look: &Look<'_>) {
-        let (kind, body) = (look.head.content_type.of(look.bytes), look.head.body.of(look.bytes));
-        let Some(key) = key(kind, body) else { return };
+        let Some(key) = key_of_info(look.head, look.bytes) else { return };
         let (by, cseq) = (self.requester(look), look.head.cseq);
         let pressed = self.signalling.rare().pressed.get_or_insert_default();
         pressed.get_mut(by as usize).into_iter().for_each(|pressed| pressed.press(cseq, key));
@@ -68,6 +68,11 @@ impl Dialog {
         told.map(|(by, it)| InfoDtmfRecord { by, digits: it.count, dtmf: Some(super::text(&it.keys)) })
             .collect()
     }
+}
+
+/// The key that an INFO tells of.
+pub(crate) fn key_of_info(head: &Head, bytes: &[u8]) -> Option<u8> {
+    key(head.content_type.of(bytes), head.body.of(bytes))
 }
 
 /// The key that a body names.

@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 
 use self::change::{Hold, Offer};
 use self::dtmf::Pressed;
+pub(crate) use self::dtmf::key_of_info;
 use self::pace::Pace;
 pub(super) use self::registration::Registered;
 use self::session_timer::SessionTimer;
