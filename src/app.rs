@@ -166,11 +166,16 @@ fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let screen = Screen::of_stdout(config.run.color);
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
     let mut code = ExitCode::Good;
-    inspect::calls(form, flags.all, &screen, &mut BufWriter::new(io::stdout()), |listener| {
-        code =
-            sniff::follow(config, Reading::of(inspect::settings(config.privacy.digits)), None, listener)?.1;
-        Ok(())
+    let mut out = BufWriter::new(io::stdout());
+    let untold = inspect::calls(form, flags.all, &screen, &mut out, |listener| {
+        let reading = Reading::of(inspect::settings(config.privacy.digits));
+        let (outcome, read) = sniff::follow(config, reading, None, listener)?;
+        code = read;
+        Ok(outcome.summary(None).limits())
     })?;
+    if !config.run.quiet {
+        untold.iter().try_for_each(|limit| tell(&format!("note: {limit}")))?;
+    }
     Ok(code)
 }
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::classic::Packet;
 use crate::support::{Run, has_tshark, lippycat, testdata, tshark};
+use crate::wire::{at, checksum, ethernet, refused_call};
 
 /// What a command prints of a call.
 fn told(arguments: &[&str], call_id: &str, input: &Path) -> String {
@@ -165,3 +167,59 @@ fn other_legs_are_named_with_the_command_that_shows_them() {
 
 const CALLER: &str = "M2Q0ZDc1ZGM1NzIyMTlhZTA3NDU3NTgzMzA5YmJmZWQ.";
 const CALLED: &str = "37686afc57ce24ac655742b3644a7bb8@172.16.98.101:5060";
+
+/// An ICMP error (RFC 792) that host 2 sends about a frame: nobody listens on that port.
+fn port_unreachable(frame: &[u8]) -> Vec<u8> {
+    let quoted = &frame[14..];
+    let mut message = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    message.extend(quoted);
+    message.resize(message.len().next_multiple_of(2), 0);
+    let sum = checksum(&message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let length = u16::try_from(20 + message.len()).unwrap().to_be_bytes();
+    let mut ip = vec![0x45, 0, length[0], length[1], 0, 2, 0, 0, 64, 1, 0, 0, 192, 0, 2, 2, 192, 0, 2, 1];
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut out = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+    out.extend(ip);
+    out.extend(message);
+    out
+}
+
+/// What could not be seen is said below the table, and beside lines of JSON.
+#[test]
+fn what_limits_the_list_of_calls_is_said() {
+    let listed = |input: &Path, more: &[&str]| {
+        let mut command = lippycat();
+        let output = command.args(["inspect", "calls"]).args(more).arg("-r").arg(input).output().unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    // 8 connections, 5 of them failed: see the tests of TLS, which have tshark's word for it.
+    let tls = testdata("tls/handshakes.pcap");
+    let note = "note: SIP over TLS (cannot be read): connections 8, failed 5\n";
+    assert_eq!(listed(&tls, &[]), [format!("no calls\n{note}"), String::new()]);
+    assert_eq!(listed(&tls, &["--json"]), [String::new(), note.to_owned()]);
+    assert_eq!(listed(&tls, &["--json", "--quiet"]), [String::new(), String::new()]);
+    // A whole capture has nothing to say.
+    let whole = listed(&testdata("corpus/cancel/input.pcap"), &[]);
+    assert!(!whole.concat().contains("note:"), "{whole:?}");
+
+    // One INVITE nobody listens to, one cut by the snap length, and a file that ends within a packet.
+    let [invite, busy, _] = refused_call(b"whole@192.0.2.1", "alice", 1_700_000_000);
+    let error = at(5, port_unreachable(&invite.frame));
+    let [cut, ..] = refused_call(b"cut@192.0.2.1", "alice", 1_700_000_001);
+    let cut = Packet { frame: cut.frame[..cut.frame.len() - 10].to_vec(), ..cut };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let bytes = ethernet(vec![invite, error, busy, cut.clone(), cut]).bytes();
+    fs::write(file.path(), &bytes).unwrap();
+    if has_tshark() {
+        let quotes = tshark(file.path(), "icmp.type == 3 && icmp.code == 3 && sip", &["frame.number"]);
+        assert_eq!(quotes.map_or(0, |frames| frames.len()), 1);
+    }
+    fs::write(file.path(), &bytes[..bytes.len() - 10]).unwrap();
+    let [table, _] = listed(file.path(), &[]);
+    let notes: Vec<&str> = table.lines().filter(|line| line.starts_with("note: ")).collect();
+    assert_eq!(notes.len(), 2, "{table}");
+    assert_eq!(notes[0], "note: SIP: quoted in ICMP 1");
+    assert_eq!(notes[1], "note: Dropped: source: cut 1, source: truncated 1");
+}

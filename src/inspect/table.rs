@@ -31,7 +31,8 @@ pub enum Form {
     Json,
 }
 
-/// Lists calls, and with `all` every other dialog too; `run` reads the capture with [`super::settings`].
+/// Lists calls, and with `all` every other dialog too; `run` reads the capture with [`super::settings`], and tells what
+/// limited its view. That stands below a table; lines of JSON are records alone, and the caller tells it elsewhere.
 ///
 /// # Errors
 /// When `run` fails or `out` cannot be written to.
@@ -40,19 +41,20 @@ pub fn calls(
     all: bool,
     screen: &Screen,
     out: &mut (dyn Write + Send),
-    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<()>,
-) -> Result<()> {
+    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<Vec<String>>,
+) -> Result<Vec<String>> {
     let mut list =
         List { out, form, all, kept: Vec::new(), more: 0, others: [0; KINDS.len()], outcome: Ok(()) };
-    run(&mut list)?;
+    let mut limits = run(&mut list)?;
     list.outcome?;
     if form == Form::Table {
         list.kept.sort_by_key(|entry| entry.start);
         table(&list.kept, screen, list.out)?;
         footer(&list.kept, list.more, &list.others, list.out)?;
+        limits.drain(..).try_for_each(|limit| writeln!(list.out, "note: {}", screen.text(&limit)))?;
     }
     list.out.flush()?;
-    Ok(())
+    Ok(limits)
 }
 
 /// What dialogs other than calls are called.

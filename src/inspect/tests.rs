@@ -146,7 +146,7 @@ impl Scene {
         let mut out = Vec::new();
         calls(form, all, &screen, &mut out, |listener| {
             self.play(listener);
-            Ok(())
+            Ok(Vec::new())
         })
         .unwrap();
         String::from_utf8(out).unwrap()

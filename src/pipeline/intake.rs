@@ -26,6 +26,8 @@ const SCTP: u8 = 132;
 pub(crate) struct Counters {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    /// Packets of which less was captured than was on the wire: the snap length cut them.
+    pub(crate) cut: u64,
     pub(crate) first: Option<Timestamp>,
     pub(crate) last: Option<Timestamp>,
     pub(crate) fragments: u64,
@@ -44,6 +46,7 @@ impl Counters {
     fn count(&mut self, packets: &[Packet]) {
         self.packets += packets.len() as u64;
         self.bytes += packets.iter().map(|packet| u64::from(packet.captured)).sum::<u64>();
+        self.cut += packets.iter().map(|packet| u64::from(packet.captured < packet.original)).sum::<u64>();
         packets.first().into_iter().for_each(|packet| self.stamped(packet.timestamp));
     }
 

@@ -117,6 +117,7 @@ impl Outcome {
             ("source", "truncated", self.source.truncated),
             ("source", "bad_record", self.source.bad_record),
             ("source", "deleted", self.source.deleted),
+            ("source", "cut", self.intake.cut),
             ("source", "stamp_backward", self.backward),
             ("source", "stamp_wild", self.wild),
             ("defrag", "expired", defrag.expired),

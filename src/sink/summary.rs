@@ -154,6 +154,26 @@ pub struct RtcpCounts {
     pub packets: u64,
 }
 
+const TLS_TITLE: &str = "SIP over TLS (cannot be read)";
+const ICMP_TITLE: &str = "quoted in ICMP";
+const LOSS_TITLE: &str = "Lost by the capture, not by the network";
+
+/// What is counted as dropped and takes nothing from a call: what is no SIP, TLS that is counted apart, second copies,
+/// times that are not believed.
+const NO_LIMIT: [(&str, &str); 11] = [
+    ("source", "stamp_backward"),
+    ("source", "stamp_wild"),
+    ("defrag", "overlaps"),
+    ("defrag", "duplicates"),
+    ("tcp", "overlap_bytes"),
+    ("tcp", "strange_segments"),
+    ("tcp", "not_sip_streams"),
+    ("tcp", "tls_streams"),
+    ("sip", "extra_bytes"),
+    ("calls", "bindings_evicted"),
+    ("media", "unclaimed_flows"),
+];
+
 /// IP fragments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FragmentCounts {
@@ -276,10 +296,41 @@ impl Summary {
         let loss = self.capture_loss;
         if loss != CaptureLoss::default() {
             let rows = [("acknowledged holes", loss.tcp_holes), ("RTP packets", loss.rtp_packets)];
-            section(out, "Lost by the capture, not by the network", &rows, &[])?;
+            section(out, LOSS_TITLE, &rows, &[])?;
         }
         self.print_tls(out)?;
         self.print_dropped(out)
+    }
+
+    /// What kept the run from seeing all of its calls, a sentence each, in the words of the summary.
+    #[must_use]
+    pub fn limits(&self) -> Vec<String> {
+        let mut limits = Vec::new();
+        let mut say = |what: &str, counts: &[(&str, u64)]| {
+            let counts: Vec<String> = counts
+                .iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(name, count)| format!("{name} {}", grouped(*count)))
+                .collect();
+            if !counts.is_empty() {
+                limits.push(format!("{what}: {}", counts.join(", ")));
+            }
+        };
+        let failed = self.tls.failed.values().sum();
+        say(TLS_TITLE, &[("connections", self.tls.connections), ("failed", failed)]);
+        say("SIP", &[(ICMP_TITLE, self.sip.quoted_in_icmp)]);
+        let loss = self.capture_loss;
+        say(LOSS_TITLE, &[("acknowledged holes", loss.tcp_holes), ("RTP packets", loss.rtp_packets)]);
+        let dropped: Vec<(String, u64)> = self
+            .dropped
+            .iter()
+            .flat_map(|(stage, reasons)| reasons.iter().map(move |(reason, count)| (stage, reason, *count)))
+            .filter(|(stage, reason, _)| !NO_LIMIT.contains(&(stage.as_str(), reason.as_str())))
+            .map(|(stage, reason, count)| (dropped_name(stage, reason), count))
+            .collect();
+        let dropped: Vec<(&str, u64)> = dropped.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        say("Dropped", &dropped);
+        limits
     }
 
     fn print_packets(&self, out: &mut impl Write) -> io::Result<()> {
@@ -313,7 +364,7 @@ impl Summary {
             ("retransmissions", sip.retransmissions),
             ("captured twice", sip.duplicates),
             ("malformed", sip.malformed),
-            ("quoted in ICMP", sip.quoted_in_icmp),
+            (ICMP_TITLE, sip.quoted_in_icmp),
         ];
         section(out, "SIP", &[("messages", sip.messages), (call_ids, sip.call_ids)], &rare)?;
         let transports = [
@@ -374,7 +425,7 @@ impl Summary {
             ("failed", failed),
             ("not known", tls.unknown),
         ];
-        section(out, "SIP over TLS (cannot be read)", &[("connections", tls.connections)], &rows)?;
+        section(out, TLS_TITLE, &[("connections", tls.connections)], &rows)?;
         tls.warnings().try_for_each(|warning| writeln!(out, "  {}", terminal(warning.as_bytes())))
     }
 
@@ -382,13 +433,17 @@ impl Summary {
         let mut title = "Dropped\n";
         for (stage, reasons) in &self.dropped {
             for (reason, count) in reasons.iter().filter(|(_, count)| **count > 0) {
-                let name = format!("{stage}: {}", reason.replace('_', " "));
+                let name = dropped_name(stage, reason);
                 writeln!(out, "{title}  {:<34} {:>16}", terminal(name.as_bytes()), grouped(*count))?;
                 title = "";
             }
         }
         Ok(())
     }
+}
+
+fn dropped_name(stage: &str, reason: &str) -> String {
+    format!("{stage}: {}", reason.replace('_', " "))
 }
 
 /// A title, all of `rows`, and those of `rare` that are not zero; nothing when nothing is left.
@@ -451,6 +506,32 @@ mod tests {
         let mut out = Vec::new();
         summary.print_text(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_limits_the_view_is_told_in_the_words_of_the_summary() {
+        let mut summary = Summary::default();
+        assert_eq!(summary.limits(), [""; 0]);
+        summary.tls.connections = 1200;
+        summary.tls.failed.insert("unknown_ca", 2);
+        summary.sip.quoted_in_icmp = 1;
+        summary.capture_loss.rtp_packets = 3;
+        for (stage, reason) in [("source", "truncated"), ("sip", "truncated"), ("tcp", "not_sip_streams")] {
+            summary.dropped(stage, reason, 4);
+        }
+        let expected = [
+            "SIP over TLS (cannot be read): connections 1,200, failed 2",
+            "SIP: quoted in ICMP 1",
+            "Lost by the capture, not by the network: RTP packets 3",
+            "Dropped: sip: truncated 4, source: truncated 4",
+        ];
+        assert_eq!(summary.limits(), expected);
+        let text = text(&summary);
+        for words in
+            ["SIP over TLS (cannot be read)", "quoted in ICMP", "sip: truncated", "source: truncated"]
+        {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
     }
 
     #[test]
