@@ -18,6 +18,7 @@ use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::report::Archive;
 use super::seen::Copy;
+use super::signalling;
 use super::slots::Slots;
 use super::tally::Tally;
 use crate::flow::{Endpoint, Index};
@@ -28,7 +29,7 @@ use crate::near::fetch;
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
 use crate::sip::sdp::{Candidate, CodecName, Format, Media, MediaFlow, MediaKind};
-use crate::sip::{Message, Messages, Method, Rare, StartLine};
+use crate::sip::{Message, Messages, Method, Rare, StartLine, call_id_key};
 use crate::time::{PacketTime, Timestamp};
 
 /// Caps of the tracker.
@@ -339,8 +340,22 @@ impl Tracker {
             self.follow_leg(slot, &look, descriptions(message, messages));
             self.claim(slot, &look, descriptions(message, messages), listener);
             self.register(slot, &look);
+            self.replace(&look);
         }
         self.after(slot, step, newly_wanted, listener);
+    }
+
+    /// A dialog is to take the place of another one, which is not given up by whoever ends it then.
+    #[inline]
+    fn replace(&mut self, look: &Look<'_>) {
+        if let Some(call_id) = signalling::replaced(look) {
+            self.note_replaced(&call_id, true);
+        }
+    }
+
+    fn note_replaced(&mut self, call_id: &[u8], is_replaced: bool) {
+        let dialog = self.find(call_id_key(call_id)).and_then(|slot| self.dialogs.get_mut(slot as usize));
+        dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = is_replaced);
     }
 
     /// Learns from the answer to a REGISTER who is reached where.
@@ -721,9 +736,12 @@ impl Tracker {
     fn ended(&mut self, slot: u32, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
         self.census.performance.ended(dialog);
+        // It was refused: the one that it was to replace goes on.
+        let refused = dialog.replaces().filter(|_| !dialog.is_answered).map(<[u8]>::to_vec);
         let call = CallRef { slot, generation: dialog.generation };
         self.media.end(call, dialog.endpoints.iter().map(|announced| announced.id), &mut self.effects);
         self.settle(listener);
+        refused.into_iter().for_each(|call_id| self.note_replaced(&call_id, false));
         if self.wants.frames {
             listener.ended(slot);
         }

@@ -200,9 +200,11 @@ fn session(record: &CallRecord, signalling: &Signalling, last: Timestamp) -> Opt
     }
 }
 
-/// Who was held hung up. Who was transferred did not give up.
+/// Who was held hung up. Who was transferred did not give up, nor who goes on in the dialog that replaced this one: its end
+/// hangs up here once it has taken that (RFC 3891 3, RFC 5589 7).
 fn abandoned(record: &CallRecord, signalling: &Signalling) -> Option<Finding> {
-    let end = record.end.filter(|_| signalling.released && record.signalling.transfers.is_empty())?;
+    let is_transferred = signalling.is_replaced || !record.signalling.transfers.is_empty();
+    let end = record.end.filter(|_| signalling.released && !is_transferred)?;
     let held = match record.ended_by? {
         EndedBy::Caller => Side::Caller,
         EndedBy::Callee => Side::Callee,

@@ -68,6 +68,8 @@ pub(super) struct Signalling {
     acknowledged: bool,
     /// A BYE ended it.
     pub(super) released: bool,
+    /// Another dialog takes its place, or is asked to (RFC 3891).
+    pub(super) is_replaced: bool,
     /// To-tag of the first 2xx.
     answer_tag: u32,
     /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
@@ -172,6 +174,20 @@ impl Signalling {
     }
 }
 
+/// What an INVITE takes the place of: Call-ID and tags (RFC 3891 6.1).
+fn replaces<'a>(look: &Look<'a>) -> Option<&'a [u8]> {
+    look.head.rare.has(RareFields::REPLACES).then(|| values(look.bytes, Name::Replaces).next()).flatten()
+}
+
+/// The Call-ID of the dialog that a message has replaced: by itself, as an INVITE, or by the one who gets its REFER.
+pub(super) fn replaced(look: &Look<'_>) -> Option<Vec<u8>> {
+    match look.method()? {
+        Method::Invite => replaces(look).map(|value| until(value, b';').trim_ascii().to_vec()),
+        Method::Refer => transfer::replaced(look),
+        _ => None,
+    }
+}
+
 impl Dialog {
     /// Who sent the request that a message is, or answers.
     fn requester(&self, look: &Look<'_>) -> Side {
@@ -195,12 +211,16 @@ impl Dialog {
 
     fn invited(&mut self, look: &Look<'_>) {
         self.signalling.invited = true;
-        if look.head.rare.has(RareFields::REPLACES)
-            && let Some(value) = values(look.bytes, Name::Replaces).next()
-        {
+        if let Some(value) = replaces(look) {
             let replaces = self.keep(until(value, b';').trim_ascii());
             self.signalling.rare().replaces = replaces;
         }
+    }
+
+    /// Call-ID of the dialog that this one takes the place of.
+    pub(super) fn replaces(&self) -> Option<&[u8]> {
+        let rare = self.signalling.rare.as_ref()?;
+        Some(self.kept(rare.replaces)).filter(|call_id| !call_id.is_empty())
     }
 
     fn acknowledge(&mut self, look: &Look<'_>) {

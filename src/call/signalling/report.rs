@@ -29,7 +29,6 @@ impl Dialog {
             destination,
             retransmissions,
         });
-        let replaces = self.kept(rare.replaces);
         SignallingRecord {
             reliable_provisionals: rare.reliables,
             unacknowledged_provisionals: rare.reliable.len() as u32,
@@ -37,7 +36,7 @@ impl Dialog {
             glares: rare.notes.iter().filter(|note| note.what == What::Glare).count() as u32,
             info_dtmf: self.info_dtmf(),
             transfers: self.transfers(),
-            replaces: (!replaces.is_empty()).then(|| text(replaces)),
+            replaces: self.replaces().map(text),
             retransmissions_by_hop: hops.collect(),
             registration: self.registration(),
             ..record

@@ -142,6 +142,59 @@ fn a_hold_by_address_and_one_that_the_answer_offers() {
     assert_eq!((finding.time, finding.message.as_deref()), (record.end, Some("BYE")));
 }
 
+/// The consultation of an attended transfer (RFC 5589 7.3): who asked for advice holds it and then lets it be replaced.
+fn consulted() -> Scene {
+    let mut scene = established();
+    reinvite(&mut scene, Side::Caller, 2, "sendonly", "200 OK", "recvonly");
+    scene.wait(SECOND);
+    scene
+}
+
+/// The transferee's INVITE to the target (RFC 3891 4), and the answer.
+fn replaces(scene: &mut Scene, status: &str) {
+    let text = |to_tag| Text {
+        call_id: "c2",
+        branch: "carol",
+        from_tag: "carol",
+        to_tag,
+        extra: "Replaces: c1;to-tag=bob;from-tag=alice\n",
+        ..Text::default()
+    };
+    scene.send(3, 2, &text("").with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
+    scene.send(2, 3, &text("bob2").with(&format!("SIP/2.0 {status}")));
+}
+
+/// The codes of the call c1 that `bob`, who was on hold, ended.
+fn codes_of_consultation(mut scene: Scene) -> Vec<&'static str> {
+    bye(&mut scene, false);
+    let (records, ..) = scene.end();
+    codes(records.iter().find(|record| record.call_id == "c1").unwrap())
+}
+
+#[test]
+fn who_was_replaced_did_not_give_up() {
+    assert_eq!(codes_of_consultation(consulted()), ["abandoned_on_hold"]);
+    let mut replaced = consulted();
+    replaces(&mut replaced, "200 OK");
+    assert_eq!(codes_of_consultation(replaced), [""; 0], "RFC 3891 3: it sends a BYE on the replaced dialog");
+    let mut refused = consulted();
+    replaces(&mut refused, "603 Decline");
+    assert_eq!(codes_of_consultation(refused), ["abandoned_on_hold"], "it went on");
+    // Where only the REFER is captured, which is in the other call (RFC 5589 7.3).
+    let mut referred = consulted();
+    let refer = Text {
+        call_id: "c3",
+        branch: "refer",
+        from_tag: "alice3",
+        to_tag: "carol",
+        cseq: "7 REFER",
+        extra: "Refer-To: <sip:bob@b.example?Replaces=c%31%3Bto-tag%3Dbob%3Bfrom-tag%3Dalice>\n",
+        ..Text::default()
+    };
+    referred.send(1, 3, &refer.with("REFER sip:carol@192.0.2.3 SIP/2.0"));
+    assert_eq!(codes_of_consultation(referred), [""; 0]);
+}
+
 /// RFC 3515 and RFC 3420: the NOTIFY's body says what became of the transfer.
 #[test]
 fn transfers_and_their_outcomes() {

@@ -28,11 +28,8 @@ impl Dialog {
         let (by, cseq) = (self.requester(look), look.head.cseq);
         let Some(value) = values(look.bytes, Name::ReferTo).next() else { return };
         let target = NameAddress::parse(value).uri;
-        // `<sip:carol@example.com?Replaces=...>`: the header fields of the INVITE to come (RFC 3261 19.1.1).
-        let (target, fields) = target.split_at(until(target, b'?').len());
-        let is_attended = fields
-            .split(|byte| matches!(byte, b'?' | b'&'))
-            .any(|field| field.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"replaces=")));
+        let is_attended = replaces_in(target).is_some();
+        let target = until(target, b'?');
         let transfers = self.signalling.rare.as_ref().map_or(&[][..], |rare| rare.transfers.as_slice());
         let is_known = transfers.iter().any(|known| (known.by, known.cseq) == (by, cseq));
         // Asked for its credentials, it is the same one again.
@@ -85,8 +82,66 @@ impl Dialog {
     }
 }
 
+/// What `<sip:carol@example.com?Replaces=...>` says: the header fields of the INVITE to come (RFC 3261 19.1.1), escaped.
+fn replaces_in(target: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"replaces=";
+    let fields = target.get(until(target, b'?').len()..)?;
+    fields.split(|byte| matches!(byte, b'?' | b'&')).find_map(|field| {
+        let (name, value) = field.split_at_checked(NAME.len())?;
+        name.eq_ignore_ascii_case(NAME).then_some(value)
+    })
+}
+
+/// The Call-ID of the dialog that the INVITE which a REFER asks for replaces.
+pub(super) fn replaced(look: &Look<'_>) -> Option<Vec<u8>> {
+    let value = values(look.bytes, Name::ReferTo).next()?;
+    // Attack: a header field of 64 KiB; a Call-ID is kept as far as this, too.
+    let escaped = replaces_in(NameAddress::parse(value).uri)?;
+    let value = unescaped(escaped.get(..MAX_ESCAPED).unwrap_or(escaped));
+    Some(until(&value, b';').trim_ascii().to_vec())
+}
+
+/// Bytes looked at of an escaped Replaces.
+const MAX_ESCAPED: usize = 3 * 1024;
+
+/// `%40` as `@` (RFC 3261 19.1.2); what is no escape stays.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, behind)) = rest.split_first() {
+        let digits = behind.get(..2).filter(|_| first == b'%').and_then(|it| std::str::from_utf8(it).ok());
+        let is_hex = |it: &&str| it.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let escaped = digits.filter(is_hex).and_then(|it| u8::from_str_radix(it, 16).ok());
+        out.push(escaped.unwrap_or(first));
+        rest = behind.get(if escaped.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    out
+}
+
 /// The status of a `message/sipfrag` that is a response.
 fn fragment_status(body: &[u8]) -> Option<u16> {
     let digits = body.trim_ascii_start().strip_prefix(b"SIP/2.0 ")?.get(..3)?;
     number(digits).and_then(|status| u16::try_from(status).ok()).filter(|status| (100..700).contains(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_those_of_a_uri() {
+        // RFC 3891 6.1 and RFC 3261 19.1.2; what is no escape stays as it is.
+        for (escaped, plain) in [
+            ("12345%40192.168.118.3%3Bto-tag%3D12345", "12345@192.168.118.3;to-tag=12345"),
+            ("%4a%4A", "JJ"),
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%zz%+1%%41", "%zz%+1%A"),
+        ] {
+            assert_eq!(text(&unescaped(escaped.as_bytes())), plain);
+        }
+        let target = b"sip:bob@b.example?Subject=x&replaces=a%40b";
+        assert_eq!(replaces_in(target), Some(&b"a%40b"[..]));
+        assert_eq!((replaces_in(b"sip:bob@b.example"), replaces_in(b"")), (None, None));
+    }
 }
