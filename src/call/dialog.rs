@@ -8,7 +8,7 @@ use super::branches::Branches;
 use super::deadlines::{Armed, Entry};
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
-use super::signalling::Signalling;
+use super::signalling::{OwnHop, Signalling};
 use crate::flow::Endpoint;
 use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
@@ -460,7 +460,10 @@ impl Dialog {
             0..=100 => None,
             101..=199 => {
                 let is_first = self.ringing.is_none() && !self.is_answered;
-                self.ringing = self.ringing.or(Some(now));
+                let (is_known, is_own) = (self.ringing.is_some(), self.is_own_hop(look));
+                if self.signalling.own_hop.decides(OwnHop::RINGING, is_known, is_own) {
+                    self.ringing = Some(now);
+                }
                 if self.state == Some(CallState::Calling) {
                     self.state = Some(CallState::Ringing);
                 }
@@ -473,8 +476,22 @@ impl Dialog {
         }
     }
 
+    /// Whether a response answers the latest INVITE on the hop over which that was first seen: the one from the caller, as a
+    /// capture that sees several knows it. Its branch is the request's (RFC 3261 17.1.3); where a fork gave the caller
+    /// several branches, the others come back to it as well.
+    fn is_own_hop(&self, look: &Look<'_>) -> bool {
+        self.is_first_invite(look)
+            && (look.head.keys.branch == self.branch || look.message.destination == self.source)
+    }
+
     fn success(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
+        let (is_known, is_own) = (self.is_answered, self.is_own_hop(look));
+        let decides = self.signalling.own_hop.decides(OwnHop::ANSWERED, is_known, is_own);
         if self.is_answered {
+            // Next hops had told of it before the caller heard.
+            if decides && self.answered.is_some() {
+                self.answered = Some(look.message.timestamp);
+            }
             return None;
         }
         self.status = status;

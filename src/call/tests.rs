@@ -465,6 +465,62 @@ fn a_proxy_hop_is_the_same_call_and_the_caller_s_hop_decides() {
     assert_eq!(records[0].forks, 2);
 }
 
+/// The caller hears a second later what the next hop says: setup and post-dial delay are what the caller waits.
+#[test]
+fn times_are_those_of_the_caller_s_hop() {
+    let mut scene = Scene::plain();
+    let (first, next) = (Text::default(), Text { branch: "p1", ..Text::default() });
+    scene.send(1, 3, &first.with(INVITE));
+    scene.send(3, 2, &next.with(INVITE));
+    let (first, next) = (Text { to_tag: "t", ..first }, Text { to_tag: "t", ..next });
+    let mut told = Vec::new();
+    for status in ["SIP/2.0 180 Ringing", "SIP/2.0 200 OK"] {
+        scene.wait(SECOND);
+        scene.send(2, 3, &next.with(status));
+        scene.wait(SECOND);
+        told.push(Some(scene.stamp()));
+        scene.send(3, 1, &first.with(status));
+    }
+    // What comes later over the same hop changes nothing.
+    scene.send(
+        3,
+        1,
+        &Text { extra: "X: 1\n", ..Text { to_tag: "t", ..Text::default() } }.with("SIP/2.0 180 Ringing"),
+    );
+    let (records, ..) = scene.end();
+    assert_eq!(vec![records[0].ringing, records[0].answered], told);
+    // Two INVITEs of 0.1 s, then 1 s, 0.1 s and 1 s; and the same again with the 180 before it.
+    assert_eq!((records[0].post_dial_delay_seconds, records[0].setup_seconds), (Some(2.3), Some(4.5)));
+}
+
+/// Where the caller's hop is not answered in the capture, the next one tells.
+#[test]
+fn a_hop_without_answers_leaves_the_times_to_the_next() {
+    let mut scene = Scene::plain();
+    scene.send(1, 3, &Text::default().with(INVITE));
+    let next = |to_tag| Text { branch: "p1", to_tag, ..Text::default() };
+    scene.send(3, 2, &next("").with(INVITE));
+    scene.send(2, 3, &next("t").with("SIP/2.0 180 Ringing"));
+    scene.send(2, 3, &next("t").with("SIP/2.0 200 OK"));
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].post_dial_delay_seconds, records[0].setup_seconds), (Some(0.2), Some(0.3)));
+}
+
+/// A proxy whose only captured side is that of its branches: the first that rings is the first of the caller's.
+#[test]
+fn every_branch_of_the_caller_is_its_own_hop() {
+    let mut scene = Scene::plain();
+    let branch = |branch, to_tag| Text { branch, to_tag, ..Text::default() };
+    scene.send(1, 2, &branch("b1", "").with(INVITE));
+    scene.send(1, 3, &branch("b2", "").with(INVITE));
+    scene.send(3, 1, &branch("b2", "u").with("SIP/2.0 180 Ringing"));
+    scene.send(2, 1, &branch("b1", "t").with("SIP/2.0 180 Ringing"));
+    scene.send(3, 1, &branch("b2", "u").with("SIP/2.0 200 OK"));
+    scene.send(2, 1, &branch("b1", "t").with("SIP/2.0 200 OK"));
+    let (records, ..) = scene.end();
+    assert_eq!((records[0].post_dial_delay_seconds, records[0].setup_seconds), (Some(0.2), Some(0.4)));
+}
+
 #[test]
 fn changes_inside_a_call_are_counted_once_over_all_hops() {
     let mut scene = Scene::plain();

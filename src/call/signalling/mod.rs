@@ -70,6 +70,8 @@ pub(super) struct Signalling {
     pub(super) released: bool,
     /// Another dialog takes its place, or is asked to (RFC 3891).
     pub(super) is_replaced: bool,
+    /// The caller's own hop has told when it rang, and when it was answered.
+    pub(super) own_hop: OwnHop,
     /// To-tag of the first 2xx.
     answer_tag: u32,
     /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
@@ -80,6 +82,24 @@ pub(super) struct Signalling {
     /// Hashes of To-tags in answers to INVITE, in the order of their first.
     pub(super) answer_tags: SmallVec<[u64; 2]>,
     timer: SessionTimer,
+}
+
+/// What the hop of the first request has told, as bits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnHop(u8);
+
+impl OwnHop {
+    pub(super) const RINGING: u8 = 1;
+    pub(super) const ANSWERED: u8 = 2;
+
+    /// Whether a time is to be that of a message: the first of any hop, or the first of the caller's own.
+    pub(super) const fn decides(&mut self, what: u8, is_known: bool, is_own: bool) -> bool {
+        let is_first_of_own = is_own && self.0 & what == 0;
+        if is_own {
+            self.0 |= what;
+        }
+        !is_known || is_first_of_own
+    }
 }
 
 /// What few dialogs have.
