@@ -197,8 +197,18 @@ impl Look<'_> {
     /// Whether the message is one of a call that is up: a request that only follows an answer, hardly anything else.
     fn is_within(&self) -> bool {
         let follows = matches!(self.about(), Method::Info | Method::Update | Method::Refer)
-            || self.method() == Some(Method::Invite);
+            || matches!(self.method(), Some(Method::Invite | Method::Ack));
         follows && !self.is_initial()
+    }
+
+    /// Whether it is a request that only the dialogs of calls have (RFC 3261 13.2.2.4, 14, 15, RFC 3262, RFC 3311,
+    /// RFC 6086). What came before it in this dialog, a NOTIFY or an OPTIONS, was inside a call.
+    fn is_of_call(&self) -> bool {
+        let is_one = matches!(
+            self.method(),
+            Some(Method::Invite | Method::Ack | Method::Bye | Method::Prack | Method::Update | Method::Info)
+        );
+        is_one && !self.is_initial()
     }
 
     /// Hash of the tag of who was called, in a dialog that the caller with that tag began.
@@ -310,6 +320,9 @@ impl Dialog {
                 self.request_uri = self.keep(uri.of(look.bytes));
             }
         }
+        if self.kind != Some(CallKind::Call) && look.is_of_call() {
+            self.join_call();
+        }
         self.authenticated |= self.challenged && head.credentials && method == self.method;
         if method == Method::Register {
             self.unregisters = unregisters(look);
@@ -328,8 +341,32 @@ impl Dialog {
         None
     }
 
+    /// A call that was up before the capture, of which something else was heard first.
+    fn join_call(&mut self) {
+        self.kind = Some(CallKind::Call);
+        self.method = Method::Invite;
+        self.state = Some(CallState::Confirmed);
+        self.is_answered = true;
+        self.status = 0;
+        (self.reason, self.end_reason) = (Span::default(), Span::default());
+        (self.result, self.end, self.ended_by) = (None, None, None);
+    }
+
+    /// The ACK that it began with was none of a 2xx: it is tried again, after a challenge.
+    fn is_tried_again_by(&self, look: &Look<'_>) -> bool {
+        self.is_answered
+            && self.answered.is_none()
+            && self.state == Some(CallState::Confirmed)
+            && self.is_caller(look)
+            && look.head.cseq > self.cseq
+    }
+
     /// An initial INVITE: the first, another hop of it, or the next try after a challenge.
     fn invite(&mut self, look: &Look<'_>) {
+        if self.is_tried_again_by(look) {
+            (self.is_answered, self.state) = (false, Some(CallState::Calling));
+            self.signalling.acknowledged = false;
+        }
         if self.kind != Some(CallKind::Call) {
             // The Call-ID began with another method (a REGISTER, an OPTIONS): from here on it is a call.
             self.kind = Some(CallKind::Call);

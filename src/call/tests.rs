@@ -808,6 +808,63 @@ fn a_call_joined_in_the_middle_is_a_call() {
     assert_eq!(records[0].source, sip_port(1), "the one whom the answer went to asked");
 }
 
+/// The capture begins between the 200 and its ACK (RFC 3261 13.2.2.4): the call is up, and ends with its BYE.
+#[test]
+fn an_ack_may_be_the_first_of_a_call() {
+    let ack = |branch| Text { branch, to_tag: "bob", cseq: "1 ACK", ..Text::default() };
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &ack("ack").with("ACK sip:bob@192.0.2.2 SIP/2.0"));
+    scene.wait(100 * SECOND);
+    bye(&mut scene, true);
+    let (records, _, census) = scene.end();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!((record.kind, record.result), (CallKind::Call, CallResult::Success));
+    assert_eq!((record.ended_by, record.answered, record.messages), (Some(EndedBy::Caller), None, 3));
+    assert_eq!((record.findings.len(), census.calls, census.answered), (0, 1, 0));
+    // One of a 407 (17.1.1.3), after which the INVITE comes again: the attempt that it looks like.
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &ack("b1").with("ACK sip:bob@b.example SIP/2.0"));
+    let again = |to_tag| Text { branch: "b2", to_tag, cseq: "2 INVITE", ..Text::default() };
+    scene.send(1, 2, &again("").with(INVITE));
+    scene.send(2, 1, &again("bob").with("SIP/2.0 486 Busy Here"));
+    let (records, ..) = scene.end();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!((record.result, record.status_code), (CallResult::Busy, Some(486)));
+    // Answered, the 200 is sent again, for that ACK was none of it (13.3.1.4).
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &ack("b1").with("ACK sip:bob@b.example SIP/2.0"));
+    scene.send(1, 2, &again("").with(INVITE));
+    (0..4).for_each(|_| scene.send(2, 1, &again("bob").with("SIP/2.0 200 OK")));
+    let (records, ..) = scene.end();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert!(record.findings.iter().any(|finding| finding.code == "no_ack"), "{:?}", record.findings);
+}
+
+/// A NOTIFY or an OPTIONS inside a call is heard first: the BYE says what it was in (RFC 3261 15).
+#[test]
+fn a_bye_makes_a_call_of_the_dialog_that_it_ends() {
+    for method in ["NOTIFY", "OPTIONS", "MESSAGE"] {
+        let mut scene = Scene::plain();
+        let cseq = format!("7 {method}");
+        let first = Text { branch: "n", from_tag: "bob", to_tag: "alice", cseq: &cseq, ..Text::default() };
+        scene.send(2, 1, &first.with(&format!("{method} sip:alice@192.0.2.1 SIP/2.0")));
+        scene.send(1, 2, &first.with("SIP/2.0 200 OK"));
+        scene.wait(20 * SECOND);
+        bye(&mut scene, false);
+        let (records, _, census) = scene.end();
+        let [record] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!((record.kind, record.result), (CallKind::Call, CallResult::Success), "{method}");
+        assert_eq!((record.messages, record.status_code, census.calls), (4, None, 1), "{method}");
+        assert_eq!(record.ended_by, Some(EndedBy::Caller), "who sent the first request");
+    }
+    // Without one it stays what it was.
+    let mut scene = Scene::new(Settings { others: true, ..Settings::default() });
+    let notify = Text { branch: "n", to_tag: "alice", cseq: "7 NOTIFY", ..Text::default() };
+    scene.send(2, 1, &notify.with("NOTIFY sip:alice@192.0.2.1 SIP/2.0"));
+    let (records, ..) = scene.end();
+    assert_eq!(records[0].kind, CallKind::Subscription);
+}
+
 /// A stamp of the year 2100.
 const WILD: Timestamp = Timestamp::new(4_102_444_800, 0);
 

@@ -65,7 +65,7 @@ pub(super) struct Signalling {
     /// Anything answered the latest try of the first request.
     pub(super) responded: bool,
     /// The first INVITE's 2xx has its ACK.
-    acknowledged: bool,
+    pub(super) acknowledged: bool,
     /// A BYE ended it.
     pub(super) released: bool,
     /// Another dialog takes its place, or is asked to (RFC 3891).
