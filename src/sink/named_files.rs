@@ -16,7 +16,14 @@ pub struct NamedFiles {
     pub(super) files: CallFiles,
     book: NameBook,
     /// Names of the files that are open, by call.
-    names: Vec<String>,
+    names: Vec<Name>,
+}
+
+#[derive(Debug, Default)]
+struct Name {
+    text: String,
+    /// The book gave it to this call alone.
+    given: bool,
 }
 
 impl NamedFiles {
@@ -30,11 +37,17 @@ impl NamedFiles {
     pub(super) fn open(&mut self, call: u32, fields: &NameFields<'_>, kept: bool) {
         let index = call as usize;
         if index >= self.names.len() {
-            self.names.resize_with(index + 1, String::new);
+            self.names.resize_with(index + 1, Name::default);
         }
         let Some(name) = self.names.get_mut(index) else { return };
-        self.book.assign(fields, name);
-        self.files.open(FileKey(call), name, kept);
+        name.given = kept;
+        // What most likely gets no file takes no number from those that do.
+        if kept {
+            self.book.assign(fields, &mut name.text);
+        } else {
+            self.book.propose(fields, &mut name.text);
+        }
+        self.files.open(FileKey(call), &name.text, kept);
     }
 
     /// The call has become one to keep.
@@ -67,12 +80,14 @@ impl NamedFiles {
         let name = self.names.get(call as usize)?;
         if !kept {
             self.files.discard(FileKey(call));
-            self.book.release(name);
+            if name.given {
+                self.book.release(&name.text);
+            }
             return None;
         }
         let number = self.files.close(FileKey(call)).filter(|_| told)?;
         let mut given = String::new();
-        numbered(&mut given, name, number, "");
+        numbered(&mut given, &name.text, number, "");
         Some(self.directory.join(given).to_string_lossy().into_owned())
     }
 }

@@ -68,6 +68,12 @@ impl NameBook {
         Ok(Self { settings, directories, given: HashMap::default(), order: VecDeque::new(), knows_all })
     }
 
+    /// Writes the name into `out` that the call's file would have, and gives it to nobody: what gets a file after all
+    /// has the name's next free number then, by whoever creates it.
+    pub fn propose(&self, fields: &NameFields<'_>, out: &mut String) {
+        self.render(fields, out);
+    }
+
     /// Writes the next call's file name into `out`: prefix, name, `~N` where that is taken, extension.
     pub fn assign(&mut self, fields: &NameFields<'_>, out: &mut String) {
         self.render(fields, out);
