@@ -104,12 +104,14 @@ impl Reporter<'_> {
         let mut out = BufWriter::new(io::stdout());
         let mut calls = Calls::new(listing, self.screen(), &mut out);
         let code = self.feed(&mut calls)?;
-        let left_out = calls.finish()?;
-        if left_out > 0 {
-            tell(&format!(
+        let left_out = calls.finish(code == ExitCode::Good)?;
+        match flags.limit.filter(|limit| *limit <= MAX_ROWS) {
+            _ if left_out == 0 => {}
+            Some(limit) => tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?,
+            None => tell(&format!(
                 "note: {left_out} more are not shown: a table, and what is sorted, has at most {MAX_ROWS}; choose fewer, \
                  or use --format csv or json without --sort"
-            ))?;
+            ))?,
         }
         Ok(code)
     }
@@ -144,7 +146,11 @@ impl Reporter<'_> {
         let (carriers, targets) = (self.config.carriers.clone(), self.config.targets.clone());
         let mut groups = Groups::new(Grouped { selection, grouping, carriers, targets, limit, format });
         let code = self.feed(&mut groups)?;
-        groups.finish(&self.screen(), &mut BufWriter::new(io::stdout()))?;
+        let mut out = BufWriter::new(io::stdout());
+        let left_out = groups.finish(code == ExitCode::Good, &self.screen(), &mut out)?;
+        if let Some(limit) = limit.filter(|_| left_out > 0) {
+            tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?;
+        }
         Ok(code)
     }
 

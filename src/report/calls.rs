@@ -76,11 +76,12 @@ impl<'a> Calls<'a> {
         Self { listing, out, screen, kept: BinaryHeap::new(), began: false, taken: 0, left_out: 0 }
     }
 
-    /// Prints what was kept; returns how many records were not shown that nobody asked to leave out.
+    /// Prints what was kept; returns how many records of those chosen are not shown. `is_whole`: everything could be
+    /// read, so that of nothing it can be said that there is none.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn finish(mut self) -> io::Result<u64> {
+    pub fn finish(mut self, is_whole: bool) -> io::Result<u64> {
         let rows: Vec<Printed> =
             std::mem::take(&mut self.kept).into_sorted_vec().into_iter().map(|it| it.row).collect();
         if self.listing.format == Format::Table {
@@ -91,10 +92,10 @@ impl<'a> Calls<'a> {
                     _ => None,
                 })
                 .collect();
-            if rows.is_empty() {
-                writeln!(self.out, "no calls")?;
-            } else {
+            if !rows.is_empty() {
                 table(&self.columns(), &rows, &self.screen, self.out)?;
+            } else if is_whole {
+                writeln!(self.out, "no calls")?;
             }
         } else {
             self.begin()?;
@@ -103,12 +104,7 @@ impl<'a> Calls<'a> {
             }
         }
         self.out.flush()?;
-        Ok(if self.is_asked_for() { 0 } else { self.left_out })
-    }
-
-    /// Whoever gives a limit that can be kept knows that there may be more.
-    fn is_asked_for(&self) -> bool {
-        self.listing.limit.is_some_and(|limit| limit <= MAX_ROWS)
+        Ok(self.left_out)
     }
 
     /// Whether rows wait until all are there.
@@ -206,8 +202,7 @@ impl Taker for Calls<'_> {
         let is_better = |worst: &Kept| (&key, self.taken).cmp(&(&worst.key, worst.number)).is_lt();
         if self.kept.len() >= limit && !self.kept.peek().is_some_and(is_better) {
             self.left_out += 1;
-            let is_full = self.listing.sort.is_none() && self.is_asked_for();
-            return Ok(if is_full { Go::Stop } else { Go::On });
+            return Ok(Go::On);
         }
         let row = self.row(record)?;
         self.kept.push(Kept { key, number: self.taken, row });
@@ -323,7 +318,7 @@ mod tests {
         }
         let other = json!({"call_id": "9", "kind": "options"});
         calls.take(&Record::new(other, Privacy::default())).unwrap();
-        let left_out = calls.finish().unwrap();
+        let left_out = calls.finish(true).unwrap();
         (String::from_utf8(out).unwrap().lines().map(str::to_owned).collect(), left_out)
     }
 
@@ -346,6 +341,15 @@ mod tests {
         assert_eq!(order(Listing { sort: sort.clone(), ..csv() }), "04321");
         assert_eq!(order(Listing { sort: sort.clone(), descending: true, ..csv() }), "23041");
         assert_eq!(order(Listing { sort, descending: true, limit: Some(3), ..csv() }), "230");
+    }
+
+    #[test]
+    fn a_table_counts_what_it_leaves_out() {
+        let limited = || Listing { limit: Some(2), ..Listing::default() };
+        let (table, left_out) = listed(limited());
+        assert_eq!((table.len(), left_out), (3, 3));
+        assert_eq!(listed(Listing { sort: Some(field("call_id")), ..limited() }).1, 3);
+        assert_eq!(listed(Listing { limit: Some(5), ..limited() }).1, 0);
     }
 
     #[test]

@@ -43,9 +43,15 @@ impl Condition {
         let (name, rest) = condition.split_at_checked(at).ok_or_else(wanted)?;
         let operator = OPERATORS.into_iter().find(|it| rest.starts_with(it)).ok_or_else(wanted)?;
         let value = rest.get(operator.len()..).unwrap_or_default().trim();
-        let field = Field::parse(name)?;
+        let field = Field::parse_any(name)?;
         let is_regex = operator.ends_with('~');
         let is_null = value == "null" && matches!(operator, "=" | "!=");
+        if let Some(below) = field.below().filter(|_| !is_null) {
+            let name = field.name();
+            return Err(format!(
+                "{name} has fields of its own: want one, such as {name}.{below}, or {name}=null"
+            ));
+        }
         let is_number = value.parse().is_ok_and(f64::is_finite);
         if field.is_number() && !is_regex && !is_null && !is_number {
             return Err(format!("want a number for {}, as in {0}{operator}3", field.name()));
@@ -162,8 +168,16 @@ mod tests {
     fn conditions_hold_as_they_read() {
         let record = json!({"from": "+4930123", "result": "failed", "status_code": 503, "end": null, "authenticated": true,
             "start": "2026-01-31T12:00:00.000000Z", "transports": ["udp", "tcp"],
-            "media": [{"mos": 4.1}, {"mos": null}, {"mos": 2.5}]});
+            "media": [{"mos": 4.1}, {"mos": null}, {"mos": 2.5}], "response_seconds": {"INVITE": 0.2, "BYE": 0.1}});
         let rows = [
+            ("response_seconds.INVITE>0.1", true),
+            ("response_seconds.BYE>0.1", false),
+            ("response_seconds.PRACK=null", true),
+            ("response_seconds!=null", true),
+            ("media=null", false),
+            ("media!=null", true),
+            ("holds=null", true),
+            ("holds!=null", false),
             ("result=failed", true),
             ("result = failed", true),
             ("result!=failed", false),
@@ -203,6 +217,11 @@ mod tests {
         assert!(wrong("rezult=x").contains("did you mean result?"));
         assert_eq!(wrong("media.mos<x"), "want a number for media.mos, as in media.mos<3");
         assert_eq!(wrong("status_code=5O3"), "want a number for status_code, as in status_code=3");
+        assert_eq!(
+            wrong("response_seconds>1"),
+            "response_seconds has fields of its own: want one, such as response_seconds.INVITE, or response_seconds=null"
+        );
+        assert!(wrong("holds=2").starts_with("holds has fields of its own: want one, such as holds."));
         assert!(wrong("media.mos<=null").starts_with("want a number"));
         assert!(wrong("media.mos>NaN").starts_with("want a number"));
         assert!(wrong("media.mos>").starts_with("want a number"));

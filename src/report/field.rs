@@ -31,32 +31,56 @@ pub struct Field {
     name: String,
     /// It has numbers.
     is_number: bool,
+    /// It has fields of its own, such as this.
+    below: Option<String>,
 }
 
 impl Field {
-    /// Reads a dotted name.
+    /// Reads a dotted name of what has a value.
     ///
     /// # Errors
     /// Says what is known instead.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let field = Self::parse_any(text)?;
+        match field.below {
+            Some(below) => {
+                Err(format!("{0} has fields of its own: want one, such as {0}.{below}", field.name))
+            }
+            None => Ok(field),
+        }
+    }
+
+    /// Reads a dotted name, of what has fields of its own too.
+    ///
+    /// # Errors
+    /// Says what is known instead.
+    pub(super) fn parse_any(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == LIVE {
-            return Ok(Self { name: text.to_owned(), is_number: false });
+            return Ok(Self { name: text.to_owned(), is_number: false, below: None });
         }
         let mut node = &*SCHEMA;
         let mut above = "a record".to_owned();
         for part in text.split('.') {
-            let below = children(node).ok_or_else(|| format!("{above} has no fields of its own"))?;
-            let names = below.keys().map(String::as_str);
-            node = below.get(part).ok_or_else(|| {
-                format!("{above} has no field '{part}'{}; see docs/records.md", did_you_mean(part, names))
-            })?;
+            node = match (children(node), of_any_name(node)) {
+                (None, None) => return Err(format!("{above} has no fields of its own")),
+                (None, Some(any)) => any,
+                (Some(below), _) => below.get(part).ok_or_else(|| {
+                    let hint = did_you_mean(part, below.keys().map(String::as_str));
+                    format!("{above} has no field '{part}'{hint}; see docs/records.md")
+                })?,
+            };
             above = part.to_owned();
         }
-        match children(node).and_then(|below| below.keys().next()) {
-            Some(first) => Err(format!("{text} has fields of its own: want one, such as {text}.{first}")),
-            None => Ok(Self { name: text.to_owned(), is_number: is_number(node) }),
-        }
+        let first = children(node).and_then(|below| below.keys().next().cloned());
+        // Those of any name are methods and codes.
+        let below = first.or_else(|| of_any_name(node).map(|_| "INVITE".to_owned()));
+        Ok(Self { name: text.to_owned(), is_number: is_number(node), below })
+    }
+
+    /// Of what has fields of its own: one of them.
+    pub(super) fn below(&self) -> Option<&str> {
+        self.below.as_deref()
     }
 
     /// Its dotted name.
@@ -114,6 +138,11 @@ fn is_number(node: &Value) -> bool {
     let several = of.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let mut types = one.chain(several).filter(|name| *name != "null").peekable();
     types.peek().is_some() && types.all(|name| matches!(name, "number" | "integer"))
+}
+
+/// What the schema says of the fields of an object whose names it does not know.
+fn of_any_name(node: &Value) -> Option<&Value> {
+    node.get("additionalProperties").filter(|of| of.is_object())
 }
 
 /// The fields of an object, or of the objects of a list.

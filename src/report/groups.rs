@@ -163,15 +163,18 @@ impl Groups {
         if names.is_empty() { vec![OTHER.to_owned()] } else { names }
     }
 
-    /// Prints the groups, the one with most calls first.
+    /// Prints the groups, the one with most calls first; returns how many are not shown. `is_whole`: everything could be
+    /// read, so that of nothing it can be said that there is none.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn finish(self, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+    pub fn finish(self, is_whole: bool, screen: &Screen, out: &mut dyn Write) -> io::Result<usize> {
         let (title, format) = (self.title(), self.grouped.format);
         let mut groups: Vec<(String, Figures)> = self.groups.into_iter().collect();
         groups.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.calls()));
-        groups.truncate(self.grouped.limit.unwrap_or(usize::MAX));
+        let shown = groups.len().min(self.grouped.limit.unwrap_or(usize::MAX));
+        let left_out = groups.len() - shown;
+        groups.truncate(shown);
         let rows = groups.iter().map(|(name, figures)| (name.as_str(), figures.json()));
         match format {
             Format::Json => rows.into_iter().try_for_each(|(name, mut told)| {
@@ -181,13 +184,15 @@ impl Groups {
                 crate::escape::json_line(&mut *out, &told)
             })?,
             Format::Csv => csv(title, rows, out)?,
-            Format::Table if groups.is_empty() => writeln!(out, "no calls")?,
+            Format::Table if groups.is_empty() && is_whole => writeln!(out, "no calls")?,
+            Format::Table if groups.is_empty() => {}
             Format::Table => {
                 let rows: Vec<Vec<String>> = rows.map(|(name, told)| cells(name, &told)).collect();
                 table(&columns(title), &rows, screen, out)?;
             }
         }
-        out.flush()
+        out.flush()?;
+        Ok(left_out)
     }
 
     const fn title(&self) -> &'static str {
@@ -343,7 +348,7 @@ mod tests {
         }
         let mut out = Vec::new();
         let screen = Screen::new(Color::Never, false, None, |_| None);
-        groups.finish(&screen, &mut out).unwrap();
+        groups.finish(true, &screen, &mut out).unwrap();
         assert!(out.starts_with(b"\""));
         found
     }
