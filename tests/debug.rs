@@ -290,6 +290,10 @@ fn calls_and_registrations_are_told_while_packets_come() {
     assert_eq!(bindings[0]["user_agent"], "phone 1.0");
     assert_eq!(sniffer.json(&["registrations", "carol"]).as_array().map(Vec::len), Some(1));
     assert_eq!(sniffer.json(&["registrations", "dave"]).as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        sniffer.text(&["registrations", "dave"]),
+        "No registrations of dave are known; of others: 1\n"
+    );
     assert!(sniffer.text(&["calls"]).contains("alice"));
     let text = sniffer.get("GET /metrics HTTP/1.1\r\n\r\n");
     assert!(text.contains("sip_active_calls{state=\"confirmed\"} 1\n"), "{text}");
@@ -565,5 +569,5 @@ fn alerts_fire_are_listed_and_decide_health() {
     let mut log = String::new();
     sniffer.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     let line = log.lines().find(|line| line.contains("alert fired")).unwrap_or_else(|| panic!("{log}"));
-    assert!(line.contains("ERROR") && line.contains("memory warning"), "{line}");
+    assert!(line.contains("ERROR") && line.contains("MB of memory in use"), "{line}");
 }

@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{cores, load, tell};
-use crate::cli::{self, Debug, DebugCommand, Global, MetricsFlags, MetricsFormat, answers};
+use crate::cli::{
+    self, Debug, DebugCommand, Global, MetricsFlags, MetricsFormat, RegistrationFlags, answers,
+};
 use crate::config::{self, Environment};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::Question;
@@ -59,7 +61,8 @@ struct Asker<'a> {
 impl Asker<'_> {
     fn once(&self) -> Result<ExitCode> {
         let json = self.flags.command.look().json;
-        let (answer, code) = self.answer()?;
+        let (mut answer, code) = self.answer()?;
+        let others = self.narrow(&mut answer);
         let text = match (&self.flags.command, &answer) {
             (DebugCommand::Metrics(flags), _) => return self.metrics(flags, &answer).map(|()| code),
             (_, answer) if json => pretty(answer)?,
@@ -70,7 +73,9 @@ impl Asker<'_> {
             (DebugCommand::Streams(_), answer) => answers::streams(answer),
             (DebugCommand::Config(_), answer) => answers::config(answer),
             (DebugCommand::Calls(_), answer) => answers::calls(answer),
-            (DebugCommand::Registrations(_), answer) => answers::registrations(answer),
+            (DebugCommand::Registrations(flags), answer) => {
+                answers::registrations(answer, flags.address.as_deref(), others)
+            }
         };
         print(&text)?;
         Ok(code)
@@ -109,16 +114,27 @@ impl Asker<'_> {
                 calls.sort_by_key(start);
                 good(calls.into())
             }
-            DebugCommand::Registrations(flags) => {
+            DebugCommand::Registrations(_) => {
                 let mut bindings = self.connect()?.ask_all("registrations", "registrations")?;
                 let key =
                     |binding: &Value| ["aor", "contact"].map(|key| binding[key].as_str().map(str::to_owned));
                 bindings.sort_by_cached_key(key);
-                let wanted = flags.address.as_deref();
-                let is_wanted = |binding: &Value| wanted.is_none_or(|wanted| is_of(binding, wanted));
-                good(bindings.into_iter().filter(is_wanted).collect())
+                good(bindings.into())
             }
         }
+    }
+
+    /// Leaves the bindings that were asked for; tells how many others there are.
+    fn narrow(&self, answer: &mut Value) -> usize {
+        let DebugCommand::Registrations(RegistrationFlags { address: Some(wanted), .. }) =
+            &self.flags.command
+        else {
+            return 0;
+        };
+        let Value::Array(bindings) = answer else { return 0 };
+        let all = bindings.len();
+        bindings.retain(|binding| is_of(binding, wanted));
+        all - bindings.len()
     }
 
     fn connect(&self) -> Result<Client, ClientError> {

@@ -104,6 +104,13 @@ impl Operations {
             if let (Some(old), Some(new)) = (effective.get_mut("alerts"), told.get("alerts")) {
                 old.clone_from(new);
             }
+            for about in ["text", "origins"] {
+                let new = told.get(about).and_then(Value::as_object).into_iter().flatten();
+                let new = new.filter(|(key, _)| key.starts_with("alerts."));
+                if let Some(Value::Object(old)) = effective.get_mut(about) {
+                    old.extend(new.map(|(key, value)| (key.clone(), value.clone())));
+                }
+            }
             monitor.reload(config.alerts, effective);
             Ok(())
         };

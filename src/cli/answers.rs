@@ -193,6 +193,10 @@ fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
     }
 }
 
+fn memory(process: &Value) -> String {
+    format!("{} of its own, {} resident", bytes(process, "/memory_bytes"), bytes(process, "/resident_bytes"))
+}
+
 /// `debug summary`: one screen.
 #[must_use]
 pub fn summary(answer: &Value) -> String {
@@ -241,7 +245,7 @@ pub fn summary(answer: &Value) -> String {
             "TCP buffers",
             format!("{}, {}", text(part("buffers"), "/total_buffers"), bytes(part("buffers"), "/held_bytes")),
         ),
-        ("Memory", bytes(part("process"), "/resident_bytes")),
+        ("Memory", memory(part("process"))),
         ("CPU", percent(part("process"), "/cpu_utilization")),
         ("Performance mode", text(health_part, "/performance_mode")),
     ]);
@@ -290,9 +294,10 @@ pub fn alerts(answer: &Value) -> String {
 pub fn config(answer: &Value) -> String {
     let mut flat = Vec::new();
     let origins = answer.get("origins").cloned().unwrap_or_default();
+    let null = Value::Null;
     for (key, origin) in origins.as_object().into_iter().flatten() {
-        let pointer = format!("/{}", key.strip_prefix("voip.").unwrap_or(key).replace('.', "/"));
-        flat.push(vec![key.clone(), text(answer, &pointer), text(origin, "")]);
+        let value = answer.get("text").and_then(|values| values.get(key)).unwrap_or(&null);
+        flat.push(vec![key.clone(), text(value, ""), text(origin, "")]);
     }
     let file = match answer.get("config_file") {
         Some(Value::String(file)) => terminal(file.as_bytes()).into_owned(),
@@ -329,12 +334,20 @@ pub fn calls(answer: &Value) -> String {
     table(&head, calls.iter().map(cells))
 }
 
-/// `debug registrations`.
+/// `debug registrations`, where so many `others` were not asked for.
 #[must_use]
-pub fn registrations(answer: &Value) -> String {
+pub fn registrations(answer: &Value, wanted: Option<&str>, others: usize) -> String {
     let bindings = answer.as_array().map_or(&[][..], Vec::as_slice);
     if bindings.is_empty() {
-        return "No registrations are known\n".to_owned();
+        return match wanted {
+            Some(wanted) if others > 0 => {
+                format!(
+                    "No registrations of {} are known; of others: {others}\n",
+                    terminal(wanted.as_bytes())
+                )
+            }
+            _ => "No registrations are known\n".to_owned(),
+        };
     }
     let pointers = ["/aor", "/contact", "/expires", "/source", "/registrar", "/user_agent"];
     let head = ["ADDRESS", "CONTACT", "EXPIRES", "SOURCE", "REGISTRAR", "USER AGENT"];
@@ -379,6 +392,26 @@ mod tests {
     fn nothing_is_said_where_there_is_nothing() {
         assert_eq!(alerts(&json!([])), "No active alerts\n");
         assert_eq!(calls(&json!([])), "No calls are up\n");
+        assert_eq!(registrations(&json!([]), None, 0), "No registrations are known\n");
+        assert_eq!(registrations(&json!([]), Some("dave"), 0), "No registrations are known\n");
+        assert_eq!(
+            registrations(&json!([]), Some("dave"), 2),
+            "No registrations of dave are known; of others: 2\n"
+        );
+    }
+
+    #[test]
+    fn settings_are_shown_as_the_file_writes_them() {
+        let answer = json!({
+            "interfaces": {"buffer_size": 33_554_432}, "records": {"file": null},
+            "text": {"interfaces.buffer_size": "32MiB", "records.file": "null"},
+            "origins": {"interfaces.buffer_size": "default", "records.file": "default"},
+        });
+        let shown = config(&answer);
+        assert!(
+            shown.contains(" 32MiB ") && shown.contains(" null ") && !shown.contains("33554432"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -387,7 +420,7 @@ mod tests {
             [json!(null), json!({}), json!([1, null, "x"]), json!({"checks": [{}], "origins": {"a.b": 1}})]
         {
             let _ = (health(&answer), summary(&answer), metrics(&answer), config(&answer));
-            let _ = (streams(&answer), buffers(&answer), registrations(&answer), calls(&answer));
+            let _ = (streams(&answer), buffers(&answer), registrations(&answer, None, 0), calls(&answer));
         }
     }
 }

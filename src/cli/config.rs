@@ -80,7 +80,7 @@ pub fn show(mut loaded: Loaded, json: bool, cores: usize, out: &mut impl Write) 
 }
 
 /// The settings that `loaded` comes to, as one JSON object. The keys of `voip` stand at the top level, other sections
-/// below their names; `origins` says of each key who set it.
+/// below their names; `text` has each key's value as the file writes it, `origins` who set it.
 #[must_use]
 pub fn effective(mut loaded: Loaded, cores: usize) -> Json {
     config::resolve(&mut loaded.settings, Run::default(), cores);
@@ -93,13 +93,15 @@ pub fn settled(loaded: &mut Loaded) -> Json {
     let mut rows = Rows(Vec::new());
     loaded.settings.visit(&mut rows);
     let mut object = Map::new();
-    let mut origins = Map::new();
+    let (mut origins, mut text) = (Map::new(), Map::new());
     for row in &rows.0 {
         let path = row.key.strip_prefix("voip.").unwrap_or(row.key);
         insert(&mut object, path, row.json.clone());
+        text.insert(row.key.to_owned(), row.text.as_str().into());
         origins.insert(row.key.to_owned(), origin(row).into());
     }
     object.insert("config_file".to_owned(), json!(loaded.file));
+    object.insert("text".to_owned(), Json::Object(text));
     object.insert("origins".to_owned(), Json::Object(origins));
     Json::Object(object)
 }
@@ -155,6 +157,7 @@ fn origin(row: &Row) -> String {
         Origin::Mode => "performance mode".to_owned(),
         Origin::File { line } => format!("file, line {line}"),
         Origin::Env => variable(row.key),
+        Origin::Variable(name) => name.to_owned(),
         Origin::Flag => "flag".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ Examples:
   lippycat debug health                                   is it well? exit code 1: no, 3: nothing is running
   lippycat debug alerts --active-only --exit-code         for cron
   lippycat debug metrics --json | jq .streams
-  lippycat debug metrics --format prometheus --output /var/lib/node_exporter/lippycat.prom
+  lippycat debug metrics --format prometheus --output /var/lib/prometheus/node-exporter/lippycat.prom
   lippycat debug calls --json | jq '.[] | select(.duration_seconds > 3600)'
   lippycat debug summary --watch
 

@@ -8,6 +8,9 @@ use super::units::{Parse, Value, choice, did_you_mean};
 
 const PREFIX: &str = "LIPPYCAT_";
 
+/// A usual name for the level of the log.
+const LOG_LEVEL: &str = "LOG_LEVEL";
+
 /// The variables of a process. A value, so that tests need not change their own process's.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, String>);
@@ -30,8 +33,8 @@ impl Environment {
     pub fn apply(&self, settings: &mut Settings) -> Vec<Problem> {
         let mut reader = Reader { environment: self, problems: Vec::new() };
         // Other programs have a LOG_LEVEL too: words that are not ours mean nothing here.
-        if let Some(level) = self.get("LOG_LEVEL").and_then(|text| choice::<LogLevel>(text).ok()) {
-            settings.log_level.set(level, Origin::Env);
+        if let Some(level) = self.get(LOG_LEVEL).and_then(|text| choice::<LogLevel>(text).ok()) {
+            settings.log_level.set(level, Origin::Variable(LOG_LEVEL));
         }
         settings.visit(&mut reader);
         reader.report_unknown();
@@ -121,6 +124,9 @@ mod tests {
             Some(LogLevel::Error)
         );
         assert_eq!(level(Environment::from([("LOG_LEVEL", "3")])), None);
+        let mut settings = Settings::default();
+        Environment::from([("LOG_LEVEL", "debug")]).apply(&mut settings);
+        assert_eq!(settings.log_level.origin(), Origin::Variable("LOG_LEVEL"));
     }
 
     #[test]

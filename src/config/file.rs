@@ -295,6 +295,7 @@ mod tests {
                 "f:1:8: voip.max_gorutines: unknown key (did you mean voip.max_goroutines?)",
             ),
             ("max_goroutines: 1", "f:1:1: max_goroutines: unknown key (did you mean voip.max_goroutines?)"),
+            ("alerts: {RegistrationStorm: 4}", "f:1:10: alerts.RegistrationStorm: unknown key"),
             ("vopi: {workers: 1}", "f:1:1: vopi: unknown section (did you mean voip?)"),
             ("zzz: 1", "f:1:1: zzz: unknown key"),
             ("voip: {workers: many}", "f:1:17: voip.workers: 'many': want a whole number from 0 to 256"),

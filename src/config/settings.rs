@@ -31,8 +31,10 @@ pub enum Origin {
         /// Line number, from 1.
         line: u64,
     },
-    /// An environment variable.
+    /// The environment variable of the key.
     Env,
+    /// An environment variable of another name.
+    Variable(&'static str),
     /// A flag on the command line.
     Flag,
 }

@@ -505,11 +505,14 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -
 /// The nearest of `candidates`, if it is near at all.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const NEAR: f64 = 0.85;
+    /// Who leaves out or adds more letters meant another word, however alike the beginnings are.
+    const LENGTHS: usize = 3;
     // The distance costs time in both lengths, and nobody mistypes this much.
     if word.len() > 64 {
         return None;
     }
     candidates
+        .filter(|name| name.len().abs_diff(word.len()) <= LENGTHS)
         .map(|name| (strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(likeness, _)| *likeness >= NEAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))

@@ -120,7 +120,7 @@ pub fn check(
     let memory = Check {
         name: "memory",
         ok: (sample.process.own_bytes as f64) <= settings.memory_critical.threshold,
-        value: format!("{:.1} MB", sample.process.own_bytes as f64 / 1e6),
+        value: format!("{:.1} MB of its own", sample.process.own_bytes as f64 / 1e6),
         limit: format!("{:.0} MB", settings.memory_critical.threshold / 1e6),
     };
     let critical: Vec<&str> = book

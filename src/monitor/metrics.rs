@@ -58,7 +58,7 @@ const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'stat
 /// Every metric there is, in the order of the exposition.
 pub const TABLE: &[Metric] = &[
     gauge("sip_active_calls", &["state"], "Calls that are up: early (not answered yet) or confirmed."),
-    counter("sip_calls_total", &["result"], "Calls that ended, by result."),
+    counter("sip_calls_total", &["result"], "Calls that ended, by result, 32 s after their last message."),
     counter("sip_requests_total", &["method"], "Requests, each counted once."),
     counter("sip_responses_total", &["method", "status_code"], "Responses, each counted once."),
     counter("sip_errors_total", &["status_code"], "Final responses of 4xx to 6xx but 401, 407 and 487."),
@@ -90,7 +90,11 @@ pub const TABLE: &[Metric] = &[
         &["stage", "reason"],
         "Packets lost before they were looked at.",
     ),
-    gauge("lippycat_capture_loss_ratio", &["source"], "Share of packets lost in the last minute, 0 to 1."),
+    gauge(
+        "lippycat_capture_loss_ratio",
+        &["source"],
+        "Share of packets lost in the last minute, 0 to 1; kernel: by kernel, interface and queues.",
+    ),
     gauge("lippycat_queue_depth", &["stage"], "What waits before a stage."),
     gauge("lippycat_queue_capacity", &["stage"], "What may wait before a stage."),
     gauge("lippycat_tcp_healthy", &[], "1 when every check of debug health is good."),

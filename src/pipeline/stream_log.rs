@@ -9,14 +9,15 @@ pub const STREAM_LOG: &str = "lippycat::stream";
 pub(super) fn ended(outputs: &[Messages]) {
     for end in outputs.iter().flat_map(|messages| &messages.ended) {
         let StreamEnd { source, destination, messages, .. } = end;
+        let told = if *messages == 1 { "message" } else { "messages" };
         if end.complete {
             tracing::info!(
                 target: STREAM_LOG,
-                "Stream completed: tcp {source} -> {destination}, {messages} SIP messages"
+                "Stream completed: tcp {source} -> {destination}, {messages} SIP {told}"
             );
         } else {
             tracing::warn!(
-                "tcp stream failed: error: bytes were lost: {source} -> {destination}, {messages} SIP messages"
+                "tcp stream failed: error: bytes were lost: {source} -> {destination}, {messages} SIP {told}"
             );
         }
     }

@@ -92,7 +92,7 @@ fn memory(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
     let readings = rows.map(|(id, name, limit, advice)| {
         let title = Title { id, name, level: Level::Critical, component: "Memory" };
         let message = format!(
-            "memory warning: {:.0} MB in use (limit {:.0} MB); {advice}",
+            "{:.0} MB of memory in use (limit {:.0} MB); {advice}",
             value / 1e6,
             limit.threshold / 1e6
         );
