@@ -40,13 +40,23 @@ use stages::Reading;
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let outcome = match cli::parse(&arguments) {
-        Ok(cli) => dispatch(&cli, &Environment::of_process()),
+        Ok(cli) => dispatch(&cli, &Environment::of_process()).map_err(|error| placed(&cli.command, error)),
         Err(refusal) => {
             let code = if refusal.was_asked_for() { ExitCode::Good } else { ExitCode::Usage };
             refusal.show().map(|()| code).map_err(anyhow::Error::from)
         }
     };
     outcome.unwrap_or_else(|error| fail(&error))
+}
+
+/// An error of the system that says nothing of where: of commands that write to nothing else it is standard output's.
+fn placed(command: &Command, error: anyhow::Error) -> anyhow::Error {
+    let is_bare = error.chain().nth(1).is_none() && error.is::<io::Error>();
+    if is_bare && !matches!(command, Command::Sniff(_)) {
+        error.context("standard output cannot be written")
+    } else {
+        error
+    }
 }
 
 fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {

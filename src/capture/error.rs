@@ -10,7 +10,7 @@ use crate::escape::acts;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// There is no such file.
-    #[error("{}: no such file; check the name", Shown(path))]
+    #[error("{}: no such file or directory; check the name", Shown(path))]
     Missing {
         /// What the user named.
         path: PathBuf,
@@ -157,6 +157,6 @@ mod tests {
     #[test]
     fn a_hostile_file_name_does_not_reach_the_terminal() {
         let missing = SourceError::Missing { path: "\u{1b}[2J.pcap".into() };
-        assert_eq!(missing.to_string(), "\\u{1b}[2J.pcap: no such file; check the name");
+        assert_eq!(missing.to_string(), "\\u{1b}[2J.pcap: no such file or directory; check the name");
     }
 }

@@ -58,11 +58,21 @@ fn absent(table: &[(&str, &str)], name: &str) -> Option<String> {
 fn missing(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let Some(ContextValue::Strings(names)) = error.get(ContextKind::InvalidArg) else { return None };
     if names.iter().any(|name| name == "<CALL-ID>") {
-        // -r takes all that follows it, the Call-ID too.
-        return Some("no Call-ID: it goes before -r, as in inspect call CALL-ID -r FILE".to_owned());
+        return Some(no_call_id(arguments));
     }
     let inverts = arguments.iter().any(|argument| argument == "--invert");
     inverts.then(|| "--invert needs one of --sipuser, --from, --to, --method, --match".to_owned())
+}
+
+/// Says where the Call-ID goes, for a flag that takes several files takes all that follows it.
+fn no_call_id(arguments: &[OsString]) -> String {
+    let given = |name: &str| arguments.iter().any(|argument| argument == name);
+    let command = if given("report") { "report" } else { "inspect" };
+    let flag = ["--records", "-r", "--read-file"].into_iter().find(|flag| given(flag));
+    match flag {
+        Some(flag) => format!("no Call-ID: it goes before {flag}, as in {command} call CALL-ID {flag} FILE"),
+        None => format!("no Call-ID: want one, as in {command} call CALL-ID -r FILE"),
+    }
 }
 
 /// `--flag=value` and `-fvalue` without their values.
@@ -126,6 +136,15 @@ mod tests {
         ),
         ("l inspect parsers", "parsers is not in this version: there is no store of signalling"),
         ("l inspect call -r a b", "no Call-ID: it goes before -r, as in inspect call CALL-ID -r FILE"),
+        (
+            "l report call --records a b",
+            "no Call-ID: it goes before --records, as in report call CALL-ID --records FILE",
+        ),
+        (
+            "l report call --read-file a b",
+            "no Call-ID: it goes before --read-file, as in report call CALL-ID --read-file FILE",
+        ),
+        ("l report call", "no Call-ID: want one, as in report call CALL-ID -r FILE"),
         ("l sniff voip -r a --invert", "--invert needs one of --sipuser, --from, --to, --method, --match"),
         ("l sniff voip -r a --nonsense", "error: unexpected argument '--nonsense' found"),
         ("l sniff voip -r a -M fast", "error: invalid value 'fast' for '--tcp-performance-mode <MODE>'"),
