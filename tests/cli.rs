@@ -287,3 +287,35 @@ fn completions_and_manual_pages_are_printed() {
     let told = "error: file/pages: cannot be made: ";
     lippycat(home.path()).args(["man", "--dir", "file/pages"]).assert().code(1).stderr(starts_with(told));
 }
+
+#[test]
+fn an_output_that_takes_nothing_is_named() {
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/corpus/sip-over-tcp/input.pcap");
+    let capture = capture.to_str().unwrap();
+    for arguments in [
+        &["inspect", "calls", "--json", "-r", capture][..],
+        &["report", "calls", "-r", capture],
+        &["config", "show"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lippycat"));
+        let ended = command.env_clear().args(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        assert!(told.starts_with("error: standard output cannot be written: No space left"), "{told}");
+    }
+}
+
+#[test]
+fn files_of_one_name_are_numbered_without_gaps() {
+    let home = directory(&[]);
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/corpus/b2bua-asterisk/input.pcapng");
+    let flags = "-w --pcap-dir out --pcap-name fixed --records calls.jsonl --format none -q";
+    lippycat(home.path()).args(["sniff", "voip", "-r"]).arg(capture).args(flags.split(' ')).assert().code(0);
+    let mut names: Vec<_> =
+        fs::read_dir(home.path().join("out")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["fixed.pcap", "fixed~2.pcap"], "registrations and subscriptions have none");
+    let records = fs::read_to_string(home.path().join("calls.jsonl")).unwrap();
+    assert!(["out/fixed.pcap\"", "out/fixed~2.pcap\""].iter().all(|it| records.contains(it)), "{records}");
+}

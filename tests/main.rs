@@ -22,6 +22,7 @@ mod corpus;
 mod debug;
 mod determinism;
 mod disk;
+mod documents;
 mod ending;
 mod faults;
 mod fax_and_video;
