@@ -228,7 +228,8 @@ impl Watch {
     }
 }
 
-/// A line in the log for each alert that fires or clears.
+/// A line in the log for each alert that fires or clears. The journal has no word for the level in its lines: who counts
+/// errors there looks for `error: `.
 fn tell(change: &Change) {
     match change {
         Change::Fired(alert) if alert.level == Level::Critical => {
