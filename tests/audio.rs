@@ -329,3 +329,18 @@ fn damaged_payloads_harm_nobody() {
     assert_eq!(left.len(), payloads.len() * 960);
     assert!(left[left.len() - 9_600..].iter().any(|it| *it != 0.0), "it goes on");
 }
+
+#[test]
+fn records_alone_have_no_audio() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("calls.jsonl"), "").unwrap();
+    let mut command = lippycat();
+    command.args(["report", "call", "x", "--records", "calls.jsonl", "--wav", "out"]);
+    let output = command.current_dir(home.path()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), told.as_str()),
+        (Some(2), "error: --wav reads the capture: name it with -r FILE\n")
+    );
+    assert!(!home.path().join("out").exists());
+}

@@ -97,7 +97,7 @@ fn halves() -> (Vec<u8>, Vec<u8>, Run) {
 
 fn piped(flags: &[&str]) -> Child {
     let mut command = lippycat();
-    command.args(["sniff", "voip", "-r", "-", "--format", "json"]).args(flags);
+    command.args(["sniff", "voip", "-r", "-"]).args(flags);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -112,7 +112,7 @@ fn read_one_line(child: &mut Child) {
 fn a_run_ends_with_its_only_reader() {
     let (first, rest, _) = halves();
     for mode in ["memory", "balanced"] {
-        let mut child = piped(&["-M", mode]);
+        let mut child = piped(&["--format", "json", "-M", mode]);
         let mut input = child.stdin.take().unwrap();
         input.write_all(&first).unwrap();
         read_one_line(&mut child);
@@ -130,7 +130,7 @@ fn a_run_with_files_to_write_goes_on_without_a_reader() {
     for mode in ["memory", "balanced"] {
         let directory = tempfile::tempdir().unwrap();
         let records = directory.path().join("records");
-        let mut child = piped(&["-M", mode, "--records", records.to_str().unwrap()]);
+        let mut child = piped(&["--format", "json", "-M", mode, "--records", records.to_str().unwrap()]);
         let mut input = child.stdin.take().unwrap();
         input.write_all(&first).unwrap();
         read_one_line(&mut child);
@@ -151,7 +151,7 @@ fn a_reader_that_takes_nothing_holds_up_neither_files_nor_the_end() {
     for mode in ["memory", "balanced"] {
         let directory = tempfile::tempdir().unwrap();
         let records = directory.path().join("records");
-        let mut child = piped(&["-M", mode, "--records", records.to_str().unwrap()]);
+        let mut child = piped(&["--format", "json", "-M", mode, "--records", records.to_str().unwrap()]);
         let mut input = child.stdin.take().unwrap();
         input.write_all(&first).unwrap();
         input.write_all(&rest).unwrap();
@@ -172,7 +172,7 @@ fn a_run_that_waits_for_a_reader_ends_when_it_is_told_to() {
         capture(&profile(&[("calls", "8000"), ("rate", "2000"), ("hold", "1"), ("list", "false")]));
     let bytes = fs::read(file.path()).unwrap();
     for mode in ["memory", "balanced"] {
-        let mut child = piped(&["-M", mode]);
+        let mut child = piped(&["--format", "json", "-M", mode]);
         let mut input = child.stdin.take().unwrap();
         let all = bytes.clone();
         let feeder = std::thread::spawn(move || input.write_all(&all).is_err());
@@ -266,6 +266,18 @@ fn a_signal_finishes_a_run_that_waits_for_input() {
         assert_finished(&directory, outcome(child), signal);
         drop(input);
     }
+}
+
+/// `ssh host tcpdump -w - | lippycat sniff voip -r -`, ended while it still asks for the password.
+#[test]
+fn a_signal_before_the_first_byte_is_no_failure() {
+    let mut child = piped(&["--format", "none", "--summary", "json"]);
+    let input = child.stdin.take();
+    interrupt(&child, "INT");
+    let (code, summary, told) = outcome(child);
+    assert_eq!((code, summary["packets"].as_u64()), (Some(0), Some(0)), "{told}");
+    assert!(told.starts_with("stopped") && told.lines().count() == 1, "{told}");
+    drop(input);
 }
 
 #[test]

@@ -140,3 +140,35 @@ fn a_user_that_only_root_may_take_on() {
     assert_eq!(service.outcome(), Some(4), "{}", service.stderr());
     assert!(service.stderr().contains("needs root (or CAP_SETUID and CAP_SETGID)"), "{}", service.stderr());
 }
+
+/// What is missing of a way is made by the user who writes there.
+#[test]
+fn directories_are_made_as_the_user() {
+    use std::os::unix::fs::MetadataExt;
+    if !can(&[]) {
+        return;
+    }
+    for level in ["default", "off"] {
+        let scene = Scene::new("");
+        fs::set_permissions(scene.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(scene.path("out"), Some(65_534), Some(65_534)).unwrap();
+        let service = scene.start(|command| {
+            command
+                .args(["--user", "nobody", "--isolation", level, "-w", "--pcap-dir"])
+                .arg(scene.path("out/a/b"));
+            command.arg("--records").arg(scene.path("out/c/records.jsonl"));
+        });
+        service.says("Ctrl-C ends");
+        for made in ["out/a", "out/a/b", "out/c", "out/c/records.jsonl"] {
+            assert_eq!(fs::metadata(scene.path(made)).unwrap().uid(), 65_534, "{level} {made}");
+        }
+        assert_eq!(service.end("TERM").0, Some(0));
+        let mut service = scene.start(|command| {
+            command
+                .args(["--user", "nobody", "--isolation", level, "-w", "--pcap-dir"])
+                .arg(scene.path("log/a"));
+        });
+        assert!(service.outcome().is_some_and(|code| code != 0));
+        assert!(!scene.path("log/a").exists() && service.stderr().contains("log/a"), "{}", service.stderr());
+    }
+}

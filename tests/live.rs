@@ -356,6 +356,28 @@ fn an_interface_goes_and_comes_back() {
 }
 
 #[test]
+fn where_every_interface_is_down_there_is_one_clear_error() {
+    let Some(wire) = Wire::new(2) else { return };
+    for interfaces in ["c0", "c0,c1"] {
+        for name in interfaces.split(',') {
+            ip(&["-n", &wire.sniffer, "link", "set", name, "down"]);
+        }
+        let program = lippycat();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &wire.sniffer]).arg(program.get_program());
+        let output = command.args(["sniff", "voip", "-i", interfaces]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        let names = interfaces.replace(',', ", ");
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.starts_with(&format!("error: {names}: down")) && told.contains("ip link set c0 up"),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
 fn an_interface_that_is_down_at_the_start_is_waited_for() {
     let Some(wire) = Wire::new(2) else { return };
     let case = corpus("register-invite-reinvite-bye");

@@ -160,6 +160,9 @@ fn selections_keep_the_calls_that_tshark_would() {
                         wrong.push(format!("{what}: the file of {call_id} is another one"));
                     }
                 }
+                if run.number("/calls/kept") != run.records_of("call").count() as u64 {
+                    wrong.push(format!("{what}: {} kept", run.number("/calls/kept")));
+                }
                 let files = run.records.iter().filter(|record| !record["pcap"].is_null()).count();
                 if run.files.len() != files || run.summary["sip"] != whole.summary["sip"] {
                     wrong.push(format!("{what}: {files} files, {}", run.summary));

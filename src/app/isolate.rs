@@ -1,7 +1,6 @@
 //! What a run needs, and what it gives up.
 
-use std::fs::create_dir_all;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -33,15 +32,17 @@ pub(super) fn isolate(
         logging::give(account.uid, account.gid)?;
         if let Some(socket) = control {
             let group = config.control.group.is_none().then_some(account.gid);
-            socket.give(account.uid, group)?;
+            // Who may not give it away may not take on the user either, and that is said next.
+            let given = socket.give(account.uid, group);
+            given.or_else(|error| match error.kind() {
+                ErrorKind::PermissionDenied => Ok(()),
+                _ => Err(error),
+            })?;
         }
     }
     // The socket is removed at the end.
     let sockets = control.and_then(|socket| socket.path().parent()).map(Path::to_path_buf);
     let needs = Needs { sockets: sockets.into_iter().collect(), ..needs(config, reload) };
-    for directory in &needs.write {
-        create_dir_all(directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
-    }
     let force = isolation::enter(run.isolation, account.as_ref(), &needs)?;
     if let Some(account) = &account {
         writable(account, &needs)?;

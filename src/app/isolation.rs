@@ -13,9 +13,10 @@ mod calls;
 mod paths;
 mod privileges;
 
+use std::fs::create_dir_all;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 pub(super) use privileges::Account;
 
@@ -75,6 +76,13 @@ pub(super) fn enter(level: Isolation, account: Option<&Account>, needs: &Needs) 
     let mut force = vec![format!("isolation {level}")];
     if account.is_some() || !keeps_raw {
         force.push(privileges::give_up(account, keeps_raw)?);
+    }
+    // As the user who writes there, and before only what is there can be named.
+    for directory in &needs.write {
+        create_dir_all(directory).with_context(|| match account {
+            Some(account) => format!("{}: {account} cannot make it", directory.display()),
+            None => format!("{}: cannot be made", directory.display()),
+        })?;
     }
     if level != Isolation::Off {
         privileges::gain_no_more()?;

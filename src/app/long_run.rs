@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::isolate::isolate;
 use super::operations::{Beside, Operations};
-use super::outputs::{Outputs, Pace, Reader};
+use super::outputs::{Outputs, Pace};
 use super::service::{Reload, Service};
 use super::{sniff, tell};
 use crate::config::Config;
@@ -37,7 +37,7 @@ impl LongRun {
         let outputs = Outputs::open(config, pace)?;
         let operations = Operations::start(beside, board, config, outputs.status())?;
         let reload = reload.with(operations.takes_alerts());
-        let service = Service::start(Some(reload), vec![outputs.reopen()], Reader::of(config))?;
+        let service = Service::start(Some(reload), vec![outputs.reopen()])?;
         if !config.run.quiet {
             tell(&format!("{status}; Ctrl-C ends"))?;
         }

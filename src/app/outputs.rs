@@ -1,6 +1,5 @@
 //! What a run writes besides its summary: per-call files, records, events.
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -42,32 +41,15 @@ impl Pace {
     }
 }
 
-/// Whoever reads standard output, and whether the run has a purpose without.
-pub(super) struct Reader {
-    is_all: bool,
-    is_told: Cell<bool>,
-}
-
-impl Reader {
-    /// That of a run with `config`. A control socket that nobody asked for is no purpose.
-    pub(super) fn of(config: &Config) -> Self {
-        let is_file = |path: &Path| path != Path::new("-");
-        let writes = config.pcap.write
-            || config.records.as_deref().is_some_and(is_file)
-            || config.events.as_ref().is_some_and(|events| is_file(&events.file));
-        let is_asked = config.metrics.listen.is_some() || config.control.is_flag;
-        Self { is_all: !writes && !is_asked, is_told: Cell::new(false) }
-    }
-
-    /// Whether the run may end, for nobody would see what it finds (`| head`). Otherwise it is said once that it goes
-    /// on.
-    pub(super) fn has_left(&self) -> bool {
-        let has_left = sink::reader_left();
-        if has_left && !self.is_all && !self.is_told.replace(true) {
-            tracing::warn!("nobody reads standard output any more; everything else goes on");
-        }
-        has_left && self.is_all
-    }
+/// Whether nobody would have anything of the run without standard output. A control socket that nobody asked for is no
+/// purpose.
+fn is_stdout_all(config: &Config) -> bool {
+    let is_file = |path: &Path| path != Path::new("-");
+    let writes = config.pcap.write
+        || config.records.as_deref().is_some_and(is_file)
+        || config.events.as_ref().is_some_and(|events| is_file(&events.file));
+    let is_asked = config.metrics.listen.is_some() || config.control.is_flag;
+    !writes && !is_asked
 }
 
 /// All outputs of a run.
@@ -94,6 +76,9 @@ impl Outputs {
             recover(config, manifest.as_deref())?;
         }
         let lines = lines(config, pace, reopen.clone())?;
+        if is_stdout_all(config) {
+            sink::end_with_reader();
+        }
         let writers = match pace {
             Pace::File => 0,
             // Records are to be in the order in which calls ended, as of a file.

@@ -162,6 +162,10 @@ impl Reporter<'_> {
             tell("error: --wav reads the capture twice: name a file, not -")?;
             return Ok(ExitCode::Usage);
         }
+        if flags.wav.is_some() && !matches!(self.origin, Origin::Captures) {
+            tell("error: --wav reads the capture: name it with -r FILE")?;
+            return Ok(ExitCode::Usage);
+        }
         let mut calls = Vec::new();
         let (stories, code) = match self.origin {
             Origin::Captures => {

@@ -16,7 +16,6 @@ use anyhow::Result;
 pub(super) use reload::{Hook, Reload};
 pub(super) use signals::end_on_signals;
 
-use super::outputs::Reader;
 use crate::cli::logging;
 use manager::Manager;
 use signals::Signals;
@@ -36,7 +35,6 @@ pub(super) struct Service {
     manager: Manager,
     reload: Option<Reload>,
     reopen: Vec<Reopen>,
-    reader: Reader,
     turned: Option<Instant>,
     settled: Option<Instant>,
     is_stopping: bool,
@@ -47,13 +45,12 @@ impl Service {
     ///
     /// # Errors
     /// When a signal cannot be heard.
-    pub(super) fn start(reload: Option<Reload>, reopen: Vec<Reopen>, reader: Reader) -> Result<Self> {
+    pub(super) fn start(reload: Option<Reload>, reopen: Vec<Reopen>) -> Result<Self> {
         Ok(Self {
             signals: Signals::hear()?,
             manager: Manager::of_environment(),
             reload,
             reopen,
-            reader,
             turned: None,
             settled: None,
             is_stopping: false,
@@ -75,10 +72,6 @@ impl Service {
             return true;
         }
         self.turned = Some(now);
-        if self.reader.has_left() {
-            self.signals.end();
-            return self.stop();
-        }
         if self.signals.wants_reload() {
             if signals::terminal_is_gone() {
                 tracing::warn!("the terminal is gone: the run ends");

@@ -2,14 +2,14 @@
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::isolate::isolate;
 use super::operations::{Beside, Operations};
-use super::outputs::{Outputs, Pace, Reader, tell_losses};
+use super::outputs::{Outputs, Pace, tell_losses};
 use super::service::end_on_signals;
 use super::stages::{self, Reading};
 use super::{kind_of, tell};
@@ -20,7 +20,7 @@ use crate::config::{Config, EventFormat, SummaryFormat};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Board, Continue, Outcome};
 use crate::privacy::Private;
-use crate::sink::Written;
+use crate::sink::{self, Written};
 
 /// Follows the calls in the capture files of `config` and ends with a summary.
 ///
@@ -92,15 +92,17 @@ pub(super) fn follow(
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);
     let mut private = Private::new(listener, config.privacy);
-    let reader = Reader::of(config);
-    let is_to_end = || stop.load(Ordering::Relaxed) || reader.has_left();
-    let mut outcome = run(source, settings, private.told(), &is_to_end, &bar);
+    let mut outcome = run(source, settings, private.told(), &stop, &bar);
     bar.finish_and_clear();
     errors.append(&mut outcome.errors);
+    if stop.load(Ordering::Relaxed) {
+        // A pipe of which nothing came before the end was asked for.
+        errors.retain(|error| !matches!(error, SourceError::Empty { .. }));
+    }
     for error in &errors {
         tell(&format!("error: {error}"))?;
     }
-    if stop.load(Ordering::Relaxed) {
+    if stop.load(Ordering::Relaxed) && !sink::reader_left() {
         tell("stopped: what was read so far is written")?;
     }
     Ok((outcome, code_of(&errors)))
@@ -110,12 +112,12 @@ fn run(
     mut source: CaptureFiles,
     settings: pipeline::Settings,
     listener: &mut (dyn Listener + Send),
-    is_to_end: &dyn Fn() -> bool,
+    stop: &AtomicBool,
     bar: &ProgressBar,
 ) -> Outcome {
     pipeline::run(&mut source, settings, listener, &mut |progress| {
         show(bar, progress);
-        if is_to_end() { Continue::No } else { Continue::Yes }
+        if stop.load(Ordering::Relaxed) { Continue::No } else { Continue::Yes }
     })
 }
 

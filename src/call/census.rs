@@ -41,6 +41,8 @@ pub struct Census {
     call_ids: Distinct,
     /// Calls that began.
     pub calls: u64,
+    /// Calls that are over and that the user wants, as the filter has it.
+    pub kept: u64,
     /// Calls that were answered.
     pub answered: u64,
     /// Calls by result, in the order of [`CallResult::ALL`].
@@ -134,6 +136,7 @@ impl Census {
             with_sdp: self.with_sdp,
             call_ids,
             calls: self.calls,
+            kept: self.kept,
             answered: self.answered,
             results: self.results,
             registrations: self.registrations,

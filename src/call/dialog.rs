@@ -323,7 +323,8 @@ impl Dialog {
         if self.kind != Some(CallKind::Call) && look.is_of_call() {
             self.join_call();
         }
-        self.authenticated |= self.challenged && head.credentials && method == self.method;
+        // Of a client that knows the nonce, the first request has them (RFC 7616 3.6).
+        self.authenticated |= head.credentials && method == self.method;
         if method == Method::Register {
             self.unregisters = unregisters(look);
         }

@@ -178,7 +178,7 @@ pub struct CallRecord {
     pub reinvites: u32,
     /// UPDATEs inside the dialog.
     pub updates: u32,
-    /// The request was repeated with credentials after 401 or 407.
+    /// The request had credentials: repeated with them after 401 or 407, or at once.
     pub authenticated: bool,
     /// Its signalling; what did not happen is left out.
     #[serde(flatten)]
@@ -236,7 +236,7 @@ pub struct CallEvent {
     /// The Reason header (RFC 3326) of what ended it.
     #[serde(skip)]
     pub end_reason: Option<String>,
-    /// The request was repeated with credentials.
+    /// The request had credentials.
     #[serde(skip)]
     pub authenticated: bool,
     /// The last REGISTER took bindings away.

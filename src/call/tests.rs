@@ -356,6 +356,19 @@ fn a_cancelled_attempt_is_not_a_failure() {
     assert_eq!(records[0].answered, None);
 }
 
+/// RFC 7616 3.6: who knows the nonce need not wait for a challenge. Refused, it was refused with credentials.
+#[test]
+fn credentials_may_come_at_once() {
+    for extra in ["", "Authorization: Digest username=\"alice\"\n"] {
+        let mut scene = Scene::new(Settings { registrations: true, ..Settings::default() });
+        let cseq = "1 REGISTER";
+        scene.send(1, 2, &Text { cseq, extra, ..Text::default() }.with("REGISTER sip:b.example SIP/2.0"));
+        scene.send(2, 1, &Text { cseq, to_tag: "r", ..Text::default() }.with("SIP/2.0 403 Forbidden"));
+        let (records, ..) = scene.end();
+        assert_eq!((records[0].status_code, records[0].authenticated), (Some(403), !extra.is_empty()));
+    }
+}
+
 #[test]
 fn a_challenge_and_the_next_try_are_one_attempt() {
     for (code, header) in

@@ -822,6 +822,7 @@ impl Tracker {
         let is_call = dialog.kind == Some(CallKind::Call);
         let was = dialog.activity();
         if is_call {
+            self.census.kept += u64::from(kept);
             self.census.result(dialog.result.unwrap_or(CallResult::Open));
             self.census.performance.closed(dialog);
         }

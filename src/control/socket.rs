@@ -132,9 +132,8 @@ impl ControlSocket {
     ///
     /// # Errors
     /// The system does not let us.
-    pub fn give(&self, user: u32, group: Option<u32>) -> Result<(), SocketError> {
+    pub fn give(&self, user: u32, group: Option<u32>) -> io::Result<()> {
         std::os::unix::fs::lchown(&self.path, Some(user), group)
-            .map_err(|reason| SocketError::System { path: self.path.clone(), reason })
     }
 
     /// Where it is.

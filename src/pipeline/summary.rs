@@ -96,6 +96,7 @@ impl Outcome {
         let [success, failed, timeout, cancelled, busy, redirected, open] = self.census.results;
         CallCounts {
             total: self.census.calls,
+            kept: self.census.kept,
             answered: self.census.answered,
             by_result: ResultCounts { success, failed, timeout, cancelled, busy, redirected, open },
         }

@@ -26,6 +26,8 @@ pub enum Unrated {
     NoRobustness,
     /// It is no speech.
     NoSpeech,
+    /// There is too little of it to be judged.
+    TooShort,
 }
 
 impl Unrated {
@@ -38,6 +40,7 @@ impl Unrated {
             Self::UnknownMode => "Ie depends on the codec's mode, which is not known",
             Self::NoRobustness => "packets were lost, and there is no published Bpl for this codec",
             Self::NoSpeech => "not speech",
+            Self::TooShort => "less than a second",
         }
     }
 }

@@ -7,6 +7,13 @@ use super::stream::Figures;
 /// One way through the network in milliseconds, where RTCP does not tell: within a country.
 const ASSUMED_DELAY_MS: f64 = 50.0;
 
+/// What a stream has to have to be rated. Of a few packets each loss would be many per cent, and without one the score would
+/// be the best, beside which a bad stream of the same call or carrier would look half as bad.
+const LEAST_MS: f64 = 1000.0;
+
+/// Media of a packet in milliseconds, where that is not known: of nearly all telephones.
+const USUAL_FRAME_MS: f64 = 20.0;
+
 /// A stream's rating, with the delay that it is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
@@ -24,7 +31,11 @@ pub fn rate(figures: &Figures, codec: &str, network: Option<f64>) -> Quality {
     let packet = figures.frame_ms.unwrap_or_default();
     let delay = network.unwrap_or(ASSUMED_DELAY_MS) + packet + figures.playout_delay_ms;
     let lost = figures.missing + figures.discarded;
+    let is_short = figures.expected as f64 * figures.frame_ms.unwrap_or(USUAL_FRAME_MS) < LEAST_MS;
     let rating = impairment(codec).and_then(|codec| {
+        if is_short {
+            return Err(Unrated::TooShort);
+        }
         let path = Path {
             band: codec.band,
             impairment: codec.factor,
@@ -72,6 +83,15 @@ mod tests {
         assert!((rating.mos - 4.13).abs() < 0.02, "{rating:?}");
         let far = rate(&figures(50), "PCMU", Some(300.0));
         assert!(far.is_measured && far.rating.unwrap().mos < 3.6, "{far:?}");
+    }
+
+    #[test]
+    fn a_second_is_the_least_that_is_rated() {
+        let short = |expected| rate(&Figures { expected, ..figures(5000) }, "PCMU", None).rating.err();
+        assert_eq!([49, 50].map(short), [Some(Unrated::TooShort), None]);
+        let longer = |frame_ms| Figures { expected: 34, frame_ms, ..figures(5000) };
+        assert!(rate(&longer(Some(30.0)), "PCMU", None).rating.is_ok());
+        assert!(rate(&longer(None), "PCMU", None).rating.is_err());
     }
 
     #[test]

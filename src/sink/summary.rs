@@ -120,6 +120,9 @@ pub struct TransportCounts {
 pub struct CallCounts {
     /// All.
     pub total: u64,
+    /// Those of which there are files, records and events, as `-u`, `--from`, `--method` and `--invert` have it; all that are over,
+    /// without.
+    pub kept: u64,
     /// Those that got a 2xx.
     pub answered: u64,
     /// All, by result.
@@ -383,7 +386,12 @@ impl Summary {
 
     fn print_calls(&self, out: &mut impl Write) -> io::Result<()> {
         let by = self.calls.by_result;
-        let all = [("total", self.calls.total), ("answered", self.calls.answered)];
+        let (total, kept) = (self.calls.total, self.calls.kept);
+        let mut all = vec![("total", total), ("answered", self.calls.answered)];
+        if kept != total {
+            // Of the others there is nothing to be found.
+            all.insert(1, ("kept", kept));
+        }
         let rest = [
             ("success", by.success),
             ("failed", by.failed),
@@ -546,7 +554,7 @@ mod tests {
 "packets_by":{"sip":0,"rtp":0,"rtcp":0,"tcp_other":0,"udp_other":0,"fragment":0,"ip_other":0,"non_ip":0,"filtered":0,"error":0},
 "sip":{"messages":0,"requests":{"INVITE":0},"responses":{"200":0},"transports":{"udp":0,"tcp":0,"tls":0,"ws":0,"wss":0,"sctp":0},
 "retransmissions":0,"duplicates":0,"malformed":0,"quoted_in_icmp":0,"with_sdp":0,"call_ids":0},
-"calls":{"total":0,"answered":0,"by_result":{"success":0,"failed":0,"timeout":0,"cancelled":0,"busy":0,"redirected":0,"open":0}},
+"calls":{"total":0,"kept":0,"answered":0,"by_result":{"success":0,"failed":0,"timeout":0,"cancelled":0,"busy":0,"redirected":0,"open":0}},
 "registrations":0,"bindings":{"active":0,"added":0,"refreshed":0,"removed":0,"expired":0,"returned":0},
 "performance":{"attempts":0,"asr_percent":null,"ner_percent":null,"ser_percent":null,"seer_percent":null,"isa_percent":null,"scr_percent":null,
 "session_request_delay":null,"failed_session_request_delay":null,"session_disconnect_delay":null,"session_duration":null,

@@ -19,6 +19,12 @@ pub enum LiveError {
         /// What gives the right to this program.
         command: String,
     },
+    /// None of the interfaces is up.
+    #[error("{}: down, so nothing comes; `ip link set {} up`, or name another that is up", names.join(", "), names.first().map_or("", String::as_str))]
+    Down {
+        /// As the user named them.
+        names: Vec<String>,
+    },
     /// The filter is not valid on this interface.
     #[error("{name}: the filter `{expression}` is not valid here: {reason}; see pcap-filter(7)")]
     Filter {

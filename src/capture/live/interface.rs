@@ -62,19 +62,13 @@ pub(super) struct Interface {
 
 impl Interface {
     pub(super) fn open(name: &str, settings: &Settings, probe: &OwnedFd) -> Result<Self, LiveError> {
-        let mut interface = Self::closed(name);
+        let mut interface = Self::waiting(name);
         interface.activate(settings, probe)?;
         Ok(interface)
     }
 
-    /// One that is there and down, to be opened when it is up.
+    /// One that is not captured on yet, and is when it is up; why not is said by whoever asks for it.
     pub(super) fn waiting(name: &str) -> Self {
-        tracing::warn!("{name}: the interface is down; capture goes on when it is up");
-        Self::closed(name)
-    }
-
-    /// One that is not captured on yet; why not has been said.
-    fn closed(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             handle: None,

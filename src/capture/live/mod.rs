@@ -98,18 +98,19 @@ impl Interfaces {
             .map_err(|error| LiveError::System { reason: io::Error::from(error).to_string() })?;
         let mut down = Vec::new();
         let mut open = |name: &String| match Interface::open(name, &settings, &probe) {
-            Err(error) if devices::is_up(name) == Some(false) => {
-                down.push(error);
+            Err(_) if devices::is_up(name) == Some(false) => {
+                down.push(name.clone());
                 Ok(Interface::waiting(name))
             }
             other => other,
         };
         let interfaces: Vec<Interface> =
             settings.interfaces.iter().map(&mut open).collect::<Result<_, _>>()?;
-        if down.len() == interfaces.len()
-            && let Some(error) = down.pop()
-        {
-            return Err(error);
+        if down.len() == interfaces.len() && !down.is_empty() {
+            return Err(LiveError::Down { names: down });
+        }
+        for name in down {
+            tracing::warn!("{name}: the interface is down; capture goes on when it is up");
         }
         let delay = if settings.immediate { AT_ONCE } else { 2 * settings.delay };
         Ok(Self {
