@@ -54,7 +54,7 @@ test-machine: deps ## as root: the operations document, in a machine with a syst
 
 .PHONY: test-peers
 test-peers: deps ## as root: sipp through a Kamailio, with the sniffer between them
-	packaging/install-build-deps systemd iproute2 kamailio sip-tester tcpdump tshark
+	packaging/install-build-deps systemd iproute2 iputils-ping kamailio sip-tester tcpdump tshark
 	$(CARGO) test --locked --test lippycat peers:: -- --ignored </dev/null
 
 SOAK_MINUTES ?= 30
