@@ -145,6 +145,23 @@ fn a_call_may_become_a_fax() {
     is_counted(&run, &file, "t38", &record["udptl_packets"]);
 }
 
+/// STUN (RFC 8489 5) and empty lines keep the port of a fax open, before it and after it: they are none of its packets.
+#[test]
+fn what_keeps_a_path_open_is_no_fax() {
+    let stun = |_| [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let mut packets = agree(0, 1, FAX);
+    packets.extend(each(50, 250, [CALLER, CALLED], stun));
+    packets.extend(each(300, 1_300, [CALLER, CALLED], udptl));
+    packets.extend(each(5_000, 5_200, [CALLER, CALLED], stun));
+    packets.extend(each(5_300, 5_500, [CALLER, CALLED], |_| b"\r\n".to_vec()));
+    packets.extend(hang_up(6_100));
+    let (_, record, _) = followed(packets);
+    assert_eq!(record["udptl_packets"], 50);
+    let [fax] = &record["fax"].as_array().unwrap()[..] else { panic!("{record}") };
+    let told = ["packets", "start", "end"].map(|key| fax[key].clone());
+    assert_eq!(told, [json!(50), json!("2023-11-14T22:13:20.300000Z"), json!("2023-11-14T22:13:21.280000Z")]);
+}
+
 /// A UDPTL packet with six redundant IFP packets behind its first.
 fn redundant(number: u16) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();

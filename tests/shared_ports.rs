@@ -12,11 +12,10 @@ use crate::wire::{at, datagram, ethernet, rtp, udp};
 /// A host and its RTP port.
 type End = (u8, u16);
 
-/// A capture, the media frames that each call has in it, and what is to be found.
+/// A capture, and the media frames that each call has in it.
 #[derive(Default)]
 struct Scene {
     packets: Vec<Packet>,
-    findings: BTreeMap<&'static str, &'static str>,
     sent: BTreeMap<&'static str, Vec<Vec<u8>>>,
 }
 
@@ -41,18 +40,13 @@ fn message(call: &str, start: &str, cseq: &str, end: Option<End>) -> Vec<u8> {
 impl Scene {
     /// An INVITE and its answer 20 ms later: the first of `call` or one within it.
     fn agree(&mut self, call: &'static str, time: u32, number: u32, ends: [End; 2]) {
-        self.agree_late(call, (time, time + 20), number, ends);
-    }
-
-    /// An INVITE at the first time, and its answer at the second.
-    fn agree_late(&mut self, call: &'static str, (time, later): (u32, u32), number: u32, ends: [End; 2]) {
         let [from, to] = ends.map(|(host, _)| host);
         let [offer, answer] = ends.map(Some);
         let (cseq, ack) = (format!("{number} INVITE"), format!("{number} ACK"));
         self.packets.extend([
             at(time, datagram(from, to, &message(call, "INVITE sip:bob@x SIP/2.0", &cseq, offer))),
-            at(later, datagram(to, from, &message(call, "SIP/2.0 200 OK", &cseq, answer))),
-            at(later + 10, datagram(from, to, &message(call, "ACK sip:bob@x SIP/2.0", &ack, None))),
+            at(time + 20, datagram(to, from, &message(call, "SIP/2.0 200 OK", &cseq, answer))),
+            at(time + 30, datagram(from, to, &message(call, "ACK sip:bob@x SIP/2.0", &ack, None))),
         ]);
     }
 
@@ -64,13 +58,8 @@ impl Scene {
     }
 
     /// Both ends of `call` speak, 20 ms a packet.
-    fn speak(&mut self, call: &'static str, times: (u32, u32), [one, two]: [End; 2]) {
-        self.send(call, times, [(one, two), (two, one)]);
-    }
-
-    /// Audio in these directions.
-    fn send<const N: usize>(&mut self, call: &'static str, (from, until): (u32, u32), ways: [(End, End); N]) {
-        for (source, destination) in ways {
+    fn speak(&mut self, call: &'static str, (from, until): (u32, u32), [one, two]: [End; 2]) {
+        for (source, destination) in [(one, two), (two, one)] {
             for (number, time) in (0u16..).zip((from..until).step_by(20)) {
                 let ssrc = u32::from(source.0) << 8 | u32::from(destination.0);
                 let payload = rtp(0, number, 160 * u32::from(number), ssrc, &[0x55; 160]);
@@ -95,9 +84,7 @@ impl Scene {
             let streams = record["media"].as_array().unwrap();
             let packets: u64 = streams.iter().filter_map(|stream| stream["packets"].as_u64()).sum();
             assert_eq!(json!(packets), json!(sent.len()), "{call}");
-            let findings: Vec<&str> =
-                record["findings"].as_array().unwrap().iter().filter_map(|it| it["code"].as_str()).collect();
-            assert_eq!(findings.concat(), self.findings.get(call).copied().unwrap_or_default(), "{call}");
+            assert_eq!(record["findings"], json!([]), "{call}");
             let mut written = media_of(&run, record);
             written.sort();
             sent.sort();
@@ -142,36 +129,5 @@ fn a_port_that_was_given_up_is_the_next_call_s() {
     scene.speak("second", (4_100, 7_000), [other, between]);
     scene.hang_up("second", 7_100, (5, 9));
     scene.hang_up("first", 8_100, (1, 9));
-    scene.assert_told_apart();
-}
-
-/// Who is called plays ringback from where no description is of yet. The call that is up has both of its ends.
-#[test]
-fn early_media_at_a_port_of_two_calls_is_of_the_one_that_is_not_answered() {
-    let (phone, bob, carol) = ((1, 7078), (2, 5000), (3, 6000));
-    let mut scene = Scene::default();
-    scene.agree("bob", 0, 1, [phone, bob]);
-    scene.speak("bob", (100, 8_000), [phone, bob]);
-    scene.agree_late("carol", (3_000, 4_500), 1, [phone, carol]);
-    scene.send("carol", (3_100, 4_500), [(carol, phone)]);
-    scene.send("carol", (4_600, 6_200), [(phone, carol)]);
-    scene.hang_up("carol", 6_300, (1, 3));
-    scene.hang_up("bob", 8_100, (1, 2));
-    // It is told that nothing had announced this, and that nothing came back to who played it until then.
-    scene.findings.insert("carol", "media_before_answer");
-    scene.assert_told_apart();
-}
-
-/// A NAT gives Bob another port than his description says; a call that comes later at the phone's port has no part in that.
-#[test]
-fn media_through_a_nat_stays_with_its_call() {
-    let (phone, bob, behind, carol) = ((1, 7078), (2, 5000), (2, 61_234), (3, 6000));
-    let mut scene = Scene::default();
-    scene.agree("bob", 0, 1, [phone, bob]);
-    scene.speak("bob", (100, 8_000), [phone, behind]);
-    scene.agree_late("carol", (3_000, 4_500), 1, [phone, carol]);
-    scene.speak("carol", (4_600, 7_000), [phone, carol]);
-    scene.hang_up("carol", 7_100, (1, 3));
-    scene.hang_up("bob", 8_100, (1, 2));
     scene.assert_told_apart();
 }

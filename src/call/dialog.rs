@@ -61,7 +61,7 @@ pub(crate) struct Dialog {
     /// When the attempt last got anywhere: sent, sent anew, challenged or ringing.
     pub(super) progress: Timestamp,
     /// Hash of the From-tag of its first message.
-    from_tag: u64,
+    pub(super) from_tag: u64,
     text: Vec<u8>,
     /// Time of its first message: where its other times are counted from.
     pub(super) born: Timestamp,
@@ -133,8 +133,6 @@ pub(crate) struct Announced {
     pub(crate) is_rtcp: bool,
     /// It is one of several at which the media of a section may flow.
     pub(crate) is_candidate: bool,
-    /// Who began the dialog announced it.
-    pub(crate) by_caller: bool,
     pub(crate) may: Directions,
     /// When it was announced first, and when `may` last became more.
     pub(crate) since: Timestamp,
@@ -498,7 +496,10 @@ impl Dialog {
             0..=100 => None,
             101..=199 => {
                 let is_first = self.ringing.is_none() && !self.is_answered;
-                let (is_known, is_own) = (self.ringing.is_some(), self.is_own_hop(look));
+                // The 200 may have overtaken it: who was answered does not begin to ring.
+                let is_late = self.answered.is_some_and(|answered| now > answered);
+                let (is_known, is_own) =
+                    (self.ringing.is_some() || is_late, self.is_own_hop(look) && !is_late);
                 if self.signalling.own_hop.decides(OwnHop::RINGING, is_known, is_own) {
                     self.ringing = Some(now);
                 }
@@ -728,12 +729,6 @@ impl Dialog {
         } else {
             self.endpoints.push(announced);
         }
-    }
-
-    /// Whether both ends have announced endpoints.
-    pub(crate) fn has_agreed(&self) -> bool {
-        let by = |caller| self.endpoints.iter().any(|announced| announced.by_caller == caller);
-        by(true) && by(false)
     }
 
     /// Remembers an announced codec.

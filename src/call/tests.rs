@@ -506,6 +506,22 @@ fn times_are_those_of_the_caller_s_hop() {
     assert_eq!((records[0].post_dial_delay_seconds, records[0].setup_seconds), (Some(2.3), Some(4.5)));
 }
 
+/// The 200 overtakes the 180 on the caller's hop: it rang when the next hop said so, and not after the answer.
+#[test]
+fn nobody_rings_after_the_answer() {
+    let mut scene = Scene::plain();
+    let (first, next) = (Text::default(), Text { branch: "p1", ..Text::default() });
+    scene.send(1, 3, &first.with(INVITE));
+    scene.send(3, 2, &next.with(INVITE));
+    let (first, next) = (Text { to_tag: "t", ..first }, Text { to_tag: "t", ..next });
+    scene.send(2, 3, &next.with("SIP/2.0 180 Ringing"));
+    scene.send(2, 3, &next.with("SIP/2.0 200 OK"));
+    scene.send(3, 1, &first.with("SIP/2.0 200 OK"));
+    scene.send(3, 1, &first.with("SIP/2.0 180 Ringing"));
+    let (records, ..) = scene.end();
+    assert!(records[0].ringing < records[0].answered && records[0].ringing.is_some());
+}
+
 /// Where the caller's hop is not answered in the capture, the next one tells.
 #[test]
 fn a_hop_without_answers_leaves_the_times_to_the_next() {
@@ -670,7 +686,7 @@ fn a_phone_with_one_port_is_heard_in_the_call_of_the_other_end() {
     assert_eq!((told, heard.media.len()), (vec![("bob", 40, 2), ("carol", 16, 2)], 56));
 }
 
-/// Who sends before the answer tells of it is of no call of the port that has both of its ends, and from then on of that one.
+/// Who sends before the answer tells of it is of any call of the port, and from then on of that one.
 #[test]
 fn a_sender_finds_its_call_when_the_answer_names_it() {
     let mut scene = Scene::plain();
@@ -680,22 +696,6 @@ fn a_sender_finds_its_call_when_the_answer_names_it() {
     scene.send(1, 3, &text("", sdp(1, 7078)).with(INVITE));
     (0..5).for_each(|number| assert!(scene.rtp(carol, phone, number)));
     scene.send(3, 1, &text("bob", sdp(3, 6000)).with("SIP/2.0 200 OK"));
-    (5..12).for_each(|number| assert!(scene.rtp(carol, phone, number)));
-    let (records, ..) = scene.end();
-    let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
-    assert_eq!(told, [("bob", 0), ("carol", 12)]);
-}
-
-/// Of two calls that nobody has answered it may be either's, until one answer tells.
-#[test]
-fn a_sender_may_be_of_either_call_that_is_not_answered() {
-    let mut scene = Scene::plain();
-    let (phone, carol) = ((1, 7078), (3, 6000));
-    let text = |call_id, to_tag, body| Text { call_id, to_tag, body, ..Text::default() };
-    scene.send(1, 2, &text("bob", "", sdp(1, 7078)).with(INVITE));
-    scene.send(1, 3, &text("carol", "", sdp(1, 7078)).with(INVITE));
-    (0..5).for_each(|number| assert!(scene.rtp(carol, phone, number)));
-    scene.send(3, 1, &text("carol", "c", sdp(3, 6000)).with("SIP/2.0 200 OK"));
     (5..12).for_each(|number| assert!(scene.rtp(carol, phone, number)));
     let (records, ..) = scene.end();
     let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
@@ -749,22 +749,6 @@ fn two_legs_may_share_their_media() {
     let (records, heard, _) = scene.end();
     assert_eq!(records.iter().map(|record| record.rtp_packets).collect::<Vec<_>>(), [1, 1]);
     assert_eq!((heard.media.len(), counted), (2, 1));
-}
-
-/// The called phone is behind a NAT, and speaks after the answer of one leg and before that of the other.
-#[test]
-fn two_legs_may_share_media_that_nobody_announced() {
-    let mut scene = Scene::plain();
-    let first = |to_tag, body| Text { to_tag, body, ..Text::default() };
-    let second = |to_tag, body| Text { call_id: "c2", branch: "x", from_tag: "b2bua", ..first(to_tag, body) };
-    scene.send(1, 9, &first("", sdp(1, 4000)).with(INVITE));
-    scene.send(9, 2, &second("", sdp(1, 4000)).with(INVITE));
-    scene.send(2, 9, &second("b", sdp(2, 5000)).with("SIP/2.0 200 OK"));
-    (0..3).for_each(|number| assert!(scene.rtp((2, 61_234), (1, 4000), number)));
-    scene.send(9, 1, &first("b", sdp(2, 5000)).with("SIP/2.0 200 OK"));
-    (3..9).for_each(|number| assert!(scene.rtp((2, 61_234), (1, 4000), number)));
-    let (records, ..) = scene.end();
-    assert_eq!(records.iter().map(|record| record.rtp_packets).collect::<Vec<_>>(), [9, 9]);
 }
 
 #[test]

@@ -338,7 +338,7 @@ impl Tracker {
         if copy == Copy::First {
             self.pace(slot, &look, descriptions(message, messages));
             self.follow_leg(slot, &look, descriptions(message, messages));
-            self.claim(slot, &look, descriptions(message, messages), listener);
+            self.claim(slot, descriptions(message, messages), listener);
             self.register(slot, &look);
             self.replace(&look);
         }
@@ -348,14 +348,17 @@ impl Tracker {
     /// A dialog is to take the place of another one, which is not given up by whoever ends it then.
     #[inline]
     fn replace(&mut self, look: &Look<'_>) {
-        if let Some(call_id) = signalling::replaced(look) {
-            self.note_replaced(&call_id, true);
+        if let Some(named) = signalling::replaced(look) {
+            let dialog = self.find(named.call_id).and_then(|slot| self.dialogs.get_mut(slot as usize));
+            let dialog = dialog.filter(|dialog| dialog.is(named));
+            dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = true);
         }
     }
 
-    fn note_replaced(&mut self, call_id: &[u8], is_replaced: bool) {
+    /// The dialog of that Call-ID goes on.
+    fn not_replaced(&mut self, call_id: &[u8]) {
         let dialog = self.find(call_id_key(call_id)).and_then(|slot| self.dialogs.get_mut(slot as usize));
-        dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = is_replaced);
+        dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = false);
     }
 
     /// Learns from the answer to a REGISTER who is reached where.
@@ -652,13 +655,14 @@ impl Tracker {
     }
 
     /// Registers the media endpoints that a message announces.
-    fn claim(&mut self, slot: u32, look: &Look<'_>, media: &[Media], listener: &mut dyn Listener) {
+    fn claim(&mut self, slot: u32, media: &[Media], listener: &mut dyn Listener) {
         if media.is_empty() {
             return;
         }
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
-        let by_caller = dialog.is_caller(look) == matches!(look.head.start, StartLine::Request { .. });
+        // Attack: one endpoint with many flows, named by each candidate of each section.
+        let mut claimed: SmallVec<[Endpoint; 8]> = SmallVec::new();
         for media in media.iter().filter(|media| is_claimable(media)) {
             media.formats.iter().for_each(|format| dialog.note_codec(format.name));
             if matches!(media.kind, MediaKind::Image) {
@@ -669,22 +673,16 @@ impl Tracker {
                     continue;
                 }
                 let claim = Claim { endpoint, formats, secure: media.secure, kind: media.kind };
-                let id = self.media.claim(call, &claim, &mut self.effects);
+                let id = if claimed.contains(&endpoint) {
+                    self.media.claim_again(call, &claim)
+                } else {
+                    claimed.push(endpoint);
+                    self.media.claim(call, &claim, &mut self.effects)
+                };
                 let (since, open_since) = (dialog.last, dialog.last);
-                dialog.note_endpoint(Announced {
-                    endpoint,
-                    id,
-                    is_rtcp,
-                    is_candidate,
-                    by_caller,
-                    may,
-                    since,
-                    open_since,
-                });
+                let announced = Announced { endpoint, id, is_rtcp, is_candidate, may, since, open_since };
+                dialog.note_endpoint(announced);
             }
-        }
-        if dialog.has_agreed() {
-            self.media.agree(call);
         }
         self.settle(listener);
     }
@@ -741,7 +739,7 @@ impl Tracker {
         let call = CallRef { slot, generation: dialog.generation };
         self.media.end(call, dialog.endpoints.iter().map(|announced| announced.id), &mut self.effects);
         self.settle(listener);
-        refused.into_iter().for_each(|call_id| self.note_replaced(&call_id, false));
+        refused.into_iter().for_each(|call_id| self.not_replaced(&call_id));
         if self.wants.frames {
             listener.ended(slot);
         }

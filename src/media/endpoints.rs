@@ -44,20 +44,13 @@ impl Mark {
     const ENDED: u32 = 1;
     /// Another call has announced an endpoint of this one too.
     const SHARES: u32 = 2;
-    /// Both of its ends have announced one.
-    const AGREED: u32 = 4;
-    /// When it announced one, a call that had announced it before had both of its ends: it is another conversation, where legs
-    /// of one announce theirs before the first is answered.
-    const LATER: u32 = 8;
-    /// So many bits are not of the generation.
-    const BITS: u32 = 4;
 
     const fn of(generation: u32) -> Self {
-        Self(generation << Self::BITS)
+        Self(generation << 2)
     }
 
     const fn is_of(self, generation: u32) -> bool {
-        self.0 >> Self::BITS == Self::of(generation).0 >> Self::BITS
+        self.0 >> 2 == Self::of(generation).0 >> 2
     }
 
     const fn has(self, bit: u32) -> bool {
@@ -83,17 +76,10 @@ impl Calls {
         marks.for_each(fetch);
     }
 
-    fn has(&self, call: CallRef, bit: u32) -> bool {
-        self.0.get(call.slot as usize).is_some_and(|mark| mark.has(bit) && mark.is_of(call.generation))
-    }
-
     fn has_ended(&self, call: CallRef) -> bool {
-        self.has(call, Mark::ENDED)
-    }
-
-    /// Both ends of the call have announced where they are.
-    pub(crate) fn agree(&mut self, call: CallRef) {
-        self.mark(call).into_iter().for_each(|mark| mark.0 |= Mark::AGREED);
+        self.0
+            .get(call.slot as usize)
+            .is_some_and(|mark| mark.has(Mark::ENDED) && mark.is_of(call.generation))
     }
 
     /// The call is over; true when that may concern another.
@@ -160,23 +146,6 @@ impl Entry {
         self.calls_among(calls, |owner| other.owners.contains(&owner))
     }
 
-    /// The calls that a packet between this endpoint and one that nobody has announced belongs to. Where a call began beside one
-    /// with both of its ends, that one keeps what it had `before`, as with a NAT, and what is new is early media of those whose
-    /// other end is still to announce its own. Else it may be anybody's.
-    pub(crate) fn calls_with_unknown(&self, before: Owners, calls: &Calls) -> Owners {
-        let up = || self.owners.iter().rev().copied().filter(|&owner| !calls.has_ended(owner));
-        let has_agreed = |owner: &CallRef| calls.has(*owner, Mark::AGREED);
-        if !up().any(|owner| calls.has(owner, Mark::LATER)) {
-            return self.calls(calls);
-        }
-        let kept = Owners::new(up().filter(|owner| before.as_slice().contains(owner)));
-        if kept.as_slice().iter().any(has_agreed) {
-            return kept;
-        }
-        let waiting = Owners::new(up().filter(|owner| !has_agreed(owner)));
-        if waiting.is_empty() { self.calls(calls) } else { waiting }
-    }
-
     fn calls_among(&self, calls: &Calls, counts: impl Fn(CallRef) -> bool) -> Owners {
         let owners = || self.owners.iter().rev().copied().filter(|&owner| counts(owner));
         let up = Owners::new(owners().filter(|&owner| !calls.has_ended(owner)));
@@ -204,10 +173,6 @@ impl Entry {
         lists.add(&mut self.formats, claim.formats);
         if self.owners.contains(&call) {
             return;
-        }
-        let has_both = |&owner: &CallRef| !calls.has_ended(owner) && calls.has(owner, Mark::AGREED);
-        if self.owners.iter().any(has_both) {
-            calls.mark(call).into_iter().for_each(|mark| mark.0 |= Mark::LATER);
         }
         if self.owners.len() >= MAX_OWNERS {
             self.owners.remove(0);

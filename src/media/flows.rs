@@ -504,6 +504,8 @@ impl MediaTable {
                 self.note_rtcp(slot, datagram);
                 Payload::Rtcp
             }
+            // Neither RTP nor T.38, and no sign of either.
+            Look::Neither if is_about_the_path(datagram.seen.payload) => Payload::Other,
             Look::Neither => {
                 flow.other += 1;
                 flow.last_other = datagram.seen.timestamp;
@@ -604,15 +606,16 @@ impl MediaTable {
 
     /// A call announces an endpoint; RTCP is expected there and at the next port.
     pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) -> EndpointId {
-        let slot = self.endpoints.find_or_insert(claim.endpoint);
-        self.endpoints.claim(slot, call, claim, &mut self.calls);
+        let EndpointId(slot) = self.claim_again(call, claim);
         self.settle_around(slot, effects);
         EndpointId(slot)
     }
 
-    /// Both ends of a call have announced where they are: what comes from elsewhere is no early media of it.
-    pub fn agree(&mut self, call: CallRef) {
-        self.calls.agree(call);
+    /// The same, right after the call claimed that endpoint for something else: whose its flows are is settled.
+    pub fn claim_again(&mut self, call: CallRef, claim: &Claim<'_>) -> EndpointId {
+        let slot = self.endpoints.find_or_insert(claim.endpoint);
+        self.endpoints.claim(slot, call, claim, &mut self.calls);
+        EndpointId(slot)
     }
 
     /// A call ended: another one may use its endpoints now, but late media still is its own.
@@ -944,19 +947,15 @@ impl MediaTable {
     }
 
     /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
-    /// is of, its other end tells.
+    /// is of, its sender tells.
     fn calls_of(&self, flow: &Flow) -> Owners {
         let sender = || self.owner_of(flow.source, flow.is_rtcp);
-        let receiver = self.owner_of(flow.destination, flow.is_rtcp);
-        let Some(known) = receiver.or_else(sender) else { return Owners::default() };
-        if known.owners.len() <= 1 {
-            return known.calls(&self.calls);
-        }
-        let Some((receiver, sender)) = receiver.zip(sender()) else {
-            return known.calls_with_unknown(flow.owners, &self.calls);
+        let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
+            return sender().map(|sender| sender.calls(&self.calls)).unwrap_or_default();
         };
-        let both = receiver.calls_with(sender, &self.calls);
-        if both.is_empty() { receiver.calls(&self.calls) } else { both }
+        let is_shared = receiver.owners.len() > 1;
+        let both = sender().filter(|_| is_shared).map(|sender| receiver.calls_with(sender, &self.calls));
+        both.filter(|both| !both.is_empty()).unwrap_or_else(|| receiver.calls(&self.calls))
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.
@@ -1223,6 +1222,12 @@ impl Flow {
 #[inline]
 const fn arrival(header: &RtpHeader, time: Timestamp) -> Arrival {
     Arrival { time, sequence: header.sequence, timestamp: header.timestamp, marker: header.marker }
+}
+
+/// Whether a datagram keeps a path open or tries it: STUN (RFC 8489 5: two bits of zero, and the magic cookie), or a few bytes,
+/// as of CRLF. A UDPTL packet has a number of two bytes, a length and what that counts (T.38 9.1).
+fn is_about_the_path(payload: &[u8]) -> bool {
+    matches!(payload, [0..=3, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..]) || payload.len() < 4
 }
 
 /// What packets of a format are to the stream that they come in.

@@ -166,7 +166,7 @@ impl Intake {
         let mut latest = Timestamp::default();
         for (packet, index) in batch.packets.iter().zip(0u32..) {
             if self.clock.follow(packet.timestamp, self.calm_until) {
-                latest = packet.timestamp;
+                latest = latest.max(packet.timestamp);
             } else {
                 self.observe(packet, batch, staged);
             }
@@ -176,7 +176,7 @@ impl Intake {
             }
             ahead.fetch();
         }
-        // Those that followed came one after the other, and after the first of all.
+        // Those that followed came after the first of all.
         self.counters.last = self.counters.last.max(Some(latest).filter(|_| !batch.packets.is_empty()));
         staged.ahead = ahead;
     }

@@ -33,7 +33,7 @@ use crate::flow::Endpoint;
 use crate::near::fetch;
 use crate::sip::header::{Name, digits, number, values};
 use crate::sip::uri::until;
-use crate::sip::{Method, Rare as RareFields, Span, StartLine};
+use crate::sip::{Method, Rare as RareFields, Span, StartLine, call_id_key};
 use crate::time::Timestamp;
 
 pub(super) use self::finding::findings;
@@ -199,12 +199,37 @@ fn replaces<'a>(look: &Look<'a>) -> Option<&'a [u8]> {
     look.head.rare.has(RareFields::REPLACES).then(|| values(look.bytes, Name::Replaces).next()).flatten()
 }
 
-/// The Call-ID of the dialog that a message has replaced: by itself, as an INVITE, or by the one who gets its REFER.
-pub(super) fn replaced(look: &Look<'_>) -> Option<Vec<u8>> {
+/// The dialog that a message has replaced: by itself, as an INVITE, or by the one who gets its REFER.
+pub(super) fn replaced(look: &Look<'_>) -> Option<NamedDialog> {
     match look.method()? {
-        Method::Invite => replaces(look).map(|value| until(value, b';').trim_ascii().to_vec()),
+        Method::Invite => replaces(look).map(NamedDialog::by),
         Method::Refer => transfer::replaced(look),
         _ => None,
+    }
+}
+
+/// What a dialog is named by: keys of its Call-ID and its two tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NamedDialog {
+    pub(super) call_id: u64,
+    to_tag: u64,
+    from_tag: u64,
+}
+
+impl NamedDialog {
+    /// Reads `<Call-ID>;to-tag=<tag>;from-tag=<tag>` (RFC 3891 6.1).
+    fn by(value: &[u8]) -> Self {
+        let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let call_id = call_id_key(parts.next().unwrap_or_default());
+        let tag = |name: &[u8]| {
+            let mut parts = parts.clone();
+            let value = parts.find_map(|part| {
+                let (known, value) = part.split_at_checked(name.len())?;
+                known.eq_ignore_ascii_case(name).then_some(value)
+            });
+            call_id_key(value.unwrap_or_default())
+        };
+        Self { call_id, to_tag: tag(b"to-tag="), from_tag: tag(b"from-tag=") }
     }
 }
 
@@ -235,6 +260,13 @@ impl Dialog {
             let replaces = self.keep(until(value, b';').trim_ascii());
             self.signalling.rare().replaces = replaces;
         }
+    }
+
+    /// Whether it is the dialog with these tags: who knows no more than the Call-ID names another (RFC 3891 3).
+    pub(super) fn is(&self, named: NamedDialog) -> bool {
+        let are =
+            |ours: u64, theirs: u64| ours == self.from_tag && self.signalling.answer_tags.contains(&theirs);
+        are(named.from_tag, named.to_tag) || are(named.to_tag, named.from_tag)
     }
 
     /// Call-ID of the dialog that this one takes the place of.

@@ -180,6 +180,18 @@ fn who_was_replaced_did_not_give_up() {
     let mut refused = consulted();
     replaces(&mut refused, "603 Decline");
     assert_eq!(codes_of_consultation(refused), ["abandoned_on_hold"], "it went on");
+    // Who knows the Call-ID alone names another dialog (RFC 3891 3).
+    let mut named = consulted();
+    let stranger = Text {
+        call_id: "c2",
+        branch: "mallory",
+        from_tag: "mallory",
+        to_tag: "",
+        extra: "Replaces: c1;to-tag=nope;from-tag=alice\n",
+        ..Text::default()
+    };
+    named.send(3, 2, &stranger.with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
+    assert_eq!(codes_of_consultation(named), ["abandoned_on_hold"]);
     // Where only the REFER is captured, which is in the other call (RFC 5589 7.3).
     let mut referred = consulted();
     let refer = Text {

@@ -1,5 +1,6 @@
 //! Transfers: REFER (RFC 3515), and what its NOTIFYs say became of it (RFC 3420).
 
+use super::NamedDialog;
 use super::record::{Side, TransferRecord};
 use super::text;
 use crate::call::dialog::{Dialog, Look};
@@ -92,13 +93,12 @@ fn replaces_in(target: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// The Call-ID of the dialog that the INVITE which a REFER asks for replaces.
-pub(super) fn replaced(look: &Look<'_>) -> Option<Vec<u8>> {
+/// The dialog that the INVITE which a REFER asks for replaces.
+pub(super) fn replaced(look: &Look<'_>) -> Option<NamedDialog> {
     let value = values(look.bytes, Name::ReferTo).next()?;
     // Attack: a header field of 64 KiB; a Call-ID is kept as far as this, too.
     let escaped = replaces_in(NameAddress::parse(value).uri)?;
-    let value = unescaped(escaped.get(..MAX_ESCAPED).unwrap_or(escaped));
-    Some(until(&value, b';').trim_ascii().to_vec())
+    Some(NamedDialog::by(&unescaped(escaped.get(..MAX_ESCAPED).unwrap_or(escaped))))
 }
 
 /// Bytes looked at of an escaped Replaces.

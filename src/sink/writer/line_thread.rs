@@ -195,7 +195,8 @@ impl LineThread {
         let mut before = stdout::taken();
         while self.is_stdout && !self.thread.is_finished() {
             if waited >= STALLED {
-                let lost = self.inlet.mailbox.put(|block| block.lines.len() as u64);
+                // What it has in hand is not known.
+                let lost = self.inlet.mailbox.put(|block| block.lines.len() as u64 + block.refused);
                 let counts = LineCounts { lost, errors: 0 };
                 return Ended { counts, outcome: Ok(()), is_stalled: true };
             }

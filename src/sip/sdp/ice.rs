@@ -55,10 +55,10 @@ fn add(
     };
     let address = address.and_then(literal).filter(|address| !address.is_unspecified());
     let port = port.and_then(number_of::<u16>).filter(|&port| port != 0);
-    if let (Some(address), Some(port)) = (address, port)
-        && media.candidates.len() < MAX_CANDIDATES
-    {
-        media.candidates.push(Candidate { endpoint: Endpoint::new(address, port), is_rtcp, is_remote });
+    let (Some(address), Some(port)) = (address, port) else { return };
+    let candidate = Candidate { endpoint: Endpoint::new(address, port), is_rtcp, is_remote };
+    if media.candidates.len() < MAX_CANDIDATES && !media.candidates.contains(&candidate) {
+        media.candidates.push(candidate);
     }
 }
 
@@ -141,7 +141,10 @@ mod tests {
     #[test]
     fn is_bounded() {
         let line = |port: u32| format!("a=candidate:1 1 UDP 1 192.0.2.9 {} typ host\r\n", port + 1);
-        let remote = format!("a=remote-candidates:{}\r\n", "1 192.0.2.9 7 ".repeat(1000));
+        let remote: String = (1..1000).map(|port| format!("1 192.0.2.9 {port} ")).collect();
+        let remote = format!("a=remote-candidates:{remote}\r\n");
+        let same = "a=candidate:1 1 UDP 1 192.0.2.9 7 typ host\r\n".repeat(1000);
+        assert_eq!(candidates(&same).len(), 1, "each is claimed once");
         let all: String = (0..1000).map(line).chain([remote.clone()]).collect();
         assert_eq!(candidates(&all).len(), MAX_CANDIDATES);
         assert_eq!(candidates(&remote).len(), MAX_CANDIDATES);
