@@ -131,3 +131,40 @@ fn a_port_that_was_given_up_is_the_next_call_s() {
     scene.hang_up("first", 8_100, (1, 9));
     scene.assert_told_apart();
 }
+
+/// More calls than are kept for one endpoint.
+#[test]
+fn a_server_has_one_port_for_all_its_calls() {
+    let server = (9, 10_000);
+    let mut scene = Scene::default();
+    for number in 0..30u8 {
+        let call: &'static str = Box::leak(format!("c{number}").into_boxed_str());
+        let (phone, begin) = ((100 + number, 4_000), 100 * u32::from(number));
+        scene.agree(call, begin, 1, [phone, server]);
+        scene.speak(call, (begin + 100, begin + 5_000), [phone, server]);
+        scene.hang_up(call, begin + 5_100, (phone.0, 9));
+    }
+    scene.assert_told_apart();
+}
+
+/// One packet each from more senders than flows are kept of: the call's own stream stays.
+#[test]
+fn strangers_do_not_push_out_who_speaks() {
+    let (phone, bob) = ((1, 7078), (2, 5000));
+    let mut scene = Scene::default();
+    scene.agree("bob", 0, 1, [phone, bob]);
+    scene.speak("bob", (100, 4_000), [phone, bob]);
+    let stranger = |port| udp((66, port), phone, &rtp(0, 1, 160, u32::from(port), &[0x55; 160]));
+    scene.packets.extend((0..300).map(|number| at(2_000 + number, stranger(10_000 + number as u16))));
+    scene.hang_up("bob", 4_100, (1, 2));
+    scene.packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), ethernet(scene.packets).bytes()).unwrap();
+    let run = Run::of(file.path(), &[]);
+    let streams = run.records[0]["media"].as_array().unwrap();
+    let of = |end: &str| {
+        streams.iter().filter(|it| it["source"] == end).map(|it| &it["packets"]).collect::<Vec<_>>()
+    };
+    assert_eq!(of("192.0.2.1:7078"), [&json!(195)]);
+    assert_eq!(of("192.0.2.2:5000"), [&json!(195)]);
+}

@@ -174,8 +174,8 @@ impl Entry {
         if self.owners.contains(&call) {
             return;
         }
-        if self.owners.len() >= MAX_OWNERS {
-            self.owners.remove(0);
+        if self.is_crowded() {
+            self.make_room(calls);
         }
         self.owners.push(call);
         if self.owners.len() > 1 {
@@ -183,6 +183,17 @@ impl Entry {
                 calls.mark(owner).into_iter().for_each(|mark| mark.0 |= Mark::SHARES);
             });
         }
+    }
+
+    /// Has a call go: one that is over, else the oldest, whose end may have been missed.
+    fn make_room(&mut self, calls: &Calls) {
+        let over = self.owners.iter().position(|&owner| calls.has_ended(owner));
+        self.owners.remove(over.unwrap_or_default());
+    }
+
+    /// Whether others than its owners may have announced it: there is no room for all.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.owners.len() >= MAX_OWNERS
     }
 }
 

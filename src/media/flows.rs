@@ -738,12 +738,17 @@ impl MediaTable {
         ends.any(|end| self.endpoints.claimed(end).is_some_and(|entry| entry.fax))
     }
 
-    /// Whether a flow that begins at `endpoint` is reported where it ends.
+    /// Whether a flow at `endpoint` is reported at its other end: where it ends, unless only the other end is kept as the call's.
     fn is_told_elsewhere(&self, call: CallRef, flow: &Flow, endpoint: Endpoint) -> bool {
-        let owns = |entry: &Entry| entry.owners.contains(&call);
-        flow.source == endpoint
-            && flow.source != flow.destination
-            && self.owner_of(flow.destination, flow.is_rtcp).is_some_and(owns)
+        let owns = |end: Endpoint| {
+            self.owner_of(end, flow.is_rtcp).is_some_and(|entry| entry.owners.contains(&call))
+        };
+        let (source, destination) = (flow.source, flow.destination);
+        if source == endpoint {
+            source != destination && owns(destination)
+        } else {
+            !owns(destination) && owns(source)
+        }
     }
 
     /// The stamp of the latest packet that a call's endpoint saw. One that is far off does not count.
@@ -922,19 +927,26 @@ impl MediaTable {
     fn attach(&mut self, endpoint: Endpoint, flow: u32) {
         let mut entry = self.endpoints.find_or_insert(endpoint);
         let flows = self.endpoints.get(entry).map_or(&[][..], |known| &known.flows);
+        if flows.contains(&flow) {
+            return;
+        }
         if flows.len() >= MAX_FLOWS_PER_ENDPOINT
-            && let Some(&oldest) = flows.first()
+            && let Some(&least) = flows.iter().min_by_key(|&&slot| self.weight(slot))
         {
+            // Attack: a packet each from many made-up senders, which are to go before who speaks there.
             self.counters.flows_evicted += 1;
-            self.remove(oldest);
+            self.remove(least);
             // That may have released the entry.
             entry = self.endpoints.find_or_insert(endpoint);
         }
-        if let Some(known) = self.endpoints.get_mut(entry)
-            && !known.flows.contains(&flow)
-        {
+        if let Some(known) = self.endpoints.get_mut(entry) {
             known.flows.push(flow);
         }
+    }
+
+    /// How many packets a flow had.
+    fn weight(&self, slot: u32) -> u64 {
+        self.flows.get(slot as usize).map_or(0, |flow| flow.rtp() + flow.rtcp + flow.other)
     }
 
     /// Gives a flow to the calls of its receiver, else of its sender (symmetric RTP behind NAT).
@@ -953,9 +965,14 @@ impl MediaTable {
         let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
             return sender().map(|sender| sender.calls(&self.calls)).unwrap_or_default();
         };
-        let is_shared = receiver.owners.len() > 1;
-        let both = sender().filter(|_| is_shared).map(|sender| receiver.calls_with(sender, &self.calls));
-        both.filter(|both| !both.is_empty()).unwrap_or_else(|| receiver.calls(&self.calls))
+        let calls = || receiver.calls(&self.calls);
+        let Some(sender) = sender().filter(|_| receiver.owners.len() > 1) else { return calls() };
+        let both = receiver.calls_with(sender, &self.calls);
+        if !both.is_empty() {
+            return both;
+        }
+        // A media server has one port for all its calls, and not all of them are kept there.
+        if receiver.is_crowded() && sender.owners.len() == 1 { sender.calls(&self.calls) } else { calls() }
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.
