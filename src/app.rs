@@ -207,6 +207,11 @@ fn validate(file: Option<&Path>, environment: &Environment, out: &mut impl Write
     Ok(())
 }
 
+/// Whether no sniffer is running that could be asked.
+fn is_nobody(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Nobody { .. }))
+}
+
 /// What the system said, if it said something.
 fn kind_of(error: &anyhow::Error) -> Option<io::ErrorKind> {
     error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
@@ -231,7 +236,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         || error.downcast_ref::<LogError>().is_some_and(LogError::is_permission)
         || error.downcast_ref::<SourceError>().is_some_and(SourceError::is_permission_denied)
         || matches!(error.downcast_ref(), Some(ClientError::NotPermitted(_)));
-    if matches!(error.downcast_ref(), Some(ClientError::Nobody { .. })) {
+    if is_nobody(error) {
         ExitCode::NotRunning
     } else if denied || kind == Some(io::ErrorKind::PermissionDenied) {
         ExitCode::NotPermitted

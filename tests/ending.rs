@@ -101,6 +101,20 @@ fn piped(flags: &[&str]) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// A run that got these bytes, and writes records beside what it shows.
+fn recording(mode: &str, bytes: &[u8]) -> (Child, std::process::ChildStdin, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let records = directory.path().join("records");
+    let mut child = piped(&["--format", "json", "-M", mode, "--records", records.to_str().unwrap()]);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(bytes).unwrap();
+    (child, input, directory)
+}
+
+fn recorded(directory: &TempDir) -> usize {
+    fs::read_to_string(directory.path().join("records")).unwrap().lines().count()
+}
+
 /// As `| head -1` does while packets still come.
 fn read_one_line(child: &mut Child) {
     let mut line = String::new();
@@ -128,11 +142,7 @@ fn a_run_ends_with_its_only_reader() {
 fn a_run_with_files_to_write_goes_on_without_a_reader() {
     let (first, rest, whole) = halves();
     for mode in ["memory", "balanced"] {
-        let directory = tempfile::tempdir().unwrap();
-        let records = directory.path().join("records");
-        let mut child = piped(&["--format", "json", "-M", mode, "--records", records.to_str().unwrap()]);
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(&first).unwrap();
+        let (mut child, mut input, directory) = recording(mode, &first);
         read_one_line(&mut child);
         input.write_all(&rest).unwrap();
         drop(input);
@@ -140,7 +150,7 @@ fn a_run_with_files_to_write_goes_on_without_a_reader() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(0), "{mode}: {told}");
         assert_eq!(told.matches("nobody reads standard output any more").count(), 1, "{mode}: {told}");
-        assert_eq!(fs::read_to_string(&records).unwrap().lines().count(), whole.records.len(), "{mode}");
+        assert_eq!(recorded(&directory), whole.records.len(), "{mode}");
     }
 }
 
@@ -149,18 +159,14 @@ fn a_run_with_files_to_write_goes_on_without_a_reader() {
 fn a_reader_that_takes_nothing_holds_up_neither_files_nor_the_end() {
     let (first, rest, whole) = halves();
     for mode in ["memory", "balanced"] {
-        let directory = tempfile::tempdir().unwrap();
-        let records = directory.path().join("records");
-        let mut child = piped(&["--format", "json", "-M", mode, "--records", records.to_str().unwrap()]);
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(&first).unwrap();
+        let (mut child, mut input, directory) = recording(mode, &first);
         input.write_all(&rest).unwrap();
         let stdout = child.stdout.take();
         interrupt(&child, "TERM");
         let (code, _, told) = outcome(child);
         assert_eq!(code, Some(0), "{mode}: none means that it did not end: {told}");
         assert!(told.contains("warning: standard output is not read"), "{mode}: {told}");
-        assert_eq!(fs::read_to_string(&records).unwrap().lines().count(), whole.records.len(), "{mode}");
+        assert_eq!(recorded(&directory), whole.records.len(), "{mode}");
         drop((stdout, input));
     }
 }

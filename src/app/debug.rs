@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{cores, load, tell};
+use super::{cores, is_nobody, load, tell};
 use crate::cli::{
     self, Debug, DebugCommand, Global, MetricsFlags, MetricsFormat, RegistrationFlags, answers,
 };
@@ -46,10 +46,6 @@ pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -
         }
         std::thread::sleep(Duration::from_secs(seconds));
     }
-}
-
-fn is_nobody(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ClientError::Nobody { .. }))
 }
 
 struct Asker<'a> {

@@ -163,10 +163,16 @@ impl<V> Table<V> {
     pub fn touch(&mut self, id: EntryId, now: Timestamp) -> Option<(&FlowKey, &mut V)> {
         let slot = self.slots.get(id.0 as usize)?;
         if now.since(slot.moved) >= GRAIN {
-            let age = slot.age;
-            self.move_to(id, age, now);
+            self.renew(id, now);
         }
         self.get_mut(id)
+    }
+
+    /// Moves an entry to the young end of its own list.
+    pub fn renew(&mut self, id: EntryId, now: Timestamp) {
+        if let Some(age) = self.slots.get(id.0 as usize).map(|slot| slot.age) {
+            self.move_to(id, age, now);
+        }
     }
 
     /// Moves an entry to the young end of a list.
@@ -195,12 +201,6 @@ impl<V> Table<V> {
     #[must_use]
     pub fn used(&self, id: EntryId) -> Option<Timestamp> {
         self.slots.get(id.0 as usize).map(|slot| slot.moved)
-    }
-
-    /// The list that an entry ages in.
-    #[must_use]
-    pub fn age(&self, id: EntryId) -> Option<Age> {
-        self.slots.get(id.0 as usize).map(|slot| slot.age)
     }
 
     /// What one entry costs, in bytes.

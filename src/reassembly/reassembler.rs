@@ -183,9 +183,8 @@ impl<A: Application> Reassembler<A> {
 
     /// The latest segment of the connection between these endpoints is of that time, and not of the one with which it came.
     pub fn heard(&mut self, source: Endpoint, destination: Endpoint, at: Timestamp) {
-        let id = self.table.find(&FlowKey::new(source, destination).0);
-        if let Some((id, age)) = id.and_then(|id| Some((id, self.table.age(id)?))) {
-            self.table.move_to(id, age, at);
+        if let Some(id) = self.table.find(&FlowKey::new(source, destination).0) {
+            self.table.renew(id, at);
         }
     }
 

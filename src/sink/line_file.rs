@@ -39,13 +39,20 @@ impl Reopen {
     }
 }
 
-/// What became of lines.
+/// What became of lines, of one output or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct LineCounters {
-    /// Lines that there was no room for.
-    pub(super) lost: u64,
+pub struct LineCounts {
+    /// Lines that found no room, because the disk or the reader was too slow or said no.
+    pub lost: u64,
     /// Times that the disk said no.
-    pub(super) errors: u64,
+    pub errors: u64,
+}
+
+impl LineCounts {
+    pub(super) const fn add(&mut self, more: Self) {
+        self.lost += more.lost;
+        self.errors += more.errors;
+    }
 }
 
 /// Whether a file is begun anew or goes on.
@@ -66,13 +73,13 @@ pub(super) struct LineFile {
     /// Whole lines, but for the first when part of it is written.
     buffer: Vec<u8>,
     is_torn: bool,
-    counters: LineCounters,
+    counts: LineCounts,
 }
 
 impl LineFile {
     /// Standard output.
     pub(super) fn stdout() -> Self {
-        Self { path: None, file: None, buffer: Vec::new(), is_torn: false, counters: LineCounters::default() }
+        Self { path: None, file: None, buffer: Vec::new(), is_torn: false, counts: LineCounts::default() }
     }
 
     /// Opens the file at `path`, or standard output for `-`. Directories are made.
@@ -83,8 +90,8 @@ impl LineFile {
         Ok(Self { path: Some(path.to_owned()), file: Some(open(path, begin)?), ..Self::stdout() })
     }
 
-    pub(super) const fn counters(&self) -> LineCounters {
-        self.counters
+    pub(super) const fn counts(&self) -> LineCounts {
+        self.counts
     }
 
     /// Whether lines go to standard output.
@@ -124,7 +131,7 @@ impl LineFile {
         if self.buffer.len() > MOST {
             let written = taken - self.buffer.len();
             self.buffer.truncate(before.saturating_sub(written));
-            self.counters.lost += 1;
+            self.counts.lost += 1;
         }
         flushed
     }
@@ -138,7 +145,7 @@ impl LineFile {
             return Ok(());
         }
         if let (None, Some(path)) = (&self.file, &self.path) {
-            self.file = Some(open(path, Begin::Behind).inspect_err(|_| self.counters.errors += 1)?);
+            self.file = Some(open(path, Begin::Behind).inspect_err(|_| self.counts.errors += 1)?);
         }
         let mut written = 0;
         let outcome = loop {
@@ -166,7 +173,7 @@ impl LineFile {
             self.is_torn = self.buffer.get(written - 1) != Some(&b'\n');
             self.buffer.drain(..written);
         }
-        self.counters.errors += u64::from(outcome.is_err());
+        self.counts.errors += u64::from(outcome.is_err());
         outcome
     }
 
@@ -183,7 +190,7 @@ impl LineFile {
                 self.buffer.iter().position(|&byte| byte == b'\n').map_or(self.buffer.len(), |at| at + 1);
             self.buffer.drain(..end);
             self.is_torn = false;
-            self.counters.lost += 1;
+            self.counts.lost += 1;
         }
         self.file = None;
         self.file = Some(open(path, Begin::Behind)?);
@@ -279,8 +286,8 @@ mod tests {
         assert!(refused > 0 && lines.flush().is_err());
         assert!(lines.buffer.len() <= MOST && lines.buffer.ends_with(b"\n"));
         let kept = lines.buffer.len() / 1_001;
-        assert_eq!(kept as u64 + lines.counters().lost, 3_000);
-        assert!(lines.counters().errors > 0);
+        assert_eq!(kept as u64 + lines.counts().lost, 3_000);
+        assert!(lines.counts().errors > 0);
         // Space came back: what was kept is written.
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("lines");

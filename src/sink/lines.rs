@@ -5,26 +5,10 @@ use std::io::{self, ErrorKind};
 use crate::call::{CallEvent, CallRecord};
 use crate::sink::event_log::{EventLog, Extract};
 use crate::sink::events::EventWriter;
-use crate::sink::line_file::{LineFile, Reopen};
+use crate::sink::line_file::{LineCounts, LineFile, Reopen};
 use crate::sink::records::RecordWriter;
 use crate::sink::throttle::Throttle;
 use crate::time::Timestamp;
-
-/// What became of lines, over all outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LineCounts {
-    /// Lines that found no room, because the disk or the reader was too slow or said no.
-    pub lost: u64,
-    /// Times that the disk said no.
-    pub errors: u64,
-}
-
-impl LineCounts {
-    pub(super) const fn add(&mut self, more: Self) {
-        self.lost += more.lost;
-        self.errors += more.errors;
-    }
-}
 
 /// All outputs of lines, or those of one thread.
 #[derive(Debug, Default)]
@@ -33,9 +17,7 @@ pub struct Lines {
     log: Option<EventLog>,
     events: Option<EventWriter>,
     reopen: Reopen,
-    throttle: Throttle,
-    failure: Option<io::Error>,
-    now: Timestamp,
+    failures: Failures,
 }
 
 impl Lines {
@@ -79,13 +61,13 @@ impl Lines {
 
     /// What time it is, for how often failures are told.
     pub(super) fn set_time(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
+        self.failures.now = self.failures.now.max(now);
     }
 
     pub(super) fn record(&mut self, record: &CallRecord) {
         if let Some(records) = &mut self.records {
             let written = records.push(record);
-            self.note(written, |it| it.records.as_ref().map(RecordWriter::file));
+            self.failures.note(written, records.file());
         }
     }
 
@@ -94,11 +76,11 @@ impl Lines {
     pub(super) fn event(&mut self, event: &CallEvent, extract: Option<&Extract>) {
         if let Some(events) = self.events.as_mut().filter(|_| event.kept) {
             let written = events.push(event);
-            self.note(written, |it| it.events.as_ref().map(EventWriter::file));
+            self.failures.note(written, events.file());
         }
         if let Some(log) = &mut self.log {
             let written = log.push(event, extract);
-            self.note(written, |it| it.log.as_ref().map(EventLog::file));
+            self.failures.note(written, log.file());
         }
     }
 
@@ -117,8 +99,8 @@ impl Lines {
 
     /// What became of lines so far.
     pub(super) fn counts(&self) -> LineCounts {
-        self.files().map(LineFile::counters).fold(LineCounts::default(), |mut sum, one| {
-            sum.add(LineCounts { lost: one.lost, errors: one.errors });
+        self.files().map(LineFile::counts).fold(LineCounts::default(), |mut sum, one| {
+            sum.add(one);
             sum
         })
     }
@@ -128,10 +110,10 @@ impl Lines {
     /// # Errors
     /// The first failure, when something was lost by it or still is not written.
     pub(super) fn finish(mut self) -> (LineCounts, io::Result<()>) {
-        let before = self.failure.take();
+        let before = self.failures.first.take();
         self.flush();
         let counts = self.counts();
-        let failure = self.failure.or(before.filter(|_| counts.lost > 0));
+        let failure = self.failures.first.or(before.filter(|_| counts.lost > 0));
         (counts, failure.map_or(Ok(()), Err))
     }
 
@@ -148,30 +130,34 @@ impl Lines {
     }
 
     fn each(&mut self, act: impl Fn(&mut LineFile) -> io::Result<()>) {
-        if let Some(file) = self.records.as_mut().map(RecordWriter::file_mut) {
+        let records = self.records.as_mut().map(RecordWriter::file_mut);
+        let log = self.log.as_mut().map(EventLog::file_mut);
+        let events = self.events.as_mut().map(EventWriter::file_mut);
+        for file in [records, log, events].into_iter().flatten() {
             let done = act(file);
-            self.note(done, |it| it.records.as_ref().map(RecordWriter::file));
-        }
-        if let Some(file) = self.log.as_mut().map(EventLog::file_mut) {
-            let done = act(file);
-            self.note(done, |it| it.log.as_ref().map(EventLog::file));
-        }
-        if let Some(file) = self.events.as_mut().map(EventWriter::file_mut) {
-            let done = act(file);
-            self.note(done, |it| it.events.as_ref().map(EventWriter::file));
+            self.failures.note(done, file);
         }
     }
+}
 
-    fn note(&mut self, outcome: io::Result<()>, file: impl Fn(&Self) -> Option<&LineFile>) {
+/// What could not be written, told now and then, and the first of it.
+#[derive(Debug, Default)]
+struct Failures {
+    throttle: Throttle,
+    first: Option<io::Error>,
+    now: Timestamp,
+}
+
+impl Failures {
+    fn note(&mut self, outcome: io::Result<()>, file: &LineFile) {
         match outcome {
             Ok(()) => self.throttle.worked(self.now, "records and events are written"),
             Err(error) => {
                 // The reader of a FIFO that left is told by nobody.
                 if error.kind() != ErrorKind::BrokenPipe {
-                    let name = file(self).map(LineFile::name).unwrap_or_default();
-                    self.throttle.failed(self.now, &format!("write to {name}"), &error);
+                    self.throttle.failed(self.now, &format!("write to {}", file.name()), &error);
                 }
-                self.failure.get_or_insert(error);
+                self.first.get_or_insert(error);
             }
         }
     }

@@ -8,7 +8,8 @@ use crate::capture::Packet;
 use crate::sink::disk::DiskStatus;
 use crate::sink::encoder::FrameInfo;
 use crate::sink::event_log::{EventFields, EventLog, Extract};
-use crate::sink::lines::{LineCounts, Lines};
+use crate::sink::line_file::LineCounts;
+use crate::sink::lines::Lines;
 use crate::sink::named_files::NamedFiles;
 use crate::sink::reframe::StreamPiece;
 use crate::sink::store::FileCounters;
@@ -80,9 +81,8 @@ impl Recorder {
     /// A recorder that writes on the tracker's thread: the input may wait for whoever reads.
     #[must_use]
     pub fn inline(files: Option<NamedFiles>, lines: Lines) -> Self {
-        let (wants, fields) = about(files.is_some(), &lines);
-        let outlet = Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live: None };
-        Self { outlet, wants, fields, extracts: Vec::new() }
+        let about = about(files.is_some(), &lines);
+        Self::with(about, Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live: None })
     }
 
     /// One that writes files on the tracker's thread, keeps nothing to itself for more than a second, and tells
@@ -96,12 +96,11 @@ impl Recorder {
         when_full: WhenFull,
         status: &Arc<DiskStatus>,
     ) -> io::Result<Self> {
-        let (wants, fields) = about(files.is_some(), &lines);
+        let about = about(files.is_some(), &lines);
         let (lines, to_stdout) = lines.split();
         let stdout = LineThreads::start(to_stdout, when_full, status)?;
         let live = Some(Live { status: Arc::clone(status), published: FileCounters::default(), stdout });
-        let outlet = Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live };
-        Ok(Self { outlet, wants, fields, extracts: Vec::new() })
+        Ok(Self::with(about, Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live }))
     }
 
     /// A recorder whose tracker never waits for a disk: one thread for each of `files`, and one for `lines`.
@@ -114,9 +113,12 @@ impl Recorder {
         when_full: WhenFull,
         status: &Arc<DiskStatus>,
     ) -> io::Result<Self> {
-        let (wants, fields) = about(!files.is_empty(), &lines);
-        let outlet = Outlet::Threads(Writers::start(files, lines, when_full, status)?);
-        Ok(Self { outlet, wants, fields, extracts: Vec::new() })
+        let about = about(!files.is_empty(), &lines);
+        Ok(Self::with(about, Outlet::Threads(Writers::start(files, lines, when_full, status)?)))
+    }
+
+    fn with((wants, fields): (Wants, Option<EventFields>), outlet: Outlet) -> Self {
+        Self { outlet, wants, fields, extracts: Vec::new() }
     }
 
     /// Brings everything to its place, and tells what became of it.

@@ -533,7 +533,7 @@ fn number_of<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
 mod tests {
     use super::*;
 
-    fn media(description: &str) -> Vec<Media> {
+    pub(super) fn media(description: &str) -> Vec<Media> {
         let mut out = Vec::new();
         parse_description(description.as_bytes(), &mut Sections::default(), &mut out);
         out

@@ -12,7 +12,8 @@ use crate::call::{CallEvent, CallRecord};
 use crate::capture::file::stop_flag;
 use crate::sink::disk::DiskStatus;
 use crate::sink::event_log::Extract;
-use crate::sink::lines::{LineCounts, Lines};
+use crate::sink::line_file::LineCounts;
+use crate::sink::lines::Lines;
 use crate::sink::recorder::Written;
 use crate::sink::stdout;
 

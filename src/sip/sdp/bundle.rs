@@ -79,14 +79,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sip::sdp::tests::media;
     use crate::sip::sdp::{Sections, parse_description};
 
     /// Of each section its endpoint and its candidates.
     fn places(description: &str) -> Vec<(String, Vec<String>)> {
-        let mut out = Vec::new();
-        parse_description(description.as_bytes(), &mut Sections::default(), &mut out);
         let candidates = |media: &Media| media.candidates.iter().map(|it| it.endpoint.to_string()).collect();
-        out.iter().map(|media| (media.endpoint.to_string(), candidates(media))).collect()
+        media(description).iter().map(|media| (media.endpoint.to_string(), candidates(media))).collect()
     }
 
     const AT: &str = "[2001:db8::3]:10000";

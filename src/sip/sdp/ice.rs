@@ -71,13 +71,8 @@ fn literal(text: &[u8]) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::sdp::tests::media;
     use crate::sip::sdp::{Sections, parse_description};
-
-    fn media(description: &str) -> Vec<Media> {
-        let mut out = Vec::new();
-        parse_description(description.as_bytes(), &mut Sections::default(), &mut out);
-        out
-    }
 
     /// Candidates of a section with these lines: `rtcp` and `remote` where they are for that, or of them.
     fn candidates(lines: &str) -> Vec<String> {
