@@ -24,6 +24,9 @@ const ON_THEIR_WAY: f64 = 1.0;
 /// Share of missing and discarded packets from which on it is named: the usual limit of voice networks.
 const NAMED_LOSS: f64 = 0.01;
 
+/// Sources that nobody announced and that are named; of others it is told how many there are.
+const NAMED_SOURCES: usize = 3;
+
 /// Score below which nearly all users are dissatisfied (G.107 table B.1, R below 60).
 const POOR: f64 = 3.1;
 
@@ -180,18 +183,30 @@ fn after_end(record: &CallRecord) -> Option<Finding> {
         .then(|| finding("media_after_end", format!("RTP until {late:.3} s after the end, {}", route(last))))
 }
 
-/// Media from an address that nobody announced: a NAT, a media server that was not told of, or a stranger.
+/// Media from addresses that nobody announced, by where it goes: a NAT, a media server that was not told of, or strangers, of
+/// whom there may be as many as streams are told of.
 fn strangers(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
-    let mut strangers = Vec::new();
+    let mut routes: Vec<(Endpoint, Vec<Endpoint>)> = Vec::new();
     for stream in record.media.iter().filter(|stream| !is_announced(stream.source, endpoints)) {
-        if !strangers.contains(&stream.source) {
-            strangers.push(stream.source);
+        match routes.iter_mut().find(|(destination, _)| *destination == stream.destination) {
+            Some((_, sources)) if sources.contains(&stream.source) => {}
+            Some((_, sources)) => sources.push(stream.source),
+            None => routes.push((stream.destination, vec![stream.source])),
         }
     }
-    strangers
-        .into_iter()
-        .map(|source| finding("unannounced_source", format!("RTP from {source}, which no SDP announces")))
-        .collect()
+    let text = |(destination, sources): (Endpoint, Vec<Endpoint>)| {
+        if let [source] = sources.as_slice() {
+            return format!("RTP from {source}, which no SDP announces");
+        }
+        let named: Vec<String> = sources.iter().take(NAMED_SOURCES).map(Endpoint::to_string).collect();
+        let (count, named) = (sources.len(), named.join(", "));
+        let more = match count.saturating_sub(NAMED_SOURCES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("RTP to {destination} from {count} sources that no SDP announces: {named}{more}")
+    };
+    routes.into_iter().map(|route| finding("unannounced_source", text(route))).collect()
 }
 
 fn codec_not_announced(stream: &MediaRecord) -> Option<Finding> {
@@ -389,6 +404,31 @@ mod tests {
             stream((callee(), outside), "PCMU", (1000, 9990), |_| true),
         ];
         assert_eq!(found(both), ["unannounced_source"]);
+    }
+
+    #[test]
+    fn strangers_are_one_finding_for_each_end_that_they_send_to() {
+        let from = |port| Endpoint::new(Address::v4([198, 51, 100, 7]), port);
+        let strangers = |count| (0..count).map(|number| from(6000 + number));
+        let text = |count| {
+            let to_caller = strangers(count).map(|from| (from, caller()));
+            let ways = to_caller.chain([(from(9000), callee())]);
+            let mut media: Vec<_> = ways.map(|ends| stream(ends, "PCMU", (1000, 1100), |_| true)).collect();
+            // Another stream of the first.
+            media.extend(media.first().cloned());
+            let record = CallRecord { kind: CallKind::Call, media, ..Dialog::default().record() };
+            let found = findings(&record, &[announced(caller(), BOTH, at(0))]);
+            let found = found.into_iter().filter(|found| found.code == "unannounced_source");
+            found.map(|found| found.text).collect::<Vec<_>>()
+        };
+        let other = "RTP from 198.51.100.7:9000, which no SDP announces";
+        assert_eq!(text(1), ["RTP from 198.51.100.7:6000, which no SDP announces", other]);
+        let first = "198.51.100.7:6000, 198.51.100.7:6001, 198.51.100.7:6002";
+        let told = |count: u16, more| {
+            format!("RTP to 192.0.2.10:40000 from {count} sources that no SDP announces: {first}{more}")
+        };
+        assert_eq!(text(3), [told(3, ""), other.to_owned()]);
+        assert_eq!(text(64), [told(64, " and 61 more"), other.to_owned()]);
     }
 
     #[test]
