@@ -17,6 +17,8 @@ type End = (u8, u16);
 struct Scene {
     packets: Vec<Packet>,
     sent: BTreeMap<&'static str, Vec<Vec<u8>>>,
+    /// How many of them are RTCP.
+    control: BTreeMap<&'static str, usize>,
 }
 
 fn message(call: &str, start: &str, cseq: &str, end: Option<End>) -> Vec<u8> {
@@ -70,7 +72,19 @@ impl Scene {
         }
     }
 
-    /// Every call has what its peers sent, in its record and in its file, and nothing is found.
+    /// Both ends of `call` report from the next port to the next port (RFC 3550 6.4.1, 11).
+    fn report(&mut self, call: &'static str, time: u32, [one, two]: [End; 2]) {
+        for ((source, from), (destination, to)) in [(one, two), (two, one)] {
+            let mut packet = vec![0x80, 200, 0, 6, 0, 0, source, destination];
+            packet.extend([0; 20]);
+            let frame = udp((source, from + 1), (destination, to + 1), &packet);
+            self.sent.entry(call).or_default().push(frame.clone());
+            *self.control.entry(call).or_default() += 1;
+            self.packets.push(at(time, frame));
+        }
+    }
+
+    /// Every call has what its peers sent, in its record and in its file, and nothing is found, on any number of threads.
     fn assert_told_apart(mut self) {
         self.packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -80,15 +94,21 @@ impl Scene {
         for record in &run.records {
             let call = record["call_id"].as_str().unwrap();
             let sent = self.sent.get_mut(call).unwrap();
-            assert_eq!(record["rtp_packets"], json!(sent.len()), "{call}");
+            let control = self.control.get(call).copied().unwrap_or_default();
+            assert_eq!(record["rtcp_packets"], json!(control), "{call}");
+            assert_eq!(record["rtp_packets"], json!(sent.len() - control), "{call}");
             let streams = record["media"].as_array().unwrap();
             let packets: u64 = streams.iter().filter_map(|stream| stream["packets"].as_u64()).sum();
-            assert_eq!(json!(packets), json!(sent.len()), "{call}");
+            assert_eq!(json!(packets), json!(sent.len() - control), "{call}");
             assert_eq!(record["findings"], json!([]), "{call}");
             let mut written = media_of(&run, record);
             written.sort();
             sent.sort();
             assert!(written == *sent, "{call}: {} of {} frames", written.len(), sent.len());
+        }
+        for workers in ["1", "2", "8"] {
+            let other = Run::of(file.path(), &["--workers", workers]);
+            assert_eq!(other.records_without_paths(), run.records_without_paths(), "{workers} workers");
         }
     }
 }
@@ -147,7 +167,25 @@ fn a_server_has_one_port_for_all_its_calls() {
     scene.assert_told_apart();
 }
 
-/// One packet each from more senders than flows are kept of: the call's own stream stays.
+/// All of them at once, and more than there are places for flows at one port.
+#[test]
+fn hundreds_of_calls_at_once_share_one_port() {
+    let server = (9, 10_000);
+    let mut scene = Scene::default();
+    for number in 0..300u16 {
+        let call: &'static str = Box::leak(format!("c{number}").into_boxed_str());
+        let phone = (100 + (number % 100) as u8, 4_000 + number / 100 * 10);
+        let begin = 10 * u32::from(number);
+        scene.agree(call, begin, 1, [phone, server]);
+        scene.speak(call, (begin + 100, 4_500), [phone, server]);
+        scene.report(call, begin + 200, [phone, server]);
+        scene.report(call, 4_400, [phone, server]);
+        scene.hang_up(call, 4_510 + 2 * u32::from(number), (phone.0, 9));
+    }
+    scene.assert_told_apart();
+}
+
+/// One packet each from more senders than flows are kept of: the call's own stream stays, and one finding tells of them.
 #[test]
 fn strangers_do_not_push_out_who_speaks() {
     let (phone, bob) = ((1, 7078), (2, 5000));
@@ -167,4 +205,13 @@ fn strangers_do_not_push_out_who_speaks() {
     };
     assert_eq!(of("192.0.2.1:7078"), [&json!(195)]);
     assert_eq!(of("192.0.2.2:5000"), [&json!(195)]);
+    let findings = run.records[0]["findings"].as_array().unwrap();
+    let texts: Vec<_> = findings.iter().map(|it| [&it["code"], &it["text"]]).collect();
+    let [[code, text]] = texts[..] else { panic!("{texts:?}") };
+    assert_eq!(code, "unannounced_source");
+    let strangers = streams.iter().filter(|it| it["source"].as_str().unwrap().starts_with("192.0.2.66:"));
+    let count = strangers.count();
+    assert!(count > 3, "{count}");
+    let begin = format!("RTP to 192.0.2.1:7078 from {count} sources that no SDP announces: 192.0.2.66:");
+    assert!(text.as_str().unwrap().starts_with(&begin), "{text}");
 }

@@ -1,5 +1,6 @@
 //! Calls as RFC 3261 and RFC 3665 draw them, told message by message.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
@@ -135,6 +136,13 @@ impl Scene {
 
     /// Sends an RTP packet of PCMU.
     pub(super) fn rtp(&mut self, from: (u8, u16), to: (u8, u16), sequence: u16) -> bool {
+        let owned = self.rtp_at_once(from, to, sequence);
+        self.wait(20);
+        owned
+    }
+
+    /// The same, in no time.
+    fn rtp_at_once(&mut self, from: (u8, u16), to: (u8, u16), sequence: u16) -> bool {
         self.rtp_stamped(self.stamp(), from, to, sequence)
     }
 
@@ -156,9 +164,7 @@ impl Scene {
         let ends = (Endpoint::new(host(from.0), from.1), Endpoint::new(host(to.0), to.1));
         let datagram = Datagram::whole(stamp, ends, &payload);
         let media = MediaPacket { datagram, packet: 0, reassembled: None };
-        let (_, owned) = self.tracker.media(FlowHint::NONE, &media, &view, &mut self.heard);
-        self.wait(20);
-        owned
+        self.tracker.media(FlowHint::NONE, &media, &view, &mut self.heard).1
     }
 
     pub(super) fn end(mut self) -> (Vec<CallRecord>, Heard, Census) {
@@ -686,6 +692,178 @@ fn a_phone_with_one_port_is_heard_in_the_call_of_the_other_end() {
     assert_eq!((told, heard.media.len()), (vec![("bob", 40, 2), ("carol", 16, 2)], 56));
 }
 
+/// The callee refuses.
+fn refuse(scene: &mut Scene, call_id: &str) {
+    scene.send(2, 1, &Text { call_id, to_tag: "bob", ..Text::default() }.with("SIP/2.0 486 Busy Here"));
+}
+
+/// Packets that each call has, in the order of their Call-IDs.
+fn rtp_of(records: &[CallRecord]) -> Vec<(&str, u64)> {
+    let mut told: Vec<_> =
+        records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
+    told.sort_unstable();
+    told
+}
+
+/// Both ends of a call, named by one side.
+fn both_ends() -> String {
+    sdp(1, 4000) + "m=audio 5000 RTP/AVP 0\nc=IN IP4 192.0.2.2\n"
+}
+
+/// Ten packets each way.
+fn talk(scene: &mut Scene, (one, other): ((u8, u16), (u8, u16)), from: u16) {
+    (from..from + 10).for_each(|number| {
+        scene.rtp(one, other, number);
+        scene.rtp(other, one, number);
+    });
+}
+
+/// Before its first packet, while it is spoken, and while nobody speaks.
+#[test]
+fn who_names_both_ends_of_a_call_does_not_get_its_media() {
+    for legs in [1, 2] {
+        let mut scene = Scene::plain();
+        answer(&mut scene, &Text::default());
+        if legs == 2 {
+            answer(&mut scene, &Text { call_id: "c2", branch: "x", from_tag: "b2bua", ..Text::default() });
+        }
+        let ends = ((1, 4000), (2, 5000));
+        let mut strangers = 0;
+        let mut come = |scene: &mut Scene| {
+            (0..20).for_each(|_| {
+                let call_id = &format!("x{strangers:02}");
+                strangers += 1;
+                scene.send(7, 8, &Text { call_id, body: both_ends(), ..Text::default() }.with(INVITE));
+            });
+        };
+        come(&mut scene);
+        talk(&mut scene, ends, 0);
+        talk(&mut scene, ends, 10);
+        come(&mut scene);
+        talk(&mut scene, ends, 20);
+        scene.wait(5 * SECOND);
+        come(&mut scene);
+        talk(&mut scene, ends, 30);
+        let (records, ..) = scene.end();
+        let has = |call: &str| u64::from(call == "c1" || (call == "c2" && legs == 2)) * 80;
+        assert_eq!(records.len(), legs + 60);
+        assert!(rtp_of(&records).into_iter().all(|(call, rtp)| rtp == has(call)), "{:?}", rtp_of(&records));
+    }
+}
+
+/// Strangers with answers that name what they like. The first call has its media all the same.
+#[test]
+fn who_agrees_on_both_ends_of_a_call_does_not_take_its_media() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    let ends = ((1, 4000), (2, 5000));
+    for number in 0..20u16 {
+        talk(&mut scene, ends, 10 * number);
+        if number % 5 == 0 {
+            scene.wait(5 * SECOND);
+        }
+        answer(&mut scene, &Text { call_id: &format!("x{number}"), branch: "x", ..Text::default() });
+    }
+    talk(&mut scene, ends, 200);
+    let (records, ..) = scene.end();
+    assert_eq!(rtp_of(&records)[0], ("c1", 21 * 20));
+    // It is over, and who is still up has it.
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    (0..9).for_each(|number| {
+        answer(&mut scene, &Text { call_id: &format!("x{number}"), branch: "x", ..Text::default() });
+    });
+    bye(&mut scene, true);
+    talk(&mut scene, ends, 0);
+    assert!(rtp_of(&scene.end().0).contains(&("x0", 20)));
+}
+
+/// Two phones with one port each, and the ends of all their calls were missed.
+#[test]
+fn the_latest_call_of_two_ports_has_what_follows_a_pause() {
+    let mut scene = Scene::plain();
+    for number in 0..4u16 {
+        answer(&mut scene, &Text { call_id: &format!("c{number}"), ..Text::default() });
+        (0..5).for_each(|part| talk(&mut scene, ((1, 4000), (2, 5000)), 100 * number + 10 * part));
+        scene.wait(10 * SECOND);
+    }
+    let frames = |call: u32| scene.heard.media.iter().filter(|(slot, _)| *slot == call).count();
+    assert_eq!([1, 2, 3].map(frames), [100; 3], "in the files of each");
+}
+
+/// A phone behind a NAT speaks with one end of its call, which others name too.
+#[test]
+fn who_names_one_end_of_a_call_does_not_get_what_is_spoken_there() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    let ends = ((99, 31_000), (2, 5000));
+    (0..5).for_each(|part| talk(&mut scene, ends, 10 * part));
+    for number in 0..20u16 {
+        let call_id = &format!("x{number}");
+        scene.send(7, 8, &Text { call_id, body: sdp(2, 5000), ..Text::default() }.with(INVITE));
+        talk(&mut scene, ends, 50 + 10 * number);
+    }
+    let (records, ..) = scene.end();
+    assert_eq!(rtp_of(&records)[0], ("c1", 25 * 20));
+    assert!(rtp_of(&records)[1..].iter().all(|(_, rtp)| *rtp == 0));
+}
+
+/// A packet each from every port of somewhere, while a hundred calls speak at one port. What is held is bounded, nobody who
+/// speaks goes, phones behind a NAT neither, and one of these that comes later is heard.
+#[test]
+fn strangers_at_a_port_of_many_calls_do_no_harm() {
+    let mut scene = Scene::plain();
+    let server = (9, 10_000);
+    let phone = |call: u8| (100 + call, 4000);
+    // Of every fourth another port is seen than it announced.
+    let seen = |call: u8| (100 + call, if call.is_multiple_of(4) { 31_000 } else { 4000 });
+    (0..100).for_each(|call| agree(&mut scene, &format!("c{call:02}"), [phone(call), server]));
+    let mut told = 0u64;
+    let mut speak = |scene: &mut Scene, numbers: std::ops::Range<u16>| {
+        for number in numbers {
+            told += 1;
+            for call in 0..100 {
+                assert!(scene.rtp_at_once(seen(call), server, number));
+                assert!(scene.rtp_at_once(server, seen(call), number));
+            }
+            scene.wait(20);
+        }
+    };
+    speak(&mut scene, 0..100);
+    let before = scene.tracker.gauges().flows;
+    for port in 1024..=u16::MAX {
+        scene.rtp_at_once((66, port), server, 1);
+        if port % 100 == 0 {
+            speak(&mut scene, port / 100 + 90..port / 100 + 91);
+        }
+    }
+    let flows = scene.tracker.gauges().flows;
+    assert!(flows <= before + 256, "{before} and {flows}");
+    let heard = (0..20u16).filter(|&number| scene.rtp((67, 31_000), server, number)).count();
+    assert!(heard >= 16, "{heard}");
+    let (records, ..) = scene.end();
+    let expected = 2 * told;
+    for record in &records {
+        let call: u8 = record.call_id[1..].parse().unwrap();
+        let own = |stream: &&MediaRecord| [stream.source, stream.destination].contains(&seen_at(seen(call)));
+        let packets: u64 = record.media.iter().filter(own).map(|stream| stream.packets).sum();
+        assert!(call.is_multiple_of(4) || packets == expected, "{call}: {packets}");
+    }
+    let of_all = records.iter().flat_map(|record| &record.media);
+    let mut behind: BTreeMap<_, u64> = BTreeMap::new();
+    for stream in of_all.filter(|stream| stream.source.port == 31_000 || stream.destination.port == 31_000) {
+        let ends = (stream.source, stream.destination);
+        let packets = behind.entry(ends).or_default();
+        *packets = stream.packets.max(*packets);
+    }
+    behind.retain(|(from, to), _| ![*from, *to].contains(&seen_at((67, 31_000))));
+    assert!(behind.len() == 50 && behind.values().all(|packets| *packets == told), "{behind:?}");
+}
+
+fn seen_at((last, port): (u8, u16)) -> Endpoint {
+    Endpoint::new(host(last), port)
+}
+
 /// Who sends before the answer tells of it is of any call of the port, and from then on of that one.
 #[test]
 fn a_sender_finds_its_call_when_the_answer_names_it() {
@@ -710,6 +888,7 @@ fn streams_that_were_over_are_no_later_call_s() {
     scene.send(1, 2, &offer("c0"));
     (0..20u8).for_each(|from| assert!(scene.rtp((100 + from, 5000), (1, 4000), 1)));
     for number in 1..50 {
+        refuse(&mut scene, &format!("c{}", number - 1));
         scene.send(1, 2, &offer(&format!("c{number}")));
         // Of the first stream and of no other there is one more packet for each.
         assert!(scene.rtp((100, 5000), (1, 4000), 1 + number));
@@ -733,7 +912,10 @@ fn streams_that_change_hands_are_bounded_for_a_call() {
     for from in 0..64 {
         ports.iter().for_each(|&port| assert!(scene.rtp((99, 10_000 + from), (1, port), 1)));
     }
-    ["second", "third"].into_iter().for_each(|call| scene.send(1, 2, &offer(call)));
+    for (before, call) in [("first", "second"), ("second", "third")] {
+        refuse(&mut scene, before);
+        scene.send(1, 2, &offer(call));
+    }
     let (records, _, census) = scene.end();
     assert_eq!((records[0].rtp_packets, records[0].media.len()), (320, 256));
     assert_eq!(census.streams_left_out, 320 - 256);

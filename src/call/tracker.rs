@@ -338,7 +338,7 @@ impl Tracker {
         if copy == Copy::First {
             self.pace(slot, &look, descriptions(message, messages));
             self.follow_leg(slot, &look, descriptions(message, messages));
-            self.claim(slot, descriptions(message, messages), listener);
+            self.claim(slot, &look, descriptions(message, messages), listener);
             self.register(slot, &look);
             self.replace(&look);
         }
@@ -655,14 +655,16 @@ impl Tracker {
     }
 
     /// Registers the media endpoints that a message announces.
-    fn claim(&mut self, slot: u32, media: &[Media], listener: &mut dyn Listener) {
+    fn claim(&mut self, slot: u32, look: &Look<'_>, media: &[Media], listener: &mut dyn Listener) {
         if media.is_empty() {
             return;
         }
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
+        self.media.describe(call, dialog.is_caller(look) == look.method().is_some());
         // Attack: one endpoint with many flows, named by each candidate of each section.
         let mut claimed: SmallVec<[Endpoint; 8]> = SmallVec::new();
+        let mut is_elsewhere = false;
         for media in media.iter().filter(|media| is_claimable(media)) {
             media.formats.iter().for_each(|format| dialog.note_codec(format.name));
             if matches!(media.kind, MediaKind::Image) {
@@ -682,6 +684,13 @@ impl Tracker {
                 let (since, open_since) = (dialog.last, dialog.last);
                 let announced = Announced { endpoint, id, is_rtcp, is_candidate, may, since, open_since };
                 dialog.note_endpoint(announced);
+                is_elsewhere |= self.media.has_unlisted(id);
+            }
+        }
+        if is_elsewhere {
+            // The flows at a port of many calls are found at the other ends.
+            for announced in &dialog.endpoints {
+                self.media.settle_at(announced.id, &mut self.effects);
             }
         }
         self.settle(listener);
@@ -843,7 +852,7 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         self.archive.forget(dialog);
         for announced in std::mem::take(&mut dialog.endpoints) {
-            self.media.close(call, announced.id, &mut self.effects);
+            self.media.close(call, announced.id);
         }
         self.settle(listener);
     }

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::crowd::Crowd;
 use super::flows::{Claim, Owners};
 use super::formats::{Formats, Lists};
 use super::sieve::Sieve;
@@ -10,7 +11,7 @@ use crate::near::fetch;
 use crate::sip::sdp::{Format, MediaKind};
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CallRef {
     /// Slot of the call in the tracker.
     pub slot: u32,
@@ -27,8 +28,15 @@ impl CallRef {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndpointId(pub(super) u32);
 
-/// Calls that may hold one endpoint at a time; two legs of a call whose media bypasses the B2BUA share theirs.
-const MAX_OWNERS: usize = 8;
+/// Calls of an endpoint that are looked at one by one; two legs of a call whose media bypasses the B2BUA share theirs.
+const FEW: usize = 8;
+
+/// Flows in the list of an endpoint from which on those are left out that the list of their other end has: to go through it
+/// is what a call at the endpoint costs.
+const ENOUGH: usize = 16;
+
+/// Flows in the list of an endpoint, by the calls there: an attacker who sends to one port from everywhere gets no more.
+const FLOWS: std::ops::RangeInclusive<usize> = 64..=256;
 
 /// What is known of the calls that announced something, by slot. Whether a call is over is asked where its endpoints
 /// are looked at, so that its end need not visit each of them.
@@ -44,13 +52,17 @@ impl Mark {
     const ENDED: u32 = 1;
     /// Another call has announced an endpoint of this one too.
     const SHARES: u32 = 2;
+    /// Its caller has described a session, and who was called has.
+    const SIDES: [u32; 2] = [4, 8];
+    /// So many bits are not of the generation.
+    const BITS: u32 = 4;
 
     const fn of(generation: u32) -> Self {
-        Self(generation << 2)
+        Self(generation << Self::BITS)
     }
 
     const fn is_of(self, generation: u32) -> bool {
-        self.0 >> 2 == Self::of(generation).0 >> 2
+        self.0 >> Self::BITS == Self::of(generation).0 >> Self::BITS
     }
 
     const fn has(self, bit: u32) -> bool {
@@ -76,10 +88,25 @@ impl Calls {
         marks.for_each(fetch);
     }
 
-    fn has_ended(&self, call: CallRef) -> bool {
-        self.0
-            .get(call.slot as usize)
-            .is_some_and(|mark| mark.has(Mark::ENDED) && mark.is_of(call.generation))
+    fn has(&self, call: CallRef, bit: u32) -> bool {
+        self.0.get(call.slot as usize).is_some_and(|mark| mark.has(bit) && mark.is_of(call.generation))
+    }
+
+    /// Whether the call is over, as far as it was told here.
+    pub(crate) fn has_ended(&self, call: CallRef) -> bool {
+        self.has(call, Mark::ENDED)
+    }
+
+    /// One side of a call has described a session.
+    pub(crate) fn describe(&mut self, call: CallRef, is_caller: bool) {
+        let [caller, called] = Mark::SIDES;
+        let bit = if is_caller { caller } else { called };
+        self.mark(call).into_iter().for_each(|mark| mark.0 |= bit);
+    }
+
+    /// Whether both sides of a call have.
+    fn is_agreed(&self, call: CallRef) -> bool {
+        Mark::SIDES.into_iter().all(|bit| self.has(call, bit))
     }
 
     /// The call is over; true when that may concern another.
@@ -102,10 +129,16 @@ pub(crate) struct Entry {
     pub(crate) secure: bool,
     /// One of them announced T.38 (UDPTL).
     pub(crate) fax: bool,
-    pub(crate) owners: SmallVec<[CallRef; 2]>,
+    /// The calls that announced it, the latest few, in order.
+    owners: SmallVec<[CallRef; 2]>,
     /// The formats announced by those who own it.
     formats: Formats,
+    /// Flows that are in the list of their other end alone.
+    pub(crate) unlisted: u32,
+    /// Flows that it is an end of, but for these.
     pub(crate) flows: SmallVec<[u32; 4]>,
+    /// The calls that announced it before; there are none while `owners` has room.
+    crowd: Option<Box<Crowd>>,
 }
 
 const _: () = assert!(std::mem::offset_of!(Entry, flows) < 64 && size_of::<Entry>() == 128);
@@ -136,20 +169,62 @@ impl Kinds {
 }
 
 impl Entry {
-    /// The calls that a packet of this endpoint belongs to now: those that are up, else the latest to end.
+    /// Whether some call has announced it.
+    pub(crate) fn is_announced(&self) -> bool {
+        !self.owners.is_empty()
+    }
+
+    /// How many calls have announced it.
+    pub(crate) fn count(&self) -> usize {
+        self.owners.len() + self.crowd.as_ref().map_or(0, |crowd| crowd.len())
+    }
+
+    /// Whether that call has announced it.
+    pub(crate) fn has(&self, call: CallRef) -> bool {
+        self.owners.contains(&call)
+            || (self.is_crowded() && self.crowd.as_ref().is_some_and(|crowd| crowd.has(call)))
+    }
+
+    /// Whether more calls than are looked at one by one may have announced it.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.owners.len() >= FEW
+    }
+
+    /// Whether its list is to have no more flows that that of their other end has.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.flows.len() >= ENOUGH
+    }
+
+    /// Whether its list has no room for one more flow.
+    pub(crate) fn is_full(&self) -> bool {
+        self.flows.len() >= (2 * self.count()).clamp(*FLOWS.start(), *FLOWS.end())
+    }
+
+    /// The first calls that announced it, and the latest ones, in order.
+    fn known(&self) -> impl Iterator<Item = CallRef> {
+        let crowd = self.crowd.iter().flat_map(|crowd| crowd.iter().take(FEW));
+        crowd.chain(self.owners.iter().copied())
+    }
+
+    /// The calls that a packet of this endpoint belongs to now, when nothing else tells: the latest that are up, else the
+    /// latest to end.
     pub(crate) fn calls(&self, calls: &Calls) -> Owners {
-        self.calls_among(calls, |_| true)
-    }
-
-    /// Those of them that announced the other end too; nobody's when none did.
-    pub(crate) fn calls_with(&self, other: &Self, calls: &Calls) -> Owners {
-        self.calls_among(calls, |owner| other.owners.contains(&owner))
-    }
-
-    fn calls_among(&self, calls: &Calls, counts: impl Fn(CallRef) -> bool) -> Owners {
-        let owners = || self.owners.iter().rev().copied().filter(|&owner| counts(owner));
+        let owners = || self.owners.iter().rev().copied();
         let up = Owners::new(owners().filter(|&owner| !calls.has_ended(owner)));
         if up.is_empty() { Owners::new(owners().take(1)) } else { up }
+    }
+
+    /// The calls that announced the other end too, in order: those that are up, else the latest to end. Attack: INVITEs that
+    /// name both ends of somebody's call, which has an answer. They count where there is none.
+    pub(crate) fn calls_with(&self, other: &Self, calls: &Calls) -> SmallVec<[CallRef; FEW]> {
+        let (few, many) = if self.count() <= other.count() { (self, other) } else { (other, self) };
+        let mut both: SmallVec<[CallRef; FEW]> = few.known().filter(|&owner| many.has(owner)).collect();
+        let last = both.last().copied();
+        both.retain(|owner| !calls.has_ended(*owner));
+        if both.iter().any(|&owner| calls.is_agreed(owner)) {
+            both.retain(|owner| calls.is_agreed(*owner));
+        }
+        if both.is_empty() { last.into_iter().collect() } else { both }
     }
 
     /// Whoever owned it is gone, and what they announced.
@@ -160,7 +235,7 @@ impl Entry {
 
     /// Adds or renews a call's claim.
     fn claim(&mut self, call: CallRef, claim: &Claim<'_>, calls: &mut Calls, lists: &mut Lists) {
-        if self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
+        if self.crowd.is_none() && self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
             self.forget(lists);
         }
         self.secure |= claim.secure;
@@ -171,11 +246,14 @@ impl Entry {
         }
         calls.mark(call).into_iter().for_each(|mark| mark.0 &= !Mark::ENDED);
         lists.add(&mut self.formats, claim.formats);
-        if self.owners.contains(&call) {
+        if self.has(call) {
             return;
         }
         if self.is_crowded() {
-            self.make_room(calls);
+            // One that is over goes first.
+            let over = self.owners.iter().position(|&owner| calls.has_ended(owner));
+            let owner = self.owners.remove(over.unwrap_or_default());
+            self.crowd.get_or_insert_default().push(owner);
         }
         self.owners.push(call);
         if self.owners.len() > 1 {
@@ -185,15 +263,20 @@ impl Entry {
         }
     }
 
-    /// Has a call go: one that is over, else the oldest, whose end may have been missed.
-    fn make_room(&mut self, calls: &Calls) {
-        let over = self.owners.iter().position(|&owner| calls.has_ended(owner));
-        self.owners.remove(over.unwrap_or_default());
-    }
-
-    /// Whether others than its owners may have announced it: there is no room for all.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.owners.len() >= MAX_OWNERS
+    /// The call's claim is closed.
+    pub(crate) fn remove(&mut self, call: CallRef) {
+        let is_crowded = self.is_crowded();
+        self.owners.retain(|owner| *owner != call);
+        if !is_crowded {
+            return;
+        }
+        let Some(crowd) = &mut self.crowd else { return };
+        if self.owners.len() == FEW {
+            crowd.remove(call);
+        } else if let Some(owner) = crowd.pop() {
+            self.owners.insert(0, owner);
+        }
+        self.crowd.take_if(|crowd| crowd.len() == 0);
     }
 }
 
@@ -281,7 +364,7 @@ impl Endpoints {
 
     /// The entry found at `endpoint`, if some call announced it.
     pub(crate) fn claimed(&self, endpoint: Endpoint) -> Option<&Entry> {
-        self.find(endpoint).and_then(|slot| self.get(slot)).filter(|entry| !entry.owners.is_empty())
+        self.find(endpoint).and_then(|slot| self.get(slot)).filter(|entry| entry.is_announced())
     }
 
     pub(crate) fn find_or_insert(&mut self, endpoint: Endpoint) -> u32 {
@@ -308,7 +391,7 @@ impl Endpoints {
     /// Forgets the entry when nobody owns or touches it any more.
     pub(crate) fn release(&mut self, slot: u32) {
         let Some(entry) = self.get(slot) else { return };
-        if !entry.owners.is_empty() || !entry.flows.is_empty() {
+        if entry.is_announced() || entry.unlisted > 0 || !entry.flows.is_empty() {
             return;
         }
         let hash = self.hash(entry.endpoint);

@@ -259,8 +259,17 @@ impl Effects {
 /// SSRCs followed at a time within one flow.
 const MAX_STREAMS: usize = 16;
 
-/// Flows followed at a time per endpoint: an attacker who sends to one port from everywhere gets no more.
-const MAX_FLOWS_PER_ENDPOINT: usize = 64;
+/// Flows of a full list that are looked at when one is to go: a stranger's packet costs no more, however many come.
+const LOOKED_AT: usize = 8;
+
+/// Packets, a second of speech, from which on a flow is no stranger's.
+const SPEECH: u64 = 50;
+
+/// How long a flow has to be there for its calls to be known: descriptions are late by no more, see [`Backlog`].
+const KNOWN_AFTER: Duration = Duration::from_millis(500);
+
+/// How long a flow may be silent for its calls to go on, by what it carries; RTCP comes every 5 s or so (RFC 3550 6.2).
+const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 
 /// Where a flow was when it was looked for; it may be somewhere else by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +297,7 @@ struct Flow {
     is_recent: bool,
     /// It began with RTCP: it may go to the port next to the one announced.
     is_rtcp: bool,
+    listed: Listed,
     rtcp: u64,
     /// Packets that are neither.
     other: u64,
@@ -303,6 +313,15 @@ struct Flow {
 /// What a usual packet needs of its stream is the second cache line, and a third has the rest: many thousands of flows
 /// are to fit into the cache.
 const _: () = assert!(std::mem::offset_of!(Flow, stream) == 64 && size_of::<Flow>() == 192);
+
+/// In the lists of which of its ends a flow is. It is in that of one of them that its calls announced, if any did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Listed {
+    #[default]
+    Both,
+    Source,
+    Destination,
+}
 
 /// What few flows have.
 #[derive(Debug, Default)]
@@ -334,6 +353,8 @@ pub struct MediaTable {
     /// gone or found their call since.
     unclaimed: VecDeque<(u32, u32, Timestamp)>,
     unclaimed_count: usize,
+    /// Flows that are in the list of one of their ends alone.
+    unlisted: usize,
     hasher: PairHasher,
     backlog: Backlog,
     moment: Moment,
@@ -357,6 +378,7 @@ impl MediaTable {
             free: Vec::new(),
             unclaimed: VecDeque::new(),
             unclaimed_count: 0,
+            unlisted: 0,
             hasher: PairHasher::default(),
             backlog: Backlog::default(),
             moment: Moment::default(),
@@ -618,6 +640,25 @@ impl MediaTable {
         EndpointId(slot)
     }
 
+    /// One side of a call describes the session: its caller, or who is called.
+    pub fn describe(&mut self, call: CallRef, is_caller: bool) {
+        self.calls.describe(call, is_caller);
+    }
+
+    /// Whether some flows at an endpoint, or of RTCP at its next port, are in the lists of their other ends alone: whose
+    /// they are is to be settled at [the other endpoints](Self::settle_at) of who announced it.
+    #[must_use]
+    pub fn has_unlisted(&self, endpoint: EndpointId) -> bool {
+        let Some(entry) = self.endpoints.get(endpoint.0).filter(|_| self.unlisted > 0) else { return false };
+        let next = || self.endpoints.get(self.endpoints.find(next_port(entry.endpoint)?)?);
+        entry.unlisted > 0 || next().is_some_and(|next| next.unlisted > 0)
+    }
+
+    /// Decides anew whose the flows at an endpoint are.
+    pub fn settle_at(&mut self, endpoint: EndpointId, effects: &mut Effects) {
+        self.settle_around(endpoint.0, effects);
+    }
+
     /// A call ended: another one may use its endpoints now, but late media still is its own.
     pub fn end(&mut self, call: CallRef, endpoints: impl Iterator<Item = EndpointId>, effects: &mut Effects) {
         // Of an endpoint that only this call announced nothing changes hands.
@@ -642,20 +683,20 @@ impl MediaTable {
     }
 
     /// A call is forgotten. Its streams were reported before.
-    pub fn close(&mut self, call: CallRef, endpoint: EndpointId, effects: &mut Effects) {
+    pub fn close(&mut self, call: CallRef, endpoint: EndpointId) {
         let Some(entry) = self.endpoints.get_mut(endpoint.0) else { return };
-        entry.owners.retain(|owner| *owner != call);
+        entry.remove(call);
         if !self.index.is_empty() {
             let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
             for entry in [Some(endpoint.0), next].into_iter().flatten() {
-                self.disown(call, entry, effects);
+                self.disown(call, entry);
             }
         }
         self.endpoints.release(endpoint.0);
     }
 
     /// Takes the flows at an endpoint away from a call.
-    fn disown(&mut self, call: CallRef, entry: u32, effects: &mut Effects) {
+    fn disown(&mut self, call: CallRef, entry: u32) {
         let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
         for flow in flows {
             let Some(known) = self.flows.get_mut(flow as usize) else { continue };
@@ -664,10 +705,9 @@ impl MediaTable {
             }
             known.owners = known.owners.without(call);
             if known.owners.is_empty() {
-                known.forget_streams();
+                // Whoever sends on there is followed anew.
                 self.unclaimed_count += 1;
-                self.settle(flow, effects);
-                self.drop_if_nobodys(flow);
+                self.remove(flow);
             }
         }
     }
@@ -677,7 +717,7 @@ impl MediaTable {
     pub fn report(&self, call: CallRef, endpoint: EndpointId, media: &mut CallMedia) {
         let Some(entry) = self.endpoints.get(endpoint.0) else { return };
         let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
-        let next = next.and_then(|next| self.endpoints.get(next)).filter(|next| next.owners.is_empty());
+        let next = next.and_then(|next| self.endpoints.get(next)).filter(|next| !next.is_announced());
         for entry in [Some(entry), next].into_iter().flatten() {
             for &slot in &entry.flows {
                 let Some(flow) = self.flows.get(slot as usize) else { continue };
@@ -738,16 +778,17 @@ impl MediaTable {
         ends.any(|end| self.endpoints.claimed(end).is_some_and(|entry| entry.fax))
     }
 
-    /// Whether a flow at `endpoint` is reported at its other end: where it ends, unless only the other end is kept as the call's.
+    /// Whether a flow in the list of `endpoint` is reported at its other end: where it ends, unless it is the call's or is
+    /// in the list only where it begins.
     fn is_told_elsewhere(&self, call: CallRef, flow: &Flow, endpoint: Endpoint) -> bool {
-        let owns = |end: Endpoint| {
-            self.owner_of(end, flow.is_rtcp).is_some_and(|entry| entry.owners.contains(&call))
+        let is_told_at = |end: Endpoint| {
+            flow.is_listed_at(end) && self.owner_of(end, flow.is_rtcp).is_some_and(|entry| entry.has(call))
         };
         let (source, destination) = (flow.source, flow.destination);
         if source == endpoint {
-            source != destination && owns(destination)
+            source != destination && is_told_at(destination)
         } else {
-            !owns(destination) && owns(source)
+            !is_told_at(destination) && is_told_at(source)
         }
     }
 
@@ -868,7 +909,12 @@ impl MediaTable {
             self.counters.flows_evicted += 1;
             return None;
         }
-        let slot = self.insert(datagram, is_rtcp);
+        let ends = (datagram.source, datagram.destination);
+        let Some(listed) = self.admit(ends, is_rtcp) else {
+            self.counters.flows_evicted += 1;
+            return None;
+        };
+        let slot = self.insert(datagram, is_rtcp, listed);
         if claimed {
             self.own(slot);
         } else {
@@ -896,7 +942,7 @@ impl MediaTable {
         true
     }
 
-    fn insert(&mut self, datagram: &Datagram<'_>, is_rtcp: bool) -> u32 {
+    fn insert(&mut self, datagram: &Datagram<'_>, is_rtcp: bool, listed: Listed) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
@@ -907,6 +953,7 @@ impl MediaTable {
             (flow.source, flow.destination) = key;
             flow.hash = hash;
             (flow.generation, flow.in_use, flow.is_rtcp) = (generation, true, is_rtcp);
+            flow.listed = listed;
             flow.last_other = datagram.seen.timestamp;
         }
         let flows = &self.flows;
@@ -919,34 +966,97 @@ impl MediaTable {
             self.hints.insert(hash, slot);
         }
         for endpoint in [key.0, key.1] {
-            self.attach(endpoint, slot);
+            let entry = self.endpoints.find_or_insert(endpoint);
+            let is_listed = self.flows.get(slot as usize).is_some_and(|flow| flow.is_listed_at(endpoint));
+            let Some(entry) = self.endpoints.get_mut(entry) else { continue };
+            if !is_listed {
+                entry.unlisted += 1;
+                self.unlisted += 1;
+            } else if !entry.flows.contains(&slot) {
+                entry.flows.push(slot);
+            }
         }
         slot
     }
 
-    fn attach(&mut self, endpoint: Endpoint, flow: u32) {
-        let mut entry = self.endpoints.find_or_insert(endpoint);
-        let flows = self.endpoints.get(entry).map_or(&[][..], |known| &known.flows);
-        if flows.contains(&flow) {
-            return;
+    /// In the lists of which of its ends a flow is to be; none when who speaks would have to go for it. A port that many
+    /// calls share has no room for all of their flows: those whose other end is announced are in the list of that.
+    fn admit(&mut self, (source, destination): (Endpoint, Endpoint), is_rtcp: bool) -> Option<Listed> {
+        let is_needed = |end, other| {
+            !self.at(end).is_some_and(Entry::has_enough) || self.owner_of(other, is_rtcp).is_none()
+        };
+        let listed = match (is_needed(source, destination), is_needed(destination, source)) {
+            (true, true) => Listed::Both,
+            (true, false) => Listed::Source,
+            (false, _) => Listed::Destination,
+        };
+        let at_source = listed == Listed::Destination || self.make_room_at(source);
+        let at_destination = listed == Listed::Source || (at_source && self.make_room_at(destination));
+        (at_source && at_destination).then_some(listed)
+    }
+
+    fn at(&self, endpoint: Endpoint) -> Option<&Entry> {
+        self.endpoints.find(endpoint).and_then(|entry| self.endpoints.get(entry))
+    }
+
+    fn at_mut(&mut self, endpoint: Endpoint) -> Option<&mut Entry> {
+        self.endpoints.find(endpoint).and_then(|entry| self.endpoints.get_mut(entry))
+    }
+
+    /// Makes room in the list of an endpoint, if it has none. Attack: a packet each from many made-up senders, which are to
+    /// go before who speaks there.
+    fn make_room_at(&mut self, endpoint: Endpoint) -> bool {
+        let Some(entry) = self.at_mut(endpoint).filter(|entry| entry.is_full()) else { return true };
+        entry.flows.rotate_left(LOOKED_AT);
+        let looked_at: SmallVec<[u32; LOOKED_AT]> =
+            entry.flows.iter().rev().take(LOOKED_AT).copied().collect();
+        if let Some(&slot) = looked_at.iter().find(|slot| self.is_found_elsewhere(**slot, endpoint)) {
+            self.unlist(slot, endpoint);
+            return true;
         }
-        if flows.len() >= MAX_FLOWS_PER_ENDPOINT
-            && let Some(&least) = flows.iter().min_by_key(|&&slot| self.weight(slot))
-        {
-            // Attack: a packet each from many made-up senders, which are to go before who speaks there.
-            self.counters.flows_evicted += 1;
-            self.remove(least);
-            // That may have released the entry.
-            entry = self.endpoints.find_or_insert(endpoint);
+        let strangers = looked_at.iter().filter(|slot| self.other_end(**slot, endpoint).is_none());
+        let least = strangers.map(|&slot| (self.weight(slot), slot)).min();
+        let Some((_, slot)) = least.filter(|(weight, _)| *weight < SPEECH) else { return false };
+        self.counters.flows_evicted += 1;
+        self.remove(slot);
+        true
+    }
+
+    /// Who announced the other end of a flow at `endpoint`.
+    fn other_end(&self, slot: u32, endpoint: Endpoint) -> Option<&Entry> {
+        let flow = self.flows.get(slot as usize)?;
+        let other = if flow.source == endpoint { flow.destination } else { flow.source };
+        self.owner_of(other, flow.is_rtcp)
+    }
+
+    /// Whether the calls of a flow at `endpoint` find it in the list of its other end.
+    fn is_found_elsewhere(&self, slot: u32, endpoint: Endpoint) -> bool {
+        let Some(other) = self.other_end(slot, endpoint) else { return false };
+        self.flows.get(slot as usize).is_some_and(|flow| {
+            flow.listed == Listed::Both
+                && flow.source != flow.destination
+                && flow.owners.as_slice().iter().all(|&owner| other.has(owner))
+        })
+    }
+
+    /// Takes a flow out of the list of one of its ends; it stays in that of the other.
+    fn unlist(&mut self, slot: u32, endpoint: Endpoint) {
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            flow.listed = if flow.source == endpoint { Listed::Destination } else { Listed::Source };
         }
-        if let Some(known) = self.endpoints.get_mut(entry) {
-            known.flows.push(flow);
+        if let Some(entry) = self.at_mut(endpoint) {
+            entry.flows.retain(|known| *known != slot);
+            entry.unlisted += 1;
+            self.unlisted += 1;
         }
     }
 
-    /// How many packets a flow had.
+    /// How many packets a flow had, if it is not silent for long.
     fn weight(&self, slot: u32) -> u64 {
-        self.flows.get(slot as usize).map_or(0, |flow| flow.rtp() + flow.rtcp + flow.other)
+        let Some(flow) = self.flows.get(slot as usize) else { return 0 };
+        let (_, pause) = PAUSE;
+        let is_silent = flow.last(self.time).is_none_or(|last| self.time.stamp.since(last) > pause);
+        if is_silent { 0 } else { flow.rtp() + flow.rtcp + flow.other }
     }
 
     /// Gives a flow to the calls of its receiver, else of its sender (symmetric RTP behind NAT).
@@ -958,21 +1068,67 @@ impl MediaTable {
         }
     }
 
+    /// The calls that a flow belongs to, as it is announced now.
+    fn calls_of(&self, flow: &Flow) -> Owners {
+        let calls = self.calls_by_ends(flow);
+        let end = match flow.listed {
+            Listed::Both => return calls,
+            Listed::Source => flow.source,
+            Listed::Destination => flow.destination,
+        };
+        // Its calls have to find it there.
+        let Some(entry) = self.owner_of(end, flow.is_rtcp) else { return calls };
+        let there = Owners::new(calls.as_slice().iter().copied().filter(|&call| entry.has(call)));
+        if there.is_empty() { entry.calls(&self.calls) } else { there }
+    }
+
     /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
     /// is of, its sender tells.
-    fn calls_of(&self, flow: &Flow) -> Owners {
+    fn calls_by_ends(&self, flow: &Flow) -> Owners {
         let sender = || self.owner_of(flow.source, flow.is_rtcp);
         let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
-            return sender().map(|sender| sender.calls(&self.calls)).unwrap_or_default();
+            return sender().map(|sender| self.calls_at(flow, sender)).unwrap_or_default();
         };
-        let calls = || receiver.calls(&self.calls);
-        let Some(sender) = sender().filter(|_| receiver.owners.len() > 1) else { return calls() };
+        let Some(sender) = sender().filter(|_| receiver.count() > 1) else {
+            return self.calls_at(flow, receiver);
+        };
         let both = receiver.calls_with(sender, &self.calls);
         if !both.is_empty() {
-            return both;
+            return self.calls_between(flow, (receiver, sender), &both);
         }
-        // A media server has one port for all its calls, and not all of them are kept there.
-        if receiver.is_crowded() && sender.owners.len() == 1 { sender.calls(&self.calls) } else { calls() }
+        // A media server has one port for all its calls.
+        let is_sender_s = receiver.is_crowded() && sender.count() == 1;
+        self.calls_at(flow, if is_sender_s { sender } else { receiver })
+    }
+
+    /// The calls of a flow of which one end alone tells. Who merely names that end later has no part in what is spoken there.
+    fn calls_at(&self, flow: &Flow, end: &Entry) -> Owners {
+        let now = end.calls(&self.calls);
+        let before = self.still(flow, |call| end.has(call));
+        if flow.is_under_way(self.time) && !before.is_empty() {
+            return before;
+        }
+        let calls = before.as_slice().iter().take(1).chain(now.as_slice());
+        Owners::new(distinct(calls.copied()))
+    }
+
+    /// The calls of a flow, of those that announced both of its ends: attack, others that merely name both. Whoever had it
+    /// first keeps it while it is up. Of the others, those that came first have it with him, and after a pause the
+    /// latest, for the end of one before it may have been missed.
+    fn calls_between(&self, flow: &Flow, ends: (&Entry, &Entry), both: &[CallRef]) -> Owners {
+        let before = self.still(flow, |call| ends.0.has(call) && ends.1.has(call));
+        let before = before.as_slice();
+        if before.is_empty() || flow.is_under_way(self.time) {
+            Owners::new(distinct(before.iter().chain(both).copied()))
+        } else {
+            Owners::new(distinct(before.iter().take(1).chain(both.iter().rev()).copied()))
+        }
+    }
+
+    /// The calls that a flow belongs to so far, those of them that are up and that `may` have it.
+    fn still(&self, flow: &Flow, may: impl Fn(CallRef) -> bool) -> Owners {
+        let owners = flow.owners.as_slice().iter().copied();
+        Owners::new(owners.filter(|&owner| !self.calls.has_ended(owner) && may(owner)))
     }
 
     /// Who announced an endpoint; of RTCP also the port before it.
@@ -1071,15 +1227,10 @@ impl MediaTable {
         format.map(|format| PayloadFormat { clock: format.clock, name: format.name }).unwrap_or_default()
     }
 
-    fn drop_if_nobodys(&mut self, slot: u32) {
-        if self.flows.get(slot as usize).is_some_and(|flow| flow.in_use && flow.owners.is_empty()) {
-            self.remove(slot);
-        }
-    }
-
     fn remove(&mut self, slot: u32) {
         let Some(flow) = self.flows.get_mut(slot as usize).filter(|flow| flow.in_use) else { return };
-        let (key, hash) = ((flow.source, flow.destination), flow.hash);
+        let (ends, hash) = ([flow.source, flow.destination], flow.hash);
+        let listed = ends.map(|end| flow.is_listed_at(end));
         if flow.owners.is_empty() {
             self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
         }
@@ -1087,10 +1238,15 @@ impl MediaTable {
         self.index.remove(hash, slot);
         self.hints.remove(hash, slot);
         self.free.push(slot);
-        for endpoint in [key.0, key.1] {
+        for (endpoint, is_listed) in ends.into_iter().zip(listed) {
             let Some(entry) = self.endpoints.find(endpoint) else { continue };
             if let Some(known) = self.endpoints.get_mut(entry) {
-                known.flows.retain(|flow| *flow != slot);
+                if is_listed {
+                    known.flows.retain(|flow| *flow != slot);
+                } else {
+                    known.unlisted = known.unlisted.saturating_sub(1);
+                    self.unlisted = self.unlisted.saturating_sub(1);
+                }
             }
             self.endpoints.release(entry);
         }
@@ -1101,6 +1257,23 @@ impl Flow {
     #[inline]
     fn joins(&self, source: &Endpoint, destination: &Endpoint) -> bool {
         self.source == *source && self.destination == *destination
+    }
+
+    fn is_listed_at(&self, end: Endpoint) -> bool {
+        match self.listed {
+            Listed::Both => true,
+            Listed::Source => self.source == end,
+            Listed::Destination => self.destination == end,
+        }
+    }
+
+    /// Whether somebody has been speaking there, without a pause.
+    fn is_under_way(&self, time: PacketTime) -> bool {
+        let (media, control) = PAUSE;
+        let pause = if self.is_rtcp { control } else { media };
+        let is_old = |first| time.stamp.since(first) >= KNOWN_AFTER;
+        let speaks = self.last(time).is_some_and(|last| time.stamp.since(last) < pause);
+        speaks && (self.is_rtcp || self.streams().map(Stream::first).any(is_old))
     }
 
     /// Whether a packet goes on with the stream of the one before it.
@@ -1234,6 +1407,18 @@ impl Flow {
         (self.control, self.aside, self.rtcp, self.other) = (None, None, 0, 0);
         self.numbers = Numbers::default();
     }
+}
+
+/// Each call once.
+fn distinct(calls: impl Iterator<Item = CallRef>) -> impl Iterator<Item = CallRef> {
+    let mut known = SmallVec::<[CallRef; 8]>::new();
+    calls.filter(move |call| {
+        let is_new = !known.contains(call);
+        if is_new {
+            known.push(*call);
+        }
+        is_new
+    })
 }
 
 #[inline]

@@ -5,6 +5,7 @@
 //! yet is followed all the same, for the SDP that is late. Absent on purpose: calls themselves, files, codecs.
 
 mod backlog;
+mod crowd;
 mod endpoints;
 mod flows;
 mod formats;
