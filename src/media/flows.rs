@@ -988,7 +988,12 @@ impl MediaTable {
         let listed = match (is_needed(source, destination), is_needed(destination, source)) {
             (true, true) => Listed::Both,
             (true, false) => Listed::Source,
-            (false, _) => Listed::Destination,
+            (false, true) => Listed::Destination,
+            (false, false) => {
+                // Attack: many announced ports, from each of which come flows to many others.
+                let count = |end| self.at(end).map_or(0, |entry| entry.flows.len());
+                if count(source) < count(destination) { Listed::Source } else { Listed::Destination }
+            }
         };
         let at_source = listed == Listed::Destination || self.make_room_at(source);
         let at_destination = listed == Listed::Source || (at_source && self.make_room_at(destination));
@@ -1010,12 +1015,17 @@ impl MediaTable {
         entry.flows.rotate_left(LOOKED_AT);
         let looked_at: SmallVec<[u32; LOOKED_AT]> =
             entry.flows.iter().rev().take(LOOKED_AT).copied().collect();
-        if let Some(&slot) = looked_at.iter().find(|slot| self.is_found_elsewhere(**slot, endpoint)) {
-            self.unlist(slot, endpoint);
-            return true;
+        let mut least: Option<(u64, u32)> = None;
+        for slot in looked_at {
+            if let Some(other) = self.other_end(slot, endpoint) {
+                if self.is_found_at(other, slot) {
+                    self.unlist(slot, endpoint);
+                    return true;
+                }
+            } else {
+                least = [least, Some((self.weight(slot), slot))].into_iter().flatten().min();
+            }
         }
-        let strangers = looked_at.iter().filter(|slot| self.other_end(**slot, endpoint).is_none());
-        let least = strangers.map(|&slot| (self.weight(slot), slot)).min();
         let Some((_, slot)) = least.filter(|(weight, _)| *weight < SPEECH) else { return false };
         self.counters.flows_evicted += 1;
         self.remove(slot);
@@ -1029,13 +1039,12 @@ impl MediaTable {
         self.owner_of(other, flow.is_rtcp)
     }
 
-    /// Whether the calls of a flow at `endpoint` find it in the list of its other end.
-    fn is_found_elsewhere(&self, slot: u32, endpoint: Endpoint) -> bool {
-        let Some(other) = self.other_end(slot, endpoint) else { return false };
+    /// Whether the calls of a flow, which is in the lists of two ends, find it in that of one of them.
+    fn is_found_at(&self, end: &Entry, slot: u32) -> bool {
         self.flows.get(slot as usize).is_some_and(|flow| {
             flow.listed == Listed::Both
                 && flow.source != flow.destination
-                && flow.owners.as_slice().iter().all(|&owner| other.has(owner))
+                && flow.owners.as_slice().iter().all(|&owner| end.has(owner))
         })
     }
 
