@@ -52,4 +52,5 @@ mod support;
 mod tidy;
 mod tls;
 mod traffic;
+mod tunnels;
 mod wire;

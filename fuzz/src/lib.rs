@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lippycat::capture::{LinkType, Packet, PacketSource, file};
+use lippycat::capture::{LinkType, Packet, PacketBatch, PacketSource, file};
 use lippycat::decode::{self, Decoded, decode_datagram};
-use lippycat::defrag::{Defragmenter, Limits};
+use lippycat::defrag::{Carrier, Defragmenter, Limits};
 use lippycat::flow::{Address, Endpoint};
 use lippycat::pipeline::{Bytes, Place};
 use lippycat::reassembly::{self, Budget, Reassembler, Segment};
@@ -61,10 +61,20 @@ pub fn decode(data: &[u8]) {
             let mut defragmenter = Defragmenter::new(limits);
             let packet = Packet { captured: frame.len() as u32, link, ..Packet::default() };
             let now = Timestamp::new(1, 0);
-            if let Some(datagram) = defragmenter.push(&fragment, &packet, frame, now)
-                && let Ok(Decoded::Unit(unit)) = decode_datagram(&datagram.first, datagram.payload)
-            {
-                assert!(unit.start as usize + unit.length as usize <= datagram.payload.len());
+            let mut whole = defragmenter.push(&fragment, Carrier::Frame(&packet), frame, now);
+            while let Some(datagram) = whole {
+                let payload = datagram.payload.to_vec();
+                whole = match decode_datagram(&datagram.first, &payload) {
+                    Ok(Decoded::Unit(unit)) => {
+                        assert!(unit.start as usize + unit.length as usize <= payload.len());
+                        None
+                    }
+                    Ok(Decoded::Fragment(inner)) => {
+                        let frames = PacketBatch::new(frame, std::slice::from_ref(&packet));
+                        defragmenter.push(&inner, Carrier::Datagram(frames), &payload, now)
+                    }
+                    Ok(Decoded::NonIp) | Err(_) => None,
+                };
             }
         }
         Ok(Decoded::NonIp) | Err(_) => {}

@@ -28,6 +28,7 @@ use std::time::Duration;
 use crate::capture::Packet;
 use crate::decode::Fragment;
 use crate::time::Timestamp;
+pub use pending::Carrier;
 use pending::{Arrival, Kept, Key, Outcome, Pending};
 use table::Table;
 
@@ -116,7 +117,7 @@ pub struct Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// The frames of its fragments in the order of their capture; none unless [`Limits::keep_frames`].
+    /// The frames of its fragments in the order in which these came; none unless [`Limits::keep_frames`].
     /// [`Packet::offset`] is where the frame lay in its own batch.
     pub fn frames(&self) -> impl Iterator<Item = (Packet, &'a [u8])> + use<'a> {
         let arena = self.arena;
@@ -156,23 +157,22 @@ impl Defragmenter {
         }
     }
 
-    /// Takes one fragment and returns its datagram if that is whole now. `frame` is the buffer that the fragment
-    /// was decoded from: the captured frame of `packet`, or the payload of a datagram in which another one was
-    /// tunnelled (which then is what [`Datagram::frames`] yields).
+    /// Takes one fragment and returns its datagram if that is whole now. `buffer` is what the fragment was decoded
+    /// from: the captured frame, or the payload of the datagram that carries it.
     pub fn push(
         &mut self,
         fragment: &Fragment,
-        packet: &Packet,
-        frame: &[u8],
+        carrier: Carrier<'_>,
+        buffer: &[u8],
         now: Timestamp,
     ) -> Option<Datagram<'_>> {
         self.counters.fragments += 1;
-        let Some(bytes) = bytes_of(fragment, frame) else {
+        let Some(bytes) = bytes_of(fragment, buffer) else {
             self.counters.bad_length += 1;
             return None;
         };
         self.make_room();
-        let slot = self.collect(&Arrival { fragment, packet, frame, bytes, now })?;
+        let slot = self.collect(&Arrival { fragment, carrier, buffer, bytes, now })?;
         self.complete(slot, now)
     }
 
@@ -354,10 +354,10 @@ impl Defragmenter {
 }
 
 /// The bytes of a fragment that can be one.
-fn bytes_of<'a>(fragment: &Fragment, frame: &'a [u8]) -> Option<&'a [u8]> {
+fn bytes_of<'a>(fragment: &Fragment, buffer: &'a [u8]) -> Option<&'a [u8]> {
     let length = fragment.length.checked_add(fragment.missing)?;
     let end = fragment.offset.checked_add(length)?;
     let whole_eights = !fragment.more || length % 8 == 0;
-    let bytes = frame.get(fragment.start as usize..)?.get(..fragment.length as usize)?;
+    let bytes = buffer.get(fragment.start as usize..)?.get(..fragment.length as usize)?;
     (length > 0 && end <= MAX_LENGTH && whole_eights).then_some(bytes)
 }

@@ -1,7 +1,7 @@
 //! One datagram whose fragments are being collected.
 
 use super::pieces::Pieces;
-use crate::capture::Packet;
+use crate::capture::{Packet, PacketBatch};
 use crate::decode::Fragment;
 use crate::flow::Address;
 use crate::time::Timestamp;
@@ -33,13 +33,24 @@ impl Key {
     }
 }
 
+/// What a fragment came in.
+#[derive(Clone, Copy, Debug)]
+pub enum Carrier<'a> {
+    /// It was decoded from the frame of this packet.
+    Frame(&'a Packet),
+    /// It was decoded from the payload of a datagram which came in fragments itself: in these frames. So it is in a
+    /// tunnel both of whose ends cut packets, or whose packets are cut under way.
+    Datagram(PacketBatch<'a>),
+}
+
 /// A fragment as it is handed in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival<'a> {
     pub(super) fragment: &'a Fragment,
-    pub(super) packet: &'a Packet,
-    pub(super) frame: &'a [u8],
-    /// The fragment's own bytes, a part of `frame`.
+    pub(super) carrier: Carrier<'a>,
+    /// What it was decoded from.
+    pub(super) buffer: &'a [u8],
+    /// The fragment's own bytes, a part of `buffer`.
     pub(super) bytes: &'a [u8],
     pub(super) now: Timestamp,
 }
@@ -48,6 +59,17 @@ impl Arrival<'_> {
     /// Where the captured bytes end in the datagram.
     const fn end(&self) -> u32 {
         self.fragment.offset + self.bytes.len() as u32
+    }
+
+    /// Bytes that are kept of it at most.
+    fn size(&self) -> usize {
+        match self.carrier {
+            Carrier::Frame(_) => self.buffer.len(),
+            Carrier::Datagram(frames) => {
+                let captured = frames.packets.iter().map(|packet| packet.captured as usize);
+                captured.sum::<usize>().saturating_add(self.buffer.len())
+            }
+        }
     }
 
     /// Where the fragment ended on the wire.
@@ -152,7 +174,7 @@ impl Pending {
         if nothing_new {
             return Outcome::Duplicate;
         }
-        if self.pieces.is_full() || self.arena.len().saturating_add(arrival.frame.len()) > MAX_ARENA {
+        if self.pieces.is_full() || self.arena.len().saturating_add(arrival.size()) > MAX_ARENA {
             return Outcome::Full;
         }
         self.store(arrival, keep_frames);
@@ -175,21 +197,36 @@ impl Pending {
 
     /// Keeps the frame, or what is needed of it: the fragment, and before a first one its headers.
     fn store(&mut self, arrival: &Arrival<'_>, keep_frames: bool) {
-        let fragment = arrival.fragment;
-        let at = self.arena.len() as u32;
-        let before = if keep_frames || fragment.offset == 0 { fragment.start } else { 0 };
-        if keep_frames {
-            self.arena.extend_from_slice(arrival.frame);
-            let packet = Packet { captured: arrival.frame.len() as u32, ..*arrival.packet };
-            self.frames.push(Kept { packet, at });
-        } else {
-            self.arena.extend_from_slice(arrival.frame.get(..before as usize).unwrap_or_default());
-            self.arena.extend_from_slice(arrival.bytes);
-        }
+        let Arrival { fragment, buffer, bytes, .. } = *arrival;
+        let (at, before) = match arrival.carrier {
+            Carrier::Frame(packet) if keep_frames => (self.keep(packet, buffer), fragment.start),
+            carrier => {
+                if let Carrier::Datagram(frames) = carrier
+                    && keep_frames
+                {
+                    frames.packets.iter().for_each(|packet| {
+                        self.keep(packet, frames.frame(packet));
+                    });
+                }
+                let at = self.arena.len() as u32;
+                let before = if fragment.offset == 0 { fragment.start } else { 0 };
+                self.arena.extend_from_slice(buffer.get(..before as usize).unwrap_or_default());
+                self.arena.extend_from_slice(bytes);
+                (at, before)
+            }
+        };
         if fragment.offset == 0 && self.first.is_none() {
             self.first = Some((*fragment, at));
         }
         self.pieces.add(fragment.offset, arrival.end(), at + before);
+    }
+
+    /// Keeps a frame, and tells where.
+    fn keep(&mut self, packet: &Packet, frame: &[u8]) -> u32 {
+        let at = self.arena.len() as u32;
+        self.arena.extend_from_slice(frame);
+        self.frames.push(Kept { packet: Packet { captured: frame.len() as u32, ..*packet }, at });
+        at
     }
 
     /// Everything is there but what the capture cut off the end.

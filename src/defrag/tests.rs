@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::capture::PacketBatch;
 use crate::decode::{Decoded, decode_datagram};
 use crate::flow::Address;
 
@@ -33,7 +34,28 @@ fn piece(offset: u32, bytes: &[u8], more: bool) -> (Fragment, Vec<u8>) {
 
 fn push(table: &mut Defragmenter, (fragment, frame): &(Fragment, Vec<u8>), now: u64) -> Option<Vec<u8>> {
     let now = Timestamp::new(now, 1);
-    table.push(fragment, &Packet::default(), frame, now).map(|datagram| datagram.payload.to_vec())
+    table
+        .push(fragment, Carrier::Frame(&Packet::default()), frame, now)
+        .map(|datagram| datagram.payload.to_vec())
+}
+
+#[test]
+fn a_fragment_inside_a_datagram_has_the_frames_of_that() {
+    for keep_frames in [true, false] {
+        let mut table = Defragmenter::new(Limits { keep_frames, ..limits() });
+        let ((first, payload), (second, frame)) = (piece(0, b"abcdefgh", true), piece(8, b"ij", false));
+        let arena = b"one-two";
+        let packet = |offset, captured| Packet { offset, captured, ..Packet::default() };
+        let packets = [packet(0, 3), packet(4, 3)];
+        let outer = Carrier::Datagram(PacketBatch::new(arena, &packets));
+        let now = Timestamp::new(1, 0);
+        assert!(table.push(&first, outer, &payload, now).is_none());
+        let whole = table.push(&second, Carrier::Frame(&packet(9, 0)), &frame, now).unwrap();
+        assert_eq!((whole.payload, whole.header), (&b"abcdefghij"[..], &payload[..HEADER]));
+        let frames: Vec<_> = whole.frames().map(|(_, bytes)| bytes).collect();
+        let all = vec![&b"one"[..], b"two", &frame];
+        assert_eq!(frames, if keep_frames { all } else { vec![] });
+    }
 }
 
 /// Every fragment is counted once.
@@ -58,8 +80,8 @@ fn two_in_order_with_their_frames() {
         let (second, frame_two) = piece(8, b"ij", false);
         let packet = |offset| Packet { offset, ..Packet::default() };
         let now = Timestamp::new(1, 0);
-        assert!(table.push(&first, &packet(7), &frame_one, now).is_none());
-        let whole = table.push(&second, &packet(9), &frame_two, now).unwrap();
+        assert!(table.push(&first, Carrier::Frame(&packet(7)), &frame_one, now).is_none());
+        let whole = table.push(&second, Carrier::Frame(&packet(9)), &frame_two, now).unwrap();
         assert_eq!((whole.payload, whole.fragments), (&b"abcdefghij"[..], 2));
         assert_eq!(whole.first, Fragment { more: false, ..first });
         assert_eq!(whole.header, &frame_one[..HEADER]);
@@ -77,9 +99,9 @@ fn two_in_order_with_their_frames() {
 fn a_whole_datagram_decodes() {
     let mut table = Defragmenter::new(limits());
     let (one, frame) = piece(0, &[0x13, 0xc4, 0x13, 0xc5, 0, 10, 0, 0], true);
-    table.push(&one, &Packet::default(), &frame, Timestamp::default());
+    table.push(&one, Carrier::Frame(&Packet::default()), &frame, Timestamp::default());
     let (two, frame) = piece(8, b"hi", false);
-    let whole = table.push(&two, &Packet::default(), &frame, Timestamp::default()).unwrap();
+    let whole = table.push(&two, Carrier::Frame(&Packet::default()), &frame, Timestamp::default()).unwrap();
     let Ok(Decoded::Unit(unit)) = decode_datagram(&whole.first, whole.payload) else { panic!() };
     assert_eq!((unit.source.port, unit.start, unit.length), (5060, 8, 2));
 }
@@ -137,7 +159,8 @@ fn ipv6_takes_the_protocol_of_the_first_fragment() {
     let mut table = Defragmenter::new(limits());
     assert_eq!(push(&mut table, &in_v6(piece(8, b"ij", false), 60), 1), None);
     let (fragment, frame) = in_v6(piece(0, b"abcdefgh", true), 17);
-    let whole = table.push(&fragment, &Packet::default(), &frame, Timestamp::new(1, 0)).unwrap();
+    let whole =
+        table.push(&fragment, Carrier::Frame(&Packet::default()), &frame, Timestamp::new(1, 0)).unwrap();
     assert_eq!((whole.first.protocol, whole.payload), (17, &b"abcdefghij"[..]));
     // In IPv4 it is part of the key.
     assert_eq!(push(&mut table, &piece(0, b"abcdefgh", true), 1), None);
@@ -151,7 +174,8 @@ fn the_capture_may_cut_the_end_only() {
     let cut = |(fragment, frame): (Fragment, Vec<u8>), missing| (Fragment { missing, ..fragment }, frame);
     push(&mut table, &piece(0, b"abcdefgh", true), 1);
     let (fragment, frame) = cut(piece(8, b"ij", false), 3);
-    let whole = table.push(&fragment, &Packet::default(), &frame, Timestamp::new(1, 0)).unwrap();
+    let whole =
+        table.push(&fragment, Carrier::Frame(&Packet::default()), &frame, Timestamp::new(1, 0)).unwrap();
     assert_eq!((whole.payload, whole.first.missing), (&b"abcdefghij"[..], 3));
     // Nothing of the last one was captured.
     push(&mut table, &cut(piece(8, b"", false), 5), 5);
@@ -177,7 +201,9 @@ fn what_cannot_be_is_dropped() {
         Fragment { offset: u32::MAX, ..fragment },
         Fragment { missing: u32::MAX, ..fragment },
     ] {
-        assert!(table.push(&fragment, &Packet::default(), &frame, Timestamp::default()).is_none());
+        assert!(
+            table.push(&fragment, Carrier::Frame(&Packet::default()), &frame, Timestamp::default()).is_none()
+        );
     }
     assert_eq!((table.counters().bad_length, table.pending()), (7, 0));
     for late in [piece(8, b"ijkl", false), piece(8, b"ijkl5678", true), piece(8, b"ijklm", false)] {

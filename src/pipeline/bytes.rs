@@ -54,6 +54,26 @@ pub struct FragmentFrames {
 }
 
 impl FragmentFrames {
+    /// Takes the frames of another datagram, and tells its index.
+    pub(super) fn push<'a>(&mut self, frames: impl Iterator<Item = (Packet, &'a [u8])>) -> u32 {
+        let index = self.datagrams.len() as u32;
+        let first = self.frames.len();
+        for (packet, frame) in frames {
+            let offset = self.arena.len() as u32;
+            self.arena.extend_from_slice(frame);
+            self.frames.push(Packet { offset, ..packet });
+        }
+        self.datagrams.push((first as u32, self.frames.len() as u32));
+        index
+    }
+
+    /// The frames of the datagram of that index.
+    pub(super) fn of(&self, datagram: u32) -> PacketBatch<'_> {
+        let (first, end) = self.datagrams.get(datagram as usize).copied().unwrap_or_default();
+        let frames = self.frames.get(first as usize..end as usize).unwrap_or_default();
+        PacketBatch::new(&self.arena, frames)
+    }
+
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
         self.arena.clear();
@@ -95,9 +115,7 @@ impl<'a> View<'a> {
 
     /// The frames that the reassembled datagram of that index came in.
     pub fn fragments(&self, datagram: u32) -> impl Iterator<Item = (&'a Packet, &'a [u8])> + use<'a> {
-        let (first, end) = self.fragments.datagrams.get(datagram as usize).copied().unwrap_or_default();
-        let frames = self.fragments.frames.get(first as usize..end as usize).unwrap_or_default();
-        let arena = PacketBatch::new(&self.fragments.arena, frames);
-        frames.iter().map(move |packet| (packet, arena.frame(packet)))
+        let frames = self.fragments.of(datagram);
+        frames.packets.iter().map(move |packet| (packet, frames.frame(packet)))
     }
 }

@@ -12,7 +12,7 @@ use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{
     self, DecodeError, Decoded, Ends, Fragment, Front, Part, Plain, Transport, Unit, decode_datagram,
 };
-use crate::defrag::{self, Datagram, Defragmenter};
+use crate::defrag::{self, Carrier, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
 use crate::sip::{Glimpse, SipTransport, is_sip_datagram, may_begin_sip, sip_datagram};
 use crate::time::{PacketClock, PacketTime, TICK, Timestamp, WILD_JUMP, grid};
@@ -450,39 +450,41 @@ impl Intake {
         self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
     }
 
-    /// A fragment waits for the others; the last to arrive brings the datagram.
+    /// A fragment waits for the others; the last to arrive brings the datagram. That may be a tunnel's, and have a
+    /// fragment in it, which waits in the same way.
     fn fragment(&mut self, fragment: &Fragment, origin: &Origin<'_>, frame: &[u8], staged: &mut Staged) {
         self.counters.fragments += 1;
-        let Some(datagram) = self.defragmenter.push(fragment, origin.packet, frame, origin.now) else {
-            return;
-        };
-        if let Some(filter) = &mut self.filter {
-            let whole = whole(&datagram);
-            let packet = whole.get(datagram.first.network as usize..).unwrap_or_default();
-            if !filter.passes(origin.packet.link, &whole) && !filter.passes(LinkType::RAW, packet) {
-                return;
+        let carrier = Carrier::Frame(origin.packet);
+        let mut whole = self.defragmenter.push(fragment, carrier, frame, origin.now);
+        let mut link = Some(origin.packet.link);
+        let mut asked_for = self.filter.is_none();
+        // Each turn adds a layer, of which there are few.
+        while let Some(datagram) = whole {
+            let (start, index) = staged.push_datagram(&datagram);
+            let decoded = decode_datagram(&datagram.first, datagram.payload);
+            if let Some(filter) = &mut self.filter {
+                asked_for |= is_asked_for(filter, link.take(), &datagram, decoded.as_ref().ok());
             }
-        }
-        let start = staged.datagrams.len() as u32;
-        staged.datagrams.extend_from_slice(datagram.payload);
-        let index = staged.fragments.datagrams.len() as u32;
-        let first = staged.fragments.frames.len() as u32;
-        for (packet, frame) in datagram.frames() {
-            let offset = staged.fragments.arena.len() as u32;
-            staged.fragments.arena.extend_from_slice(frame);
-            staged.fragments.frames.push(Packet { offset, ..packet });
-        }
-        staged.fragments.datagrams.push((first, staged.fragments.frames.len() as u32));
-        // Its packets are counted as fragments already, so nothing below counts packets again.
-        match decode_datagram(&datagram.first, datagram.payload) {
-            Ok(Decoded::Unit(unit)) => {
-                let payload =
-                    Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
-                let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
-                let carried = Carried { unit, payload, is_sip, reassembled: Some(index) };
-                self.dispatch(&carried, origin, staged);
+            // Its packets are counted as fragments already, so nothing below counts packets again.
+            match decoded {
+                Ok(Decoded::Fragment(inner)) => {
+                    let frames = Carrier::Datagram(staged.fragments.of(index));
+                    let payload = staged.datagrams.get(start as usize..).unwrap_or_default();
+                    whole = self.defragmenter.push(&inner, frames, payload, origin.now);
+                }
+                Ok(Decoded::Unit(unit)) if asked_for => {
+                    let payload =
+                        Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
+                    let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
+                    let carried = Carried { unit, payload, is_sip, reassembled: Some(index) };
+                    return self.dispatch(&carried, origin, staged);
+                }
+                Ok(Decoded::NonIp) | Err(_) if asked_for => {
+                    self.counters.undecoded_datagrams += 1;
+                    return;
+                }
+                Ok(_) | Err(_) => return,
             }
-            Ok(_) | Err(_) => self.counters.undecoded_datagrams += 1,
         }
     }
 
@@ -561,6 +563,25 @@ fn is_wrapped(link: LinkType, unit: &Unit) -> bool {
         _ => 0,
     };
     unit.tunnelled || unit.network != alone
+}
+
+/// Whether a filter asks for a datagram: as the frame that it would be in if it had never been cut, or for what it
+/// carries through a tunnel. `link` is that of its fragments' frames, if they were in such.
+fn is_asked_for(
+    filter: &mut PacketFilter,
+    link: Option<LinkType>,
+    datagram: &Datagram<'_>,
+    decoded: Option<&Decoded>,
+) -> bool {
+    let whole = whole(datagram);
+    let packet = whole.get(datagram.first.network as usize..).unwrap_or_default();
+    let inside = match decoded {
+        Some(Decoded::Unit(unit)) if unit.network > 0 => datagram.payload.get(unit.network as usize..),
+        _ => None,
+    };
+    link.is_some_and(|link| filter.passes(link, &whole))
+        || filter.passes(LinkType::RAW, packet)
+        || inside.is_some_and(|packet| filter.passes(LinkType::RAW, packet))
 }
 
 /// A datagram as one frame, as if it had never been cut: what a filter with ports has to see.

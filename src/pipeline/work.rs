@@ -4,6 +4,7 @@ use super::{Bytes, FragmentFrames, Place, View};
 use crate::call::MediaPacket;
 use crate::capture::{Ahead, PacketBatch};
 use crate::decode::{Ends, TcpHeader};
+use crate::defrag;
 use crate::flow::{Endpoint, PairHasher};
 use crate::media::{Datagram, Sighting, Stranger};
 use crate::sip::{Glimpse, SipTransport};
@@ -222,6 +223,13 @@ impl Staged {
     pub(crate) fn view<'a>(&'a self, batch: PacketBatch<'a>) -> View<'a> {
         let batch = PacketBatch { ahead: self.ahead, ..batch };
         View { batch, datagrams: &self.datagrams, fragments: &self.fragments }
+    }
+
+    /// A datagram that became whole: where its payload begins, and its index.
+    pub(crate) fn push_datagram(&mut self, datagram: &defrag::Datagram<'_>) -> (u32, u32) {
+        let start = self.datagrams.len() as u32;
+        self.datagrams.extend_from_slice(datagram.payload);
+        (start, self.fragments.push(datagram.frames()))
     }
 
     /// A datagram that did not come in a plain packet.
