@@ -26,6 +26,7 @@ mod icmp;
 mod ipv4;
 mod ipv6;
 mod mpls;
+mod network;
 mod next;
 mod plain;
 mod ppp;
@@ -39,6 +40,7 @@ mod vxlan;
 #[cfg(test)]
 mod tests;
 
+pub use network::{Network, network};
 pub use next::MAX_LAYERS;
 use plain::plain;
 pub(crate) use plain::{Ends, Front, Part, Plain, TCP, UDP};
@@ -85,18 +87,23 @@ const RAW_OPENBSD: LinkType = LinkType(14);
 #[inline(never)]
 pub(crate) fn decode_any(link: LinkType, frame: &[u8]) -> Result<Decoded, DecodeError> {
     let mut cursor = Cursor::new(frame);
-    let next = match link {
+    let next = first(link, &mut cursor)?;
+    walk(&mut cursor, next)
+}
+
+/// The first layer of a frame, behind what the capture itself put before it.
+fn first(link: LinkType, cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
+    Ok(match link {
         LinkType::ETHERNET => Next::Ethernet,
-        LinkType::LINUX_SLL => cooked::sll(&mut cursor)?,
-        LinkType::LINUX_SLL2 => cooked::sll2(&mut cursor)?,
-        LinkType::RAW | RAW_BSD | RAW_OPENBSD => cooked::raw(&cursor)?,
+        LinkType::LINUX_SLL => cooked::sll(cursor)?,
+        LinkType::LINUX_SLL2 => cooked::sll2(cursor)?,
+        LinkType::RAW | RAW_BSD | RAW_OPENBSD => cooked::raw(cursor)?,
         LinkType::IPV4 => Next::Ipv4,
         LinkType::IPV6 => Next::Ipv6,
-        LinkType::NULL | LinkType::LOOP => cooked::loopback(&mut cursor)?,
+        LinkType::NULL | LinkType::LOOP => cooked::loopback(cursor)?,
         LinkType::PPP => Next::Ppp,
-        LinkType::PPP_HDLC => ppp::hdlc(&mut cursor)?,
+        LinkType::PPP_HDLC => ppp::hdlc(cursor)?,
         LinkType::PPP_ETHER => Next::Pppoe,
         _ => return Err(DecodeError { layer: Layer::Link, fault: Fault::UnknownLink }),
-    };
-    walk(&mut cursor, next)
+    })
 }

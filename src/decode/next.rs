@@ -64,7 +64,8 @@ pub(super) fn walk(cursor: &mut Cursor<'_>, mut next: Next) -> Result<Decoded, D
 }
 
 impl Next {
-    fn read(self, cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    /// Reads that layer and tells the one behind it.
+    pub(super) fn read(self, cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         match self {
             Self::Ethernet => ethernet::ethernet(cursor),
             Self::Vlan => ethernet::vlan(cursor),

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::capture::LinkType;
+use crate::decode::network;
 use crate::sink::{link, pcap, pcapng};
 use crate::time::Timestamp;
 
@@ -172,7 +173,7 @@ fn record(info: &FrameInfo, nanosecond: bool, parts: (&[u8], &[u8]), original: u
 
 /// Appends a frame to a classic file of another link type: its IP packet behind a header of that type.
 fn rewrapped(info: &FrameInfo, file: (LinkType, bool), bytes: &[u8], out: &mut impl Output) -> Fate {
-    let Some(network) = link::network(info.link, bytes) else { return Fate::Unwritable };
+    let Some(network) = network(info.link, bytes) else { return Fate::Unwritable };
     let Some(header) = link::made_up(file.0, network.v6) else { return Fate::Unwritable };
     let packet = bytes.get(network.offset..).unwrap_or_default();
     let packet = packet.get(..pcap::SNAPLEN as usize - header.len()).unwrap_or(packet);
