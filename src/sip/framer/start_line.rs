@@ -220,18 +220,19 @@ pub(super) fn keyword_before(bytes: &[u8]) -> Option<&'static [u8]> {
     KEYWORDS.into_iter().find(|keyword| keyword.last() == Some(last) && bytes.ends_with(keyword))
 }
 
+/// Bytes of the longest keyword.
+const MAX_KEYWORD: usize = b"SUBSCRIBE".len();
+
 /// How many of the last of `bytes` can be the beginning of a keyword.
 pub(super) fn keyword_begun(bytes: &[u8]) -> usize {
-    (1..=bytes.len().min(9))
-        .rev()
-        .find(|&length| {
-            bytes
-                .len()
-                .checked_sub(length)
-                .and_then(|start| bytes.get(start..))
-                .is_some_and(|end| KEYWORDS.iter().any(|keyword| keyword.starts_with(end)))
-        })
-        .unwrap_or(0)
+    let last = bytes.last_chunk::<MAX_KEYWORD>().map_or(bytes, |last| last);
+    let begins = |&place: &usize| {
+        let Some(end @ [first, ..]) = last.get(place..) else { return false };
+        // Nearly always the byte alone says no.
+        first.is_ascii_uppercase()
+            && KEYWORDS.iter().any(|keyword| keyword.first() == Some(first) && keyword.starts_with(end))
+    };
+    (0..last.len()).find(begins).map_or(0, |place| last.len() - place)
 }
 
 /// Whether a line, with its line end, is a start line in the strict sense.

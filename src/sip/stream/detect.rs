@@ -63,25 +63,26 @@ fn joined(bytes: &[u8], upgraded: bool) -> Guess {
     }
 }
 
-/// Whether a segment in a direction that was given up begins with something that is worth to be read again.
-pub(super) fn again(segment: &[u8], max_message: usize, scratch: &mut Vec<u8>) -> Option<Guess> {
-    let first = *segment.first()?;
-    if first == b'G' || first == b'H' {
-        return match upgrade(segment) {
-            Upgrade::Yes { length, sip: true } => Some(Guess::WebSocket { head: length }),
-            _ => None,
-        };
+/// Whether a segment in a direction that was given up begins with something that is worth to be read again: SIP, or
+/// the upgrade to it.
+pub(super) fn again(segment: &[u8]) -> bool {
+    match segment.first() {
+        Some(b'G' | b'H') => matches!(upgrade(segment), Upgrade::Yes { sip: true, .. }),
+        Some(_) => probe(segment) == Probe::Sip,
+        None => false,
     }
-    if websocket(segment, max_message, scratch) {
-        return Some(Guess::WebSocket { head: 0 });
-    }
-    (probe(segment) == Probe::Sip).then_some(Guess::Sip)
+}
+
+/// Whether bytes begin as a WebSocket frame that may hold a message does.
+#[inline]
+pub(super) fn may_be_websocket(bytes: &[u8]) -> bool {
+    // FIN with text or binary (RFC 6455 5.2): the only frames that RFC 7118 5 needs.
+    matches!(bytes.first(), Some(0x81 | 0x82))
 }
 
 /// Whether bytes are a WebSocket frame that holds a SIP message.
 pub(super) fn websocket(bytes: &[u8], max_message: usize, scratch: &mut Vec<u8>) -> bool {
-    // FIN with text or binary (RFC 6455 5.2): the only frames that RFC 7118 5 needs.
-    if !matches!(bytes.first(), Some(0x81 | 0x82)) {
+    if !may_be_websocket(bytes) {
         return false;
     }
     scratch.clear();

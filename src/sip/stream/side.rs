@@ -267,18 +267,16 @@ impl Side {
         if !searching {
             return;
         }
-        let mut scratch = Partial::get(&mut output.spare);
-        if matches!(self.mode, Mode::Dormant) {
-            match detect::again(chunk.bytes, max_message, &mut scratch.bytes) {
-                Some(Guess::WebSocket { head: 0 }) => self.upgrade(max_message),
-                Some(_) => self.mode = Mode::Detect { joined: false },
-                None => {}
+        if detect::may_be_websocket(chunk.bytes) {
+            let mut scratch = Partial::get(&mut output.spare);
+            if detect::websocket(chunk.bytes, max_message, &mut scratch.bytes) {
+                self.drop_partial(output);
+                self.upgrade(max_message);
             }
-        } else if detect::websocket(chunk.bytes, max_message, &mut scratch.bytes) {
-            self.drop_partial(output);
-            self.upgrade(max_message);
+            scratch.put(&mut output.spare);
+        } else if matches!(self.mode, Mode::Dormant) && detect::again(chunk.bytes) {
+            self.mode = Mode::Detect { joined: false };
         }
-        scratch.put(&mut output.spare);
     }
 
     /// Bytes were lost.
