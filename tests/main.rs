@@ -31,6 +31,8 @@ mod fuzz_seeds;
 mod ice;
 mod inspect;
 mod isolation;
+mod joined;
+
 mod ledger;
 mod legs;
 mod lifecycle;

@@ -4,8 +4,9 @@
 //! segment that is passed over here costs a hash and a cache line.
 //!
 //! A verdict holds for less than the seconds in which a worker would do nothing with such a segment but count it,
-//! and until the next SYN between the same endpoints. Passing a segment over therefore changes nothing but where it
-//! is counted, and it does not matter how late a verdict comes, or whether it gets lost.
+//! and until the next SYN between the same endpoints, or, where nothing is known but that SIP was searched in vain, the next
+//! segment that may begin with it. Passing a segment over therefore changes nothing but where it is counted, and it
+//! does not matter how late a verdict comes, or whether it gets lost.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use wide::i32x4;
@@ -36,6 +37,8 @@ pub(crate) struct Foreign {
     pub(crate) sequence: u64,
     /// Before that time no segment needs to be seen by the worker.
     pub(crate) until: Timestamp,
+    /// But those that [may begin](crate::sip::may_resume) with what it reads.
+    pub(crate) may_resume: bool,
 }
 
 /// The workers' end of the queue.
@@ -70,18 +73,20 @@ struct Set {
     /// Number of the latest packet that opened a connection here. What was said of earlier ones may be about the one
     /// before it.
     opened: u64,
+    /// A bit for each that may be read again.
+    may_resume: u32,
 }
 
 impl Set {
-    /// Whether a direction with that hash was rejected, and its time is not up. Which of the set it is cannot be
-    /// foreseen, so all are compared at once.
+    /// A bit for each that is a direction with that hash, was rejected and its time is not up. Which of the set it is
+    /// cannot be foreseen, so all are compared at once.
     #[inline(always)]
-    fn holds(&self, hash: u64, tick: i32) -> bool {
+    fn holds(&self, hash: u64, tick: i32) -> u32 {
         let (high, low) = halves(hash);
         let is_it = i32x4::new(self.high).simd_eq(high) & i32x4::new(self.low).simd_eq(low);
         // What is left of its time is less than nothing, counted the other way round.
         let is_valid = i32x4::splat(tick) - i32x4::new(self.until);
-        (is_it & is_valid).to_bitmask() != 0
+        (is_it & is_valid).to_bitmask()
     }
 
     /// Each of its ways: whether that is the one with this hash, and until when it is valid.
@@ -158,23 +163,38 @@ impl ForeignConnections {
         tick_number(time).saturating_sub(self.origin).min(i32::MAX as u64) as i32
     }
 
-    /// Whether a segment needs nothing but to be counted; it is counted then. `hash` is what [`PairHasher::hash`] has for
-    /// its sender and its receiver, `length` that of its payload in bytes.
+    /// Whether a segment, in packet number `sequence`, needs nothing but to be counted; it is counted then. `hash` is what
+    /// [`PairHasher::hash`] has for its sender and its receiver, `length` that of its payload in bytes. `resumes` tells
+    /// these two, if the payload [may begin](crate::sip::may_resume) with what is read: where that may be read again,
+    /// what was said of the connection is void.
     #[inline(always)]
-    pub(crate) fn pass_over(&mut self, hash: u64, flags: TcpFlags, length: u32) -> bool {
+    pub(crate) fn pass_over(
+        &mut self,
+        hash: u64,
+        (flags, length): (TcpFlags, u32),
+        sequence: u64,
+        resumes: impl FnOnce() -> Option<(Endpoint, Endpoint)>,
+    ) -> bool {
         if flags.opens_or_ends() {
             return false;
         }
         let Some(set) = self.sets.get(self.index(hash)) else { return false };
-        let passes = set.holds(hash, self.tick);
-        if passes {
-            self.counters.segments += 1;
-            self.counters.payload_bytes += u64::from(length);
+        let known = set.holds(hash, self.tick);
+        if known == 0 {
+            return false;
         }
-        passes
+        if known & set.may_resume != 0
+            && let Some((source, destination)) = resumes()
+        {
+            self.open(source, destination, sequence);
+            return false;
+        }
+        self.counters.segments += 1;
+        self.counters.payload_bytes += u64::from(length);
+        true
     }
 
-    /// A SYN between these endpoints, packet number `sequence`: what was said of them is void.
+    /// A connection begins between these endpoints with packet number `sequence`: what was said of them before is void.
     pub(crate) fn open(&mut self, source: Endpoint, destination: Endpoint, sequence: u64) {
         for hash in [self.hasher.hash(source, destination), self.hasher.hash(destination, source)] {
             let (at, tick) = (self.index(hash), self.tick);
@@ -201,14 +221,17 @@ impl ForeignConnections {
 
     fn insert(&mut self, hash: u64, foreign: &Foreign) {
         let (at, now, until) = (self.index(hash), self.tick, self.tick_of(foreign.until));
-        let Some(set) = self.sets.get_mut(at).filter(|set| set.opened < foreign.sequence) else { return };
+        let Some(set) = self.sets.get_mut(at).filter(|set| set.opened <= foreign.sequence) else { return };
         let left = |way: &Way<'_>| way.until.wrapping_sub(now);
         // The one that is known, else the one whose time is up first.
-        if let Some(way) = set.ways(hash).min_by_key(|way| (!way.is_it, left(way))) {
-            self.displaced += usize::from(!way.is_it && left(&way) > 0);
-            (*way.hash.0, *way.hash.1) = halves(hash);
-            *way.until = until;
-        }
+        let Some((index, way)) = (0..).zip(set.ways(hash)).min_by_key(|(_, way)| (!way.is_it, left(way)))
+        else {
+            return;
+        };
+        self.displaced += usize::from(!way.is_it && left(&way) > 0);
+        (*way.hash.0, *way.hash.1) = halves(hash);
+        *way.until = until;
+        set.may_resume = set.may_resume & !(1 << index) | u32::from(foreign.may_resume) << index;
     }
 
     #[inline]
@@ -232,13 +255,14 @@ mod tests {
 
     fn said(client: u16, sequence: u64, until: u64) -> Foreign {
         let (source, destination) = ends(client, true);
-        Foreign { source, destination, sequence, until: Timestamp::new(until, 0) }
+        Foreign { source, destination, sequence, until: Timestamp::new(until, 0), may_resume: false }
     }
 
     fn passes(table: &mut ForeignConnections, client: u16, upward: bool, flags: u8, now: u64) -> bool {
         let (source, destination) = ends(client, upward);
         table.reach(Timestamp::new(now, 0));
-        table.pass_over(PairHasher::default().hash(source, destination), TcpFlags(flags), 10)
+        let hash = PairHasher::default().hash(source, destination);
+        table.pass_over(hash, (TcpFlags(flags), 10), 0, || panic!("nothing is read again"))
     }
 
     #[test]
@@ -305,6 +329,38 @@ mod tests {
         verdicts.say(said(1, 9, 10));
         table.learn(9);
         assert!(passes(&mut table, 1, true, ACK, 6));
+    }
+
+    #[test]
+    fn what_may_be_read_again_passes_until_it_may_begin() {
+        let (mut table, verdicts) = ForeignConnections::new();
+        table.reach(Timestamp::new(5, 0));
+        let say = |sequence, may_resume| {
+            verdicts.say(Foreign { may_resume, ..said(1, sequence, 10) });
+        };
+        let pass = |table: &mut ForeignConnections, upward, sequence, resumes: bool| {
+            let (source, destination) = ends(1, upward);
+            let hash = PairHasher::default().hash(source, destination);
+            let ends = || resumes.then_some((source, destination));
+            table.pass_over(hash, (TcpFlags(ACK), 10), sequence, ends)
+        };
+        say(7, true);
+        table.learn(7);
+        assert!(pass(&mut table, true, 8, false) && pass(&mut table, false, 9, false));
+        assert!(!pass(&mut table, true, 10, true));
+        assert!(!pass(&mut table, true, 11, false) && !pass(&mut table, false, 12, false), "either way");
+        // Said before, and late.
+        say(9, true);
+        table.learn(12);
+        assert!(!pass(&mut table, true, 13, false));
+        // Of that very segment, with which nothing began.
+        say(10, true);
+        table.learn(13);
+        assert!(pass(&mut table, true, 14, false));
+        // Now it is known what it is.
+        say(15, false);
+        table.learn(15);
+        assert!(pass(&mut table, true, 16, true));
     }
 
     #[test]

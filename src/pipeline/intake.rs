@@ -14,7 +14,7 @@ use crate::decode::{
 };
 use crate::defrag::{self, Carrier, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
-use crate::sip::{Glimpse, SipTransport, is_sip_datagram, may_begin_sip, sip_datagram};
+use crate::sip::{Glimpse, SipTransport, is_sip_datagram, may_begin_sip, may_resume, sip_datagram};
 use crate::time::{PacketClock, PacketTime, TICK, Timestamp, WILD_JUMP, grid};
 
 /// IP protocol number of SCTP, which HEP may have carried.
@@ -189,8 +189,11 @@ impl Intake {
         match front.protocol() {
             decode::TCP => {
                 let Some((start, length)) = front.segment() else { return false };
-                if !self.foreign.pass_over(hash, front.flags(), length) {
-                    let bytes = part(arena, packet.offset + start, length);
+                let payload = || part(arena, packet.offset + start, length);
+                let ends =
+                    || may_resume(payload()).then(|| (front.ends().source(), front.ends().destination()));
+                if !self.foreign.pass_over(hash, (front.flags(), length), self.sequence, ends) {
+                    let bytes = payload();
                     let part = Part { start, bytes, missing: 0 };
                     let task = Task::Segment(front.fields());
                     self.plain((front.ends(), Front::NETWORK), &part, task, (packet, index), staged);
@@ -306,7 +309,10 @@ impl Intake {
             decode::TCP => {
                 let Some((header, part)) = plain.segment() else { return false };
                 let hash = plain.ends().hash(&self.hasher);
-                if !self.foreign.pass_over(hash, header.flags(), part.bytes.len() as u32) {
+                let length = part.bytes.len() as u32;
+                let ends =
+                    || may_resume(part.bytes).then(|| (plain.ends().source(), plain.ends().destination()));
+                if !self.foreign.pass_over(hash, (header.flags(), length), self.sequence, ends) {
                     let task = Task::Segment(header.fields());
                     self.plain((plain.ends(), plain.network()), &part, task, (packet, index), staged);
                 }
@@ -439,7 +445,9 @@ impl Intake {
         }
         if let Transport::Tcp(header) = unit.transport {
             let hash = self.hasher.hash(unit.source, unit.destination);
-            if self.foreign.pass_over(hash, header.flags, unit.length) {
+            let payload = || part(frame, unit.start, unit.length);
+            let ends = || may_resume(payload()).then_some((unit.source, unit.destination));
+            if self.foreign.pass_over(hash, (header.flags, unit.length), origin.sequence, ends) {
                 return;
             }
         }

@@ -162,12 +162,14 @@ impl StreamWorker {
             self.reassembler.segment(hint, (work.sequence, packet), work.now, &segment, messages);
         // Bytes were rejected, but perhaps another connection's.
         let has_rejected = self.reassembler.counters().rejected_bytes != rejected;
-        if has_rejected && let Some(until) = connection.and_then(|id| self.reassembler.rejected_until(id)) {
+        if has_rejected
+            && let Some((until, may_resume)) = connection.and_then(|id| self.reassembler.rejected_until(id))
+        {
             let Work { source, destination, sequence, .. } = *work;
-            self.verdicts.say(Foreign { source, destination, sequence, until });
+            self.verdicts.say(Foreign { source, destination, sequence, until, may_resume });
         }
-        let is_foreign = segment.payload.is_empty() || has_rejected;
-        let is_sip = messages.list.len() > before || !is_foreign;
+        let is_sip = messages.list.len() > before
+            || !segment.payload.is_empty() && connection.is_some_and(|id| self.reassembler.is_certain(id));
         if work.reassembled.is_none() {
             self.counters.sip_segments += u64::from(is_sip);
             self.counters.other_segments += u64::from(!is_sip);

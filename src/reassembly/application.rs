@@ -64,7 +64,8 @@ pub struct Chunk<'a> {
 pub enum Verdict {
     /// Go on.
     Continue,
-    /// This connection is not for us: deliver nothing more of it, in either direction, and hold nothing.
+    /// This connection is not for us: deliver nothing more of it, in either direction, and hold nothing; unless
+    /// [`Application::may_resume`].
     Reject,
 }
 
@@ -78,6 +79,22 @@ pub trait Application: Default {
 
     /// Fetches what the next bytes will need.
     fn touch(&self) {}
+
+    /// Whether it knows that the connection carries what it reads.
+    fn is_certain(&self) -> bool {
+        false
+    }
+
+    /// Asked when it has rejected the connection: whether a segment that [`Self::resumes`] begins it anew, as if the
+    /// capture had joined it there.
+    fn may_resume(&self) -> bool {
+        false
+    }
+
+    /// Whether the payload of a segment begins with what is read.
+    fn resumes(_payload: &[u8]) -> bool {
+        false
+    }
 
     /// Is told that `lost` bytes of a stream were never captured (0: nobody knows how many); what comes next does
     /// not connect.

@@ -38,6 +38,17 @@ pub(super) struct Usage {
     pub(super) pieces: usize,
 }
 
+/// Whether the application reads a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    Yes,
+    /// Not until a segment begins with something to read.
+    Paused,
+    /// Never again.
+    No,
+}
+
 /// A connection, as long as the table knows it.
 #[derive(Debug)]
 pub(super) struct Connection<A> {
@@ -47,7 +58,7 @@ pub(super) struct Connection<A> {
     down: Half,
     /// There from the first byte (or gap) on, until both directions are over or the application declines.
     application: Option<Box<A>>,
-    rejected: bool,
+    reading: Reading,
     carried: bool,
     /// One direction is over.
     closing: bool,
@@ -66,7 +77,7 @@ impl<A: Application> Connection<A> {
             up: Half::default(),
             down: Half::default(),
             application: None,
-            rejected: false,
+            reading: Reading::Yes,
             carried: false,
             closing: false,
             retired: false,
@@ -101,7 +112,7 @@ impl<A: Application> Connection<A> {
         segment: &Segment<'_>,
     ) -> Option<bool> {
         let arrival = Arrival::new(segment, turn.now);
-        if segment.header.flags.opens_or_ends() || self.rejected || !self.half(direction).is_next(&arrival) {
+        if segment.header.flags.opens_or_ends() || !self.reads() || !self.half(direction).is_next(&arrival) {
             return None;
         }
         self.acknowledge(direction, segment);
@@ -116,7 +127,17 @@ impl<A: Application> Connection<A> {
     /// Whether the segment changes nothing: the application has declined the connection, which goes on.
     #[inline]
     pub(super) fn declines(&self, segment: &Segment<'_>) -> bool {
-        self.rejected && !segment.header.flags.opens_or_ends() && !self.is_over()
+        !self.reads() && !segment.header.flags.opens_or_ends() && !self.is_over() && !self.resumes(segment)
+    }
+
+    #[inline]
+    const fn reads(&self) -> bool {
+        matches!(self.reading, Reading::Yes)
+    }
+
+    /// Whether it begins anew with that segment.
+    fn resumes(&self, segment: &Segment<'_>) -> bool {
+        self.reading == Reading::Paused && A::resumes(segment.payload)
     }
 
     /// Takes any segment.
@@ -124,11 +145,14 @@ impl<A: Application> Connection<A> {
         let (_, direction) = FlowKey::new(segment.source, segment.destination);
         let flags = segment.header.flags;
         let arrival = Arrival::new(segment, turn.now);
+        if !flags.opens_or_ends() && !self.is_over() && self.resumes(segment) {
+            (self.up, self.down, self.reading) = (Half::default(), Half::default(), Reading::Yes);
+        }
         if flags.syn() && !flags.rst() {
             self.open(direction, segment);
         }
         self.acknowledge(direction, segment);
-        if self.rejected {
+        if !self.reads() {
             add(&mut turn.counters.rejected_bytes, arrival.payload.len());
             self.closing |= flags.fin() || flags.rst();
         } else if flags.rst() {
@@ -247,9 +271,9 @@ impl<A: Application> Connection<A> {
     }
 
     fn reject(&mut self, counters: &mut Counters) {
-        self.rejected = true;
-        self.application = None;
-        add(&mut counters.rejected_streams, 1);
+        let resumes = self.application.take().is_some_and(|application| application.may_resume());
+        self.reading = if resumes { Reading::Paused } else { Reading::No };
+        add(&mut counters.rejected_streams, usize::from(!resumes));
         for half in [&mut self.up, &mut self.down] {
             add(&mut counters.rejected_bytes, half.discard() as usize);
         }
@@ -269,9 +293,9 @@ impl<A: Application> Connection<A> {
         self.application.is_some()
     }
 
-    /// Whether the application declined it.
-    pub(super) const fn is_rejected(&self) -> bool {
-        self.rejected
+    /// Whether the application declined it; and whether only until a segment begins with something to read.
+    pub(super) fn declined(&self) -> Option<bool> {
+        (!self.reads()).then_some(self.reading == Reading::Paused)
     }
 
     /// Whether it is time, once, to let it age among those that are closing.

@@ -92,7 +92,7 @@ impl<A: Application> Reassembler<A> {
         };
         if self.table.get(id)?.declines(segment) {
             add(&mut self.counters.rejected_bytes, segment.payload.len());
-            if self.rejected_until(id).is_some_and(|until| self.now >= until) {
+            if self.rejected_until(id).is_some_and(|(until, _)| self.now >= until) {
                 self.table.touch(id, self.now);
             }
             return Some(id);
@@ -220,13 +220,20 @@ impl<A: Application> Reassembler<A> {
     }
 
     /// Until when no plain segment of a connection, one without SYN, FIN or RST, has to be given: it was rejected, and not
-    /// even its age in the table would change. A tick of packet time; none when it was not rejected.
+    /// even its age in the table would change. A tick of packet time; none when it was not rejected. With it, whether that
+    /// does not hold for segments that the application [resumes](Application::resumes).
     #[must_use]
-    pub fn rejected_until(&self, id: EntryId) -> Option<Timestamp> {
-        self.table.get(id).filter(|connection| connection.is_rejected())?;
+    pub fn rejected_until(&self, id: EntryId) -> Option<(Timestamp, bool)> {
+        let may_resume = self.table.get(id)?.declined()?;
         // The table must not forget it before: then the next segment would begin another.
         let grain = REJECTED_GRAIN.min(self.limits.stream_timeout).min(self.limits.closing_timeout);
-        Some(grid(self.table.used(id)?.after(grain)))
+        Some((grid(self.table.used(id)?.after(grain)), may_resume))
+    }
+
+    /// Whether the application is certain that the connection carries what it reads.
+    #[must_use]
+    pub fn is_certain(&self, id: EntryId) -> bool {
+        self.table.get(id).and_then(Connection::application).is_some_and(A::is_certain)
     }
 
     /// What it has counted.

@@ -34,4 +34,4 @@ pub use keys::{Keys, call_id_key};
 pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};
 pub use method::Method;
 pub use start_line::{Glimpse, StartLine};
-pub use stream::{SipStream, StreamCounters, StreamEnd, StreamSettings};
+pub use stream::{SipStream, StreamCounters, StreamEnd, StreamSettings, may_resume};

@@ -4,7 +4,7 @@ use memchr::memmem;
 
 use crate::reassembly::Chunk;
 use crate::sip::websocket::{Upgrade, WebSocket, WebSocketFrame, upgrade};
-use crate::sip::{Probe, is_sip_datagram, probe};
+use crate::sip::{Probe, is_sip_datagram, may_begin_sip, probe};
 
 /// What a direction carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,14 @@ pub(super) fn again(segment: &[u8]) -> bool {
         Some(_) => probe(segment) == Probe::Sip,
         None => false,
     }
+}
+
+/// Whether a segment may begin with something for which a connection is read again that was searched in vain; of those
+/// that do not, nobody needs to know more. Looks at the first three bytes.
+#[inline]
+#[must_use]
+pub fn may_resume(segment: &[u8]) -> bool {
+    may_be_websocket(segment) || may_begin_sip(segment)
 }
 
 /// Whether bytes begin as a WebSocket frame that may hold a message does.

@@ -17,6 +17,7 @@ mod side;
 mod tests;
 
 pub use counters::{StreamCounters, StreamEnd, StreamSettings};
+pub use detect::may_resume;
 pub(super) use partial::Partial;
 
 use crate::near::fetch;
@@ -37,6 +38,8 @@ pub struct SipStream {
     lossy: bool,
     /// Both directions have ended and that has been told.
     closed: bool,
+    /// Nothing was found, and nothing known that it is instead.
+    paused: bool,
     /// It is TLS, and perhaps SIP inside.
     tls: Option<Box<Handshake>>,
 }
@@ -106,6 +109,7 @@ impl Application for SipStream {
             return self.handshake(context, chunk, output);
         }
         let before = output.list.len();
+        let silent = self.messages == 0;
         let (side, other) = self.sides(context.direction);
         let verdict = side.data(chunk, other.is_upgraded(), &mut Emitter { context, output });
         let foreign = verdict == Verdict::Reject && !other.is_confirmed();
@@ -113,13 +117,31 @@ impl Application for SipStream {
             side.give_up(output);
         }
         let found = output.list.len().saturating_sub(before) as u64;
+        let paused = silent && found == 0 && side.is_dormant() && !other.is_confirmed();
+        if paused {
+            other.drop_partial(output);
+        }
+        self.paused = paused;
         if found > 0 && self.messages == 0 {
             output.counters.streams_created = output.counters.streams_created.saturating_add(1);
         }
         self.messages = self.messages.saturating_add(found);
         output.counters.rejected_streams =
             output.counters.rejected_streams.saturating_add(u64::from(foreign));
-        if foreign { Verdict::Reject } else { Verdict::Continue }
+        if foreign || paused { Verdict::Reject } else { Verdict::Continue }
+    }
+
+    fn is_certain(&self) -> bool {
+        self.up.is_confirmed() || self.down.is_confirmed() || self.messages > 0 || self.tls.is_some()
+    }
+
+    fn may_resume(&self) -> bool {
+        self.paused
+    }
+
+    fn resumes(payload: &[u8]) -> bool {
+        may_resume(payload)
+            && (detect::again(payload) || detect::websocket(payload, payload.len(), &mut Vec::new()))
     }
 
     fn gap(&mut self, context: &Context, lost: u64, output: &mut Messages) {

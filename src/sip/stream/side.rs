@@ -304,7 +304,7 @@ impl Side {
         }
     }
 
-    fn drop_partial(&mut self, output: &mut Messages) {
+    pub(super) fn drop_partial(&mut self, output: &mut Messages) {
         self.wanted = 0;
         if let Some(partial) = self.partial.take() {
             count(&mut output.counters.skipped_bytes, partial.bytes.len() as u64);
@@ -357,6 +357,12 @@ impl Side {
 
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
+    }
+
+    /// Whether nothing was found in it for as long as is searched.
+    #[inline]
+    pub(super) const fn is_dormant(&self) -> bool {
+        matches!(self.mode, Mode::Dormant)
     }
 
     pub(super) fn is_upgraded(&self) -> bool {

@@ -75,6 +75,10 @@ impl Play {
 
     fn say(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
         self.time += 1;
+        if self.stream.may_resume() && SipStream::resumes(bytes) {
+            // As reassembly does it.
+            (self.stream, self.verdict) = (SipStream::default(), Verdict::Continue);
+        }
         if self.verdict == Verdict::Reject || bytes.is_empty() {
             return self;
         }
@@ -296,11 +300,41 @@ fn a_search_has_an_end_but_a_message_at_a_segment_start_is_taken_up() {
     for _ in 0..200 {
         play.up([b'#'; 1000]);
     }
-    assert_eq!((play.verdict, play.stream.held()), (Verdict::Continue, 0));
-    play.up(["####", &options(1)].concat());
-    assert!(play.found.is_empty());
+    assert_eq!((play.verdict, play.stream.may_resume(), play.stream.held()), (Verdict::Reject, true, 0));
+    assert_eq!(play.output.counters.rejected_streams, 0, "who knows what it is");
+    play.up(["####", &options(1)].concat()).up("abc").up(&options(1)[..30]);
+    assert!(play.found.is_empty() && play.stream.may_resume());
     play.up(options(2)).up([&options(3), &options(4)[..40]].concat()).up(&options(4)[40..]);
     assert_eq!(play.found, [options(2), options(3), options(4)]);
+}
+
+#[test]
+fn a_search_ends_with_one_direction_unless_the_other_is_known() {
+    let mut play = Play::new(false);
+    play.down(&options(1)[..50]);
+    for _ in 0..200 {
+        play.up([b'#'; 1000]);
+    }
+    assert_eq!((play.verdict, play.stream.may_resume(), play.stream.held()), (Verdict::Reject, true, 0));
+    play.down(options(2)).up(answer(2)).up(websocket(0x81, options(3).as_bytes(), MASK));
+    assert_eq!(play.found, [options(2), answer(2)]);
+    // A WebSocket is taken up as well, and so is the upgrade to one.
+    for begin in [websocket(0x81, options(4).as_bytes(), MASK), UPGRADE.into()] {
+        let mut play = Play::new(false);
+        for _ in 0..200 {
+            play.up([b'#'; 1000]);
+        }
+        play.up(&begin).up(websocket(0x81, options(5).as_bytes(), MASK));
+        assert_eq!(play.found.last(), Some(&format!("ws {}", options(5))));
+    }
+    let mut play = Play::new(false);
+    play.down(options(1));
+    for _ in 0..200 {
+        play.up([b'#'; 1000]);
+    }
+    assert_eq!(play.verdict, Verdict::Continue);
+    play.down(options(2)).up(answer(2));
+    assert_eq!(play.found, [options(1), options(2), answer(2)]);
 }
 
 #[test]
