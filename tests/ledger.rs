@@ -12,7 +12,7 @@ use crate::traffic::{CASES, capture, profile, varied};
 type Knobs = &'static [(&'static str, &'static str)];
 
 /// One knob each, on top of a few plain dialogs.
-const SINGLE: [Knobs; 38] = [
+const SINGLE: [Knobs; 39] = [
     &[],
     &[("auth", "1")],
     &[("not_found", "1")],
@@ -48,6 +48,7 @@ const SINGLE: [Knobs; 38] = [
     &[("rtp", "1"), ("rtp_lost", "0.05"), ("rtp_reordered", "0.05"), ("rtp_duplicated", "0.05")],
     &[("rtp", "1"), ("rtcp", "1"), ("ipv6", "1"), ("vlans", "2")],
     &[("noise", "0.9"), ("rtp", "1")],
+    &[("noise", "0.9"), ("noise_joined", "0.9"), ("tcp", "0.5")],
     &[("link", "sll2"), ("nanoseconds", "true")],
     &[("link", "raw"), ("format", "pcapng"), ("tcp", "0.5")],
     &[("link", "sll"), ("big_endian", "true"), ("tcp", "0.5")],
@@ -94,6 +95,9 @@ fn compare_summary(ledger: &Ledger, run: &Run, wrong: &mut impl FnMut(&str, Valu
     wrong("codes", counts(&sip["responses"]), positive(&ledger.sip.responses));
     wrong("transports", counts(&sip["transports"]), positive(&ledger.sip.transports));
     wrong("results", counts(&summary["calls"]["by_result"]), positive(&ledger.calls.by_result));
+    let sip_packets = run.number("/packets_by/sip");
+    let is_noise = sip_packets > ledger.packets - ledger.noise.packets;
+    wrong(&format!("noise among {sip_packets} packets of SIP"), json!(is_noise), json!(false));
 }
 
 /// Microseconds of an RFC 3339 time; none for null.

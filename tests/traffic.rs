@@ -46,7 +46,7 @@ pub(crate) const VARIED: [(&str, &str); 19] = [
 ];
 
 /// Knobs on top of [`VARIED`], by what they are for.
-pub(crate) const CASES: [(&str, &[(&str, &str)]); 13] = [
+pub(crate) const CASES: [(&str, &[(&str, &str)]); 14] = [
     ("udp", &[("sip_retransmitted", "0.1"), ("no_content_length", "0.2"), ("compact", "0.2")]),
     ("two legs", &[("b2bua", "0.5"), ("lookalikes", "0.6"), ("ipv6", "0.3"), ("user_agents", "9")]),
     ("lf only, raw ip", &[("lf_only", "0.3"), ("link", "raw")]),
@@ -88,6 +88,7 @@ pub(crate) const CASES: [(&str, &[(&str, &str)]); 13] = [
     ("websocket", &[("tcp", "1"), ("websocket", "1"), ("keepalive", "5"), ("cut", "0.2")]),
     ("mixed transports", &[("tcp", "0.5"), ("ipv6", "0.5"), ("vlans", "1"), ("nanoseconds", "true")]),
     ("noise", &[("noise", "0.9"), ("tcp", "0.3"), ("link", "sll"), ("big_endian", "true")]),
+    ("noise that was up before", &[("noise", "0.9"), ("tcp", "0.3"), ("noise_joined", "0.5")]),
     ("qinq in pcapng", &[("vlans", "2"), ("format", "pcapng"), ("big_endian", "true"), ("rtp", "0.3")]),
 ];
 

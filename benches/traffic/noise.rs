@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::frame::{ACK, Endpoint, FIN, PSH, SYN, Segment};
 use super::network::Network;
-use super::profile::Link;
+use super::profile::{Link, Noise};
 use super::rng::Rng;
 use super::script::MILLISECOND;
 
@@ -15,6 +15,9 @@ const FLOWS: usize = 256;
 const FULL: usize = 1_428;
 /// The least bytes of a segment that begins a transfer: its headers fit.
 const BEGINNING: usize = 400;
+
+/// Segments of a transfer that was under way before the capture, about.
+const LONG: usize = 20_000;
 
 /// A dialog that an application might write to its log server.
 const QUOTED: &str = "INVITE sip:quoted@203.0.113.9 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.8:5060;branch=z9hG4bKquote\r\n\
@@ -44,6 +47,15 @@ struct Flow {
     begins: bool,
 }
 
+impl Flow {
+    /// Its beginning was before the capture.
+    fn join(&mut self) {
+        (self.stage, self.begins, self.uploads) = (Stage::Data, false, false);
+        let sizes = self.segments.clone();
+        self.segments.extend(sizes.iter().cycle().take(LONG));
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Syn,
@@ -57,13 +69,15 @@ enum Stage {
 }
 
 impl Crowd {
-    pub(crate) fn new(seed: u64, quotes: bool, link: Link) -> Self {
+    pub(crate) fn new(seed: u64, noise: &Noise, link: Link) -> Self {
         let mut rng = Rng::new(seed ^ 0x6e6f_6973);
         let mut bytes = vec![0; 65_536];
         rng.fill(&mut bytes);
-        let mut crowd =
-            Self { rng, quotes, arp: link != Link::Raw, flows: Vec::new(), bytes, hosts: 0, question: None };
+        let (quotes, arp) = (noise.noise_sip_text, link != Link::Raw);
+        let mut crowd = Self { rng, quotes, arp, flows: Vec::new(), bytes, hosts: 0, question: None };
         crowd.flows = (0..FLOWS).map(|_| crowd.new_flow()).collect();
+        let joined = (FLOWS as f64 * noise.noise_joined) as usize;
+        crowd.flows.iter_mut().take(joined).for_each(Flow::join);
         crowd
     }
 

@@ -138,7 +138,7 @@ impl Profile {
         profile.text.large = 0.1;
         profile.tcp =
             Tcp { tcp: 0.3, connections: 40, cut: 0.1, pipelined: 0.3, keepalive: 30, ..Tcp::default() };
-        profile.noise = Noise { noise: 0.99, noise_sip_text: true };
+        profile.noise = Noise { noise: 0.99, ..Noise::default() };
         profile
     }
 }

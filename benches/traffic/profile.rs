@@ -269,11 +269,13 @@ pub(crate) struct Noise {
     pub(crate) noise: f64,
     /// HTTP uploads now and then carry a log of SIP messages: text that looks like SIP and is not.
     pub(crate) noise_sip_text: bool,
+    /// Share of the first connections that were up before the capture; they stay, and are in the middle of a transfer.
+    pub(crate) noise_joined: f64,
 }
 
 impl Default for Noise {
     fn default() -> Self {
-        Self { noise: 0.0, noise_sip_text: true }
+        Self { noise: 0.0, noise_sip_text: true, noise_joined: 0.0 }
     }
 }
 

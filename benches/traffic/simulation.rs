@@ -75,7 +75,7 @@ impl<'a, 'w> Simulation<'a, 'w> {
             schedule: Schedule::default(),
             renderer: Renderer::default(),
             studio: Studio::new(&profile.media, load.seed),
-            crowd: Crowd::new(load.seed, profile.noise.noise_sip_text, profile.wire.link),
+            crowd: Crowd::new(load.seed, &profile.noise, profile.wire.link),
             dialogs: Vec::new(),
             free_dialogs: Vec::new(),
             streams: Vec::new(),
