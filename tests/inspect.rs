@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::classic::Packet;
 use crate::support::{Run, has_tshark, lippycat, testdata, tshark};
-use crate::wire::{at, checksum, ethernet, refused_call};
+use crate::wire::{at, checksum, datagram, ethernet, refused_call, rtp, udp};
 
 /// What a command prints of a call.
 fn told(arguments: &[&str], call_id: &str, input: &Path) -> String {
@@ -140,6 +140,50 @@ fn keys_are_drawn_where_they_were_pressed_and_named_when_that_is_allowed() {
     assert!(told(&["inspect", "call"], call, &capture).contains("= DTMF 7 keys ="));
     let shown = told(&["inspect", "call", "--dtmf", "digits"], call, &capture);
     assert!(shown.contains(&format!("= DTMF {digits} =")), "{shown}");
+}
+
+/// 100 keys, one each 20 ms in a packet that ends it (RFC 4733 2.3.3), 10 of them before an INFO.
+#[test]
+fn keys_beyond_those_that_are_kept_are_counted() {
+    let sdp = |host| {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.{host}\r\ns=-\r\nc=IN IP4 192.0.2.{host}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 101\r\n\
+             a=rtpmap:101 telephone-event/8000\r\n"
+        )
+    };
+    let message = |start: &str, cseq: &str, tag: &str, body: &str| {
+        format!(
+            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{}\r\nFrom: <sip:alice@x>;tag=a\r\nTo: <sip:bob@x>{tag}\r\n\
+             Call-ID: keys\r\nCSeq: {cseq}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+            cseq.replace(' ', ""),
+            body.len()
+        )
+        .into_bytes()
+    };
+    let tag = ";tag=b";
+    let mut packets = vec![
+        at(0, datagram(1, 2, &message("INVITE sip:bob@x SIP/2.0", "1 INVITE", "", &sdp(1)))),
+        at(10, datagram(2, 1, &message("SIP/2.0 200 OK", "1 INVITE", tag, &sdp(2)))),
+        at(20, datagram(1, 2, &message("ACK sip:bob@x SIP/2.0", "1 ACK", tag, ""))),
+        at(295, datagram(1, 2, &message("INFO sip:bob@x SIP/2.0", "2 INFO", tag, ""))),
+    ];
+    for number in 0..100_u16 {
+        let (time, timestamp) = (100 + 20 * u32::from(number), 160 * u32::from(number));
+        let event = [(number % 10) as u8, 0x80 | 10, 0, 160];
+        packets.push(at(time, udp((1, 4000), (2, 4000), &rtp(101, number, timestamp, 7, &event))));
+    }
+    packets.push(at(3000, datagram(1, 2, &message("BYE sip:bob@x SIP/2.0", "3 BYE", tag, ""))));
+    packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), ethernet(packets).bytes()).unwrap();
+    assert_eq!(Run::of(file.path(), &[]).records[0]["media"][0]["digits"], 100);
+    let shown = told(&["inspect", "call"], "keys", file.path());
+    assert!(shown.contains("= DTMF 10 keys =") && shown.contains("= DTMF 90 keys ="), "{shown}");
+    assert!(shown.contains(", 100 keys"), "{shown}");
+    let shown = told(&["inspect", "call", "--dtmf", "digits"], "keys", file.path());
+    let kept = "0123456789".repeat(7);
+    assert!(shown.contains(&format!("DTMF {} and 36 more ", &kept[10..64])), "{shown}");
+    assert!(shown.contains(&format!(", pressed {} and 36 more", &kept[..64])), "{shown}");
 }
 
 /// The B2BUA's other call is named, and the command that stands there shows it.

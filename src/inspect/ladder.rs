@@ -210,12 +210,14 @@ impl Row<'_> {
 }
 
 impl Keys<'_> {
-    /// `DTMF 911`, or how many where they are not to be told.
+    /// `DTMF 911`, or how many where they are not to be told. Those that are only counted came after the last that is known.
     fn label(&self) -> String {
-        let told = self.stream.dtmf.as_ref().and_then(|dtmf| dtmf.get(self.first..self.first + self.count));
+        let end = self.first + self.count;
+        let more = if end == self.stream.pressed.len() { stream::keys_beyond(self.stream, end) } else { 0 };
+        let told = self.stream.dtmf.as_ref().and_then(|dtmf| dtmf.get(self.first..end));
         told.map_or_else(
-            || format!("DTMF {}", stream::count(self.count as u64, "key")),
-            |keys| format!("DTMF {keys}"),
+            || format!("DTMF {}", stream::count(self.count as u64 + more, "key")),
+            |keys| format!("DTMF {}", stream::keys_and_more(keys, more)),
         )
     }
 }

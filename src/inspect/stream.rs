@@ -92,8 +92,21 @@ pub(super) fn copies(media: &[MediaRecord]) -> Vec<bool> {
 /// Keys pressed: `pressed 911` where they may be told, else `3 keys`; none without.
 pub(super) fn keys(stream: &MediaRecord) -> Option<String> {
     let keys = count(stream.digits, "key");
-    let told = stream.dtmf.as_ref().map(|dtmf| format!("pressed {dtmf}"));
+    let told = stream
+        .dtmf
+        .as_ref()
+        .map(|dtmf| format!("pressed {}", keys_and_more(dtmf, keys_beyond(stream, dtmf.len()))));
     (stream.digits > 0).then(|| told.unwrap_or(keys))
+}
+
+/// How many keys were pressed beyond the first ones, which are known.
+pub(super) fn keys_beyond(stream: &MediaRecord, known: usize) -> u64 {
+    stream.digits.saturating_sub(known as u64)
+}
+
+/// `911`, or `911 and 3 more`.
+pub(super) fn keys_and_more(keys: &str, more: u64) -> String {
+    if more == 0 { keys.to_owned() } else { format!("{keys} and {more} more") }
 }
 
 /// `lost 2 (0.3 %)`: of the packets expected, as RFC 3550 A.3 counts them.
