@@ -36,6 +36,16 @@ fn message(start: &str, cseq: &str, kind: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A request of the called end.
+fn from_called(start: &str, cseq: &str, kind: &str, body: &str) -> Vec<u8> {
+    let text = String::from_utf8(message(start, cseq, kind, body)).unwrap();
+    let ends = (
+        "From: <sip:alice@x>;tag=a\r\nTo: <sip:bob@x>;tag=b",
+        "From: <sip:bob@x>;tag=b\r\nTo: <sip:alice@x>;tag=a",
+    );
+    text.replace(ends.0, ends.1).into_bytes()
+}
+
 /// An INVITE and its answer 20 ms later.
 fn agree(time: u32, number: u32, offer: &str, answer: &str) -> Vec<Packet> {
     let (invite, ack) = (format!("{number} INVITE"), format!("{number} ACK"));
@@ -168,6 +178,46 @@ fn candidates_may_come_later() {
     assert_eq!(record["findings"], json!([]));
     assert_eq!(streams(&record), both_ways("opus"));
     assert_eq!(record["codecs"], json!(["PCMU", "opus"]), "those of the offer, in its order");
+}
+
+/// RFC 8840 4.3: `c=IN IP4 0.0.0.0` and port 9 in both descriptions, and their places come in INFOs. The sections are found by
+/// `mid` (9.2), as all `m=` lines of an INFO say `audio 9 RTP/AVP 0`.
+#[test]
+fn what_trickles_has_the_formats_of_its_section() {
+    let sections = "m=audio 9 RTP/AVP 96\r\na=mid:1\r\na=rtpmap:96 opus/48000/2\r\nm=video 9 RTP/AVP 97\r\na=mid:2\r\n\
+                    a=rtpmap:97 VP8/90000\r\n";
+    let group = |group: &str| description("0.0.0.0", &format!("{group}{sections}"));
+    let kind = "application/trickle-ice-sdpfrag";
+    let places = [((11, 8998), (11, 8996)), ((12, 9998), (12, 9996))];
+    let fragment = |of_audio, of_video: &str| {
+        format!("m=audio 9 RTP/AVP 0\r\na=mid:1\r\n{}{of_video}", candidate(of_audio, 1))
+    };
+    for is_bundled in [false, true] {
+        let text = group(if is_bundled { "a=group:BUNDLE 1 2\r\n" } else { "" });
+        let mut packets = agree(0, 1, &text, &text);
+        let bodies = places.map(|(audio, video)| {
+            let of_video = format!("m=audio 9 RTP/AVP 0\r\na=mid:2\r\n{}", candidate(video, 1));
+            fragment(audio, if is_bundled { "" } else { &of_video })
+        });
+        packets.extend([
+            at(40, datagram(1, 2, &message("INFO sip:bob@x SIP/2.0", "2 INFO", kind, &bodies[0]))),
+            at(50, datagram(2, 1, &from_called("INFO sip:alice@x SIP/2.0", "7 INFO", kind, &bodies[1]))),
+        ]);
+        let [caller, called] = places;
+        packets.extend(speak(TALK, [caller.0, called.0], 96));
+        let video = if is_bundled { [caller.0, called.0] } else { [caller.1, called.1] };
+        packets.extend(speak(TALK, video, 97));
+        packets.extend(hang_up(2_200));
+        let record = record(packets, "udp.port == 9998 || udp.port == 9996", 416);
+        assert_eq!(record["findings"], json!([]));
+        assert_eq!(record["codecs"], json!(["opus", "VP8"]));
+        let told = |stream: &Value| json!([stream["codec"], stream["jitter_ms"].is_number(), stream["kind"]]);
+        let mut found: Vec<Value> = record["media"].as_array().unwrap().iter().map(told).collect();
+        found.sort_by_key(ToString::to_string);
+        let kind = |kind: &str| if is_bundled { Value::Null } else { json!(kind) };
+        let (audio, video) = (json!(["opus", true, kind("audio")]), json!(["VP8", true, kind("video")]));
+        assert_eq!(found, [video.clone(), video, audio.clone(), audio], "{is_bundled}");
+    }
 }
 
 /// RFC 8839 4.4.1.2.2: the second offer names the pair. Neither side had told of it before: a NAT had made the ports.

@@ -18,7 +18,7 @@ use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::report::Archive;
 use super::seen::Copy;
-use super::signalling;
+use super::signalling::{self, NamedDialog};
 use super::slots::Slots;
 use super::tally::Tally;
 use crate::flow::{Endpoint, Index};
@@ -29,7 +29,7 @@ use crate::near::fetch;
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
 use crate::sip::sdp::{Candidate, CodecName, Format, Media, MediaFlow, MediaKind};
-use crate::sip::{Message, Messages, Method, Rare, StartLine, call_id_key};
+use crate::sip::{Message, Messages, Method, Rare, StartLine};
 use crate::time::{PacketTime, Timestamp};
 
 /// Caps of the tracker.
@@ -338,27 +338,31 @@ impl Tracker {
         if copy == Copy::First {
             self.pace(slot, &look, descriptions(message, messages));
             self.follow_leg(slot, &look, descriptions(message, messages));
-            self.claim(slot, &look, descriptions(message, messages), listener);
+            self.describe(slot, &look, descriptions(message, messages), listener);
             self.register(slot, &look);
-            self.replace(&look);
+            self.replace(slot, &look);
         }
         self.after(slot, step, newly_wanted, listener);
     }
 
-    /// A dialog is to take the place of another one, which is not given up by whoever ends it then.
+    /// A dialog is to take the place of another one, which is not given up by whoever ends it then; or that was refused, and
+    /// the other one goes on.
     #[inline]
-    fn replace(&mut self, look: &Look<'_>) {
+    fn replace(&mut self, slot: u32, look: &Look<'_>) {
         if let Some(named) = signalling::replaced(look) {
-            let dialog = self.find(named.call_id).and_then(|slot| self.dialogs.get_mut(slot as usize));
-            let dialog = dialog.filter(|dialog| dialog.is(named));
-            dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = true);
+            self.set_replaced(named, true);
+        } else if matches!(look.about(), Method::Refer | Method::Notify)
+            && let Some(dialog) = self.dialogs.get_mut(slot as usize)
+            && let Some((named, is_replaced)) = dialog.decided_transfer()
+        {
+            self.set_replaced(named, is_replaced);
         }
     }
 
-    /// The dialog of that Call-ID goes on.
-    fn not_replaced(&mut self, call_id: &[u8]) {
-        let dialog = self.find(call_id_key(call_id)).and_then(|slot| self.dialogs.get_mut(slot as usize));
-        dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = false);
+    fn set_replaced(&mut self, named: NamedDialog, is_replaced: bool) {
+        let dialog = self.find(named.call_id).and_then(|slot| self.dialogs.get_mut(slot as usize));
+        let dialog = dialog.filter(|dialog| dialog.is(named));
+        dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = is_replaced);
     }
 
     /// Learns from the answer to a REGISTER who is reached where.
@@ -654,11 +658,20 @@ impl Tracker {
         dialog.wanted
     }
 
+    /// Takes the media of a message: a session description, or candidates that come after theirs.
+    fn describe(&mut self, slot: u32, look: &Look<'_>, media: &[Media], listener: &mut dyn Listener) {
+        let Some(dialog) = self.dialogs.get_mut(slot as usize).filter(|_| !media.is_empty()) else { return };
+        if look.message.sdp {
+            dialog.keep_sections(look, media);
+            self.claim(slot, look, media, listener);
+        } else {
+            let media = dialog.trickled(look, media);
+            self.claim(slot, look, &media, listener);
+        }
+    }
+
     /// Registers the media endpoints that a message announces.
     fn claim(&mut self, slot: u32, look: &Look<'_>, media: &[Media], listener: &mut dyn Listener) {
-        if media.is_empty() {
-            return;
-        }
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
         self.media.describe(call, dialog.is_caller(look) == look.method().is_some());
@@ -744,11 +757,11 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
         self.census.performance.ended(dialog);
         // It was refused: the one that it was to replace goes on.
-        let refused = dialog.replaces().filter(|_| !dialog.is_answered).map(<[u8]>::to_vec);
+        let refused = dialog.not_replaced();
         let call = CallRef { slot, generation: dialog.generation };
         self.media.end(call, dialog.endpoints.iter().map(|announced| announced.id), &mut self.effects);
         self.settle(listener);
-        refused.into_iter().for_each(|call_id| self.not_replaced(&call_id));
+        refused.into_iter().for_each(|named| self.set_replaced(named, false));
         if self.wants.frames {
             listener.ended(slot);
         }

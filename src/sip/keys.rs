@@ -41,6 +41,11 @@ impl Keys {
     }
 }
 
+/// The hash of a section's identification tag (RFC 5888 4); never 0.
+pub(super) fn mid_key(mid: &[u8]) -> u64 {
+    SECRET.hash_one(mid) | 1
+}
+
 /// The hash of a Call-ID that something else than its own message names.
 #[must_use]
 pub fn call_id_key(call_id: &[u8]) -> u64 {

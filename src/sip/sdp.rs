@@ -17,6 +17,7 @@ use super::search::{LineFeeds, after};
 
 use super::Head;
 use super::header::{digits, number};
+use super::keys::mid_key;
 use super::multipart::session_description;
 use super::payload::static_payload;
 use crate::flow::{Address, Endpoint};
@@ -40,6 +41,10 @@ pub struct Media {
     pub formats: SmallVec<[Format; 4]>,
     /// Where it may flow beside that (ICE, BUNDLE); nowhere for most, which then need no memory for it.
     pub candidates: Vec<Candidate>,
+    /// Hash of its `a=mid` (RFC 5888 4), by which later candidates name it; 0 without one.
+    pub mid: u64,
+    /// The `mid` of the section whose transport it shares (RFC 9143 7.2); 0 when it has its own.
+    pub tagged: u64,
 }
 
 /// The media type of an `m=` line.
@@ -154,8 +159,8 @@ fn is_fragment(content_type: &[u8]) -> bool {
     media_type.trim_ascii().eq_ignore_ascii_case(b"application/trickle-ice-sdpfrag")
 }
 
-/// Appends the media that later candidates are of. Its `m=` lines only say which sections these are (RFC 8840 9.2): what they
-/// have of ports and formats is no offer.
+/// Appends the media that later candidates are of. By their `a=mid` its `m=` lines only say which sections these are (RFC 8840
+/// 9.2): what they have of ports and formats is no offer.
 fn parse_fragment(fragment: &[u8], out: &mut Vec<Media>) {
     let first = out.len();
     parse_description(fragment, &mut Sections::default(), out);
@@ -212,6 +217,9 @@ fn read_sections<'a>(
             [b'a', b'=', b'g', ..] if count == 0 => bundle.take_group(line()),
             [b'a', b'=', b'm' | b'b', ..] if section.is_some() => {
                 bundle.take(line(), out.len().saturating_sub(1));
+                if let (Some(mid), Some(media)) = (line().strip_prefix(b"a=mid:"), out.last_mut()) {
+                    media.mid = mid_key(mid);
+                }
             }
             // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings, candidates.
             [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i' | b'c', ..] => {
@@ -384,6 +392,8 @@ impl Media {
             flow: MediaFlow::SendRecv,
             formats: SmallVec::new(),
             candidates: Vec::new(),
+            mid: 0,
+            tagged: 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reason::{Q850, is_fault};
-use super::record::Side;
+use super::record::{Side, TransferRecord};
 use super::session_timer::Overdue;
 use super::{Signalling, What};
 use crate::call::dialog::{Dialog, TRANSACTION_TIMEOUT};
@@ -203,7 +203,9 @@ fn session(record: &CallRecord, signalling: &Signalling, last: Timestamp) -> Opt
 /// Who was held hung up. Who was transferred did not give up, nor who goes on in the dialog that replaced this one: its end
 /// hangs up here once it has taken that (RFC 3891 3, RFC 5589 7).
 fn abandoned(record: &CallRecord, signalling: &Signalling) -> Option<Finding> {
-    let is_transferred = signalling.is_replaced || !record.signalling.transfers.is_empty();
+    let mut transfers = record.signalling.transfers.iter();
+    let is_refused = |it: &TransferRecord| it.status_code.is_some_and(|status| status >= 300);
+    let is_transferred = signalling.is_replaced || !transfers.all(is_refused);
     let end = record.end.filter(|_| signalling.released && !is_transferred)?;
     let held = match record.ended_by? {
         EndedBy::Caller => Side::Caller,

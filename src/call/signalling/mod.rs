@@ -16,6 +16,7 @@ mod session_timer;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod trickle;
 
 use smallvec::SmallVec;
 
@@ -26,6 +27,7 @@ use self::pace::Pace;
 pub(super) use self::registration::Registered;
 use self::session_timer::SessionTimer;
 use self::transfer::Transfer;
+use self::trickle::Section;
 use super::dialog::{Dialog, Look};
 use super::record::{CallKind, EndedBy};
 use super::report::text;
@@ -109,7 +111,9 @@ struct Rare {
     holds: [Hold; 2],
     offers: [Option<Offer>; 2],
     transfers: Vec<Transfer>,
+    /// The Call-ID of the dialog that this one takes the place of, and that dialog.
     replaces: Span,
+    replaced: Option<NamedDialog>,
     /// RSeq and To-tag of provisional answers that wait for their PRACK, and when they came.
     reliable: SmallVec<[(u64, u32, Timestamp); 2]>,
     reliables: u32,
@@ -126,6 +130,8 @@ struct Rare {
     left: Option<(Timestamp, EndedBy)>,
     /// Keys of either end that went by INFO.
     pressed: Option<Box<[Pressed; 2]>>,
+    /// What candidates may still come for.
+    sections: Vec<Section>,
 }
 
 /// Something rare that happened, and the message that shows it.
@@ -199,7 +205,8 @@ fn replaces<'a>(look: &Look<'a>) -> Option<&'a [u8]> {
     look.head.rare.has(RareFields::REPLACES).then(|| values(look.bytes, Name::Replaces).next()).flatten()
 }
 
-/// The dialog that a message has replaced: by itself, as an INVITE, or by the one who gets its REFER.
+/// The dialog that a message has replaced: by itself, as an INVITE, or by the one who gets its REFER. What becomes of a REFER,
+/// its answer and NOTIFYs tell: [`Dialog::decided_transfer`].
 pub(super) fn replaced(look: &Look<'_>) -> Option<NamedDialog> {
     match look.method()? {
         Method::Invite => replaces(look).map(NamedDialog::by),
@@ -258,7 +265,8 @@ impl Dialog {
         self.signalling.invited = true;
         if let Some(value) = replaces(look) {
             let replaces = self.keep(until(value, b';').trim_ascii());
-            self.signalling.rare().replaces = replaces;
+            let rare = self.signalling.rare();
+            (rare.replaces, rare.replaced) = (replaces, Some(NamedDialog::by(value)));
         }
     }
 
@@ -273,6 +281,11 @@ impl Dialog {
     pub(super) fn replaces(&self) -> Option<&[u8]> {
         let rare = self.signalling.rare.as_ref()?;
         Some(self.kept(rare.replaces)).filter(|call_id| !call_id.is_empty())
+    }
+
+    /// The dialog that this one was to take the place of, and does not: nobody answered.
+    pub(super) fn not_replaced(&self) -> Option<NamedDialog> {
+        self.signalling.rare.as_ref()?.replaced.filter(|_| !self.is_answered)
     }
 
     fn acknowledge(&mut self, look: &Look<'_>) {

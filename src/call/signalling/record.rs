@@ -169,7 +169,7 @@ pub struct RegistrationRecord {
     pub contact: Option<String>,
     /// For how long the registrar took it, in seconds; 0 when it was taken away.
     pub expires_seconds: u32,
-    /// REGISTERs that were accepted, beyond the first.
+    /// REGISTERs that were accepted while the one before held; one that takes the binding away is none.
     pub refreshes: u32,
     /// The contact is not where the REGISTER came from: there is a NAT between, or a proxy.
     pub behind_nat: bool,

@@ -15,9 +15,11 @@ use crate::sip::{Span, uri};
 pub(in crate::call) struct Registered {
     contact: Span,
     behind_nat: bool,
-    accepted: u32,
+    /// It holds: the latest that was accepted does not take it away.
+    holds: bool,
+    refreshes: u32,
     /// CSeq of the latest that was accepted, so that its other hops do not count again.
-    cseq: u32,
+    cseq: Option<u32>,
     expires: u32,
     late: Option<Duration>,
 }
@@ -40,12 +42,13 @@ impl Dialog {
         registered.behind_nat = behind_nat;
     }
 
-    /// It was accepted.
+    /// It was accepted. What takes a binding away refreshes nothing, nor does what makes it anew (RFC 3261 10.2.2, 10.2.4).
     pub(super) fn registered(&mut self, look: &Look<'_>) {
+        let holds = !self.unregisters;
         let registered = self.signalling.rare().registered.get_or_insert_default();
-        if registered.accepted == 0 || registered.cseq != look.head.cseq {
-            registered.accepted += 1;
-            registered.cseq = look.head.cseq;
+        if registered.cseq != Some(look.head.cseq) {
+            registered.refreshes += u32::from(registered.holds && holds);
+            (registered.cseq, registered.holds) = (Some(look.head.cseq), holds);
         }
     }
 
@@ -63,7 +66,7 @@ impl Dialog {
         Some(RegistrationRecord {
             contact: (!contact.is_empty()).then(|| text(contact)),
             expires_seconds: if self.unregisters { 0 } else { registered.expires },
-            refreshes: registered.accepted.saturating_sub(1),
+            refreshes: registered.refreshes,
             behind_nat: registered.behind_nat,
             late_seconds: registered.late.map(|late| late.as_secs_f64()),
         })

@@ -207,6 +207,77 @@ fn who_was_replaced_did_not_give_up() {
     assert_eq!(codes_of_consultation(referred), [""; 0]);
 }
 
+/// RFC 3515 2.4.2: "any final response" may answer a REFER; 2.4.5 and RFC 3420: the NOTIFY's body is the status of what was
+/// referred to. Only what was not refused has the held one leave by a transfer.
+#[test]
+fn who_was_not_transferred_gave_up() {
+    let rows: [(&str, &[&str], bool); 9] = [
+        ("202 Accepted", &[], false),
+        ("202 Accepted", &["100 Trying"], false),
+        ("202 Accepted", &["100 Trying", "200 OK"], false),
+        ("202 Accepted", &["180 Ringing", "486 Busy Here"], true),
+        ("202 Accepted", &["503 Service Unavailable"], true),
+        ("202 Accepted", &["603 Decline"], true),
+        ("202 Accepted", &["200 OK", "603 Decline"], false),
+        ("403 Forbidden", &[], true),
+        ("603 Decline", &[], true),
+    ];
+    for (status, progress, is_refused) in rows {
+        let expected = if is_refused { &["abandoned_on_hold"][..] } else { &[] };
+        // In the call with carol; and in that with bob himself, whom the caller refers while he is on hold.
+        let text = |from_tag, to_tag, cseq| Text {
+            call_id: "c3",
+            branch: cseq,
+            from_tag,
+            to_tag,
+            cseq,
+            ..Text::default()
+        };
+        let mut scene = consulted();
+        let extra = "Refer-To: <sip:bob@b.example?Replaces=c1%3Bto-tag%3Dbob%3Bfrom-tag%3Dalice>\n";
+        let refer = Text { extra, ..text("alice3", "carol", "7 REFER") };
+        scene.send(1, 3, &refer.with("REFER sip:carol@192.0.2.3 SIP/2.0"));
+        scene.send(3, 1, &text("alice3", "carol", "7 REFER").with(&format!("SIP/2.0 {status}")));
+        for (cseq, status) in ["1 NOTIFY", "2 NOTIFY"].into_iter().zip(progress) {
+            let body = format!("SIP/2.0 {status}\n");
+            scene.send(
+                3,
+                1,
+                &Text { body, ..text("carol", "alice3", cseq) }.with("NOTIFY sip:alice@192.0.2.1 SIP/2.0"),
+            );
+        }
+        assert_eq!(codes_of_consultation(scene), expected, "{status} {progress:?}");
+        let mut scene = consulted();
+        let refer = said(Side::Caller, "7 REFER").extra("Refer-To: <sip:carol@c.example>\n");
+        refer.request(&mut scene);
+        said(Side::Caller, "7 REFER").answered(&mut scene, status);
+        for (cseq, status) in ["1 NOTIFY", "2 NOTIFY"].into_iter().zip(progress) {
+            Said { body: format!("SIP/2.0 {status}\n"), ..said(Side::Callee, cseq) }.request(&mut scene);
+        }
+        let mut codes = codes_of_consultation(scene);
+        codes.retain(|code| *code != "transfer_failed");
+        assert_eq!(codes, expected, "{status} {progress:?}");
+    }
+}
+
+/// What names the dialog by other tags neither replaces it nor gives it back.
+#[test]
+fn a_stranger_s_refusal_changes_nothing() {
+    let mut scene = consulted();
+    replaces(&mut scene, "200 OK");
+    let stranger = |to_tag| Text {
+        call_id: "c4",
+        branch: "mallory",
+        from_tag: "mallory",
+        to_tag,
+        extra: "Replaces: c1;to-tag=nope;from-tag=alice\n",
+        ..Text::default()
+    };
+    scene.send(3, 2, &stranger("").with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
+    scene.send(2, 3, &stranger("bob4").with("SIP/2.0 481 Call/Transaction Does Not Exist"));
+    assert_eq!(codes_of_consultation(scene), [""; 0]);
+}
+
 /// RFC 3515 and RFC 3420: the NOTIFY's body says what became of the transfer.
 #[test]
 fn transfers_and_their_outcomes() {
@@ -539,7 +610,7 @@ fn registrations_are_followed_to_their_end() {
     let told: Vec<_> = records.iter().map(|record| record.signalling.registration.clone().unwrap()).collect();
     assert_eq!((told[0].refreshes, told[0].expires_seconds, told[0].late_seconds), (1, 60, None));
     // From the second 200: 60 s that it holds, 72.1 s and the way of the REGISTER until the third.
-    assert_eq!((told[1].refreshes, told[1].expires_seconds, told[1].late_seconds), (1, 0, Some(12.2)));
+    assert_eq!((told[1].refreshes, told[1].expires_seconds, told[1].late_seconds), (0, 0, Some(12.2)));
     assert_eq!(codes(&records[1]), ["registered_late"]);
     let counts = census.bindings;
     assert_eq!((counts.added, counts.refreshed, counts.removed), (2, 1, 1));
@@ -552,6 +623,29 @@ fn registrations_are_followed_to_their_end() {
     let mut scene = Scene::new(settings());
     register(&mut scene, 1, 1, 60, "403 Forbidden", "");
     assert_eq!(codes(&one(scene)), ["registration_refused"]);
+}
+
+/// RFC 3261 10.2.4: a refresh is a REGISTER for a binding "before it expires"; 10.2.2: one with 0 takes it away, and the next makes
+/// another. Each row: what was asked for, and the refreshes among it.
+#[test]
+fn what_takes_a_binding_away_is_no_refresh() {
+    let rows: [(&[u32], u32); 6] = [
+        (&[60], 0),
+        (&[60, 60], 1),
+        (&[60, 0], 0),
+        (&[0, 0], 0),
+        (&[60, 60, 60, 0], 2),
+        (&[60, 0, 60, 60], 1),
+    ];
+    for (asked, refreshes) in rows {
+        let mut scene = Scene::new(Settings { registrations: true, ..Settings::default() });
+        for (number, &expires) in (1..).zip(asked) {
+            let listed = format!("Contact: <sip:alice@192.0.2.1>;expires={expires}\n");
+            register(&mut scene, number, 1, expires, "200 OK", if expires == 0 { "" } else { &listed });
+            scene.wait(SECOND);
+        }
+        assert_eq!(one(scene).signalling.registration.unwrap().refreshes, refreshes, "{asked:?}");
+    }
 }
 
 /// Ten attempts, decided one after the other, and what the definitions make of them, calculated by hand.

@@ -22,6 +22,8 @@ pub(super) struct Transfer {
     is_attended: bool,
     /// 0 is none yet.
     status: u16,
+    /// The dialog that it is to replace, until that is decided.
+    replaces: Option<NamedDialog>,
 }
 
 impl Dialog {
@@ -40,7 +42,8 @@ impl Dialog {
             return;
         }
         let to = self.keep(target);
-        let transfer = Transfer { at: look.message.timestamp, by, to, cseq, is_attended, status: 0 };
+        let (at, replaces) = (look.message.timestamp, replaced(look));
+        let transfer = Transfer { at, by, to, cseq, is_attended, status: 0, replaces };
         let transfers = &mut self.signalling.rare().transfers;
         if is_repeated {
             transfers.pop();
@@ -67,6 +70,12 @@ impl Dialog {
         if let Some(it) = open.next() {
             it.status = status;
         }
+    }
+
+    /// The dialog that a transfer was to replace which has just been decided, and whether it does.
+    pub(in crate::call) fn decided_transfer(&mut self) -> Option<(NamedDialog, bool)> {
+        let mut decided = self.signalling.rare.as_mut()?.transfers.iter_mut().filter(|it| it.status >= 200);
+        decided.find_map(|it| Some((it.replaces.take()?, it.status < 300)))
     }
 
     pub(super) fn transfers(&self) -> Vec<TransferRecord> {

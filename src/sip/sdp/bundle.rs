@@ -69,6 +69,7 @@ fn join(tagged: &Media, media: &mut Media) {
     let there = Candidate { endpoint: tagged.endpoint, is_rtcp: false, is_remote: false };
     let has_place = tagged.endpoint.port != 0 && !tagged.endpoint.address.is_unspecified();
     let there = Some(there).filter(|there| has_place && media.endpoint != there.endpoint);
+    media.tagged = tagged.mid;
     // A group that names one section many times adds no more than this.
     let room = (2 * MAX_CANDIDATES).saturating_sub(media.candidates.len());
     media.candidates.extend(there.into_iter().chain(tagged.candidates.iter().copied()).take(room));
