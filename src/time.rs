@@ -123,6 +123,8 @@ pub struct PacketClock {
     /// Nanoseconds that packet time is ahead of stamps.
     ahead: u64,
     started: bool,
+    /// Packet time of the first packet that another one bore out; of the first while there is none.
+    begun: Timestamp,
     /// No packet has borne out the first one yet.
     alone: bool,
     doubted: Option<Timestamp>,
@@ -197,7 +199,7 @@ impl PacketClock {
     fn observe_strange(&mut self, stamp: Timestamp) {
         if !self.started {
             (self.started, self.alone) = (true, true);
-            self.latest = stamp;
+            (self.latest, self.begun) = (stamp, stamp);
         } else if self.latest.since(stamp) > WILD_JUMP {
             self.backward += u64::from(!self.doubt_back(stamp));
         } else if stamp < self.latest {
@@ -219,6 +221,10 @@ impl PacketClock {
         if jump > WILD_JUMP {
             // Stamps of two clocks may take turns: what they went back by is made up for before time jumps.
             self.ahead = self.ahead.saturating_sub(jump.as_secs() * SECOND);
+            if self.alone {
+                // The first packet was the strange one.
+                self.begun = self.doubted.map_or(stamp, |doubted| doubted.min(stamp));
+            }
         }
         self.latest = stamp;
         (self.alone, self.doubted) = (false, None);
@@ -247,6 +253,10 @@ impl PacketClock {
         let back = self.latest.0.saturating_sub(stamp.0).div_ceil(SECOND);
         self.ahead = self.ahead.saturating_add(back.saturating_mul(SECOND));
         self.latest = stamp;
+        if self.alone {
+            self.begun =
+                self.now().before(self.doubted.map_or(Duration::ZERO, |doubted| stamp.since(doubted)));
+        }
         (self.alone, self.doubted) = (false, None);
         true
     }
@@ -256,6 +266,12 @@ impl PacketClock {
     #[inline]
     pub const fn now(&self) -> Timestamp {
         Timestamp(self.latest.0.saturating_add(self.ahead))
+    }
+
+    /// For how long packets came. A first stamp that no other bears out does not count.
+    #[must_use]
+    pub const fn elapsed(&self) -> Duration {
+        self.now().since(self.begun)
     }
 
     /// How far packet time is ahead of stamps.

@@ -12,6 +12,7 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::classic::Classic;
 use crate::support::{Run, is_root, lippycat};
 use crate::traffic::{capture, profile};
+use crate::wire::{at, datagram, ethernet};
 
 fn written(file: &Classic) -> NamedTempFile {
     let mut out = NamedTempFile::new().unwrap();
@@ -45,6 +46,32 @@ fn count_and_duration_cut_the_capture() {
         let first = all.packets.iter().take_while(|it| micros(it) <= end).cloned().collect();
         let short = Run::of(written(&all.with(first)).path(), &[]);
         same(&Run::of(file.path(), &["--duration", text]), &short, text);
+    }
+}
+
+/// 22 packets, 100 ms apart, one of which has another year. `--duration 1s` takes that one, and 11 of a second and its end: as
+/// many whether the wild one comes first or later.
+#[test]
+fn a_wild_stamp_does_not_count_for_the_duration() {
+    let options = |number: u32| {
+        let text = format!(
+            "OPTIONS sip:bob@x SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{number}\r\nFrom: <sip:alice@x>;tag=a\r\n\
+             To: <sip:bob@x>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        );
+        at(100 * number, datagram(1, 2, text.as_bytes()))
+    };
+    for seconds in [1, 4_000_000_000] {
+        for place in [0, 1, 5] {
+            let mut packets: Vec<_> = (0..21).map(options).collect();
+            let mut wild = options(99);
+            wild.seconds = seconds;
+            packets.insert(place, wild);
+            let file = written(&ethernet(packets));
+            for more in [&["--batch-size", "3"][..], &["--workers", "2"], &[]] {
+                let run = Run::of(file.path(), &[&["--duration", "1s"], more].concat());
+                assert_eq!(run.summary["packets"], 12, "{seconds} {place} {more:?}");
+            }
+        }
     }
 }
 

@@ -13,10 +13,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use super::board::SourceTold;
 use super::run::{Outcome, Settings, Stages, outcome, stages, step};
 use super::threads::{QUEUE, Running, Shared};
+use super::time_limit::TimeLimit;
 use super::work::Staged;
 use crate::call::Listener;
 use crate::capture::live::{Arrival, LiveSource};
-use crate::capture::{Batch, PacketBatch, SourceCounters};
+use crate::capture::{Batch, Packet, PacketBatch, SourceCounters};
 use crate::sip::Messages;
 use crate::time::Timestamp;
 
@@ -99,8 +100,8 @@ struct Feed<'a> {
     stop: &'a dyn Fn() -> bool,
     limit: usize,
     left: u64,
-    duration: Option<Duration>,
-    /// No packet after that time.
+    time: Option<TimeLimit>,
+    /// Told to stop then: no packet after that time.
     end: Option<Timestamp>,
     /// Since when it drains.
     draining: Option<Instant>,
@@ -118,7 +119,7 @@ impl<'a> Feed<'a> {
             stop,
             limit: settings.batch.max(1),
             left: settings.count.unwrap_or(u64::MAX),
-            duration: settings.duration,
+            time: settings.duration.map(TimeLimit::new),
             end: None,
             draining: None,
             last: false,
@@ -137,14 +138,11 @@ impl<'a> Feed<'a> {
         let wait = if self.draining.is_some() { DRAIN_WAIT } else { WAIT };
         match self.source.read(batch, limit, wait) {
             Arrival::Packets => {
-                self.begin(batch.packets().first().map(|packet| packet.timestamp).unwrap_or_default());
                 self.cut(batch);
                 Next::Batch
             }
             Arrival::Idle(now) => {
-                self.begin(now);
-                // Only then is the ring empty of what was captured before: the kernel may still hold some back.
-                self.last = self.end.is_some_and(|end| now > end);
+                self.last = self.is_past(now);
                 Next::Idle(now)
             }
         }
@@ -168,8 +166,7 @@ impl<'a> Feed<'a> {
     fn look_for_the_end(&mut self) {
         if self.draining.is_none() && (self.stop)() {
             self.draining = Some(clock());
-            let now = self.source.now();
-            self.end = Some(self.end.map_or(now, |end| end.min(now)));
+            self.end = Some(self.source.now());
         }
     }
 
@@ -179,17 +176,23 @@ impl<'a> Feed<'a> {
         SourceTold { interfaces, live: self.counters, ..SourceTold::default() }
     }
 
-    fn begin(&mut self, now: Timestamp) {
-        if let Some(duration) = self.duration.take() {
-            let end = now.after(duration);
-            self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
-        }
+    /// Nothing came until `now`: whether that is the end. Only then is the ring empty of what was captured before: the kernel
+    /// may still hold some back.
+    fn is_past(&mut self, now: Timestamp) -> bool {
+        let is_over = self.time.as_mut().is_some_and(|time| time.is_over_at(now));
+        is_over || self.end.is_some_and(|end| now > end)
+    }
+
+    /// The place of the first packet that comes after the end.
+    fn late(&mut self, packets: &[Packet]) -> Option<usize> {
+        let of_time = self.time.as_mut().and_then(|time| time.late(packets));
+        let before = packets.get(..of_time.unwrap_or(packets.len())).unwrap_or_default();
+        self.end.and_then(|end| before.iter().position(|packet| packet.timestamp > end)).or(of_time)
     }
 
     /// Leaves out what comes after the end.
     fn cut(&mut self, batch: &mut Batch) {
-        let late = |end: Timestamp| batch.packets().iter().position(|packet| packet.timestamp > end);
-        if let Some(count) = self.end.and_then(late) {
+        if let Some(count) = self.late(batch.packets()) {
             batch.truncate(count);
             self.last = true;
         }
@@ -200,17 +203,20 @@ impl<'a> Feed<'a> {
     fn scrap(&mut self, batches: usize) -> u64 {
         let mut count = 0;
         for _ in 0..batches {
-            if let Arrival::Idle(now) = self.source.read(&mut self.scrap, CATCH_UP, Duration::ZERO) {
-                self.last = self.end.is_some_and(|end| now > end);
+            let mut scrap = std::mem::take(&mut self.scrap);
+            let arrival = self.source.read(&mut scrap, CATCH_UP, Duration::ZERO);
+            let late = self.late(scrap.packets());
+            let read = scrap.packets().len();
+            self.scrap = scrap;
+            if let Arrival::Idle(now) = arrival {
+                self.last = self.is_past(now);
                 break;
             }
-            let packets = self.scrap.packets();
-            let late = |end: Timestamp| packets.iter().position(|packet| packet.timestamp > end);
-            if let Some(before) = self.end.and_then(late) {
+            if let Some(before) = late {
                 self.last = true;
                 return count + before as u64;
             }
-            count += packets.len() as u64;
+            count += read as u64;
         }
         count
     }
@@ -326,8 +332,8 @@ mod tests {
 
     use super::*;
     use crate::call::{self, CallRecord, CallResult, Delivery, Wants};
+    use crate::capture::LinkType;
     use crate::capture::live::InterfaceCounters;
-    use crate::capture::{LinkType, Packet};
     use crate::pipeline::Board;
     use crate::{defrag, media, reassembly, sip};
 
@@ -528,6 +534,26 @@ mod tests {
             let stamps = std::iter::repeat_n(1, 700).chain(std::iter::repeat_n(2, 700));
             let (outcome, _) = run(&mut Script::new(stamps), settings(), threads, 1);
             assert_eq!(outcome.intake.packets, 700, "{threads:?}");
+        }
+    }
+
+    /// One wild stamp, the first or another, neither ends a run nor puts off its end: that is 9 s of packets after the first
+    /// that is believed, whether more packets come or none.
+    #[test]
+    fn a_wild_stamp_does_not_count_for_the_duration() {
+        for threads in EVERY {
+            for wild in [5, 3_000_000_000] {
+                for place in [0, 1, 5] {
+                    for more in [0, 100] {
+                        let mut stamps: Vec<u64> = (1_000_000..1_000_005 + more).collect();
+                        stamps.insert(place, wild);
+                        let settings = Settings { duration: Some(Duration::from_secs(9)), ..settings() };
+                        let (outcome, _) = run(&mut Script::new(stamps), settings, threads, u32::MAX);
+                        let expected = if more == 0 { 6 } else { 11 };
+                        assert_eq!(outcome.intake.packets, expected, "{threads:?} {wild} {place} {more}");
+                    }
+                }
+            }
         }
     }
 

@@ -20,6 +20,7 @@ mod run;
 mod stream_log;
 mod summary;
 mod threads;
+mod time_limit;
 mod work;
 mod worker;
 

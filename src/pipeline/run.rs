@@ -9,6 +9,7 @@ use super::intake::{self, Intake};
 use super::live;
 use super::order::{self, Order};
 use super::threads;
+use super::time_limit::TimeLimit;
 use super::work::Staged;
 use super::worker::{self, StreamWorker};
 use crate::call::{self, Census, Listener, Tally, Tracker};
@@ -16,7 +17,6 @@ use crate::capture::live::InterfaceCounters;
 use crate::capture::{PacketBatch, PacketFilter, PacketSource, Progress, SourceCounters, SourceError};
 use crate::reassembly::Budget;
 use crate::sip::Messages;
-use crate::time::Timestamp;
 use crate::{defrag, media, reassembly, sip, tls};
 
 /// What a run is to do.
@@ -105,8 +105,7 @@ pub fn run(
         source,
         batch,
         left: settings.count.unwrap_or(u64::MAX),
-        duration: settings.duration,
-        first: None,
+        time: settings.duration.map(TimeLimit::new),
         over: false,
     };
     let is_last = settings.is_last;
@@ -195,8 +194,7 @@ pub(super) struct Reader<'a> {
     pub(super) source: &'a mut dyn PacketSource,
     batch: usize,
     left: u64,
-    duration: Option<Duration>,
-    first: Option<Timestamp>,
+    time: Option<TimeLimit>,
     over: bool,
 }
 
@@ -207,15 +205,8 @@ impl Reader<'_> {
         }
         let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.batch);
         let Some(batch) = self.source.next_batch(limit)? else { return Ok(None) };
-        if batch.packets.is_empty() {
-            return Ok(Some(batch));
-        }
-        let first = *self
-            .first
-            .get_or_insert(batch.packets.first().map(|packet| packet.timestamp).unwrap_or_default());
-        let end = self.duration.map(|duration| first.after(duration));
-        let late = |end: Timestamp| batch.packets.iter().position(|packet| packet.timestamp > end);
-        let taken = end.and_then(late).unwrap_or(batch.packets.len());
+        let late = self.time.as_mut().and_then(|time| time.late(batch.packets));
+        let taken = late.unwrap_or(batch.packets.len());
         self.over = taken < batch.packets.len();
         self.left -= taken as u64;
         Ok(Some(PacketBatch { packets: batch.packets.get(..taken).unwrap_or_default(), ..batch }))
