@@ -181,7 +181,7 @@ fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
         let reading = Reading::of(inspect::settings(config.privacy.digits));
         let (outcome, read) = sniff::follow(config, reading, None, listener)?;
         code = read;
-        Ok(outcome.summary(None).limits())
+        Ok((outcome.summary(None).limits(), read == ExitCode::Good))
     })?;
     if !config.run.quiet {
         untold.iter().try_for_each(|limit| tell(&format!("note: {limit}")))?;

@@ -22,6 +22,17 @@ pub fn acts(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether `c` shows as nothing, or as a space that it is not, and acts on nothing: spaces of the general category Zs but for
+/// U+0020, characters that Unicode 16 has ignored by default, and the empty pattern of Braille. Who copies them from a
+/// terminal may lose them.
+#[must_use]
+pub fn is_blank(c: char) -> bool {
+    matches!(c,
+        '\u{a0}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{1680}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180d}'
+        | '\u{180f}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{2800}' | '\u{3000}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{e0080}'..='\u{e0fff}')
+}
+
 /// `bytes` as text that a terminal shows and does not obey.
 ///
 /// Printable UTF-8 stays. Every byte of anything else (see [`acts`]; broken UTF-8) becomes `\xHH`, and a
@@ -161,6 +172,16 @@ mod tests {
             let listed = ACTING.iter().any(|&(first, last)| (first..=last).contains(&c));
             assert_eq!(listed, wanted, "{:?}", u32::from(c));
         }
+    }
+
+    #[test]
+    fn what_is_blank_are_spaces_and_what_is_ignored_by_default() {
+        let blank = regex::Regex::new(r"^[\p{Zs}\p{Default_Ignorable_Code_Point}\u{2800}]$").unwrap();
+        for c in '!'..=char::MAX {
+            let wanted = blank.is_match(c.encode_utf8(&mut [0; 4])) && !acts(c);
+            assert_eq!(is_blank(c), wanted, "{:?}", u32::from(c));
+        }
+        assert!(!is_blank(' '));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -184,6 +185,70 @@ fn keys_beyond_those_that_are_kept_are_counted() {
     let kept = "0123456789".repeat(7);
     assert!(shown.contains(&format!("DTMF {} and 36 more ", &kept[10..64])), "{shown}");
     assert!(shown.contains(&format!(", pressed {} and 36 more", &kept[..64])), "{shown}");
+}
+
+/// Of what could not be read it is not said that it has no calls; of what could, it is.
+#[test]
+fn no_calls_are_told_only_of_what_was_read() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    fs::write(empty.path(), ethernet(Vec::new()).bytes()).unwrap();
+    let empty = empty.path().to_str().unwrap();
+    for command in [["inspect", "calls"], ["report", "calls"]] {
+        for (files, expected, code) in
+            [(&["none.pcap"][..], "", 1), (&[empty, "none.pcap"], "", 1), (&[empty], "no calls\n", 0)]
+        {
+            let output = lippycat().args(command).arg("-r").args(files).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{command:?} {files:?}");
+            assert_eq!(output.status.code(), Some(code), "{command:?} {files:?}");
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(told.contains("error: none.pcap: no such file"), code == 1, "{told}");
+        }
+    }
+}
+
+/// A shell takes the command as it is printed, and it shows that call: also one whose Call-ID begins with a space of Unicode, has
+/// characters that nobody sees, or what this terminal cannot show, beside calls whose Call-ID is what is left without them.
+#[test]
+fn a_command_that_is_printed_can_be_copied() {
+    let odd = [
+        "\u{a0}abc@h",
+        "abc@h\u{3000}",
+        "\u{2003}abc@h\u{a0}",
+        "a\u{200b}bc@h",
+        "\u{feff}abc@h",
+        "a\u{3164}bc@h",
+        "abc@h\u{fe0f}",
+        "\u{e9}abc'$(x)`\\\"@h",
+        "\\u{a0}abc@h",
+    ];
+    let all = odd.iter().chain(&["abc@h"]).zip(1_700_000_000..);
+    let packets = all.flat_map(|(id, seconds)| refused_call(id.as_bytes(), "alice", seconds)).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("it's a.pcap");
+    fs::write(&file, ethernet(packets).bytes()).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_lippycat")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    for (call_id, seconds) in odd.iter().zip(1_700_000_000_u64..) {
+        for locale in ["C", "C.UTF-8"] {
+            let mut command = lippycat();
+            command.args(["report", "call", "--format", "text", "-r"]).arg(&file).arg("--").arg(call_id);
+            let output = command.env("LC_ALL", locale).output().unwrap();
+            let told = String::from_utf8(output.stdout).unwrap();
+            let line = told.lines().find_map(|line| line.trim().strip_prefix("Ladder")).expect(&told).trim();
+            let mut shell = Command::new("sh");
+            shell.args(["-c", line]).env("PATH", &path).env("LC_ALL", locale).env("HOME", directory.path());
+            let output = shell.output().unwrap();
+            assert!(
+                output.status.success(),
+                "{call_id:?}: {line}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            let shown = String::from_utf8(output.stdout).unwrap();
+            // The second that it began at is the call's own.
+            let time = format!("22:13:{:02}", 20 + seconds - 1_700_000_000);
+            assert!(shown.contains(&time), "{call_id:?}: {line}: {shown}");
+        }
+    }
 }
 
 /// The B2BUA's other call is named, and the command that stands there shows it.

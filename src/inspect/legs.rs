@@ -18,7 +18,7 @@ pub(crate) fn command(call_id: &str, files: &[PathBuf]) -> Option<String> {
     let files: Vec<String> = files.iter().map(|file| quoted(&file.to_string_lossy())).collect();
     // What begins with a hyphen (RFC 3261 25.1 lets a Call-ID) would be taken for a flag.
     let is_like_a_flag = call_id.starts_with('-');
-    let (call_id, files) = (quoted(call_id), files.join(" "));
+    let (call_id, files) = (quoted(&shown(call_id.as_bytes())), files.join(" "));
     Some(if is_like_a_flag {
         format!("lippycat inspect call -r {files} -- {call_id}")
     } else {

@@ -32,7 +32,8 @@ pub enum Form {
 }
 
 /// Lists calls, and with `all` every other dialog too; `run` reads the capture with [`super::settings`], and tells what
-/// limited its view. That stands below a table; lines of JSON are records alone, and the caller tells it elsewhere.
+/// limited its view, and whether all could be read: where not, it cannot be said that there are no calls. The limits stand below
+/// a table; lines of JSON are records alone, and the caller tells it elsewhere.
 ///
 /// # Errors
 /// When `run` fails or `out` cannot be written to.
@@ -41,16 +42,19 @@ pub fn calls(
     all: bool,
     screen: &Screen,
     out: &mut (dyn Write + Send),
-    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<Vec<String>>,
+    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<(Vec<String>, bool)>,
 ) -> Result<Vec<String>> {
     let mut list =
         List { out, form, all, kept: Vec::new(), more: 0, others: [0; KINDS.len()], outcome: Ok(()) };
-    let mut limits = run(&mut list)?;
+    let (mut limits, is_whole) = run(&mut list)?;
     list.outcome?;
     if form == Form::Table {
         list.kept.sort_by_key(|entry| entry.start);
         table(&list.kept, screen, list.out)?;
-        footer(&list.kept, list.more, &list.others, list.out)?;
+        if list.kept.is_empty() && is_whole {
+            writeln!(list.out, "no calls")?;
+        }
+        footer(list.more, &list.others, list.out)?;
         limits.drain(..).try_for_each(|limit| writeln!(list.out, "note: {}", screen.text(&limit)))?;
     }
     list.out.flush()?;
@@ -194,10 +198,7 @@ fn header(screen: &Screen) -> Vec<Cell> {
 }
 
 /// What the table does not show.
-fn footer(entries: &[Entry], more: u64, others: &[u64], out: &mut dyn Write) -> io::Result<()> {
-    if entries.is_empty() {
-        writeln!(out, "no calls")?;
-    }
+fn footer(more: u64, others: &[u64], out: &mut dyn Write) -> io::Result<()> {
     if more > 0 {
         writeln!(out, "and {}: --json lists all", count(more, "more dialog"))?;
     }

@@ -146,7 +146,7 @@ impl Scene {
         let mut out = Vec::new();
         calls(form, all, &screen, &mut out, |listener| {
             self.play(listener);
-            Ok(Vec::new())
+            Ok((Vec::new(), true))
         })
         .unwrap();
         String::from_utf8(out).unwrap()
@@ -586,6 +586,10 @@ fn a_command_is_one_that_a_shell_takes() {
     assert_eq!(command("a@b", &files).unwrap(), "lippycat inspect call a@b -r 'a b.pcap' c.pcap");
     assert_eq!(command("-a;b", &files).unwrap(), "lippycat inspect call -r 'a b.pcap' c.pcap -- '-a;b'");
     assert_eq!(command("it's", &files).unwrap(), "lippycat inspect call 'it'\\''s' -r 'a b.pcap' c.pcap");
+    assert_eq!(
+        command("\u{a0}a b", &files).unwrap(),
+        "lippycat inspect call '\\u{a0}a b' -r 'a b.pcap' c.pcap"
+    );
     assert_eq!(command("a@b", &["-".into()]), None);
 }
 

@@ -1,6 +1,6 @@
 //! Which Call-ID a person means.
 
-use crate::config::Visible;
+use crate::escape::{acts, is_blank};
 
 /// What a Call-ID is to the one that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(super) enum Fit {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     text: String,
+    /// The same, with the characters that its escapes spell.
+    meant: String,
     lower: String,
     ends: Option<(String, String)>,
 }
@@ -27,16 +29,19 @@ pub struct Wanted {
 const NEAR: usize = 4;
 
 impl Wanted {
-    /// Reads a Call-ID as the user writes it; what a terminal would act upon may be given as it is or as it is shown.
+    /// Reads a Call-ID as the user writes it; what a terminal would act upon, or show as nothing, may be given as it is or
+    /// as it is shown. A Call-ID may begin with a space of Unicode, not of ASCII (RFC 3261 25.1).
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let text = shown(text.trim().as_bytes());
+        let text = text.trim_ascii();
+        let (text, meant) = (shown(text.as_bytes()), shown(unescaped(text).as_bytes()));
         let ends = text.split_once('…').or_else(|| text.split_once("..."));
         let ends = ends.map(|(front, back)| (front.to_owned(), back.to_owned()));
         Self {
             lower: text.to_ascii_lowercase(),
             ends: ends.filter(|(front, back)| !front.is_empty() || !back.is_empty()),
             text,
+            meant,
         }
     }
 
@@ -48,7 +53,7 @@ impl Wanted {
 
     /// Compares with a Call-ID in the form of [`shown`].
     pub(super) fn fit(&self, call_id: &str) -> Fit {
-        if call_id == self.text {
+        if call_id == self.text || call_id == self.meant {
             return Fit::Whole;
         }
         let has_ends = self.ends.as_ref().is_some_and(|(front, back)| {
@@ -63,9 +68,35 @@ impl Wanted {
     }
 }
 
-/// A Call-ID as it is shown, compared and suggested.
+/// A Call-ID as it is shown, compared and suggested: what acts and what is blank is spelled `\u{a0}`, so that it can be copied.
 pub(crate) fn shown(call_id: &[u8]) -> String {
-    Visible(&String::from_utf8_lossy(call_id)).to_string()
+    let mut out = String::with_capacity(call_id.len());
+    for c in String::from_utf8_lossy(call_id).chars() {
+        if acts(c) || is_blank(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
+}
+
+/// Characters instead of the escapes that spell them: a terminal without UTF-8 shows all others so.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split("\\u{");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let spelled = part
+            .split_once('}')
+            .and_then(|(digits, rest)| Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?)?, rest)));
+        match spelled {
+            Some((c, rest)) => {
+                out.push(c);
+                out.push_str(rest);
+            }
+            None => {
+                out.push_str("\\u{");
+                out.push_str(part);
+            }
+        }
+    }
+    out
 }
 
 /// What to do with a dialog of which the Call-ID is known.
@@ -175,6 +206,19 @@ mod tests {
         for (wanted, call_id, expected) in rows {
             assert_eq!(Wanted::new(wanted).fit(call_id), *expected, "{wanted} and {call_id}");
         }
+    }
+
+    /// White space of Unicode is part of it, and what is spelled is what it spells, or itself.
+    #[test]
+    fn a_call_id_of_blanks_is_asked_for_as_it_is_and_as_it_is_shown() {
+        for call_id in ["\u{a0}x@h", "x@h\u{2003}", "\u{e9}x@h", "\\u{a0}x@h", "\\u{", "\\u{110000}\\u{}"] {
+            let spell = |c: char| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() };
+            let spelled: String = call_id.chars().map(spell).collect();
+            for wanted in [call_id, &spelled, &shown(call_id.as_bytes())] {
+                assert_eq!(Wanted::new(wanted).fit(&shown(call_id.as_bytes())), Fit::Whole, "{wanted}");
+            }
+        }
+        assert_ne!(Wanted::new("\u{a0}x@h").fit("x@h"), Fit::Whole);
     }
 
     #[test]
