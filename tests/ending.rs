@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
@@ -217,6 +217,64 @@ fn a_run_that_waits_for_a_reader_ends_when_it_is_told_to() {
         assert!(feeder.join().unwrap(), "{mode}: it took all, and did not wait");
         drop(stdout);
     }
+}
+
+/// Over a file a run writes what it shows itself: it ends as soon all the same, and what was read is in its files.
+#[test]
+fn a_run_over_a_file_ends_when_nothing_it_shows_is_taken() {
+    let (file, _) =
+        capture(&profile(&[("calls", "8000"), ("rate", "2000"), ("hold", "1"), ("list", "false")]));
+    for (signal, more) in [("TERM", &[][..]), ("INT", &["--workers", "2"]), ("TERM", &["--records", "-"])] {
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "--format", "json", "-r"]).arg(file.path()).args(more);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take();
+        interrupt(&child, signal);
+        let asked = Instant::now();
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(0), "{more:?}: none means that it did not end: {told}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{more:?}: {:?}", asked.elapsed());
+        assert!(told.contains("warning: standard output is not read"), "{more:?}: {told}");
+        assert!(told.contains("records or events are not written"), "{more:?}: {told}");
+        drop(stdout);
+    }
+}
+
+/// The pipe is full before the run begins, and the summary is all that it writes there.
+#[test]
+fn a_summary_that_nobody_takes_holds_up_no_end() {
+    let (file, _) = capture(&profile(&[("calls", "5")]));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // Its capacity on Linux (pipe(7)).
+    writer.write_all(&vec![b'x'; 1 << 16]).unwrap();
+    let mut command = lippycat();
+    command.args(["sniff", "voip", "--format", "none", "-r"]).arg(file.path());
+    let child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    interrupt(&child, "TERM");
+    let (code, _, told) = outcome(child);
+    assert_eq!(code, Some(0), "none means that it did not end: {told}");
+    assert!(told.contains("warning: standard output is not read"), "{told}");
+    drop(reader);
+}
+
+/// A slow reader gets every line, to the last.
+#[test]
+fn a_slow_reader_of_a_run_over_a_file_gets_all_of_it() {
+    let (file, _) = capture(&profile(&[("calls", "500"), ("rate", "500"), ("hold", "1")]));
+    let run = || {
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "--format", "json", "--summary", "json", "-r"]).arg(file.path());
+        command
+    };
+    let expected = run().output().unwrap().stdout;
+    assert!(expected.len() > 1 << 17, "more than a pipe holds");
+    let mut child = run().stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let mut read = Vec::new();
+    stdout.read_to_end(&mut read).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(read == expected, "{} of {} bytes", read.len(), expected.len());
 }
 
 /// A run that reads standard input, of which it got the first half of a capture.

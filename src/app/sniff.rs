@@ -1,6 +1,6 @@
 //! `lippycat sniff voip` on captures: the run from its first file to its summary.
 
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,19 +50,20 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
 /// When an output could not be written to.
 pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Result<ExitCode> {
     let written = outputs.finish();
-    if written.stdout_stalls {
-        // The summary would wait, too; and so would any word, where both go to one terminal.
-        if !(io::stdout().is_terminal() && io::stderr().is_terminal()) {
-            tell("warning: standard output is not read: its last lines and the summary are lost")?;
-            tell_losses(&written)?;
-        }
-    } else {
-        // That its reader is gone must not hide what was lost.
+    if !written.stdout_stalls {
+        // That its reader is gone must not hide what was lost, nor that it takes nothing.
         let printed = print_summary(config, outcome, &written);
         printed.or_else(|error| match kind_of(&error) {
             Some(ErrorKind::BrokenPipe) => Ok(()),
+            _ if sink::reader_stalls() => Ok(()),
             _ => Err(error),
         })?;
+    }
+    if !written.stdout_stalls && !sink::reader_stalls() {
+        tell_losses(&written)?;
+    } else if !(io::stdout().is_terminal() && io::stderr().is_terminal()) {
+        // Where both go to one terminal any word would wait, too.
+        tell("warning: standard output is not read: its last lines and the summary are lost")?;
         tell_losses(&written)?;
     }
     if let Some(files) = written.files.as_ref().filter(|files| files.write_errors > 0) {
@@ -142,13 +143,14 @@ fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Resul
     summary.dropped("files", "queue_full", written.queue_full);
     summary.dropped("files", "calls_refused", written.calls_refused);
     summary.dropped("lines", "not_written", written.lines.lost);
+    let mut out = BufWriter::new(sink::Stdout);
     match (config.run.summary, config.run.format) {
-        (SummaryFormat::Json, _) => summary.print_json(&mut io::stdout().lock())?,
+        (SummaryFormat::Json, _) => summary.print_json(&mut out)?,
         (SummaryFormat::Text, _) if config.run.quiet => {}
         (SummaryFormat::Text, EventFormat::Json) => summary.print_text(&mut io::stderr().lock())?,
-        (SummaryFormat::Text, _) => summary.print_text(&mut io::stdout().lock())?,
+        (SummaryFormat::Text, _) => summary.print_text(&mut out)?,
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
 /// A bar on stderr, when that is a terminal and events do not scroll through it.

@@ -99,9 +99,9 @@ impl LineFile {
         self.path.is_none()
     }
 
-    /// Whether the reader of standard output has left: lines go nowhere from then on, and that is no failure.
+    /// Whether the reader of standard output has left, or was given up: lines go nowhere from then on, and that is no failure.
     pub(super) fn is_unread(&self) -> bool {
-        self.is_stdout() && stdout::reader_left()
+        self.is_stdout() && (stdout::reader_left() || stdout::reader_stalls())
     }
 
     /// What it is called in messages.
@@ -115,6 +115,7 @@ impl LineFile {
     /// What the disk said. The line is kept for the next try if there is room.
     pub(super) fn push(&mut self, line: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         if self.is_unread() {
+            self.counts.lost += u64::from(stdout::reader_stalls());
             return Ok(());
         }
         let before = self.buffer.len();
@@ -161,8 +162,11 @@ impl LineFile {
                 Ok(0) => break Err(ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
                 Err(Errno::INTR) => {}
-                // As `| head`. A FIFO with a name may get another reader.
-                Err(Errno::PIPE) if self.is_stdout() => {
+                // As `| head`, or given up. A FIFO with a name may get another reader.
+                Err(error @ (Errno::PIPE | Errno::TIMEDOUT)) if self.is_stdout() => {
+                    if error == Errno::TIMEDOUT {
+                        self.counts.lost += rest.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                    }
                     self.buffer = Vec::new();
                     return Ok(());
                 }

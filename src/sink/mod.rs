@@ -63,7 +63,7 @@ pub use records::RecordWriter;
 pub use recover::{Recovered, recover};
 pub use reframe::StreamPiece;
 pub use retention::{DiskWatch, RetentionSettings};
-pub use stdout::{end_with_reader, reader_left};
+pub use stdout::{Stdout, end_with_reader, reader_left, reader_stalls, write_without_thread};
 pub use store::FileCounters;
 pub use summary::{
     CallCounts, CaptureLoss, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,

@@ -12,6 +12,7 @@ use crate::sink::line_file::LineCounts;
 use crate::sink::lines::Lines;
 use crate::sink::named_files::NamedFiles;
 use crate::sink::reframe::StreamPiece;
+use crate::sink::stdout;
 use crate::sink::store::FileCounters;
 use crate::sink::template::NameFields;
 use crate::sink::writer::{Line, LineThreads, WhenFull, Writers};
@@ -133,7 +134,8 @@ impl Recorder {
                 });
                 let (lines, outcome) = lines.finish();
                 let files = files.as_ref().map(|named| named.files.counters());
-                let mut written = Written { files, lines, outcome, ..Written::default() };
+                let stdout_stalls = stdout::reader_stalls();
+                let mut written = Written { files, lines, outcome, stdout_stalls, ..Written::default() };
                 if let Some(live) = live {
                     live.stdout.finish(&mut written);
                 }

@@ -15,16 +15,10 @@ use crate::sink::event_log::Extract;
 use crate::sink::line_file::LineCounts;
 use crate::sink::lines::Lines;
 use crate::sink::recorder::Written;
-use crate::sink::stdout;
+use crate::sink::stdout::{self, LOOK, STALLED};
 
 /// How often a thread looks whether files are to be opened anew.
 const ROTATION_LOOK: Duration = Duration::from_millis(500);
-
-/// How long a run that was told to end waits for a reader of standard output that takes nothing.
-const STALLED: Duration = Duration::from_secs(2);
-
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Bytes that an event takes.
 const EVENT: usize = 700;
