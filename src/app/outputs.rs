@@ -79,9 +79,6 @@ impl Outputs {
         if is_stdout_all(config) {
             sink::end_with_reader();
         }
-        if pace == Pace::File {
-            sink::write_without_thread();
-        }
         let writers = match pace {
             Pace::File => 0,
             // Records are to be in the order in which calls ended, as of a file.

@@ -29,8 +29,11 @@ use crate::sink::{self, Written};
 pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     #[cfg(target_env = "gnu")]
     super::heap::prefer_large_pages();
-    isolate(config, None, beside.control())?;
     let pace = Pace::of(&config.run.inputs);
+    if pace == Pace::File {
+        sink::write_without_thread();
+    }
+    isolate(config, None, beside.control())?;
     let mut outputs = Outputs::open(config, pace)?;
     if pace != Pace::File {
         outputs.reopen_on_signal()?;

@@ -1,13 +1,13 @@
 //! Standard output: how much of it was taken, and whether anybody still reads it.
 
 use std::io::{self, Write};
-use std::os::fd::AsFd as _;
-use std::sync::LazyLock;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::capture::file::stop_flag;
@@ -36,9 +36,10 @@ pub fn end_with_reader() {
 }
 
 /// Lines are written by the thread that reads packets, as of files. When the run is told to end, nobody else sees that a reader
-/// takes nothing.
+/// takes nothing. To be said before files outside are out of reach.
 pub fn write_without_thread() {
     HAS_NO_THREAD.store(true, Ordering::Relaxed);
+    let _ = KIND.get_or_init(Kind::of_stdout);
 }
 
 /// Standard output of a thread that is to see the end: what would wait for more than 2 s after the run was told to end is given
@@ -58,23 +59,42 @@ impl Write for Stdout {
 
 /// Writes some of `bytes`, and waits for room. Without a thread of its own it may be given up, and says `TIMEDOUT` then.
 pub(super) fn write(bytes: &[u8]) -> rustix::io::Result<usize> {
-    if HAS_NO_THREAD.load(Ordering::Relaxed) { write_with_room(bytes) } else { write_piece(bytes, PIECE) }
+    if HAS_NO_THREAD.load(Ordering::Relaxed) {
+        write_with_room(bytes)
+    } else {
+        write_piece(io::stdout().as_fd(), bytes, PIECE)
+    }
 }
 
 fn write_with_room(bytes: &[u8]) -> rustix::io::Result<usize> {
-    if !waits() {
-        return write_piece(bytes, PIECE);
+    let stdout = io::stdout();
+    let fd = match KIND.get_or_init(Kind::of_stdout) {
+        Kind::File => return write_piece(stdout.as_fd(), bytes, PIECE),
+        Kind::Pipe => stdout.as_fd(),
+        Kind::Terminal(own) => own.as_fd(),
+    };
+    let look = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
+    let mut waited = Duration::ZERO;
+    while !reader_stalls() && waited < STALLED {
+        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&look)) {
+            Ok(0) => {}
+            Ok(_) => match write_piece(fd, bytes, PIECE_WITH_ROOM) {
+                // A terminal has room for one byte, and a line end needs two.
+                Err(Errno::AGAIN) => std::thread::sleep(LOOK),
+                written => return written,
+            },
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error),
+        }
+        waited += if stop_flag().load(Ordering::Relaxed) { LOOK } else { Duration::ZERO };
     }
-    if !has_room()? {
-        READER_STALLS.store(true, Ordering::Relaxed);
-        return Err(Errno::TIMEDOUT);
-    }
-    write_piece(bytes, PIECE_WITH_ROOM)
+    READER_STALLS.store(true, Ordering::Relaxed);
+    Err(Errno::TIMEDOUT)
 }
 
-fn write_piece(bytes: &[u8], most: usize) -> rustix::io::Result<usize> {
+fn write_piece(fd: BorrowedFd<'_>, bytes: &[u8], most: usize) -> rustix::io::Result<usize> {
     let piece = bytes.get(..most).unwrap_or(bytes);
-    let written = rustix::io::write(io::stdout().as_fd(), piece);
+    let written = rustix::io::write(fd, piece);
     match written {
         Ok(count) => drop(TAKEN.fetch_add(count as u64, Ordering::Relaxed)),
         Err(Errno::PIPE) if !READER_LEFT.swap(true, Ordering::Relaxed) => left(),
@@ -83,30 +103,32 @@ fn write_piece(bytes: &[u8], most: usize) -> rustix::io::Result<usize> {
     written
 }
 
-/// Whether somebody has to take what is written: it is a pipe, a socket or a terminal, and no file.
-fn waits() -> bool {
-    static WAITS: LazyLock<bool> = LazyLock::new(|| {
-        let kind =
-            rustix::fs::fstat(io::stdout().as_fd()).map(|about| FileType::from_raw_mode(about.st_mode));
-        matches!(kind, Ok(FileType::Fifo | FileType::Socket | FileType::CharacterDevice))
-    });
-    *WAITS
+/// What standard output is, as far as somebody has to take what is written.
+#[derive(Debug)]
+enum Kind {
+    /// Nobody has to.
+    File,
+    /// It takes [`PIECE_WITH_ROOM`] when it has room.
+    Pipe,
+    /// It may have room for less: opened once more, so as not to wait. To change what others have, too, is not for us.
+    Terminal(OwnedFd),
 }
 
-/// Waits for room; none when the run was told to end, and nothing was taken for long.
-fn has_room() -> rustix::io::Result<bool> {
-    let stdout = io::stdout();
-    let mut waited = Duration::ZERO;
-    let look = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
-    while !reader_stalls() && waited < STALLED {
-        match poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], Some(&look)) {
-            Ok(0) if stop_flag().load(Ordering::Relaxed) => waited += LOOK,
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(true),
-            Err(error) => return Err(error),
+static KIND: OnceLock<Kind> = OnceLock::new();
+
+impl Kind {
+    fn of_stdout() -> Self {
+        let kind =
+            rustix::fs::fstat(io::stdout().as_fd()).map(|about| FileType::from_raw_mode(about.st_mode));
+        match kind {
+            Ok(FileType::Fifo | FileType::Socket) => Self::Pipe,
+            Ok(FileType::CharacterDevice) => {
+                let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+                rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()).map_or(Self::Pipe, Self::Terminal)
+            }
+            _ => Self::File,
         }
     }
-    Ok(false)
 }
 
 /// Whether whoever reads standard output took nothing for so long that it was given up.
