@@ -31,6 +31,7 @@ use crate::cli::{
 };
 use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
 use crate::control::client::ClientError;
+use crate::control::http::TokenError;
 use crate::exit_code::ExitCode;
 use crate::inspect::{self, Screen};
 use service::Reload;
@@ -235,6 +236,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         || error.downcast_ref::<LiveError>().is_some_and(LiveError::is_permission_denied)
         || error.downcast_ref::<LogError>().is_some_and(LogError::is_permission)
         || error.downcast_ref::<SourceError>().is_some_and(SourceError::is_permission_denied)
+        || error.downcast_ref::<TokenError>().is_some_and(TokenError::is_permission)
         || matches!(error.downcast_ref(), Some(ClientError::NotPermitted(_)));
     if is_nobody(error) {
         ExitCode::NotRunning

@@ -132,6 +132,61 @@ bad.yaml:5:1: hep: not in this version: there is no HEP
     }
 }
 
+/// What a start would fail at is told by the check, too, and in the same words.
+#[test]
+fn what_a_file_names_outside_is_looked_at() {
+    let text = "pcap: {directory: a-file}\nrecords: {file: a-directory}\nevents: {file: a-directory}\n\
+                metrics: {token_file: none}\ncontrol: {group: no-such-group, socket: a-file}\nlog: {file: a-directory}\n";
+    let home = directory(&[("c.yaml", text), ("a-file", "no token\n"), ("token", "abc\n")]);
+    fs::create_dir(home.path().join("a-directory")).unwrap();
+    let read =
+        "cannot be read: No such file or directory (os error 2); write the token into it, or unset the key";
+    let group = "there is no group 'no-such-group'; create it with groupadd --system, or unset the key";
+    let told = format!(
+        "c.yaml: metrics.token_file: none {read}\nc.yaml: control.group: {group}\n\
+         c.yaml: pcap.directory: a-file is no directory; move it away, or name another\n\
+         c.yaml: records.file: a-directory is a directory; name a file\n\
+         c.yaml: events.file: a-directory is a directory; name a file\n\
+         c.yaml: control.socket: a-file is no socket; move it away, or name another\n\
+         c.yaml: log.file: a-directory is a directory; name a file\n"
+    );
+    for arguments in
+        [&["config", "validate", "c.yaml"][..], &["sniff", "voip", "-c", "c.yaml", "--validate-config"]]
+    {
+        lippycat(home.path()).args(arguments).assert().code(1).stdout(is_empty()).stderr(diff(told.clone()));
+    }
+    let check = |file: &str, group: &str| {
+        let mut command = lippycat(home.path());
+        command.env("LIPPYCAT_METRICS_TOKEN_FILE", file).env("LIPPYCAT_CONTROL_GROUP", group);
+        command.args(["config", "validate"]).assert()
+    };
+    // Every Unix has a group of number 0; a name is looked up, a number is taken.
+    check("token", "0").code(0);
+    check("a-file", "0")
+        .code(1)
+        .stderr(contains("LIPPYCAT_METRICS_TOKEN_FILE: a-file: want one line of at most"));
+    check("token", "no-such-group").code(1).stderr(contains(format!("LIPPYCAT_CONTROL_GROUP: {group}")));
+    // The running sniffer says the same.
+    fs::write(
+        home.path().join("empty.pcap"),
+        [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0],
+    )
+    .unwrap();
+    for (key, value, flags, message) in [
+        (
+            "METRICS_TOKEN_FILE",
+            "none",
+            ["--metrics-listen", "127.0.0.1:0"],
+            format!("metrics.token_file: none {read}"),
+        ),
+        ("CONTROL_GROUP", "no-such-group", ["--control-socket", "socket"], format!("control.group: {group}")),
+    ] {
+        let mut command = lippycat(home.path());
+        command.env(format!("LIPPYCAT_{key}"), value).args(["sniff", "voip", "-r", "empty.pcap"]).args(flags);
+        command.assert().code(1).stderr(contains(format!("error: {message}")));
+    }
+}
+
 #[test]
 fn old_keys_are_warnings() {
     let home = directory(&[("old.yaml", "voip:\n  tcp_buffer_pool_size: 1000\n")]);

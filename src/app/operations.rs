@@ -4,21 +4,18 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::service::Hook;
 use super::tell;
 use crate::config::{Config, Environment};
-use crate::control::http::Endpoint;
+use crate::control::http::{self, Endpoint};
 use crate::control::server::Server;
 use crate::control::socket::{self, ControlSocket, SocketError};
 use crate::monitor::{Caps, Monitor, Running};
 use crate::pipeline::Board;
 use crate::sink::DiskStatus;
-
-/// Longest token; it is sent with each request.
-const MAX_TOKEN: usize = 1024;
 
 /// Sockets that are bound and not served yet: they are made before privileges go, threads start and packets come.
 #[derive(Debug, Default)]
@@ -140,7 +137,7 @@ fn control(config: &Config, environment: &Environment, live: bool) -> Result<Opt
     let instance = control.instance.as_deref();
     let group = control.group.as_deref();
     if let Some(path) = &control.socket {
-        return Ok(Some(ControlSocket::bind(path, group)?));
+        return Ok(Some(ControlSocket::bind(path, group).map_err(about)?));
     }
     let runtime = environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
     let Some(path) = socket::own_place(runtime.as_deref(), instance) else {
@@ -156,22 +153,19 @@ fn control(config: &Config, environment: &Environment, live: bool) -> Result<Opt
             tell(&format!("warning: {error}; lippycat debug will not find this run"))?;
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(about(error)),
     }
 }
 
-/// The token of the metrics endpoint: the first line of its file.
+/// With the key that is to blame, where that is not plain.
+fn about(error: SocketError) -> anyhow::Error {
+    let is_group = matches!(error, SocketError::NoGroup(_));
+    let error = anyhow::Error::from(error);
+    if is_group { error.context("control.group") } else { error }
+}
+
+/// The token of the metrics endpoint.
 fn token(config: &Config) -> Result<Option<String>> {
-    let Some(path) = &config.metrics.token_file else { return Ok(None) };
-    let about = || format!("metrics.token_file: {} cannot be read", path.display());
-    let text = std::fs::read_to_string(path).with_context(about)?;
-    let token = text.lines().next().unwrap_or_default().trim();
-    let is_token = |c: char| c.is_ascii_graphic();
-    if token.is_empty() || token.len() > MAX_TOKEN || !token.chars().all(is_token) {
-        bail!(
-            "metrics.token_file: {}: want one line of at most {MAX_TOKEN} visible ASCII characters",
-            path.display()
-        );
-    }
-    Ok(Some(token.to_owned()))
+    let token = config.metrics.token_file.as_deref().map(http::token).transpose();
+    token.context("metrics.token_file")
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::{Map, Value as Json, json};
 
+use super::outside;
 use crate::config::units::{Parse, Value};
 use crate::config::{
     self, ConfigError, EXAMPLE, Environment, Loaded, Origin, Run, Setting, Settings, Visitor, variable,
@@ -39,7 +40,7 @@ pub fn generate(out: &mut impl Write) -> io::Result<()> {
     out.write_all(EXAMPLE.as_bytes())
 }
 
-/// Checks the file that a start would use (or `named`), and the environment; returns what to tell about it: warnings,
+/// Checks the file that a start would use (or `named`), the environment, and what they name outside; returns what to tell about it: warnings,
 /// then the verdict.
 ///
 /// # Errors
@@ -54,6 +55,7 @@ pub fn validate(named: Option<&Path>, environment: &Environment) -> Result<Vec<S
         Err(unreadable) => return Err(unreadable),
     };
     problems.extend(environment.apply(&mut settings));
+    problems.extend(outside::problems(&settings, subject.as_deref()));
     if failed || problems.iter().any(|problem| !problem.warning) {
         return Err(ConfigError::Invalid(problems));
     }

@@ -10,6 +10,7 @@ mod documents;
 mod inspect;
 mod interfaces;
 pub mod logging;
+mod outside;
 mod privacy;
 mod refuse;
 mod report;

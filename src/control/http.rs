@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,47 @@ const MAX_FIELDS: usize = 64;
 
 /// How long a request may take to come in, and how long its answer to go out.
 const TIME: Duration = Duration::from_secs(5);
+
+/// Longest token; it is sent with each request.
+const MAX_TOKEN: usize = 1024;
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {reason}; write the token into it, or unset the key", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says. Part of the message, and so not its source.
+        reason: io::Error,
+    },
+    /// It holds something else.
+    #[error("{}: want one line of at most {MAX_TOKEN} visible ASCII characters", .0.display())]
+    Wrong(PathBuf),
+}
+
+impl TokenError {
+    /// Whether the system did not permit to read it.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        matches!(self, Self::Read { reason, .. } if reason.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// The token that requests must carry: the first line of a file.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+pub fn token(path: &Path) -> Result<String, TokenError> {
+    let read = |reason| TokenError::Read { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.is_empty() || token.len() > MAX_TOKEN || !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(TokenError::Wrong(path.to_owned()));
+    }
+    Ok(token.to_owned())
+}
 
 /// The running endpoint.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ pub enum SocketError {
     #[error("{}: too long for a socket: want at most {MAX_PATH} bytes", .0.display())]
     TooLong(PathBuf),
     /// No such group.
-    #[error("control.group: there is no group '{0}'; create it with groupadd --system, or unset the key")]
+    #[error("there is no group '{0}'; create it with groupadd --system, or unset the key")]
     NoGroup(String),
     /// The system said no.
     #[error("{}: the control socket cannot be made: {reason}", path.display())]
@@ -162,7 +162,11 @@ fn with_umask<T>(make: impl FnOnce() -> T) -> T {
     made
 }
 
-fn group_id(name: &str) -> Result<u32, SocketError> {
+/// The number of a group, by name or number.
+///
+/// # Errors
+/// There is none of that name.
+pub fn group_id(name: &str) -> Result<u32, SocketError> {
     if let Ok(number) = name.parse() {
         return Ok(number);
     }
