@@ -357,6 +357,12 @@ fn behind_more(link: LinkType, frame: &[u8]) -> Option<usize> {
             }
         }
         LinkType::LINUX_SLL => matches!(frame.first_chunk::<16>()?, [.., 0x08, 0x00]).then_some(16),
+        LinkType::LINUX_SLL2 => matches!(frame.first_chunk::<2>()?, [0x08, 0x00]).then_some(20),
+        // AF_INET, in either byte order.
+        LinkType::NULL | LinkType::LOOP => {
+            matches!(frame.first_chunk::<4>()?, [2, 0, 0, 0] | [0, 0, 0, 2]).then_some(4)
+        }
+        LinkType::RAW | LinkType::IPV4 => Some(0),
         _ => None,
     }
 }
@@ -365,6 +371,34 @@ fn behind_more(link: LinkType, frame: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::decode::tests::{ethernet, packet4};
+    use crate::decode::{Decoded, decode_any};
+
+    #[test]
+    fn a_plain_packet_is_where_the_general_decoder_finds_it() {
+        let headers: [(LinkType, &[u8]); 9] = [
+            (LinkType::ETHERNET, &ethernet(0x0800, &[])),
+            (LinkType::ETHERNET, &ethernet(0x8100, &[0, 5, 8, 0])),
+            (LinkType::LINUX_SLL, &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0]),
+            (LinkType::LINUX_SLL2, &[8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0]),
+            (LinkType::NULL, &[2, 0, 0, 0]),
+            (LinkType::NULL, &[0, 0, 0, 2]),
+            (LinkType::LOOP, &[0, 0, 0, 2]),
+            (LinkType::RAW, &[]),
+            (LinkType::IPV4, &[]),
+        ];
+        for (link, header) in headers {
+            let frame = [header, &packet4()].concat();
+            let plain = Plain::new(link, &frame).unwrap();
+            let unit = plain.unit(Transport::Udp, &plain.datagram().unwrap());
+            assert_eq!(decode_any(link, &frame), Ok(Decoded::Unit(unit)), "{link:?}");
+            assert_eq!(unit.network as usize, header.len());
+            // IPv6, or anything else, is not plain.
+            for other in [&[0x60; 60][..], &[0x46; 60], &[0x45; 19], &[]] {
+                assert!(Plain::new(link, &[header, other].concat()).is_none());
+            }
+        }
+        assert!(Plain::new(LinkType::NULL, &[&[30, 0, 0, 0][..], &packet4()].concat()).is_none());
+    }
 
     #[test]
     fn ends_have_one_hash_wherever_they_are_read() {
