@@ -22,6 +22,15 @@ pub fn acts(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// The characters of `text`, those of a kind spelled `\u{a0}`.
+pub fn spelled(text: &str, is_spelled: impl Fn(char) -> bool) -> impl Iterator<Item = char> {
+    text.chars().flat_map(move |c| {
+        let (as_it_is, spelled) =
+            if is_spelled(c) { (None, Some(c.escape_unicode())) } else { (Some(c), None) };
+        as_it_is.into_iter().chain(spelled.into_iter().flatten())
+    })
+}
+
 /// Whether `c` shows as nothing, or as a space that it is not, and acts on nothing: spaces of the general category Zs but for
 /// U+0020, characters that Unicode 16 has ignored by default, and the empty pattern of Braille. Who copies them from a
 /// terminal may lose them.

@@ -484,14 +484,20 @@ fn a_proxy_hop_is_the_same_call_and_the_caller_s_hop_decides() {
     assert_eq!(records[0].forks, 2);
 }
 
+/// An INVITE through a proxy; what the caller's hop answers, and what the next one does.
+fn over_two_hops() -> (Scene, Text<'static>, Text<'static>) {
+    let mut scene = Scene::plain();
+    let [first, next] = ["b1", "p1"].map(|branch| Text { branch, ..Text::default() });
+    scene.send(1, 3, &first.with(INVITE));
+    scene.send(3, 2, &next.with(INVITE));
+    let [first, next] = [first, next].map(|hop| Text { to_tag: "t", ..hop });
+    (scene, first, next)
+}
+
 /// The caller hears a second later what the next hop says: setup and post-dial delay are what the caller waits.
 #[test]
 fn times_are_those_of_the_caller_s_hop() {
-    let mut scene = Scene::plain();
-    let (first, next) = (Text::default(), Text { branch: "p1", ..Text::default() });
-    scene.send(1, 3, &first.with(INVITE));
-    scene.send(3, 2, &next.with(INVITE));
-    let (first, next) = (Text { to_tag: "t", ..first }, Text { to_tag: "t", ..next });
+    let (mut scene, first, next) = over_two_hops();
     let mut told = Vec::new();
     for status in ["SIP/2.0 180 Ringing", "SIP/2.0 200 OK"] {
         scene.wait(SECOND);
@@ -515,11 +521,7 @@ fn times_are_those_of_the_caller_s_hop() {
 /// The 200 overtakes the 180 on the caller's hop: it rang when the next hop said so, and not after the answer.
 #[test]
 fn nobody_rings_after_the_answer() {
-    let mut scene = Scene::plain();
-    let (first, next) = (Text::default(), Text { branch: "p1", ..Text::default() });
-    scene.send(1, 3, &first.with(INVITE));
-    scene.send(3, 2, &next.with(INVITE));
-    let (first, next) = (Text { to_tag: "t", ..first }, Text { to_tag: "t", ..next });
+    let (mut scene, first, next) = over_two_hops();
     scene.send(2, 3, &next.with("SIP/2.0 180 Ringing"));
     scene.send(2, 3, &next.with("SIP/2.0 200 OK"));
     scene.send(3, 1, &first.with("SIP/2.0 200 OK"));

@@ -40,8 +40,8 @@ pub fn generate(out: &mut impl Write) -> io::Result<()> {
     out.write_all(EXAMPLE.as_bytes())
 }
 
-/// Checks the file that a start would use (or `named`), the environment, and what they name outside; returns what to tell about it: warnings,
-/// then the verdict.
+/// Checks the file that a start would use (or `named`), the environment, and what they name outside; returns what to tell
+/// about it: warnings, then the verdict.
 ///
 /// # Errors
 /// With everything that is wrong.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::escape::acts;
+use crate::escape::{acts, spelled};
 
 /// One thing that is wrong, or (a warning) no longer of use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +72,7 @@ pub struct Visible<'a>(pub &'a str);
 impl fmt::Display for Visible<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
-        self.0
-            .chars()
-            .try_for_each(|c| if acts(c) { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) })
+        spelled(self.0, acts).try_for_each(|c| f.write_char(c))
     }
 }
 

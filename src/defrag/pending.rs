@@ -198,23 +198,23 @@ impl Pending {
     /// Keeps the frame, or what is needed of it: the fragment, and before a first one its headers.
     fn store(&mut self, arrival: &Arrival<'_>, keep_frames: bool) {
         let Arrival { fragment, buffer, bytes, .. } = *arrival;
-        let (at, before) = match arrival.carrier {
-            Carrier::Frame(packet) if keep_frames => (self.keep(packet, buffer), fragment.start),
-            carrier => {
-                if let Carrier::Datagram(frames) = carrier
-                    && keep_frames
-                {
-                    frames.packets.iter().for_each(|packet| {
-                        self.keep(packet, frames.frame(packet));
-                    });
+        let frame = match arrival.carrier {
+            Carrier::Frame(packet) if keep_frames => Some(self.keep(packet, buffer)),
+            Carrier::Datagram(frames) if keep_frames => {
+                for packet in frames.packets {
+                    self.keep(packet, frames.frame(packet));
                 }
-                let at = self.arena.len() as u32;
-                let before = if fragment.offset == 0 { fragment.start } else { 0 };
-                self.arena.extend_from_slice(buffer.get(..before as usize).unwrap_or_default());
-                self.arena.extend_from_slice(bytes);
-                (at, before)
+                None
             }
+            _ => None,
         };
+        let before = if frame.is_some() || fragment.offset == 0 { fragment.start } else { 0 };
+        let at = frame.unwrap_or_else(|| {
+            let at = self.arena.len() as u32;
+            self.arena.extend_from_slice(buffer.get(..before as usize).unwrap_or_default());
+            self.arena.extend_from_slice(bytes);
+            at
+        });
         if fragment.offset == 0 && self.first.is_none() {
             self.first = Some((*fragment, at));
         }

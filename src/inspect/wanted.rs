@@ -1,6 +1,6 @@
 //! Which Call-ID a person means.
 
-use crate::escape::{acts, is_blank};
+use crate::escape::{acts, is_blank, spelled};
 
 /// What a Call-ID is to the one that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +70,7 @@ impl Wanted {
 
 /// A Call-ID as it is shown, compared and suggested: what acts and what is blank is spelled `\u{a0}`, so that it can be copied.
 pub(crate) fn shown(call_id: &[u8]) -> String {
-    let mut out = String::with_capacity(call_id.len());
-    for c in String::from_utf8_lossy(call_id).chars() {
-        if acts(c) || is_blank(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
-    }
-    out
+    spelled(&String::from_utf8_lossy(call_id), |c| acts(c) || is_blank(c)).collect()
 }
 
 /// Characters instead of the escapes that spell them: a terminal without UTF-8 shows all others so.

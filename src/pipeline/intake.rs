@@ -443,16 +443,16 @@ impl Intake {
             self.counters.filtered += 1;
             return;
         }
+        let bytes = part(frame, unit.start, unit.length);
         if let Transport::Tcp(header) = unit.transport {
             let hash = self.hasher.hash(unit.source, unit.destination);
-            let payload = || part(frame, unit.start, unit.length);
-            let ends = || may_resume(payload()).then_some((unit.source, unit.destination));
+            let ends = || may_resume(bytes).then_some((unit.source, unit.destination));
             if self.foreign.pass_over(hash, (header.flags, unit.length), origin.sequence, ends) {
                 return;
             }
         }
         let is_tcp = matches!(unit.transport, Transport::Tcp(_));
-        let is_sip = !is_tcp && is_sip_datagram(part(frame, unit.start, unit.length));
+        let is_sip = !is_tcp && is_sip_datagram(bytes);
         let start = origin.packet.offset + unit.start;
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
         self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);

@@ -164,6 +164,18 @@ fn replaces(scene: &mut Scene, status: &str) {
     scene.send(2, 3, &text("bob2").with(&format!("SIP/2.0 {status}")));
 }
 
+/// An INVITE by somebody who knows the Call-ID alone, and an answer to it.
+fn strangers(call_id: &'static str, to_tag: &'static str) -> Text<'static> {
+    Text {
+        call_id,
+        branch: "mallory",
+        from_tag: "mallory",
+        to_tag,
+        extra: "Replaces: c1;to-tag=nope;from-tag=alice\n",
+        ..Text::default()
+    }
+}
+
 /// The codes of the call c1 that `bob`, who was on hold, ended.
 fn codes_of_consultation(mut scene: Scene) -> Vec<&'static str> {
     bye(&mut scene, false);
@@ -182,15 +194,7 @@ fn who_was_replaced_did_not_give_up() {
     assert_eq!(codes_of_consultation(refused), ["abandoned_on_hold"], "it went on");
     // Who knows the Call-ID alone names another dialog (RFC 3891 3).
     let mut named = consulted();
-    let stranger = Text {
-        call_id: "c2",
-        branch: "mallory",
-        from_tag: "mallory",
-        to_tag: "",
-        extra: "Replaces: c1;to-tag=nope;from-tag=alice\n",
-        ..Text::default()
-    };
-    named.send(3, 2, &stranger.with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
+    named.send(3, 2, &strangers("c2", "").with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
     assert_eq!(codes_of_consultation(named), ["abandoned_on_hold"]);
     // Where only the REFER is captured, which is in the other call (RFC 5589 7.3).
     let mut referred = consulted();
@@ -265,16 +269,8 @@ fn who_was_not_transferred_gave_up() {
 fn a_stranger_s_refusal_changes_nothing() {
     let mut scene = consulted();
     replaces(&mut scene, "200 OK");
-    let stranger = |to_tag| Text {
-        call_id: "c4",
-        branch: "mallory",
-        from_tag: "mallory",
-        to_tag,
-        extra: "Replaces: c1;to-tag=nope;from-tag=alice\n",
-        ..Text::default()
-    };
-    scene.send(3, 2, &stranger("").with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
-    scene.send(2, 3, &stranger("bob4").with("SIP/2.0 481 Call/Transaction Does Not Exist"));
+    scene.send(3, 2, &strangers("c4", "").with("INVITE sip:bob@192.0.2.2 SIP/2.0"));
+    scene.send(2, 3, &strangers("c4", "bob4").with("SIP/2.0 481 Call/Transaction Does Not Exist"));
     assert_eq!(codes_of_consultation(scene), [""; 0]);
 }
 

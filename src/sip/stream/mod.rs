@@ -122,7 +122,7 @@ impl Application for SipStream {
             other.drop_partial(output);
         }
         self.paused = paused;
-        if found > 0 && self.messages == 0 {
+        if silent && found > 0 {
             output.counters.streams_created = output.counters.streams_created.saturating_add(1);
         }
         self.messages = self.messages.saturating_add(found);
