@@ -143,12 +143,13 @@ fn what_a_file_names_outside_is_looked_at() {
         "cannot be read: No such file or directory (os error 2); write the token into it, or unset the key";
     let group = "there is no group 'no-such-group'; create it with groupadd --system, or unset the key";
     let told = format!(
-        "c.yaml: metrics.token_file: none {read}\nc.yaml: control.group: {group}\n\
-         c.yaml: pcap.directory: a-file is no directory; move it away, or name another\n\
-         c.yaml: records.file: a-directory is a directory; name a file\n\
-         c.yaml: events.file: a-directory is a directory; name a file\n\
-         c.yaml: control.socket: a-file is no socket; move it away, or name another\n\
-         c.yaml: log.file: a-directory is a directory; name a file\n"
+        "c.yaml:1:19: pcap.directory: a-file is no directory; move it away, or name another\n\
+         c.yaml:2:17: records.file: a-directory is a directory; name a file\n\
+         c.yaml:3:16: events.file: a-directory is a directory; name a file\n\
+         c.yaml:4:23: metrics.token_file: none {read}\n\
+         c.yaml:5:18: control.group: {group}\n\
+         c.yaml:5:41: control.socket: a-file is no socket; move it away, or name another\n\
+         c.yaml:6:13: log.file: a-directory is a directory; name a file\n"
     );
     for arguments in
         [&["config", "validate", "c.yaml"][..], &["sniff", "voip", "-c", "c.yaml", "--validate-config"]]

@@ -56,6 +56,7 @@ pub fn validate(named: Option<&Path>, environment: &Environment) -> Result<Vec<S
     };
     problems.extend(environment.apply(&mut settings));
     problems.extend(outside::problems(&settings, subject.as_deref()));
+    problems.sort_by_key(|problem| (problem.file.is_none(), problem.place));
     if failed || problems.iter().any(|problem| !problem.warning) {
         return Err(ConfigError::Invalid(problems));
     }
@@ -157,7 +158,7 @@ fn origin(row: &Row) -> String {
     match row.origin {
         Origin::Default => "default".to_owned(),
         Origin::Mode => "performance mode".to_owned(),
-        Origin::File { line } => format!("file, line {line}"),
+        Origin::File { line, .. } => format!("file, line {line}"),
         Origin::Env => variable(row.key),
         Origin::Variable(name) => name.to_owned(),
         Origin::Flag => "flag".to_owned(),

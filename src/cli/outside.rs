@@ -12,11 +12,13 @@ use crate::control::socket::group_id;
 pub(super) fn problems(settings: &Settings, file: Option<&Path>) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut note = |key: &str, origin: Origin, message: Option<String>| {
-        let (file, key) = match origin {
-            Origin::File { .. } => (file.map(Path::to_path_buf), key.to_owned()),
-            _ => (None, variable(key)),
+        let (file, place, key) = match origin {
+            Origin::File { line, column } => {
+                (file.map(Path::to_path_buf), Some((line, column)), key.to_owned())
+            }
+            _ => (None, None, variable(key)),
         };
-        found.extend(message.map(|message| Problem { file, place: None, key, message, warning: false }));
+        found.extend(message.map(|message| Problem { file, place, key, message, warning: false }));
     };
     let token_file = &settings.metrics.token_file;
     let wrong = token_file.get().and_then(|path| token(&path).err());

@@ -482,7 +482,7 @@ mod tests {
         let idle = |write: bool| {
             let flags = SniffVoip { pcap_dir: Some("d".into()), ..SniffVoip::default() };
             let mut settings = Settings::default();
-            settings.pcap.write.set(write, Origin::File { line: 1 });
+            settings.pcap.write.set(write, Origin::File { line: 1, column: 1 });
             flags.apply(&mut settings);
             flags.idle_flags(&settings).is_some()
         };

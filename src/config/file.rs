@@ -223,20 +223,21 @@ impl Visitor for Reader<'_> {
     fn setting<T: Value>(&mut self, key: &'static str, parse: Parse<T>, slot: &mut Setting<T>) {
         let Some(leaf) = self.leaves.iter_mut().find(|leaf| leaf.entry.key == key) else { return };
         leaf.taken = true;
-        let (value_at, line) = (leaf.entry.value_at, leaf.entry.key_at.0);
+        let value_at = leaf.entry.value_at;
+        let origin = Origin::File { line: value_at.0, column: value_at.1 };
         let wrong = match &leaf.entry.value {
             Node::Null => return,
             Node::Scalar(text) => match parse(text) {
-                Ok(value) => return slot.set(value, Origin::File { line }),
+                Ok(value) => return slot.set(value, origin),
                 Err(wanted) => format!("'{text}': {wanted}"),
             },
             Node::List(Some(text)) if text.is_empty() => return,
             Node::List(Some(text)) if T::LIST => match parse(text) {
-                Ok(value) => return slot.set(value, Origin::File { line }),
+                Ok(value) => return slot.set(value, origin),
                 Err(wanted) => format!("'{text}': {wanted}"),
             },
             Node::Items(items) => match T::of_items(items) {
-                Some(Ok(value)) => return slot.set(value, Origin::File { line }),
+                Some(Ok(value)) => return slot.set(value, origin),
                 Some(Err(wrong)) => return self.report_items(key, value_at, wrong),
                 None if T::LIST => "want a list of single values".to_owned(),
                 None => "want a single value, not a list".to_owned(),
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(apply(text, Path::new("f"), &mut settings), []);
         assert_eq!(settings.voip.tcp_performance_mode.get(), Some(PerformanceMode::Memory));
         assert_eq!(settings.voip.max_goroutines.get(), Some(100));
-        assert_eq!(settings.voip.max_tcp_buffers.origin(), Origin::File { line: 4 });
+        assert_eq!(settings.voip.max_tcp_buffers.origin(), Origin::File { line: 4, column: 20 });
     }
 
     #[test]

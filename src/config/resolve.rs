@@ -457,7 +457,10 @@ mod tests {
     #[test]
     fn a_mode_sets_what_nobody_else_did() {
         let mut settings = Settings::default();
-        settings.voip.tcp_performance_mode.set(PerformanceMode::Throughput, Origin::File { line: 2 });
+        settings
+            .voip
+            .tcp_performance_mode
+            .set(PerformanceMode::Throughput, Origin::File { line: 2, column: 1 });
         settings.voip.tcp_batch_size.set(7, Origin::Env);
         let config = resolve(&mut settings, Run::default(), 8);
         assert_eq!((config.workers, config.batch), (8, 7));

@@ -26,10 +26,12 @@ pub enum Origin {
     Default,
     /// The performance mode.
     Mode,
-    /// The configuration file, at this line.
+    /// The configuration file, where the value stands.
     File {
         /// Line number, from 1.
         line: u64,
+        /// Column, from 1.
+        column: u64,
     },
     /// The environment variable of the key.
     Env,
@@ -393,7 +395,7 @@ mod tests {
     #[test]
     fn the_last_layer_wins_and_is_remembered() {
         let mut setting = Setting::default();
-        setting.set(1, Origin::File { line: 3 });
+        setting.set(1, Origin::File { line: 3, column: 1 });
         setting.set(2, Origin::Env);
         setting.flag(None);
         assert_eq!((setting.settle(9, Origin::Mode), setting.origin()), (2, Origin::Env));
