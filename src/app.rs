@@ -16,13 +16,15 @@ mod sniff;
 mod stages;
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
 
 use crate::capture::SourceError;
+use crate::capture::file::stop_flag;
 use crate::capture::live::LiveError;
 use crate::cli::logging::{LogError, with_priority};
 use crate::cli::{
@@ -33,7 +35,9 @@ use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
 use crate::control::client::ClientError;
 use crate::control::http::TokenError;
 use crate::exit_code::ExitCode;
-use crate::inspect::{self, Screen};
+use crate::inspect::{self, Extent, Screen};
+use crate::pipeline::Outcome;
+use crate::sink;
 use service::Reload;
 use stages::Reading;
 
@@ -74,10 +78,12 @@ fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
         }
         Command::Inspect(command) => {
             drop(out);
+            sink::end_with_reader();
             return start_inspecting(command, global, environment);
         }
         Command::Report(command) => {
             drop(out);
+            sink::end_with_reader();
             return report::report(command, global, environment);
         }
         Command::Config(ConfigCommand::Generate) => cli::generate(&mut out)?,
@@ -156,15 +162,16 @@ fn start_inspecting(
 /// When nothing could be read, or no call has this Call-ID.
 fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let screen = Screen::of_stdout(config.run.color);
-    let mut out = BufWriter::new(io::stdout());
+    let mut out = BufWriter::new(sink::Stdout);
     let wanted = inspect::Wanted::new(&flags.call_id);
     let mut code = ExitCode::Good;
     let (view, privacy, files) = (flags.view(), config.privacy, flags.read_file.as_slice());
     let asked = inspect::Asked { wanted, view, privacy, files };
     inspect::call(asked, &screen, &mut out, |listener| {
-        code =
-            sniff::follow(config, Reading::of(inspect::settings(config.privacy.digits)), None, listener)?.1;
-        Ok(())
+        let reading = Reading::of(inspect::settings(config.privacy.digits));
+        let (outcome, read) = sniff::follow(config, reading, None, listener)?;
+        code = read;
+        Ok(extent(&outcome, read))
     })?;
     Ok(code)
 }
@@ -177,17 +184,26 @@ fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let screen = Screen::of_stdout(config.run.color);
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
     let mut code = ExitCode::Good;
-    let mut out = BufWriter::new(io::stdout());
+    let mut out = BufWriter::new(sink::Stdout);
     let untold = inspect::calls(form, flags.all, &screen, &mut out, |listener| {
         let reading = Reading::of(inspect::settings(config.privacy.digits));
         let (outcome, read) = sniff::follow(config, reading, None, listener)?;
         code = read;
-        Ok((outcome.summary(None).limits(), read == ExitCode::Good))
+        Ok((outcome.summary(None).limits(), extent(&outcome, read)))
     })?;
     if !config.run.quiet {
         untold.iter().try_for_each(|limit| tell(&format!("note: {limit}")))?;
     }
     Ok(code)
+}
+
+/// How much of what was named a run read that ended with this code.
+fn extent(outcome: &Outcome, code: ExitCode) -> Extent {
+    match code {
+        ExitCode::Good if !stop_flag().load(Ordering::Relaxed) => Extent::Whole,
+        _ if outcome.source.files > 0 => Extent::Part,
+        _ => Extent::Nothing,
+    }
 }
 
 /// File and environment, with the flags that every command has laid over them; warnings are told.
@@ -224,6 +240,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if kind == Some(io::ErrorKind::BrokenPipe) {
         return ExitCode::Good;
     }
+    if sink::reader_stalls() {
+        let _ = tell_unread("its last lines are lost");
+        return ExitCode::Good;
+    }
     // A stderr that cannot be written to leaves the exit code to speak.
     let _ = match error.downcast_ref::<ConfigError>() {
         // Each problem has its place in front, as editors and scripts expect it.
@@ -245,6 +265,15 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::No
     }
+}
+
+/// Says that nobody takes what is shown; false when both go to one terminal, where any word would wait, too.
+fn tell_unread(lost: &str) -> io::Result<bool> {
+    let can_be_told = !(io::stdout().is_terminal() && io::stderr().is_terminal());
+    if can_be_told {
+        tell(&format!("warning: standard output is not read: {lost}"))?;
+    }
+    Ok(can_be_told)
 }
 
 fn tell(line: &str) -> io::Result<()> {

@@ -240,6 +240,28 @@ fn a_run_over_a_file_ends_when_nothing_it_shows_is_taken() {
     }
 }
 
+/// What is shown of a capture, once and by no thread of its own.
+#[test]
+fn a_command_over_a_file_ends_when_nothing_it_shows_is_taken() {
+    let (file, _) =
+        capture(&profile(&[("calls", "3000"), ("rate", "2000"), ("hold", "1"), ("list", "false")]));
+    for arguments in
+        [&["inspect", "calls"][..], &["inspect", "calls", "--json"], &["report", "calls", "--sort", "start"]]
+    {
+        let mut command = lippycat();
+        command.args(arguments).arg("-r").arg(file.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take();
+        interrupt(&child, "TERM");
+        let asked = Instant::now();
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(0), "{arguments:?}: none means that it did not end: {told}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{arguments:?}: {:?}", asked.elapsed());
+        assert!(told.contains("warning: standard output is not read"), "{arguments:?}: {told}");
+        drop(stdout);
+    }
+}
+
 /// The pipe is full before the run begins, and the summary is all that it writes there.
 #[test]
 fn a_summary_that_nobody_takes_holds_up_no_end() {

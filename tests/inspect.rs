@@ -206,6 +206,35 @@ fn no_calls_are_told_only_of_what_was_read() {
     }
 }
 
+/// Nor that it has not the call that was asked for.
+#[test]
+fn a_call_is_missing_from_what_was_read() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    fs::write(empty.path(), ethernet(Vec::new()).bytes()).unwrap();
+    let empty = empty.path().to_str().unwrap();
+    for command in ["inspect", "report"] {
+        for (files, expected) in [
+            (&["none.pcap"][..], ""),
+            (
+                &[empty, "none.pcap"],
+                "error: no call zz in what could be read; inspect calls -r FILE lists them\n",
+            ),
+            (&[empty], "error: no call zz; inspect calls -r FILE lists them\n"),
+        ] {
+            let output = lippycat().args([command, "call", "zz", "-r"]).args(files).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command} {files:?}");
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            let rest: Vec<_> = told.split_inclusive('\n').filter(|it| !it.contains("none.pcap")).collect();
+            assert_eq!(rest.concat(), expected, "{command} {files:?}");
+            assert_eq!(
+                told.contains("error: none.pcap: no such file"),
+                files.contains(&"none.pcap"),
+                "{told}"
+            );
+        }
+    }
+}
+
 /// A shell takes the command as it is printed, and it shows that call: also one whose Call-ID begins with a space of Unicode, has
 /// characters that nobody sees, or what this terminal cannot show, beside calls whose Call-ID is what is left without them.
 #[test]

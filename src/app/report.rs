@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::stages::Reading;
-use super::{cores, debug, load, sniff, tell};
+use super::{cores, debug, extent, load, sniff, tell};
 use crate::call;
 use crate::cli::{
     self, Global, ReportCall, ReportCalls, ReportCarriers, ReportCommand, ReportTargets, Source, StoryFormat,
@@ -19,6 +19,7 @@ use crate::report::{
     Audio, Calls, FIRST_LINE, Finder, Grouped, Grouping, Groups, Listing, MAX_ROWS, OfCapture, ReadError,
     Record, Story, Taker, read,
 };
+use crate::sink;
 
 /// Digits of a prefix, unless others are asked for: most country codes and the beginning of what follows.
 const PREFIX: usize = 4;
@@ -101,7 +102,7 @@ impl Reporter<'_> {
             limit: flags.limit,
             format: flags.format.unwrap_or_default(),
         };
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(sink::Stdout);
         let mut calls = Calls::new(listing, self.screen(), &mut out);
         let code = self.feed(&mut calls)?;
         let left_out = calls.finish(code == ExitCode::Good)?;
@@ -146,7 +147,7 @@ impl Reporter<'_> {
         let (carriers, targets) = (self.config.carriers.clone(), self.config.targets.clone());
         let mut groups = Groups::new(Grouped { selection, grouping, carriers, targets, limit, format });
         let code = self.feed(&mut groups)?;
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(sink::Stdout);
         let left_out = groups.finish(code == ExitCode::Good, &self.screen(), &mut out)?;
         if let Some(limit) = limit.filter(|_| left_out > 0) {
             tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?;
@@ -156,7 +157,7 @@ impl Reporter<'_> {
 
     fn call(&self, flags: &ReportCall) -> Result<ExitCode> {
         let wanted = Wanted::new(&flags.call_id);
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(sink::Stdout);
         let is_pipe = self.source.read_file.iter().any(|it| it == Path::new("-"));
         if flags.wav.is_some() && is_pipe {
             tell("error: --wav reads the capture twice: name a file, not -")?;
@@ -173,8 +174,8 @@ impl Reporter<'_> {
                 let settings = inspect::settings(self.config.privacy.digits);
                 let is_last = flags.wav.is_none();
                 let reading = Reading { is_last, ..Reading::of(settings) };
-                let code = sniff::follow(self.config, reading, None, &mut collector)?.1;
-                let found = collector.finish().map_err(anyhow::Error::msg)?;
+                let (outcome, code) = sniff::follow(self.config, reading, None, &mut collector)?;
+                let found = collector.finish(extent(&outcome, code)).map_err(anyhow::Error::msg)?;
                 let stories = found.calls.iter().map(Story::of_call).collect::<io::Result<Vec<_>>>()?;
                 calls = found.calls;
                 (stories, code)
@@ -182,7 +183,7 @@ impl Reporter<'_> {
             Origin::Files(_) | Origin::Live => {
                 let mut finder = Finder::new(wanted);
                 let code = self.feed(&mut finder)?;
-                (finder.finish().map_err(anyhow::Error::msg)?, code)
+                (finder.finish(code == ExitCode::Good).map_err(anyhow::Error::msg)?, code)
             }
         };
         let ladder = self.ladder(flags);

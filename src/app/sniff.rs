@@ -12,7 +12,7 @@ use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
 use super::service::end_on_signals;
 use super::stages::{self, Reading};
-use super::{kind_of, tell};
+use super::{kind_of, tell, tell_unread};
 use crate::call::Listener;
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
@@ -62,11 +62,8 @@ pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Re
             _ => Err(error),
         })?;
     }
-    if !written.stdout_stalls && !sink::reader_stalls() {
-        tell_losses(&written)?;
-    } else if !(io::stdout().is_terminal() && io::stderr().is_terminal()) {
-        // Where both go to one terminal any word would wait, too.
-        tell("warning: standard output is not read: its last lines and the summary are lost")?;
+    let stalls = written.stdout_stalls || sink::reader_stalls();
+    if !stalls || tell_unread("its last lines and the summary are lost")? {
         tell_losses(&written)?;
     }
     if let Some(files) = written.files.as_ref().filter(|files| files.write_errors > 0) {

@@ -46,6 +46,17 @@ pub fn settings(digits: bool) -> Settings {
     Settings { registrations: true, others: true, digits, ..Settings::default() }
 }
 
+/// How much could be read of the captures that were named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All.
+    Whole,
+    /// Some of it.
+    Part,
+    /// None.
+    Nothing,
+}
+
 /// What a person asks for.
 #[derive(Clone, Debug)]
 pub struct Asked<'a> {
@@ -59,7 +70,7 @@ pub struct Asked<'a> {
     pub files: &'a [PathBuf],
 }
 
-/// Shows every call of the wanted Call-ID; `run` reads the capture with [`settings`].
+/// Shows every call of the wanted Call-ID; `run` reads the captures with [`settings`], and tells how much of them could be read.
 ///
 /// # Errors
 /// When `run` fails or `out` cannot be written to, and when no single Call-ID fits: the message says which come
@@ -68,12 +79,12 @@ pub fn call(
     asked: Asked<'_>,
     screen: &Screen,
     out: &mut dyn Write,
-    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<()>,
+    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<Extent>,
 ) -> Result<()> {
     let text = if asked.view == View::Text { trace::MAX_TEXT } else { 0 };
     let mut collector = Collector::new(asked.wanted, text, asked.privacy);
-    run(&mut collector)?;
-    let found = collector.finish().map_err(anyhow::Error::msg)?;
+    let read = run(&mut collector)?;
+    let found = collector.finish(read).map_err(anyhow::Error::msg)?;
     show(&found, (asked.view, asked.files), screen, out)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::call::{CallKind, CallRecord, CallResult, Listener, Wants};
 use crate::escape::json_line;
 use crate::time::Timestamp;
 
+use super::Extent;
 use super::screen::Screen;
 use super::stream::count;
 
@@ -32,7 +33,7 @@ pub enum Form {
 }
 
 /// Lists calls, and with `all` every other dialog too; `run` reads the capture with [`super::settings`], and tells what
-/// limited its view, and whether all could be read: where not, it cannot be said that there are no calls. The limits stand below
+/// limited its view, and how much could be read: unless that is all, it cannot be said that there are no calls. The limits stand below
 /// a table; lines of JSON are records alone, and the caller tells it elsewhere.
 ///
 /// # Errors
@@ -42,16 +43,16 @@ pub fn calls(
     all: bool,
     screen: &Screen,
     out: &mut (dyn Write + Send),
-    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<(Vec<String>, bool)>,
+    run: impl FnOnce(&mut (dyn Listener + Send)) -> Result<(Vec<String>, Extent)>,
 ) -> Result<Vec<String>> {
     let mut list =
         List { out, form, all, kept: Vec::new(), more: 0, others: [0; KINDS.len()], outcome: Ok(()) };
-    let (mut limits, is_whole) = run(&mut list)?;
+    let (mut limits, read) = run(&mut list)?;
     list.outcome?;
     if form == Form::Table {
         list.kept.sort_by_key(|entry| entry.start);
         table(&list.kept, screen, list.out)?;
-        if list.kept.is_empty() && is_whole {
+        if list.kept.is_empty() && read == Extent::Whole {
             writeln!(list.out, "no calls")?;
         }
         footer(list.more, &list.others, list.out)?;

@@ -137,7 +137,7 @@ impl Scene {
         let asked = Asked { wanted: Wanted::new(wanted), view, privacy: Privacy::default(), files: &files };
         call(asked, &screen, &mut out, |listener| {
             self.play(listener);
-            Ok(())
+            Ok(Extent::Whole)
         })?;
         Ok(String::from_utf8(out).unwrap())
     }
@@ -146,7 +146,7 @@ impl Scene {
         let mut out = Vec::new();
         calls(form, all, &screen, &mut out, |listener| {
             self.play(listener);
-            Ok((Vec::new(), true))
+            Ok((Vec::new(), Extent::Whole))
         })
         .unwrap();
         String::from_utf8(out).unwrap()
@@ -573,7 +573,7 @@ fn keys_that_go_by_info() {
     let asked = Asked { wanted: Wanted::new("one"), view: View::Ladder, privacy, files: &[] };
     call(asked, &screen(120), &mut out, |listener| {
         scene.play(listener);
-        Ok(())
+        Ok(Extent::Whole)
     })
     .unwrap();
     let shown = String::from_utf8(out).unwrap();

@@ -9,8 +9,8 @@ use crate::privacy::{Privacy, free_text};
 use crate::sip::{Message, Messages, Method, SipTransport, StartLine};
 use crate::time::Timestamp;
 
-use super::stream;
 use super::wanted::{Search, Verdict, Wanted, shown};
+use super::{Extent, stream};
 
 /// Messages kept, of all calls with the Call-ID: a flood under one Call-ID must not fill the memory.
 const MAX_MESSAGES: usize = 10_000;
@@ -122,12 +122,13 @@ impl Collector {
         }
     }
 
-    /// The calls, or what to tell a person who asked for a Call-ID that does not occur.
-    pub(crate) fn finish(self) -> Result<Found, String> {
-        if !self.found.calls.is_empty() {
+    /// The calls, or what to tell a person who asked for a Call-ID that does not occur in what was read. Of nothing there
+    /// is nothing to tell.
+    pub(crate) fn finish(self, read: Extent) -> Result<Found, String> {
+        if !self.found.calls.is_empty() || read == Extent::Nothing {
             return Ok(self.found);
         }
-        Err(self.search.missing("inspect calls -r FILE lists them"))
+        Err(self.search.missing(read == Extent::Whole, "inspect calls -r FILE lists them"))
     }
 
     /// What was kept is not what was asked for.

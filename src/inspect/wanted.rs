@@ -167,14 +167,15 @@ impl Search {
         }
     }
 
-    /// What to tell a person when nothing was kept; `hint` says how to find Call-IDs.
-    pub(crate) fn missing(&self, hint: &str) -> String {
+    /// What to tell a person when nothing was kept, of all that was named or of a part; `hint` says how to find Call-IDs.
+    pub(crate) fn missing(&self, is_whole: bool, hint: &str) -> String {
         let text = self.wanted.text();
         if self.parts.list.len() > 1 {
             return format!("several Call-IDs begin like {text}; which one?{}", self.parts.lines());
         }
         let near = if self.near.list.is_empty() { "" } else { "; these come close:" };
-        format!("no call {text}; {hint}{near}{}", self.near.lines())
+        let place = if is_whole { "" } else { " in what could be read" };
+        format!("no call {text}{place}; {hint}{near}{}", self.near.lines())
     }
 }
 

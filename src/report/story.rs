@@ -340,9 +340,9 @@ impl Finder {
     ///
     /// # Errors
     /// What to tell a person when there is none.
-    pub fn finish(self) -> Result<Vec<Story>, String> {
+    pub fn finish(self, is_whole: bool) -> Result<Vec<Story>, String> {
         if self.found.is_empty() {
-            return Err(self.search.missing("report calls lists them"));
+            return Err(self.search.missing(is_whole, "report calls lists them"));
         }
         Ok(self.found.into_iter().map(Story::of_record).collect())
     }
@@ -391,7 +391,7 @@ mod tests {
     fn a_record_is_told_in_words() {
         let mut finder = Finder::new(Wanted::new("a@b"));
         ["a@bc", "a@b", "x"].iter().for_each(|id| assert_eq!(finder.take(&record(id)).unwrap(), Go::On));
-        let text = told(&finder.finish().unwrap());
+        let text = told(&finder.finish(true).unwrap());
         for line in [
             "alice\\u{1b}[2J called bob: answered after 2.0 s, 2 min 30 s long, bob (the called party) hung up",
             "  Times         2026-01-31T12:00:00.000000Z, rang after 500 ms, answered after 2.0 s, ended after 2 min 32 s",
@@ -412,7 +412,7 @@ mod tests {
             ["abcd1@h", "abcd2@h"]
                 .iter()
                 .for_each(|id| assert_eq!(finder.take(&record(id)).unwrap(), Go::On));
-            finder.finish().err().unwrap()
+            finder.finish(true).err().unwrap()
         };
         assert_eq!(missing("abcd"), "several Call-IDs begin like abcd; which one?\n  abcd1@h\n  abcd2@h");
         assert_eq!(missing("bcd1"), "no call bcd1; report calls lists them; these come close:\n  abcd1@h");
