@@ -8,7 +8,7 @@ use super::branches::Branches;
 use super::deadlines::{Armed, Entry};
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
-use super::signalling::{OwnHop, Signalling};
+use super::signalling::{Challenge, OwnHop, Signalling};
 use crate::flow::Endpoint;
 use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
@@ -82,6 +82,9 @@ pub(crate) struct Dialog {
     cancelled: bool,
     pub(crate) challenged: bool,
     pub(crate) authenticated: bool,
+    /// The latest try had credentials, and what its challenge was about.
+    pub(super) has_credentials: bool,
+    pub(super) challenge: Challenge,
     /// The last REGISTER takes bindings away (RFC 3261 10.2.2).
     pub(crate) unregisters: bool,
     request_seen: bool,
@@ -91,7 +94,7 @@ pub(crate) struct Dialog {
     pub(super) signalling: Signalling,
     /// User-Agent and Server values, and the low bits of their hashes.
     agents: SmallVec<[(Span, u32); 2]>,
-    branch: u64,
+    pub(super) branch: u64,
     pub(crate) start: Timestamp,
     /// When what is tried now began: the start, or that of a request after the last one was decided.
     pub(super) attempted: Timestamp,
@@ -106,6 +109,8 @@ pub(crate) struct Dialog {
     pub(crate) updates: u32,
     /// CSeq of the latest re-INVITE or UPDATE counted, so that its other hops do not count again.
     changed_at: u64,
+    /// Hash of the realm of the latest challenge; 0 is none.
+    pub(super) realm: u32,
     call_id: Span,
     from: Span,
     to: Span,
@@ -265,6 +270,7 @@ impl Dialog {
         };
         self.cseq = head.cseq;
         self.branch = look.head.keys.branch;
+        self.has_credentials = head.credentials;
     }
 
     /// Whether this message, though it has the Call-ID of this dialog, begins another one: an initial INVITE
@@ -435,8 +441,9 @@ impl Dialog {
     fn repeat(&mut self, look: &Look<'_>) {
         self.cseq = look.head.cseq;
         self.branch = look.head.keys.branch;
+        self.has_credentials = look.head.credentials;
         self.progress = look.message.timestamp;
-        self.signalling.responded = false;
+        self.sent_anew();
         self.branches.clear();
         if !self.is_answered {
             self.status = 0;
@@ -456,7 +463,9 @@ impl Dialog {
     }
 
     fn bye(&mut self, look: &Look<'_>) -> Option<Step> {
+        let by = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
         if self.state == Some(CallState::Ended) {
+            self.hung_up_too(by);
             return None;
         }
         if self.signalling.invited && !self.is_answered && self.status == 0 {
@@ -464,7 +473,6 @@ impl Dialog {
             self.cancel_at(look.message.timestamp);
             return None;
         }
-        let by = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
         // Several have answered: who began the call keeps one of them (RFC 3261 13.2.2.4).
         let bye = (look.message.timestamp, by);
         if self.signalling.leaves_others(look.called_tag(self.from_tag), bye) {
@@ -482,12 +490,15 @@ impl Dialog {
         // An answer may come late, or on another branch than the one that was refused.
         let is_late = matches!(status, 200..=299) && self.is_undone_by(look);
         let is_own = head.cseq_method == self.method && (self.state != Some(CallState::Ended) || is_late);
-        // A challenge comes from whom the call passes, not from whom it may reach.
-        let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407);
+        // What asks for another try comes from whom the call passes, not from whom it may reach.
+        let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407 | 422);
         if is_own && is_answer && self.method == Method::Invite && self.is_of_first(look) {
             self.note_answer_tag(look);
         }
         self.responded(look, status);
+        if head.cseq_method == Method::Bye && matches!(status, 200..=299) {
+            return self.bye_accepted(look);
+        }
         if !is_own {
             return None;
         }
@@ -515,10 +526,22 @@ impl Dialog {
         }
     }
 
+    /// A BYE that is accepted ends the call, whether it was captured or not.
+    fn bye_accepted(&mut self, look: &Look<'_>) -> Option<Step> {
+        if !self.is_answered {
+            return None;
+        }
+        let step = self.bye(look);
+        if step.is_some() {
+            self.signalling.bye_was_not_captured();
+        }
+        step
+    }
+
     /// Whether a response answers the latest INVITE on the hop over which that was first seen: the one from the caller, as a
     /// capture that sees several knows it. Its branch is the request's (RFC 3261 17.1.3); where a fork gave the caller
     /// several branches, the others come back to it as well.
-    fn is_own_hop(&self, look: &Look<'_>) -> bool {
+    pub(super) fn is_own_hop(&self, look: &Look<'_>) -> bool {
         self.is_first_invite(look)
             && (look.head.keys.branch == self.branch || look.message.destination == self.source)
     }
@@ -557,6 +580,9 @@ impl Dialog {
             self.reason = self.keep(reason.of(look.bytes));
         }
         // Neither is the last word: the request comes anew, with credentials or with a longer session (RFC 4028 7.3).
+        if is_challenge {
+            self.note_challenge(look);
+        }
         if is_challenge || status == 422 {
             self.challenged |= is_challenge;
             self.progress = look.message.timestamp;

@@ -258,3 +258,30 @@ fn a_provisional_answer_that_says_more_is_not_the_same_again() {
     let (records, ..) = scene.end();
     assert_eq!((records[0].retransmissions, records[0].signalling.reliable_provisionals), (1, 2));
 }
+
+/// A capture of one direction only: whoever hung up, the other end's 200 says so (RFC 3261 15.1.2).
+#[test]
+fn an_answer_to_a_bye_tells_of_the_bye() {
+    for by_caller in [true, false] {
+        let mut scene = Scene::plain();
+        ring(&mut scene);
+        answer(&mut scene, (2, 1), ("b1", "bob"), "200 OK");
+        scene.wait(20 * SECOND);
+        let ((from_tag, to_tag), (from, to)) =
+            if by_caller { (("alice", "bob"), (2, 1)) } else { (("bob", "alice"), (1, 2)) };
+        let text = Text { branch: "bye", from_tag, to_tag, cseq: "2 BYE", ..Text::default() };
+        scene.send(from, to, &text.with("SIP/2.0 200 OK"));
+        let (records, ..) = scene.end();
+        let by = if by_caller { EndedBy::Caller } else { EndedBy::Callee };
+        let [record] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!((record.result, record.ended_by), (CallResult::Success, Some(by)));
+        assert_eq!(record.duration_seconds.map(|seconds| seconds as u64), Some(20));
+        assert_eq!(record.signalling.disconnect_seconds, None, "when it was asked for was not seen");
+    }
+    let mut scene = Scene::plain();
+    ring(&mut scene);
+    answer(&mut scene, (2, 1), ("b1", "bob"), "200 OK");
+    let text = Text { branch: "bye", to_tag: "bob", cseq: "2 BYE", ..Text::default() };
+    scene.send(2, 1, &text.with("SIP/2.0 407 Proxy Authentication Required"));
+    assert_eq!(outcome(scene).0, CallResult::Open, "a challenge ends nothing");
+}

@@ -172,7 +172,7 @@ pub struct CallRecord {
     /// The flows that these are of, in the order in which they begin.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fax: Vec<FaxRecord>,
-    /// Different To-tags that answered the INVITE (RFC 3261 forking).
+    /// Different To-tags in answers to the INVITE (RFC 3261 19.3), those that ask for another try (401, 407, 422) aside.
     pub forks: u32,
     /// INVITEs inside the dialog.
     pub reinvites: u32,

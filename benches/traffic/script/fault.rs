@@ -94,11 +94,11 @@ impl Fault {
             Self::SessionOverdue => &["session_not_refreshed"],
             Self::Unanswered => &["no_response"],
             Self::ByeUnanswered => &["no_bye_answer"],
+            Self::HoldRefused => &["change_refused"],
             Self::NoPrack => &["prack_missing"],
             Self::IntervalTooSmall => &["session_interval_too_small"],
             Self::BadCause => &["network_fault"],
-            Self::HoldRefused
-            | Self::Listens
+            Self::Listens
             | Self::Changes
             | Self::Cancelled
             | Self::LateAck

@@ -5,17 +5,21 @@ use std::time::Duration;
 use super::reason::{Q850, is_fault};
 use super::record::{Side, TransferRecord};
 use super::session_timer::Overdue;
-use super::{Signalling, What};
+use super::{Challenge, Signalling, What};
 use crate::call::dialog::{Dialog, TRANSACTION_TIMEOUT};
 use crate::call::findings::Finding;
 use crate::call::record::{CallKind, CallRecord, CallResult, EndedBy};
+use crate::sip::Method;
 use crate::time::Timestamp;
 
 /// T1 (RFC 3261 17.1.1.1): what is not acknowledged within is sent again.
 const T1: Duration = Duration::from_millis(500);
 
-/// So often a 2xx comes again before its ACK is missed: once may be a slow ACK.
+/// So often a 2xx comes again before its ACK is missed, and a change before its answer: once may be a slow one.
 const MISSED_AFTER: u32 = 2;
+
+/// So often a 2xx comes again after its ACK was seen before that is missed where it should arrive: some are on their way.
+const LOST_AFTER: u32 = 3;
 
 fn finding(code: &'static str, text: String, at: Timestamp, message: &str) -> Finding {
     Finding { code, text, time: Some(at), message: Some(message.to_owned()).filter(|it| !it.is_empty()) }
@@ -26,15 +30,18 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
     let signalling = &dialog.signalling;
     let mut findings = Vec::new();
     findings.extend(no_answer(record, dialog, dialog.request_seen()));
-    findings.extend(authentication(record, dialog.progress));
+    findings.extend(given_up(record, dialog));
+    findings.extend(authentication(record, dialog));
     findings.extend(registration(record));
     if record.kind != CallKind::Call {
         return findings;
     }
     findings.extend(unacknowledged(record, signalling));
     findings.extend(no_bye_answer(record, signalling, now));
+    findings.extend(no_change_answer(signalling));
     findings.extend(provisionals(record, signalling));
     findings.extend(notes(signalling));
+    findings.extend(refusals(signalling));
     findings.extend(transfers(record));
     findings.extend(session(record, signalling, dialog.last));
     findings.extend(abandoned(record, signalling));
@@ -48,7 +55,8 @@ fn no_answer(record: &CallRecord, dialog: &Dialog, asked: bool) -> Option<Findin
     }
     let (method, asked_at) = (&record.method, dialog.progress);
     if !dialog.signalling.responded {
-        let times = times(record.retransmissions + 1);
+        let again = dialog.signalling.rare.as_ref().map_or(0, |rare| rare.requests_again);
+        let times = times(u64::from(again) + 1);
         return Some(finding(
             "no_response",
             format!("nothing answered the {method}, sent {times}"),
@@ -63,24 +71,39 @@ fn no_answer(record: &CallRecord, dialog: &Dialog, asked: bool) -> Option<Findin
     Some(finding("no_final_answer", text.to_owned(), at, message))
 }
 
+/// A CANCEL, or a BYE before the answer, makes the INVITE end with 487 (RFC 3261 9.2, 15.1.2). Where no answer at all was
+/// captured, that one was not either.
+fn given_up(record: &CallRecord, dialog: &Dialog) -> Option<Finding> {
+    let is_seen = dialog.signalling.responded && record.status_code.is_none();
+    if record.result != CallResult::Cancelled || !is_seen {
+        return None;
+    }
+    let is_cancel = dialog.signalling.rare.as_ref().is_some_and(|rare| rare.cancel != 0);
+    let text = "given up, and no final answer (487) came in 32 s".to_owned();
+    Some(finding("no_final_answer", text, dialog.progress, if is_cancel { "CANCEL" } else { "BYE" }))
+}
+
 fn times(count: u64) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
-fn authentication(record: &CallRecord, challenged_at: Timestamp) -> Option<Finding> {
+/// Who has no credentials may still send them when the capture ends; those that were refused were refused.
+fn authentication(record: &CallRecord, dialog: &Dialog) -> Option<Finding> {
     let status = record.status_code.filter(|status| matches!(status, 401 | 407))?;
-    if record.result != CallResult::Failed {
+    let is_refused = dialog.challenge == Challenge::Refused;
+    if record.result != CallResult::Failed && !(is_refused && record.result == CallResult::Open) {
         return None;
     }
-    let text = if record.authenticated {
-        "the credentials were refused"
-    } else {
-        "no credentials followed the challenge"
+    let text = match dialog.challenge {
+        Challenge::Plain => "no credentials followed the challenge",
+        Challenge::Refused => "the credentials were refused",
+        Challenge::Stale => "no credentials followed another challenge, for a new nonce (stale)",
+        Challenge::Realm => "no credentials followed another challenge, of another realm",
     };
     Some(finding(
         "authentication_failed",
         text.to_owned(),
-        challenged_at,
+        dialog.progress,
         &format!("{status} to {}", record.method),
     ))
 }
@@ -109,23 +132,54 @@ fn registration(record: &CallRecord) -> Vec<Finding> {
     refused.into_iter().chain(late).chain(nat).collect()
 }
 
-/// A 2xx that came again until its sender gave up: no ACK came that the sender took for one.
+/// A 2xx that came again until its sender gave up: no ACK came, or none that its sender got and took for one.
 fn unacknowledged(record: &CallRecord, signalling: &Signalling) -> Option<Finding> {
-    let again = signalling.rare.as_ref()?.answers_again;
-    let answered = record.answered.filter(|_| !signalling.acknowledged && again >= MISSED_AFTER)?;
-    let text = format!("no ACK for the answer, which was sent {again} times again");
-    Some(finding("no_ack", text, answered, "200 to INVITE"))
+    let rare = signalling.rare.as_ref()?;
+    let (again, late) = (rare.answers_again, rare.answers_after_ack);
+    let text = match signalling.acknowledged {
+        false if again >= MISSED_AFTER => {
+            format!("no ACK for the answer, which was sent {again} times again")
+        }
+        true if late >= LOST_AFTER => {
+            format!("the answer was sent {late} times again after its ACK: the ACK does not reach the callee")
+        }
+        _ => return None,
+    };
+    Some(finding("no_ack", text, record.answered?, "200 to INVITE"))
 }
 
 fn no_bye_answer(record: &CallRecord, signalling: &Signalling, now: Timestamp) -> Option<Finding> {
     let end = record.end.filter(|_| signalling.released && signalling.disconnect == 0)?;
-    let again = signalling.rare.as_ref().map_or(0, |rare| rare.byes_again);
+    let rare = signalling.rare.as_ref();
+    let again = rare.map_or(0, |rare| rare.byes_again.count);
+    if rare.is_some_and(|rare| rare.bye_unseen) {
+        return None;
+    }
     // Over UDP it comes again when nothing answers (RFC 3261 17.1.2.2): where it does not, the answer went another way.
     let is_missed = again > 0 || !record.transports.contains(&"udp");
     (is_missed && now.since(end) >= TRANSACTION_TIMEOUT).then(|| {
         let text = format!("nothing answered the BYE, sent {}", times(u64::from(again) + 1));
         finding("no_bye_answer", text, end, "BYE")
     })
+}
+
+/// A re-INVITE or an UPDATE that came again and again. Seen once, its answer went another way.
+fn no_change_answer(signalling: &Signalling) -> Option<Finding> {
+    let change = signalling.rare.as_ref()?.changes_again;
+    (change.count >= MISSED_AFTER).then(|| {
+        let (by, method) = (change.by.name(), change.method.name());
+        let text = format!(
+            "nothing answered the {by}'s {}, sent {} times",
+            change_name(change.method),
+            change.count + 1
+        );
+        finding("no_change_answer", text, change.at, method)
+    })
+}
+
+/// What a change is called.
+const fn change_name(method: Method) -> &'static str {
+    if matches!(method, Method::Invite) { "re-INVITE" } else { method.name() }
 }
 
 fn provisionals(record: &CallRecord, signalling: &Signalling) -> Option<Finding> {
@@ -138,7 +192,7 @@ fn provisionals(record: &CallRecord, signalling: &Signalling) -> Option<Finding>
 
 fn notes(signalling: &Signalling) -> impl Iterator<Item = Finding> {
     let all = [What::Glare, What::CancelRace, What::SecondAnswer, What::IntervalTooSmall];
-    all.into_iter().filter_map(|what| signalling.noted(what)).map(|note| {
+    all.into_iter().filter_map(|what| signalling.noted(what)).filter_map(|note| {
         let by = note.by.name();
         let (code, text, message) = match note.what {
             What::Glare => (
@@ -159,10 +213,34 @@ fn notes(signalling: &Signalling) -> impl Iterator<Item = Finding> {
             What::IntervalTooSmall => (
                 "session_interval_too_small",
                 "the session interval was refused as too small".to_owned(),
-                "422 to INVITE",
+                "422",
             ),
+            What::ChangeRefused(..) | What::ByeRefused(_) => return None,
         };
-        finding(code, format!("{text} (CSeq {})", note.cseq), note.at, message)
+        Some(finding(code, format!("{text} (CSeq {})", note.cseq), note.at, message))
+    })
+}
+
+/// The first change, and the first BYE, that was refused. 481 and 408 end the dialog (RFC 3261 12.2.1.2, 15.1.1).
+fn refusals(signalling: &Signalling) -> impl Iterator<Item = Finding> {
+    let notes = || signalling.rare.iter().flat_map(|rare| &rare.notes);
+    let change = notes().find_map(|note| match note.what {
+        What::ChangeRefused(method, status) => Some((note, "change_refused", method, status)),
+        _ => None,
+    });
+    let bye = notes().find_map(|note| match note.what {
+        What::ByeRefused(status) => Some((note, "bye_refused", Method::Bye, status)),
+        _ => None,
+    });
+    change.into_iter().chain(bye).map(|(note, code, method, status)| {
+        let (by, other) = (note.by.name(), note.by.other().name());
+        let why = match status {
+            481 => format!(", the {other} did not know the call any more"),
+            408 => format!(", the {other} was not reached"),
+            _ => String::new(),
+        };
+        let text = format!("the {by}'s {} was refused: {status}{why}", change_name(method));
+        finding(code, text, note.at, &format!("{status} to {}", method.name()))
     })
 }
 

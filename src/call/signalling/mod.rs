@@ -5,8 +5,11 @@
 //! adds beyond is not told.
 
 mod change;
+mod challenge;
 mod dtmf;
 mod finding;
+#[cfg(test)]
+mod flow_tests;
 mod pace;
 mod reason;
 mod record;
@@ -20,6 +23,7 @@ mod trickle;
 
 use smallvec::SmallVec;
 
+pub(super) use self::challenge::Challenge;
 use self::change::{Hold, Offer};
 use self::dtmf::Pressed;
 pub(crate) use self::dtmf::key_of_info;
@@ -120,9 +124,17 @@ struct Rare {
     /// The latest ones that were counted, so that their other hops do not count again.
     counted: [(u64, u32); 2],
     hops: SmallVec<[(Endpoint, Endpoint, u32); 2]>,
-    /// How often the first INVITE's 2xx, and the BYE, came again.
+    /// How often the first request came again over its own hop since it was sent anew, and so the first INVITE's 2xx: in all, and
+    /// after its ACK.
+    requests_again: u32,
     answers_again: u32,
-    byes_again: u32,
+    answers_after_ack: u32,
+    /// The BYE, and the latest change that nothing has answered.
+    byes_again: Again,
+    changes_again: Again,
+    /// Both ends sent a BYE; only the answer to it was captured.
+    byes_crossed: bool,
+    bye_unseen: bool,
     /// Topmost branch of the latest CANCEL.
     cancel: u32,
     registered: Option<Registered>,
@@ -153,6 +165,31 @@ enum What {
     SecondAnswer,
     /// 422.
     IntervalTooSmall,
+    /// Another refusal of an offer inside the dialog, by method and status.
+    ChangeRefused(Method, u16),
+    /// The status that a BYE was refused with.
+    ByeRefused(u16),
+}
+
+/// A request that came again: over one hop, as each has a branch of its own (RFC 3261 16.6).
+#[derive(Clone, Copy, Debug, Default)]
+struct Again {
+    branch: u32,
+    method: Method,
+    by: Side,
+    count: u32,
+    at: Timestamp,
+}
+
+impl Again {
+    /// Takes another copy of a request: the first decides which one, and which hop, is counted.
+    fn add(&mut self, look: &Look<'_>, by: Side) {
+        let branch = look.head.keys.branch as u32;
+        if self.count == 0 {
+            *self = Self { branch, method: look.about(), by, count: 0, at: look.message.timestamp };
+        }
+        self.count += u32::from(self.branch == branch);
+    }
 }
 
 impl Signalling {
@@ -183,6 +220,11 @@ impl Signalling {
             self.rare().left = Some(bye);
         }
         are_left
+    }
+
+    /// The call ended with a BYE of which only the answer was captured.
+    pub(super) fn bye_was_not_captured(&mut self) {
+        self.rare().bye_unseen = true;
     }
 
     /// The latest BYE that left somebody else in the call.
@@ -289,7 +331,9 @@ impl Dialog {
     }
 
     fn acknowledge(&mut self, look: &Look<'_>) {
-        if !self.signalling.acknowledged && self.is_answered && look.head.cseq == self.cseq {
+        let tag = self.signalling.answer_tag;
+        let is_for_first = tag == 0 || tag == look.head.keys.to_tag as u32;
+        if !self.signalling.acknowledged && self.is_answered && is_for_first && look.head.cseq == self.cseq {
             self.signalling.acknowledged = self.is_caller(look);
         }
     }
@@ -324,22 +368,55 @@ impl Dialog {
         match (head.cseq_method, status) {
             (Method::Invite, 101..=199) => self.provisional(look),
             (Method::Invite, 200..=299) if self.is_first_invite(look) => self.accepted(look),
-            (Method::Invite | Method::Update, 491) if self.is_answered => self.note(What::Glare, look),
-            (Method::Invite, 422) => self.interval_refused(look),
-            (Method::Bye, 200..) if self.signalling.disconnect == 0 => {
-                let released = self.end.filter(|_| self.signalling.released);
-                if let Some(bye) = released.or(self.signalling.left().map(|(at, _)| at)) {
-                    let took = look.message.timestamp.since(bye);
-                    self.signalling.disconnect = pace::ticks(took).saturating_add(1);
-                }
-            }
+            (Method::Update, 491) => self.note(What::Glare, look),
+            (Method::Invite, 491) if self.is_answered => self.note(What::Glare, look),
+            (Method::Invite | Method::Update, 422) => self.interval_refused(look),
+            (Method::Bye, 200..) => self.bye_answered(look, status),
             (Method::Info, 401 | 407) => self.info_challenged(look),
             (Method::Refer, 300..) => self.transfer_refused(look, status),
             (Method::Register, 200..=299) => self.registered(look),
             _ => {}
         }
-        if let (Method::Invite | Method::Update, 200..=299) = (head.cseq_method, status) {
-            self.session(look);
+        if let Method::Invite | Method::Update = head.cseq_method {
+            self.change_answered(look, status);
+        }
+    }
+
+    fn change_answered(&mut self, look: &Look<'_>, status: u16) {
+        if let Some(rare) = &mut self.signalling.rare {
+            rare.changes_again = Again::default();
+        }
+        match status {
+            200..=299 => self.session(look),
+            // Those are asked for again, have notes of their own, or were taken back.
+            401 | 407 | 422 | 487 | 491 => {}
+            // A late answer to an earlier try is none of these.
+            300.. if self.is_answered && (!self.is_caller(look) || look.head.cseq > self.cseq) => {
+                self.note(What::ChangeRefused(look.head.cseq_method, status), look);
+            }
+            _ => {}
+        }
+    }
+
+    fn bye_answered(&mut self, look: &Look<'_>, status: u16) {
+        let are_crossed = self.signalling.rare.as_ref().is_some_and(|rare| rare.byes_crossed);
+        if status >= 300 && !matches!(status, 401 | 407) && self.signalling.released && !are_crossed {
+            self.note(What::ByeRefused(status), look);
+        }
+        if self.signalling.disconnect != 0 {
+            return;
+        }
+        let released = self.end.filter(|_| self.signalling.released);
+        if let Some(bye) = released.or(self.signalling.left().map(|(at, _)| at)) {
+            let took = look.message.timestamp.since(bye);
+            self.signalling.disconnect = pace::ticks(took).saturating_add(1);
+        }
+    }
+
+    /// A BYE came after the one that ended the call.
+    pub(super) fn hung_up_too(&mut self, by: EndedBy) {
+        if self.signalling.released && self.ended_by != Some(by) {
+            self.signalling.rare().byes_crossed = true;
         }
     }
 
@@ -396,19 +473,38 @@ impl Dialog {
     /// A message that came again over the same hop.
     pub(super) fn came_again(&mut self, look: &Look<'_>) {
         let (source, destination) = (look.message.source, look.message.destination);
-        let is_bye = look.method() == Some(Method::Bye);
+        let (method, by) = (look.method(), self.requester(look));
+        let is_first = method == Some(self.method) && look.head.keys.branch == self.branch;
         let is_answer = self.is_answered
             && matches!(look.head.start, StartLine::Response { status: 200..=299, .. })
             && look.head.cseq_method == Method::Invite
-            && self.is_first_invite(look);
+            && look.head.keys.to_tag as u32 == self.signalling.answer_tag
+            && self.is_own_hop(look);
+        let is_acknowledged = self.signalling.acknowledged;
+        let is_change = matches!(method, Some(Method::Invite | Method::Update)) && !look.is_initial();
         let rare = self.signalling.rare();
-        rare.byes_again += u32::from(is_bye);
+        rare.requests_again += u32::from(is_first);
         rare.answers_again += u32::from(is_answer);
+        rare.answers_after_ack += u32::from(is_answer && is_acknowledged);
+        if method == Some(Method::Bye) {
+            rare.byes_again.add(look, by);
+        }
+        if is_change {
+            rare.changes_again.add(look, by);
+        }
         let known = rare.hops.iter_mut().find(|(from, to, _)| (*from, *to) == (source, destination));
         if let Some((.., count)) = known {
             *count += 1;
         } else if rare.hops.len() < MAX_HOPS {
             rare.hops.push((source, destination, 1));
+        }
+    }
+
+    /// The first request is sent anew.
+    pub(super) fn sent_anew(&mut self) {
+        self.signalling.responded = false;
+        if let Some(rare) = &mut self.signalling.rare {
+            rare.requests_again = 0;
         }
     }
 

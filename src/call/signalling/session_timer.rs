@@ -107,7 +107,7 @@ impl Dialog {
         timer.refresher = if is_uas { requester.other() } else { requester };
     }
 
-    /// 422: the interval that the INVITE asked for is too small for somebody, who says how long it has to be.
+    /// 422: the interval that an INVITE or an UPDATE asked for is too small for somebody, who says how long it has to be.
     pub(super) fn interval_refused(&mut self, look: &Look<'_>) {
         let min = values(look.bytes, Name::MinSe).next().and_then(|value| digits(value).0);
         let seconds = min.and_then(|seconds| u32::try_from(seconds).ok());

@@ -1,0 +1,86 @@
+//! What a challenge asks for (RFC 3261 22): credentials, or others than those that were there.
+
+use crate::call::dialog::{Dialog, Look};
+use crate::sip::call_id_key;
+use crate::sip::header::{Lines, list, same_name, split};
+
+/// What the latest challenge was about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::call) enum Challenge {
+    /// The request had no credentials.
+    #[default]
+    Plain,
+    /// Those that it had were refused.
+    Refused,
+    /// They were right, and their nonce too old (RFC 7616 3.3).
+    Stale,
+    /// They were for another realm: one proxy after the other asks (RFC 3261 22.3).
+    Realm,
+}
+
+impl Dialog {
+    /// The latest try was challenged. What other hops hear of it comes again on its own.
+    pub(in crate::call) fn note_challenge(&mut self, look: &Look<'_>) {
+        if !self.is_own_hop(look) {
+            return;
+        }
+        let (realm, is_stale) = asked(look.bytes);
+        let before = std::mem::replace(&mut self.realm, realm);
+        self.challenge = if !self.has_credentials {
+            Challenge::Plain
+        } else if is_stale {
+            Challenge::Stale
+        } else if before != 0 && before != realm {
+            Challenge::Realm
+        } else {
+            Challenge::Refused
+        };
+    }
+}
+
+/// The realm of a response's first challenge, as a hash that is not 0, and whether it says `stale=true`.
+fn asked(response: &[u8]) -> (u32, bool) {
+    let is_one = |name| same_name(name, b"WWW-Authenticate") || same_name(name, b"Proxy-Authenticate");
+    let challenge = Lines::new(response, 0).filter_map(split).find(|(name, _)| is_one(name));
+    let challenge = challenge.map(|(_, value)| value).unwrap_or_default();
+    let realm = said(challenge, b"realm").unwrap_or_default();
+    let is_stale = said(challenge, b"stale").is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
+    (call_id_key(realm) as u32 | 1, is_stale)
+}
+
+/// `Digest realm="a", nonce="n"`: the value of a parameter, quotes and all.
+fn said<'a>(challenge: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    list(challenge).find_map(|item| {
+        let (name, value) = item.split_at_checked(item.iter().position(|&byte| byte == b'=')?)?;
+        let name = name.trim_ascii_end().rsplit(|byte| byte.is_ascii_whitespace()).next()?;
+        name.eq_ignore_ascii_case(wanted).then(|| value.get(1..).unwrap_or_default().trim_ascii())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of RFC 3261 20.27 and 20.44, and what else devices send.
+    #[test]
+    fn realm_and_stale_are_read_wherever_they_stand() {
+        let response = |field: &str| asked(format!("SIP/2.0 401 X\r\nTo: b\r\n{field}\r\n\r\n").as_bytes());
+        let plain = "WWW-Authenticate: Digest realm=\"a, b\", domain=\"sip:x\", nonce=\"f8\", stale=FALSE";
+        let (realm, is_stale) = response(plain);
+        assert!(!is_stale && realm != 0);
+        assert_eq!(
+            response("proxy-authenticate: DIGEST\r\n stale = TRUE,nonce=\"=\" ,realm = \"a, b\""),
+            (realm, true)
+        );
+        assert_ne!(response("Proxy-Authenticate: Digest realm=\"c\"").0, realm);
+        for hostile in [
+            "",
+            "WWW-Authenticate:",
+            "WWW-Authenticate: =",
+            "WWW-Authenticate: \"realm=",
+            "X: realm=\"a, b\"",
+        ] {
+            assert_eq!(response(hostile), response(""));
+        }
+    }
+}
