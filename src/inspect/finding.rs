@@ -56,13 +56,31 @@ fn challenge(call: &Call) -> Option<Remark> {
     Some(Remark { code: "challenged", text, messages: std::iter::once(place).chain(answer).collect() })
 }
 
-/// Who said no: the first to send the final answer, before proxies passed it on. Challenges are told apart.
+/// Who said no: the first to send the final answer, before proxies passed it on, and what that one had heard from others.
+/// Challenges are told apart.
 fn rejection(call: &Call) -> Option<Remark> {
     let status = call.record.status_code.filter(|status| *status >= 400 && !matches!(status, 401 | 407))?;
     let is_no = call.record.kind == CallKind::Call
         && matches!(call.record.result, CallResult::Failed | CallResult::Busy | CallResult::Timeout);
     let is_it = |message: &Traced| response(message) == Some(status) && is_of_first(message, call);
     let (place, first) = places(call).find(|(_, message)| is_it(message)).filter(|_| is_no)?;
-    let text = format!("rejected with {status} by {}", first.source.address);
-    Some(Remark { code: "rejected", text, messages: vec![place] })
+    let address = first.source.address;
+    let text = if status == 408 {
+        format!("{address} gave up waiting and sent 408")
+    } else {
+        format!("rejected with {status} by {address}")
+    };
+    // Another try, and a branch that is cancelled because of this answer, tell nothing.
+    let is_other = |message: &Traced| {
+        let is_refusal =
+            response(message).is_some_and(|it| it >= 300 && !matches!(it, 401 | 407 | 422 | 487));
+        is_refusal && is_of_first(message, call) && message.destination.address == address
+    };
+    let heard = places(call)
+        .take(place)
+        .filter(|(_, message)| is_other(message) && message.cseq == first.cseq)
+        .last();
+    let after = heard.and_then(|(_, it)| Some(format!(", after {} by {}", response(it)?, it.source.address)));
+    let messages = heard.map(|(place, _)| place).into_iter().chain([place]).collect();
+    Some(Remark { code: "rejected", text: text + &after.unwrap_or_default(), messages })
 }

@@ -26,7 +26,7 @@ pub(crate) mod wanted;
 pub(crate) use legs::command;
 pub use screen::{Ink, Screen};
 pub(crate) use stream::count;
-pub(crate) use summary::seconds;
+pub(crate) use summary::{seconds, was_up_before};
 pub use table::{Form, calls};
 pub use wanted::Wanted;
 

@@ -97,8 +97,32 @@ fn sentence(record: &CallRecord) -> (String, Ink) {
         let answer = answer(record).unwrap_or_else(|| "no final answer".to_owned());
         return (format!("{} from {from} to {to}: {answer}", record.method), ink);
     }
+    if let Some(outcome) = begun_before(record) {
+        return (format!("{from} and {to}: {outcome}"), ink);
+    }
     let outcome = if record.answered.is_some() { answered(record) } else { unanswered(record) };
     (format!("{from} called {to}: {outcome}"), ink)
+}
+
+/// Of a call that was up before the capture, how it went on: who called whom was not seen.
+fn begun_before(record: &CallRecord) -> Option<String> {
+    let is_answered = record.answered.is_some();
+    let is_it = was_up_before(is_answered, record.result.name(), &record.method, record.reinvites > 0);
+    let after = record.end.map(|end| seconds(end.since(record.start).as_secs_f64())).unwrap_or_default();
+    let outcome = match record.ended_by {
+        Some(EndedBy::Caller) => format!("{} hung up {after} into it", record.from),
+        Some(EndedBy::Callee) => format!("{} hung up {after} into it", record.to),
+        Some(EndedBy::Network) => format!("no BYE seen, silent from {after} into it on"),
+        None => "and still up when it ends".to_owned(),
+    };
+    is_it.then(|| format!("up before the capture, {outcome}"))
+}
+
+/// Whether a call was up before its first message: nothing tells of its answer, and it had got as far as only calls do that were
+/// answered.
+pub(crate) fn was_up_before(is_answered: bool, result: &str, method: &str, has_reinvites: bool) -> bool {
+    let is_within = has_reinvites || matches!(method, "ACK" | "BYE" | "INFO" | "UPDATE" | "REFER");
+    !is_answered && (result == "success" || (result == "open" && is_within))
 }
 
 fn answered(record: &CallRecord) -> String {
@@ -131,13 +155,19 @@ fn unanswered(record: &CallRecord) -> String {
     match record.result {
         CallResult::Cancelled => {
             let rang = if record.ringing.is_some() { ", while it rang" } else { "" };
+            // It is over 32 s after who called gave up then (RFC 3261 9.1).
+            let after = if answer.is_some() { after } else { String::new() };
             format!("cancelled{after}{rang}")
         }
-        CallResult::Busy => format!("declined{with}{after}"),
+        CallResult::Busy if record.status_code == Some(603) => format!("declined{with}{after}"),
+        CallResult::Busy => format!("busy, {}{after}", answer.unwrap_or_default()),
         CallResult::Redirected => format!("redirected{with}{after}"),
         CallResult::Timeout if answer.is_none() => format!("no final answer{after}"),
         CallResult::Timeout => format!("timed out{with}{after}"),
         CallResult::Failed => format!("failed{with}{after}"),
+        _ if matches!(record.status_code, Some(401 | 407 | 422)) => {
+            format!("{}, and no other try when the capture ends", answer.unwrap_or_default())
+        }
         _ => "not answered when the capture ends".to_owned(),
     }
 }
@@ -160,15 +190,16 @@ fn facts(record: &CallRecord) -> String {
     let inside = [(record.reinvites, "re-INVITE"), (record.updates, "UPDATE")];
     let inside = inside.into_iter().filter(|(number, _)| *number > 0);
     facts.extend(inside.map(|(number, method)| stream::count(u64::from(number), method)));
-    // A challenge has a To-tag of its own, and is no fork.
-    if record.forks > 1 && !record.authenticated {
-        facts.push(format!("forked to {}", record.forks));
+    // Branches of a fork, and proxies that answer themselves.
+    if record.forks > 1 {
+        facts.push(format!("{} To-tags in answers", record.forks));
     }
     if !record.user_agents.is_empty() {
         let more = if record.user_agents.len() > MAX_AGENTS { ", ..." } else { "" };
         let agents: Vec<&str> = record.user_agents.iter().take(MAX_AGENTS).map(String::as_str).collect();
         facts.push(format!("by {}{more}", agents.join(", ")));
     }
+    facts.extend(record.end_reason.as_ref().map(|reason| format!("Reason: {reason}")));
     facts.join("; ")
 }
 

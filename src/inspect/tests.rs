@@ -465,7 +465,10 @@ fn how_it_ended_is_one_sentence() {
     assert_eq!(told(&cancelled)[0], "alice called bob: cancelled after 4.0 s, while it rang");
     let mut busy = begun();
     busy.sip(4000, bob, alice, "486 Busy Here, 1 INVITE");
-    assert_eq!(told(&busy)[0], "alice called bob: declined with 486 Busy Here after 4.0 s");
+    assert_eq!(told(&busy)[0], "alice called bob: busy, 486 Busy Here after 4.0 s");
+    let mut declined = begun();
+    declined.sip(4000, bob, alice, "603 Decline, 1 INVITE");
+    assert_eq!(told(&declined)[0], "alice called bob: declined with 603 Decline after 4.0 s");
     assert_eq!(told(&begun())[0], "alice called bob: not answered when the capture ends");
     let mut open = begun();
     open.sip(1000, bob, alice, "200 OK, 1 INVITE").sip(3500, alice, bob, "INFO, 2 INFO");
@@ -478,6 +481,59 @@ fn how_it_ended_is_one_sentence() {
     open.sip(1500, bob, alice, "200 OK, 1 INVITE").sip(2500, bob, alice, "200 OK, 1 INVITE");
     let expected = "▸ no ACK for the answer, which was sent 2 times again (no_ack)".to_owned();
     assert!(told(&open).contains(&expected), "{:?}", told(&open));
+}
+
+/// RFC 3261 12.2: what has a To-tag is inside a dialog, and who called whom was before the capture.
+#[test]
+fn a_call_that_was_up_before_the_capture_was_answered() {
+    let (alice, bob) = (host(1), host(2));
+    for method in ["INFO", "ACK", "INVITE", "UPDATE"] {
+        let first = message("one@example.org", "INFO, 2 INFO").replace("INFO", method);
+        let mut scene = Scene::default();
+        scene.raw(0, alice, bob, &first);
+        assert_eq!(
+            told(&scene)[0],
+            "alice and bob: up before the capture, and still up when it ends",
+            "{method}"
+        );
+        scene.sip(3000, alice, bob, "BYE, 3 BYE").sip(3001, bob, alice, "200 OK, 3 BYE");
+        assert_eq!(
+            told(&scene)[0],
+            "alice and bob: up before the capture, alice hung up 3.0 s into it",
+            "{method}"
+        );
+    }
+}
+
+/// What stands between the lines: who said no first, and why.
+#[test]
+fn who_said_no_and_why() {
+    let (alice, proxy, bob) = (host(1), host(9), host(2));
+    let mut scene = Scene::default();
+    scene
+        .sip(0, alice, proxy, "INVITE, 1 INVITE")
+        .raw(1, proxy, bob, &message("one@example.org", "INVITE, 1 INVITE").replace("z9hG4bK", "z9hG4bKp"))
+        .raw(
+            2,
+            bob,
+            proxy,
+            &message("one@example.org", "486 Busy Here, 1 INVITE").replace("z9hG4bK", "z9hG4bKp"),
+        )
+        .sip(3, proxy, alice, "480 Temporarily Unavailable, 1 INVITE");
+    let text = "▸ rejected with 480 by 10.0.0.9, after 486 by 10.0.0.2 (rejected)".to_owned();
+    assert!(told(&scene).contains(&text), "{:?}", told(&scene));
+    let mut scene = Scene::default();
+    let late = message("one@example.org", "408 Request Timeout, 1 INVITE");
+    let reason = "Reason: Q.850;cause=102\r\nContent-Length";
+    scene.sip(0, alice, proxy, "INVITE, 1 INVITE").raw(
+        32_000,
+        proxy,
+        alice,
+        &late.replace("Content-Length", reason),
+    );
+    let told = told(&scene);
+    assert!(told.contains(&"▸ 10.0.0.9 gave up waiting and sent 408 (rejected)".to_owned()), "{told:?}");
+    assert!(told[2].ends_with("; Reason: Q.850;cause=102"), "{told:?}");
 }
 
 /// What the call's record says, and nothing that contradicts it.
@@ -601,7 +657,7 @@ fn the_messages_in_full() {
     scene.raw(0, alice, bob, &odd).sip(1, bob, alice, "486 Busy Here, 1 INVITE");
     scene.sip(2, bob, alice, "486 Busy Here, 1 INVITE");
     let expected = "\
-alice called bob: declined with 486 Busy Here after 1 ms
+alice called bob: busy, 486 Busy Here after 1 ms
 Call-ID one@example.org
 2014-05-05 11:49:02.133000 UTC; 2 messages over udp; 1 captured again
 ▸ rejected with 486 by 10.0.0.2 (rejected)

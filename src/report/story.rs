@@ -11,7 +11,7 @@ use super::records::{Go, Record, Taker};
 use crate::escape::json_line;
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
-use crate::inspect::{Screen, Wanted, count, seconds};
+use crate::inspect::{Screen, Wanted, count, seconds, was_up_before};
 
 /// Bytes kept of a message: its first line is shown.
 pub(crate) const FIRST_LINE: usize = 1 << 10;
@@ -136,6 +136,9 @@ impl Story {
             let answer = if answer.is_empty() { "no final answer".to_owned() } else { answer };
             return format!("{} from {from} to {to}: {answer}", self.get("method"));
         }
+        if let Some(outcome) = self.begun_before() {
+            return format!("{from} and {to}: {outcome}");
+        }
         let by = match self.get("ended_by").as_str() {
             "caller" => format!(", {from} (the caller) hung up"),
             "callee" => format!(", {to} (the called party) hung up"),
@@ -147,13 +150,32 @@ impl Story {
             (Some(after), "open") => format!("answered after {after}, still up {long} later"),
             (Some(after), _) => format!("answered after {after}, {long} long{by}"),
             (None, "cancelled") => "cancelled by the caller".to_owned(),
-            (None, "busy") => format!("declined{with}"),
+            (None, "busy") if self.get("status_code") == "603" => format!("declined{with}"),
+            (None, "busy") => format!("busy, {answer}"),
             (None, "redirected") => format!("redirected{with}"),
             (None, "timeout") if answer.is_empty() => "no final answer".to_owned(),
+            (None, "open") if matches!(self.get("status_code").as_str(), "401" | "407" | "422") => {
+                format!("{answer}, and no other try yet")
+            }
             (None, "open") => "not answered yet".to_owned(),
             (None, result) => format!("{result}{with}"),
         };
         format!("{from} called {to}: {outcome}")
+    }
+
+    /// Of a call that was up before its first message, how it went on: who called whom was not seen.
+    fn begun_before(&self) -> Option<String> {
+        let is_answered = !self.get("answered").is_empty();
+        let has_reinvites = self.number("reinvites") > Some(0.0);
+        let is_it = was_up_before(is_answered, &self.get("result"), &self.get("method"), has_reinvites);
+        let after = self.after("end").unwrap_or_default();
+        let outcome = match self.get("ended_by").as_str() {
+            "caller" => format!("{} hung up {after} into it", self.get("from")),
+            "callee" => format!("{} hung up {after} into it", self.get("to")),
+            "network" => format!("no BYE seen, silent from {after} into it on"),
+            _ => "and still up".to_owned(),
+        };
+        is_it.then(|| format!("up before the capture, {outcome}"))
     }
 
     fn parties(&self, screen: &Screen) -> String {
@@ -403,6 +425,36 @@ mod tests {
             assert!(text.lines().any(|told| told == line), "{line}\n{text}");
         }
         assert_eq!(text.matches("Call-ID").count(), 1, "{text}");
+    }
+
+    /// Inside a dialog (RFC 3261 12.2) nobody sees who called; a 401 that nobody met yet is no answer either.
+    #[test]
+    fn what_was_not_answered_is_told_for_what_it_was() {
+        for (method, result, by, status, expected) in [
+            (
+                "BYE",
+                "success",
+                json!("callee"),
+                json!(null),
+                "alice and bob: up before the capture, bob hung up 2 min 32 s into it",
+            ),
+            ("INFO", "open", json!(null), json!(null), "alice and bob: up before the capture, and still up"),
+            ("INVITE", "open", json!(null), json!(null), "alice called bob: not answered yet"),
+            ("INVITE", "open", json!(null), json!(401), "alice called bob: 401 OK, and no other try yet"),
+            ("INVITE", "busy", json!("callee"), json!(600), "alice called bob: busy, 600 OK"),
+            ("INVITE", "busy", json!("callee"), json!(603), "alice called bob: declined with 603 OK"),
+        ] {
+            let mut value = record("x").value;
+            let changes = [
+                ("from", json!("alice")),
+                ("answered", json!(null)),
+                ("method", json!(method)),
+                ("result", json!(result)),
+            ];
+            let changes = changes.into_iter().chain([("ended_by", by), ("status_code", status)]);
+            changes.for_each(|(key, it)| value[key] = it);
+            assert_eq!(told(&[Story::of_record(value)]).lines().next().unwrap(), expected);
+        }
     }
 
     #[test]
