@@ -297,3 +297,50 @@ fn bundled_media_has_one_transport() {
         assert!(record["media"].as_array().unwrap().iter().all(|stream| stream["kind"].is_null()));
     }
 }
+
+/// RFC 9143 7.2: the first section of the group is the tagged one, also where it is a data channel (RFC 8841). A place that
+/// trickles is that of its `mid`, and audio and video go there.
+#[test]
+fn a_data_channel_lends_its_transport() {
+    let sections = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:0\r\na=sctp-port:5000\r\n\
+                    m=audio 9 RTP/AVP 96\r\na=mid:1\r\na=rtpmap:96 opus/48000/2\r\n\
+                    m=video 0 RTP/AVP 97\r\na=mid:2\r\na=bundle-only\r\na=rtpmap:97 VP8/90000\r\n";
+    let text = description("0.0.0.0", &format!("a=group:BUNDLE 0 1 2\r\n{sections}"));
+    let kind = "application/trickle-ice-sdpfrag";
+    let fragment = |of: (u8, u16)| format!("m=audio 9 RTP/AVP 0\r\na=mid:0\r\n{}", candidate(of, 1));
+    let mut packets = agree(0, 1, &text, &text);
+    packets.extend([
+        at(40, datagram(1, 2, &message("INFO sip:bob@x SIP/2.0", "2 INFO", kind, &fragment(CALLER)))),
+        at(50, datagram(2, 1, &from_called("INFO sip:alice@x SIP/2.0", "7 INFO", kind, &fragment(CALLED)))),
+    ]);
+    packets.extend(speak(TALK, [CALLER, CALLED], 96));
+    packets.extend(speak(TALK, [CALLER, CALLED], 97));
+    packets.extend(hang_up(2_200));
+    let record = record(packets, OF_TALK, 416);
+    assert_eq!(record["findings"], json!([]));
+    assert_eq!(record["codecs"], json!(["opus", "VP8"]));
+    let mut found = streams(&record);
+    found.sort_by_key(ToString::to_string);
+    let mut sent = [both_ways("opus"), both_ways("VP8")].concat();
+    sent.sort_by_key(ToString::to_string);
+    assert_eq!(found, sent);
+}
+
+/// Not trickled: the place of a data channel stands in its own `m=` line, and `bundle-only` audio goes there.
+#[test]
+fn bundled_media_goes_where_the_data_channel_is() {
+    let text = |(host, port): (u8, u16)| {
+        let address = format!("192.0.2.{host}");
+        let sections = format!(
+            "a=group:BUNDLE 0 1\r\nm=application {port} UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:0\r\n\
+             m=audio 0 RTP/AVP 0\r\na=mid:1\r\na=bundle-only\r\na=rtcp-mux\r\n"
+        );
+        description(&address, &sections)
+    };
+    let mut packets = agree(0, 1, &text(CALLER), &text(CALLED));
+    packets.extend(speak(TALK, [CALLER, CALLED], 0));
+    packets.extend(hang_up(2_200));
+    let record = record(packets, OF_TALK, 208);
+    assert_eq!(record["findings"], json!([]));
+    assert_eq!(streams(&record), both_ways("PCMU"));
+}

@@ -355,8 +355,8 @@ impl Section {
 
     fn finish(self, session: &Level, media: &mut Media) {
         media.flow = self.level.flow.or(session.flow).unwrap_or_default();
-        if !self.is_media {
-            // MSRP, BFCP, data channels: nothing that could be claimed as this call's media.
+        if !self.is_media && media.kind != MediaKind::Application {
+            // MSRP, say: nothing that could be claimed as this call's media, nor lend it its transport, as data channels do.
             media.endpoint = Endpoint::default();
             return;
         }
@@ -626,7 +626,7 @@ mod tests {
             ("image 4002 udptl t38", MediaKind::Image, false, 4002, 0),
             ("image 4002 UDPTL t38", MediaKind::Image, false, 4002, 0),
             ("message 7394 TCP/MSRP *", MediaKind::Message, false, 0, 0),
-            ("application 9 UDP/DTLS/SCTP webrtc-datachannel", MediaKind::Application, false, 0, 0),
+            ("application 9 UDP/DTLS/SCTP webrtc-datachannel", MediaKind::Application, false, 9, 0),
             ("text 11000 RTP/AVP 98 128 256 x", MediaKind::Text, false, 11000, 1),
             ("audio 0 RTP/AVP 0", MediaKind::Audio, false, 0, 1),
             ("control 4000 RTP/AVP 0", MediaKind::Other, false, 4000, 1),

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::ice::{Candidate, MAX_CANDIDATES};
-use super::{MAX_MEDIA, Media, MediaKind, Words};
+use super::{MAX_MEDIA, Media, Words};
 
 /// What the lines of a description say of BUNDLE.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl<'a> Bundle<'a> {
         let find = |tag: &[u8]| self.sections.iter().find(|(known, ..)| *known == tag);
         let members = Words(group).take(MAX_MEDIA).filter_map(find);
         let members: SmallVec<[(usize, bool); 4]> = members.map(|&(_, at, is_only)| (at, is_only)).collect();
-        let is_up = |at: usize| out.get(at).is_some_and(is_up);
+        let is_up = |at: usize| out.get(at).is_some_and(|media| media.endpoint.port != 0);
         let Some(first) = members.iter().map(|&(at, _)| at).find(|&at| is_up(at)) else { return };
         let Some(tagged) = out.get(first).cloned() else { return };
         for (at, is_only) in members.into_iter().filter(|&(at, _)| at != first) {
@@ -53,12 +53,6 @@ impl<'a> Bundle<'a> {
             }
         }
     }
-}
-
-/// Whether a section is not refused. Of data channels only candidates are known (RFC 8839 4.4.1.1.2: a section that is removed
-/// has none).
-fn is_up(media: &Media) -> bool {
-    media.endpoint.port != 0 || (media.kind == MediaKind::Application && !media.candidates.is_empty())
 }
 
 /// The media of a section flows where that of the `tagged` one does.
