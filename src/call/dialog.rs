@@ -138,6 +138,8 @@ pub(crate) struct Announced {
     pub(crate) is_rtcp: bool,
     /// It is one of several at which the media of a section may flow.
     pub(crate) is_candidate: bool,
+    /// Who began the dialog announced it.
+    pub(crate) by_caller: bool,
     pub(crate) may: Directions,
     /// When it was announced first, and when `may` last became more.
     pub(crate) since: Timestamp,

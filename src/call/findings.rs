@@ -355,7 +355,8 @@ mod tests {
 
     fn announced(endpoint: Endpoint, may: Directions, since: Timestamp) -> Announced {
         let (id, open_since) = (EndpointId::default(), since);
-        Announced { endpoint, id, is_rtcp: false, is_candidate: false, may, since, open_since }
+        let by_caller = true;
+        Announced { endpoint, id, is_rtcp: false, is_candidate: false, by_caller, may, since, open_since }
     }
 
     /// What is found of a call from 0 to 10 s that was answered at 1 s, with a description.

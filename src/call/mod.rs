@@ -23,6 +23,7 @@ mod report;
 mod seen;
 mod signalling;
 mod slots;
+mod standing;
 mod tally;
 #[cfg(test)]
 mod outcome_tests;

@@ -868,7 +868,7 @@ fn seen_at((last, port): (u8, u16)) -> Endpoint {
     Endpoint::new(host(last), port)
 }
 
-/// Who sends before the answer tells of it is of any call of the port, and from then on of that one.
+/// Who sends before the answer tells of it is of the call whose signalling names his host.
 #[test]
 fn a_sender_finds_its_call_when_the_answer_names_it() {
     let mut scene = Scene::plain();
@@ -881,7 +881,7 @@ fn a_sender_finds_its_call_when_the_answer_names_it() {
     (5..12).for_each(|number| assert!(scene.rtp(carol, phone, number)));
     let (records, ..) = scene.end();
     let told: Vec<_> = records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
-    assert_eq!(told, [("bob", 5), ("carol", 12)]);
+    assert_eq!(told, [("bob", 0), ("carol", 12)]);
 }
 
 /// A call that begins at an endpoint with many streams has those that send to it from then on.
@@ -909,11 +909,11 @@ fn streams_that_were_over_are_no_later_call_s() {
 #[test]
 fn streams_that_change_hands_are_bounded_for_a_call() {
     let mut scene = Scene::plain();
-    let ports = [4000, 4002, 4004, 4006, 4008];
+    let ports: Vec<u16> = (0..10).map(|number| 4000 + 2 * number).collect();
     let more = ports[1..].iter().map(|port| format!("m=audio {port} RTP/AVP 0\n")).collect::<String>();
     let offer = |call_id| Text { call_id, body: sdp(1, ports[0]) + &more, ..Text::default() }.with(INVITE);
     scene.send(1, 2, &offer("first"));
-    for from in 0..64 {
+    for from in 0..32 {
         ports.iter().for_each(|&port| assert!(scene.rtp((99, 10_000 + from), (1, port), 1)));
     }
     for (before, call) in [("first", "second"), ("second", "third")] {

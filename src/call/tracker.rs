@@ -23,7 +23,7 @@ use super::slots::Slots;
 use super::tally::Tally;
 use crate::flow::{Endpoint, Index};
 use crate::media::{
-    self, CallRef, Claim, Effects, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
+    self, CallRef, Claim, Effects, EndpointId, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
 };
 use crate::near::fetch;
 use crate::pipeline::View;
@@ -428,7 +428,7 @@ impl Tracker {
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) -> (Payload, bool) {
-        let finding = self.media.packet(hint, &packet.datagram);
+        let finding = self.media.packet(hint, &packet.datagram, &self.dialogs);
         if self.wants.frames && self.settings.media_frames {
             self.deliver_media(finding.flow, (packet.packet, packet.reassembled), view, listener);
         }
@@ -674,9 +674,10 @@ impl Tracker {
     fn claim(&mut self, slot: u32, look: &Look<'_>, media: &[Media], listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
-        self.media.describe(call, dialog.is_caller(look) == look.method().is_some());
+        let by_caller = dialog.is_caller(look) == look.method().is_some();
+        self.media.describe(call, by_caller);
         // Attack: one endpoint with many flows, named by each candidate of each section.
-        let mut claimed: SmallVec<[Endpoint; 8]> = SmallVec::new();
+        let mut claimed: SmallVec<[EndpointId; 8]> = SmallVec::new();
         let mut is_elsewhere = false;
         for media in media.iter().filter(|media| is_claimable(media)) {
             media.formats.iter().for_each(|format| dialog.note_codec(format.name));
@@ -688,23 +689,24 @@ impl Tracker {
                     continue;
                 }
                 let claim = Claim { endpoint, formats, secure: media.secure, kind: media.kind };
-                let id = if claimed.contains(&endpoint) {
-                    self.media.claim_again(call, &claim)
-                } else {
-                    claimed.push(endpoint);
-                    self.media.claim(call, &claim, &mut self.effects)
-                };
+                let id = self.media.claim(call, &claim);
+                if !claimed.contains(&id) {
+                    claimed.push(id);
+                }
                 let (since, open_since) = (dialog.last, dialog.last);
-                let announced = Announced { endpoint, id, is_rtcp, is_candidate, may, since, open_since };
+                let announced =
+                    Announced { endpoint, id, is_rtcp, is_candidate, by_caller, may, since, open_since };
                 dialog.note_endpoint(announced);
                 is_elsewhere |= self.media.has_unlisted(id);
             }
         }
-        if is_elsewhere {
-            // The flows at a port of many calls are found at the other ends.
-            for announced in &dialog.endpoints {
-                self.media.settle_at(announced.id, &mut self.effects);
-            }
+        if is_elsewhere || self.media.shares(call) {
+            // What it said at one end may tell whose a flow at another is, and flows at a port of many calls are found there.
+            claimed.clear();
+            claimed.extend(dialog.endpoints.iter().map(|announced| announced.id));
+        }
+        for id in claimed {
+            self.media.settle_at(id, &self.dialogs, &mut self.effects);
         }
         self.settle(listener);
     }
@@ -759,7 +761,8 @@ impl Tracker {
         // It was refused: the one that it was to replace goes on.
         let refused = dialog.not_replaced();
         let call = CallRef { slot, generation: dialog.generation };
-        self.media.end(call, dialog.endpoints.iter().map(|announced| announced.id), &mut self.effects);
+        let endpoints = dialog.endpoints.iter().map(|announced| announced.id);
+        self.media.end(call, endpoints, &self.dialogs, &mut self.effects);
         self.settle(listener);
         refused.into_iter().for_each(|named| self.set_replaced(named, false));
         if self.wants.frames {

@@ -105,8 +105,13 @@ impl Calls {
     }
 
     /// Whether both sides of a call have.
-    fn is_agreed(&self, call: CallRef) -> bool {
+    pub(crate) fn is_agreed(&self, call: CallRef) -> bool {
         Mark::SIDES.into_iter().all(|bit| self.has(call, bit))
+    }
+
+    /// Whether another call has announced an endpoint of this one too.
+    pub(crate) fn shares(&self, call: CallRef) -> bool {
+        self.has(call, Mark::SHARES)
     }
 
     /// The call is over; true when that may concern another.
@@ -204,6 +209,11 @@ impl Entry {
     fn known(&self) -> impl Iterator<Item = CallRef> {
         let crowd = self.crowd.iter().flat_map(|crowd| crowd.iter().take(FEW));
         crowd.chain(self.owners.iter().copied())
+    }
+
+    /// The latest calls that announced it, in order.
+    pub(crate) fn latest(&self) -> impl DoubleEndedIterator<Item = CallRef> {
+        self.owners.iter().copied()
     }
 
     /// The calls that a packet of this endpoint belongs to now, when nothing else tells: the latest that are up, else the

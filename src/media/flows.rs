@@ -1,10 +1,13 @@
 //! Media flows: who sends to whom, for which calls, and what the streams in them were like.
 
+mod likely;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub use self::likely::{Standing, Standings};
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints, Entry, next_port, port_before};
 use super::hints::Hints;
@@ -435,16 +438,17 @@ impl MediaTable {
         });
     }
 
-    /// Takes the next datagram; `hint` is where its flow probably is.
+    /// Takes the next datagram; `hint` is where its flow probably is. What is known of calls beside their media is asked
+    /// where that does not tell whose it is.
     #[inline]
-    pub fn packet(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Finding {
+    pub fn packet(&mut self, hint: FlowHint, datagram: &Datagram<'_>, known: &dyn Standings) -> Finding {
         if datagram.is_whole
             && let Some(is_owned) = self.take_usual(hint, &datagram.seen)
         {
             self.counters.rtp += u64::from(is_owned);
             return Finding { payload: Payload::Rtp, is_owned, flow: Some(hint.0) };
         }
-        self.unusual(hint, datagram)
+        self.unusual(hint, datagram, known)
     }
 
     /// Takes datagrams, none of which came in fragments, as long as they are what most are: each the next packet of its
@@ -486,7 +490,7 @@ impl MediaTable {
 
     /// Takes any other datagram.
     #[inline(never)]
-    fn unusual(&mut self, hint: FlowHint, datagram: &Datagram<'_>) -> Finding {
+    fn unusual(&mut self, hint: FlowHint, datagram: &Datagram<'_>, known: &dyn Standings) -> Finding {
         let look = look(datagram.seen.payload);
         let is_there = self
             .flows
@@ -495,7 +499,7 @@ impl MediaTable {
         let slot = if is_there {
             hint.0
         } else {
-            let Some(slot) = self.find_or_follow(datagram, look) else { return NOT_FOLLOWED };
+            let Some(slot) = self.find_or_follow(datagram, look, known) else { return NOT_FOLLOWED };
             slot
         };
         let look = if self.goes_on_as_fax(slot, look, datagram.seen.payload) { Look::Neither } else { look };
@@ -626,15 +630,9 @@ impl MediaTable {
         }
     }
 
-    /// A call announces an endpoint; RTCP is expected there and at the next port.
-    pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>, effects: &mut Effects) -> EndpointId {
-        let EndpointId(slot) = self.claim_again(call, claim);
-        self.settle_around(slot, effects);
-        EndpointId(slot)
-    }
-
-    /// The same, right after the call claimed that endpoint for something else: whose its flows are is settled.
-    pub fn claim_again(&mut self, call: CallRef, claim: &Claim<'_>) -> EndpointId {
+    /// A call announces an endpoint; RTCP is expected there and at the next port. Whose the flows there are is to be
+    /// [settled](Self::settle_at) then.
+    pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>) -> EndpointId {
         let slot = self.endpoints.find_or_insert(claim.endpoint);
         self.endpoints.claim(slot, call, claim, &mut self.calls);
         EndpointId(slot)
@@ -654,16 +652,29 @@ impl MediaTable {
         entry.unlisted > 0 || next().is_some_and(|next| next.unlisted > 0)
     }
 
+    /// Whether another call has announced an endpoint of this one too: what this one says at an end may tell whose a flow at
+    /// the other is.
+    #[must_use]
+    pub fn shares(&self, call: CallRef) -> bool {
+        self.calls.shares(call)
+    }
+
     /// Decides anew whose the flows at an endpoint are.
-    pub fn settle_at(&mut self, endpoint: EndpointId, effects: &mut Effects) {
-        self.settle_around(endpoint.0, effects);
+    pub fn settle_at(&mut self, endpoint: EndpointId, known: &dyn Standings, effects: &mut Effects) {
+        self.settle_around(endpoint.0, known, effects);
     }
 
     /// A call ended: another one may use its endpoints now, but late media still is its own.
-    pub fn end(&mut self, call: CallRef, endpoints: impl Iterator<Item = EndpointId>, effects: &mut Effects) {
+    pub fn end(
+        &mut self,
+        call: CallRef,
+        endpoints: impl Iterator<Item = EndpointId>,
+        known: &dyn Standings,
+        effects: &mut Effects,
+    ) {
         // Of an endpoint that only this call announced nothing changes hands.
         if self.calls.end(call) {
-            endpoints.for_each(|endpoint| self.settle_around(endpoint.0, effects));
+            endpoints.for_each(|endpoint| self.settle_around(endpoint.0, known, effects));
         }
     }
 
@@ -881,7 +892,7 @@ impl MediaTable {
 
     /// The flow of a datagram, which begins to be followed when it is somebody's or looks as if it will be.
     #[inline(never)]
-    fn find_or_follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
+    fn find_or_follow(&mut self, datagram: &Datagram<'_>, look: Look, known: &dyn Standings) -> Option<u32> {
         let (source, destination) = (datagram.source, datagram.destination);
         // Both ends of every flow are in the table of endpoints, and so is what SDP announces.
         let ends = (self.endpoints.find(source), self.endpoints.find(destination));
@@ -894,10 +905,10 @@ impl MediaTable {
         {
             return Some(slot);
         }
-        self.follow(datagram, look)
+        self.follow(datagram, look, known)
     }
 
-    fn follow(&mut self, datagram: &Datagram<'_>, look: Look) -> Option<u32> {
+    fn follow(&mut self, datagram: &Datagram<'_>, look: Look, known: &dyn Standings) -> Option<u32> {
         let is_rtcp = look == Look::Rtcp;
         let claimed = self.owner_of(datagram.destination, is_rtcp).is_some()
             || self.owner_of(datagram.source, is_rtcp).is_some();
@@ -916,7 +927,7 @@ impl MediaTable {
         };
         let slot = self.insert(datagram, is_rtcp, listed);
         if claimed {
-            self.own(slot);
+            self.own(slot, known);
         } else {
             self.unclaimed_count += 1;
             let generation = self.flows.get(slot as usize).map_or(0, |flow| flow.generation);
@@ -1069,17 +1080,17 @@ impl MediaTable {
     }
 
     /// Gives a flow to the calls of its receiver, else of its sender (symmetric RTP behind NAT).
-    fn own(&mut self, slot: u32) {
+    fn own(&mut self, slot: u32, known: &dyn Standings) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        let calls = self.calls_of(flow);
+        let calls = self.calls_of(flow, known);
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             flow.owners = calls;
         }
     }
 
     /// The calls that a flow belongs to, as it is announced now.
-    fn calls_of(&self, flow: &Flow) -> Owners {
-        let calls = self.calls_by_ends(flow);
+    fn calls_of(&self, flow: &Flow, known: &dyn Standings) -> Owners {
+        let calls = self.calls_by_ends(flow, known);
         let end = match flow.listed {
             Listed::Both => return calls,
             Listed::Source => flow.source,
@@ -1093,44 +1104,41 @@ impl MediaTable {
 
     /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
     /// is of, its sender tells.
-    fn calls_by_ends(&self, flow: &Flow) -> Owners {
+    fn calls_by_ends(&self, flow: &Flow, known: &dyn Standings) -> Owners {
         let sender = || self.owner_of(flow.source, flow.is_rtcp);
         let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
-            return sender().map(|sender| self.calls_at(flow, sender)).unwrap_or_default();
+            return sender().map(|sender| self.calls_at(flow, sender, known)).unwrap_or_default();
         };
         let Some(sender) = sender().filter(|_| receiver.count() > 1) else {
-            return self.calls_at(flow, receiver);
+            return self.calls_at(flow, receiver, known);
         };
         let both = receiver.calls_with(sender, &self.calls);
         if !both.is_empty() {
-            return self.calls_between(flow, (receiver, sender), &both);
+            return self.calls_between(flow, (receiver, sender), &both, known);
         }
         // A media server has one port for all its calls.
         let is_sender_s = receiver.is_crowded() && sender.count() == 1;
-        self.calls_at(flow, if is_sender_s { sender } else { receiver })
-    }
-
-    /// The calls of a flow of which one end alone tells. Who merely names that end later has no part in what is spoken there.
-    fn calls_at(&self, flow: &Flow, end: &Entry) -> Owners {
-        let now = end.calls(&self.calls);
-        let before = self.still(flow, |call| end.has(call));
-        if flow.is_under_way(self.time) && !before.is_empty() {
-            return before;
-        }
-        let calls = before.as_slice().iter().take(1).chain(now.as_slice());
-        Owners::new(distinct(calls.copied()))
+        self.calls_at(flow, if is_sender_s { sender } else { receiver }, known)
     }
 
     /// The calls of a flow, of those that announced both of its ends: attack, others that merely name both. Whoever had it
-    /// first keeps it while it is up. Of the others, those that came first have it with him, and after a pause the
-    /// latest, for the end of one before it may have been missed.
-    fn calls_between(&self, flow: &Flow, ends: (&Entry, &Entry), both: &[CallRef]) -> Owners {
+    /// first keeps it while it is up. Of the others, those that came first have it with him, while somebody speaks only those
+    /// that may be legs of the same; after a pause the latest, for the end of one before it may have been missed.
+    fn calls_between(
+        &self,
+        flow: &Flow,
+        ends: (&Entry, &Entry),
+        both: &[CallRef],
+        known: &dyn Standings,
+    ) -> Owners {
         let before = self.still(flow, |call| ends.0.has(call) && ends.1.has(call));
         let before = before.as_slice();
-        if before.is_empty() || flow.is_under_way(self.time) {
-            Owners::new(distinct(before.iter().chain(both).copied()))
+        let Some(&first) = before.first() else { return Owners::new(both.iter().copied()) };
+        if flow.is_under_way(self.time) {
+            let legs = both.iter().filter(|&&other| known.may_be_legs(first, other));
+            Owners::new(distinct(before.iter().chain(legs).copied()))
         } else {
-            Owners::new(distinct(before.iter().take(1).chain(both.iter().rev()).copied()))
+            Owners::new(distinct([&first].into_iter().chain(both.iter().rev()).copied()))
         }
     }
 
@@ -1150,7 +1158,7 @@ impl MediaTable {
     }
 
     /// Decides anew whose the flows at an endpoint and RTCP at its next port are.
-    fn settle_around(&mut self, endpoint: u32, effects: &mut Effects) {
+    fn settle_around(&mut self, endpoint: u32, known: &dyn Standings, effects: &mut Effects) {
         if self.is_empty() {
             return;
         }
@@ -1159,15 +1167,15 @@ impl MediaTable {
         for entry in [Some(endpoint), next].into_iter().flatten() {
             let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
             for flow in flows {
-                self.settle(flow, effects);
+                self.settle(flow, known, effects);
             }
         }
     }
 
     /// Decides anew whose a flow is.
-    fn settle(&mut self, slot: u32, effects: &mut Effects) {
+    fn settle(&mut self, slot: u32, known: &dyn Standings, effects: &mut Effects) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        let calls = self.calls_of(flow);
+        let calls = self.calls_of(flow, known);
         if calls == flow.owners {
             self.learn_formats(slot);
             return;
@@ -1278,11 +1286,24 @@ impl Flow {
 
     /// Whether somebody has been speaking there, without a pause.
     fn is_under_way(&self, time: PacketTime) -> bool {
+        self.speaks(time) && (self.is_rtcp || self.is_old(time))
+    }
+
+    /// Whether descriptions that are late are there by now.
+    fn is_old(&self, time: PacketTime) -> bool {
+        self.streams().any(|stream| time.stamp.since(stream.first()) >= KNOWN_AFTER)
+    }
+
+    /// Whether somebody spoke there a moment ago.
+    fn speaks(&self, time: PacketTime) -> bool {
         let (media, control) = PAUSE;
         let pause = if self.is_rtcp { control } else { media };
-        let is_old = |first| time.stamp.since(first) >= KNOWN_AFTER;
-        let speaks = self.last(time).is_some_and(|last| time.stamp.since(last) < pause);
-        speaks && (self.is_rtcp || self.streams().map(Stream::first).any(is_old))
+        self.last(time).is_some_and(|last| time.stamp.since(last) < pause)
+    }
+
+    /// The stamp of its first packet.
+    fn first(&self) -> Timestamp {
+        self.streams().map(Stream::first).min().unwrap_or(self.last_other)
     }
 
     /// Whether a packet goes on with the stream of the one before it.

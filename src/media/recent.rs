@@ -51,7 +51,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use crate::flow::{Address, Endpoint, PairHasher};
-    use crate::media::{CallRef, Claim, Datagram, Effects, FlowHint, Limits, MediaTable, Sighting};
+    use crate::media::{CallRef, Claim, Datagram, FlowHint, Limits, MediaTable, Sighting};
     use crate::sip::sdp::MediaKind;
     use crate::time::{PacketTime, Timestamp};
     use std::time::Duration;
@@ -75,7 +75,7 @@ mod tests {
             let mut table = MediaTable::new(limits);
             table.begin(PacketTime::plain(at(0)));
             let claim = Claim { endpoint: receiver(), formats: &[], secure: false, kind: MediaKind::Audio };
-            table.claim(CallRef { slot: 0, generation: 1 }, &claim, &mut Effects::default());
+            table.claim(CallRef { slot: 0, generation: 1 }, &claim);
             Self { table, next: [0; STREAMS] }
         }
 
@@ -93,7 +93,7 @@ mod tests {
                 self.table.look_up([hash].into_iter(), &mut found);
                 let seen = Sighting { hash, timestamp: at(milliseconds), payload: &payload };
                 let datagram = Datagram { seen, source, destination: receiver(), is_whole: true };
-                self.table.packet(found.pop().unwrap_or(FlowHint::NONE), &datagram);
+                self.table.packet(found.pop().unwrap_or(FlowHint::NONE), &datagram, &());
             }
         }
 
