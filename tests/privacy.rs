@@ -61,7 +61,8 @@ fn capture() -> Vec<Packet> {
         (0, 1, message(&invite, "1 INVITE", &credentials, &sdp(4000))),
         (10, 2, message("SIP/2.0 407 Proxy Authentication Required", "1 INVITE", &challenge, "")),
         (15, 1, message(&invite.replacen("INVITE", "ACK", 1), "1 ACK", "", "")),
-        (20, 1, message(&invite, "2 INVITE", &credentials, &sdp(4000))),
+        // Line ends before a message are no part of it (RFC 3261 7.5).
+        (20, 1, [b"\r\n\r\n".to_vec(), message(&invite, "2 INVITE", &credentials, &sdp(4000))].concat()),
         (30, 2, message(&format!("SIP/2.0 200 Hello {CALLER}"), "2 INVITE", "", &sdp(5000))),
         (40, 1, message(&invite.replacen("INVITE", "ACK", 1), "2 ACK", "", "")),
         (

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::View;
 use super::board::Board;
 use super::foreign::{Foreign, Verdicts};
 use super::work::{Task, Work};
+use super::{Bytes, View};
 use crate::call::GROUP;
 use crate::counters::counters;
 use crate::decode::{DataChunk, data_chunks};
@@ -223,6 +223,11 @@ fn read(
     bytes: &[u8],
     messages: &mut Messages,
 ) -> bool {
+    // Line ends before the start line are no part of the message (RFC 3261 7.5).
+    let (payload, bytes) = match bytes {
+        [b'\r' | b'\n', ..] => behind_line_ends(work.payload, bytes),
+        _ => (work.payload, bytes),
+    };
     let first = messages.media.len() as u32;
     // The head is read where it stays: it is too large to be moved for nothing.
     messages.list.extend_from_slice(&messages.empty);
@@ -231,7 +236,7 @@ fn read(
     message.timestamp = work.timestamp;
     (message.source, message.destination) = (work.source, work.destination);
     message.transport = transport;
-    message.bytes = work.payload;
+    message.bytes = payload;
     message.media = (first, first);
     message.carriage = work.carriage();
     if !message.head.fill(bytes, known, true) {
@@ -243,6 +248,13 @@ fn read(
         message.media.1 = messages.media.len() as u32;
     }
     true
+}
+
+#[cold]
+fn behind_line_ends(payload: Bytes, bytes: &[u8]) -> (Bytes, &[u8]) {
+    let ends = bytes.iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+    let bytes = bytes.get(ends..).unwrap_or_default();
+    (payload.part(ends as u32, bytes.len() as u32), bytes)
 }
 
 /// Reads an SCTP user message, which goes on in a packet of its own unless it is `carried` alone; false when it is no SIP.
@@ -270,7 +282,8 @@ fn apart(work: &Work, view: &View<'_>, messages: &mut Messages) -> Carriage {
     }
     let frame = frame_header(work, view).unwrap_or_default();
     let share = messages.shares.len() as u32;
-    messages.shares.push(Share { timestamp: work.timestamp, length: work.payload.length });
+    let length = messages.list.last().map_or(0, |message| message.bytes.length);
+    messages.shares.push(Share { timestamp: work.timestamp, length });
     // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
     Carriage::stream(&mut messages.arena, u64::MAX, (share, share + 1), &frame)
 }
