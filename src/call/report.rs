@@ -8,7 +8,7 @@ use super::signalling;
 use super::tracker::Tracker;
 use crate::flow::Endpoint;
 use crate::media::{CallMedia, CallRef, StreamReport};
-use crate::sip::{SipTransport, uri};
+use crate::sip::{SipTransport, header, uri};
 use crate::time::Timestamp;
 
 /// Streams told of one call.
@@ -118,7 +118,7 @@ impl Dialog {
             transports: self.transports().collect(),
             source: self.source,
             destination: self.destination,
-            user_agents: self.agents().map(text).collect(),
+            user_agents: self.user_agents(),
             media: Vec::new(),
             media_endpoints: self.media_endpoints().map(|endpoint| endpoint.to_string()).collect(),
             codecs: self.codecs.iter().map(|codec| codec.as_str().to_owned()).collect(),
@@ -173,6 +173,17 @@ impl Dialog {
         }
     }
 
+    /// In order of appearance; one that is folded in two ways is one.
+    fn user_agents(&self) -> Vec<String> {
+        let mut agents = Vec::new();
+        for agent in self.agents().map(text) {
+            if !agents.contains(&agent) {
+                agents.push(agent);
+            }
+        }
+        agents
+    }
+
     fn media_endpoints(&self) -> impl Iterator<Item = Endpoint> {
         self.endpoints.iter().filter(|announced| !announced.is_rtcp).map(|announced| announced.endpoint)
     }
@@ -194,7 +205,7 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
 
 /// Text from the wire; whoever shows it escapes it.
 pub(super) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    header::text(bytes)
 }
 
 fn some_text(bytes: &[u8]) -> Option<String> {

@@ -57,7 +57,7 @@ impl EventFields {
 }
 
 fn text(value: &[u8]) -> String {
-    String::from_utf8_lossy(value.get(..MAX_VALUE).unwrap_or(value)).into_owned()
+    header::text(value.get(..MAX_VALUE).unwrap_or(value))
 }
 
 /// Writes the event log.
@@ -299,7 +299,7 @@ mod tests {
                 "call_id": "a\u{1b}\u{200b}\u{e0041}b", "sip_call_id": "a\u{1b}\u{200b}\u{e0041}b", "method": "INVITE", "from": "alice", "to": "bob",
                 "expert_id": "expert-7", "source": "192.0.2.1:5060", "destination": "192.0.2.2:5060",
                 "reason": "Q.850;cause=16", "result": "success", "ended_by": "callee",
-                "duration_seconds": 12.5, "X-Hazard": "one\r\n two",
+                "duration_seconds": 12.5, "X-Hazard": "one two",
             },
         });
         assert_eq!(lines[0], wanted);

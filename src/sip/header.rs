@@ -221,6 +221,17 @@ pub fn values(message: &[u8], name: Name) -> impl Iterator<Item = &[u8]> {
     fields.filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
+/// A value as text, in one line: where it is folded there is one space (RFC 3261 7.3.1).
+#[must_use]
+pub fn text(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    if memchr(b'\n', value).is_none() {
+        return text.into_owned();
+    }
+    let lines: Vec<&str> = text.split('\n').map(str::trim_ascii).collect();
+    lines.join(" ")
+}
+
 /// The values of a comma-separated list.
 pub fn list(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
