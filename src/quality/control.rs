@@ -1,5 +1,7 @@
 //! What the RTCP of a flow says: how a stream was received at its far end, and how long a round trip takes.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::rtcp::{Compound, Extension, Packet, ReportBlock, VoipMetrics, extensions, report_blocks};
@@ -10,6 +12,10 @@ const CLOCKS: usize = 4;
 
 /// Streams of which one flow may report; an attacker may name any.
 const MAX_HEARD: usize = 16;
+
+/// A clock that comes again this soon was captured twice: its time is that of the first. Reports of a sender are seconds apart
+/// (RFC 3550 6.2).
+const COPY_WINDOW: Duration = Duration::from_millis(20);
 
 /// A clock that was sent, for the other side to name.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +69,10 @@ impl Control {
     }
 
     fn remember(&mut self, clock: u32, at: Timestamp) {
+        let is_copy = |sent: &Clock| sent.clock == clock && at.since(sent.at) < COPY_WINDOW;
+        if self.clocks.iter().any(is_copy) {
+            return;
+        }
         if let Some(slot) = self.clocks.get_mut(self.sent % CLOCKS) {
             *slot = Clock { clock, at };
             self.sent = self.sent.wrapping_add(1);
@@ -153,6 +163,19 @@ mod tests {
         back.observe(Compound::of(&answer).unwrap(), at(46_864_500), Some(&there));
         assert_eq!(back.heard[0].round_trip, Some(6_125_000_000));
         assert_eq!((back.heard[0].ssrc, back.heard[0].reporter, back.heard[0].reports), (1, 2, 1));
+    }
+
+    #[test]
+    fn reports_that_were_captured_twice_make_no_round_trip_shorter() {
+        let (mut there, mut back) = (Control::default(), Control::default());
+        let (sent, answer) = (report(1, 10, None), report(2, 0, Some([1, 0, 0, 0, 10, 0])));
+        for ms in [0, 3] {
+            there.observe(Compound::of(&sent).unwrap(), at(ms), None);
+        }
+        for ms in [80, 83] {
+            back.observe(Compound::of(&answer).unwrap(), at(ms), Some(&there));
+        }
+        assert_eq!(back.heard[0].round_trip, Some(80_000_000));
     }
 
     #[test]

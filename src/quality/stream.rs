@@ -164,6 +164,8 @@ struct Rest {
     bursts: Bursts,
     hole: Hole,
     discarded: u64,
+    /// What copies took from the estimator, in nanoseconds, and how many packets there were besides copies then; 0 without.
+    damped: (f64, u64),
 }
 
 /// What the end of a round needs lies together.
@@ -398,14 +400,18 @@ impl Stream {
             self.rest.hole.open(arrival.time, u32::from(step) - 1);
         }
         let back = u64::from(step.wrapping_neg());
+        self.round &= !CLOSER;
         if back < u64::from(MAX_MISORDER) && back > self.top() {
             self.before_first();
+            self.round += 1;
+        } else if back < u64::from(WINDOW) && self.received >> back & 1 == 1 {
+            self.again(arrival, role);
         } else {
             self.follow(arrival, role, step == 1);
+            self.round += 1;
         }
         self.rest.markers += u64::from(arrival.marker && role == Role::Media);
         self.rest.after_noise = role == Role::ComfortNoise;
-        self.round = (self.round & !CLOSER) + 1;
         if self.round >= ROUND {
             self.end_round();
         }
@@ -435,10 +441,46 @@ impl Stream {
         if is_next && media > 0 && role == Role::Media {
             self.learn_frame(media as u32);
         }
+        self.moved_to(arrival, role);
+    }
+
+    /// The next packet is seen from this one.
+    fn moved_to(&mut self, arrival: &Arrival, role: Role) {
         self.last = arrival.time;
         if role != Role::Event {
             self.next = arrival.timestamp.wrapping_add(u32::from(self.frame));
         }
+    }
+
+    /// A packet that came before. Its receiver throws it away: no round is longer by it, nothing is played sooner, and the
+    /// buffer knows nothing of what it takes from the estimator, which follows it as Wireshark's does.
+    fn again(&mut self, arrival: &Arrival, role: Role) {
+        let heard = self.heard_jitter();
+        let wall = arrival.time.0.wrapping_sub(self.last.0) as i64;
+        let media = arrival.timestamp.wrapping_sub(self.media_time()) as i32;
+        let media = if role == Role::Event { 0 } else { media };
+        let lag = self.lag(wall, media, role);
+        self.measure(arrival, role, (wall, lag));
+        let fastest = self.fastest;
+        self.move_transit(lag.unwrap_or_default(), role);
+        self.fastest = fastest;
+        self.moved_to(arrival, role);
+        self.rest.duplicates += 1;
+        self.rest.packets += 1;
+        self.rest.restart_at = None;
+        self.rest.damped = (f64::from(heard) - f64::from(self.jitter), self.packets() - self.rest.duplicates);
+    }
+
+    /// The jitter as if nothing had come twice: of what copies took from the estimator every other packet gives a
+    /// sixteenth back (RFC 3550 A.8).
+    fn heard_jitter(&self) -> u32 {
+        let (damped, since) = self.rest.damped;
+        if since == 0 {
+            return self.jitter;
+        }
+        let others = (self.packets() - self.rest.duplicates).saturating_sub(since);
+        let left = damped * (15.0f64 / 16.0).powi(i32::try_from(others).unwrap_or(i32::MAX));
+        (f64::from(self.jitter) + left).round() as u32
     }
 
     /// Timestamp of the latest packet, events aside.
@@ -605,17 +647,13 @@ impl Stream {
         }
     }
 
-    /// A packet that is late, or came before.
+    /// A packet that is late.
     fn fill(&mut self, back: u16, in_time: bool) {
         let place = 1u32.checked_shl(u32::from(back)).unwrap_or_default();
-        if self.received & place == 0 {
-            self.rest.reordered += 1;
-            self.rest.hole.fill();
-            self.received |= place;
-            self.played |= if in_time { place } else { 0 };
-        } else {
-            self.rest.duplicates += 1;
-        }
+        self.rest.reordered += 1;
+        self.rest.hole.fill();
+        self.received |= place;
+        self.played |= if in_time { place } else { 0 };
     }
 
     /// The sender began again at another number, as this packet and the one before it say: what was expected so far is
@@ -660,7 +698,8 @@ impl Stream {
         }
         rest.delay_sum += u64::from(self.deadline.unsigned_abs());
         rest.rounds = rest.rounds.saturating_add(1);
-        self.deadline = rest.playout.delay(self.jitter);
+        let playout = rest.playout;
+        self.deadline = playout.delay(self.heard_jitter());
     }
 
     /// Whether packets were missing at that moment.

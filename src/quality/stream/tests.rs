@@ -162,6 +162,28 @@ fn the_buffer_grows_with_the_jitter() {
     assert!((50.0..70.0).contains(&late.playout_delay_ms), "{late:?}");
 }
 
+/// A receiver throws away what it has. A capture on two ports, or on both sides of a bridge, has every packet twice.
+#[test]
+fn packets_that_come_twice_change_nothing_in_what_is_heard() {
+    let mut packets = steady(3000);
+    // Up to 90 ms under way, and for a while up to 250.
+    for (step, packet) in packets.iter_mut().enumerate() {
+        let spread = if (900..1400).contains(&step) { 251 } else { 91 };
+        packet.2 += ((step * 7919 + step * step % 613) % spread) as f64;
+    }
+    packets.sort_by(|a, b| a.2.total_cmp(&b.2));
+    let once = stream(&packets).figures();
+    assert!(once.discarded > 50 && once.playout_delay_ms > 60.0, "{once:?}");
+    for later in [0.0, 0.2] {
+        let mut doubled: Vec<_> = packets.iter().flat_map(|p| [*p, (p.0, p.1, p.2 + later)]).collect();
+        doubled.sort_by(|a, b| a.2.total_cmp(&b.2));
+        let twice = stream(&doubled).figures();
+        assert_eq!((twice.packets, twice.duplicates, twice.missing), (6000, 3000, 0), "{later} ms later");
+        assert!((twice.playout_delay_ms - once.playout_delay_ms).abs() < 0.5, "{twice:?}");
+        assert_eq!((twice.discarded, twice.bursts), (once.discarded, once.bursts), "{later} ms later");
+    }
+}
+
 /// Packets of 20 ms, of which those from each place on are so many milliseconds later than sent.
 fn stepping(count: u32, steps: &[(usize, f64)]) -> Vec<(u16, u32, f64)> {
     let mut packets = steady(count);
