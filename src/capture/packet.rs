@@ -15,6 +15,7 @@ impl LinkType {
     pub const PPP_HDLC: Self = Self(50);
     pub const PPP_ETHER: Self = Self(51);
     pub const RAW: Self = Self(101);
+    pub const C_HDLC: Self = Self(104);
     pub const LOOP: Self = Self(108);
     pub const LINUX_SLL: Self = Self(113);
     pub const IPV4: Self = Self(228);

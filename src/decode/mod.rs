@@ -102,7 +102,7 @@ fn first(link: LinkType, cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
         LinkType::IPV6 => Next::Ipv6,
         LinkType::NULL | LinkType::LOOP => cooked::loopback(cursor)?,
         LinkType::PPP => Next::Ppp,
-        LinkType::PPP_HDLC => ppp::hdlc(cursor)?,
+        LinkType::PPP_HDLC | LinkType::C_HDLC => ppp::hdlc(cursor)?,
         LinkType::PPP_ETHER => Next::Pppoe,
         _ => return Err(DecodeError { layer: Layer::Link, fault: Fault::UnknownLink }),
     })

@@ -21,7 +21,7 @@ pub(super) fn ppp(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
     })
 }
 
-/// `PPP_HDLC`: PPP, or Cisco HDLC, whose address is 0f or 8f and whose protocol is an EtherType.
+/// `PPP_HDLC` and `C_HDLC`: PPP, or Cisco HDLC, whose address is 0f or 8f and whose protocol is an EtherType.
 pub(super) fn hdlc(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
     match cursor.peek() {
         Some([0x0f | 0x8f, _, high, low]) => {
@@ -65,7 +65,9 @@ mod tests {
     #[test]
     fn cisco_hdlc() {
         for address in [0x0f, 0x8f] {
-            finds(LinkType::PPP_HDLC, &[&[address, 0, 8, 0][..], &packet4()].concat(), false);
+            for link in [LinkType::PPP_HDLC, LinkType::C_HDLC] {
+                finds(link, &[&[address, 0, 8, 0][..], &packet4()].concat(), false);
+            }
         }
         assert_eq!(decode(LinkType::PPP_HDLC, &[0x8f, 0, 0x80, 0x35, 0]), Ok(Decoded::NonIp));
     }

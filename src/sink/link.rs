@@ -29,6 +29,7 @@ pub(super) const fn made_up(link: LinkType, v6: bool) -> Option<&'static [u8]> {
         LinkType::NULL => (b"\x02\0\0\0", b"\x1e\0\0\0"),
         LinkType::LOOP => (b"\0\0\0\x02", b"\0\0\0\x1e"),
         LinkType::PPP | LinkType::PPP_HDLC => (b"\xff\x03\x00\x21", b"\xff\x03\x00\x57"),
+        LinkType::C_HDLC => (b"\x0f\0\x08\0", b"\x0f\0\x86\xdd"),
         LinkType::RAW => (b"", b""),
         LinkType::IPV4 if !v6 => (b"", b""),
         LinkType::IPV6 if v6 => (b"", b""),
@@ -41,13 +42,14 @@ pub(super) const fn made_up(link: LinkType, v6: bool) -> Option<&'static [u8]> {
 mod tests {
     use super::*;
 
-    const MAKEABLE: [LinkType; 7] = [
+    const MAKEABLE: [LinkType; 8] = [
         LinkType::ETHERNET,
         LinkType::LINUX_SLL,
         LinkType::LINUX_SLL2,
         LinkType::NULL,
         LinkType::LOOP,
         LinkType::PPP,
+        LinkType::C_HDLC,
         LinkType::RAW,
     ];
 
