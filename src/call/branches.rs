@@ -26,8 +26,9 @@ impl Branches {
         is_new
     }
 
-    /// The branch has a final answer that is no 2xx.
+    /// The branch has a final answer that is no 2xx; the INVITE may still come, if the answer overtook it.
     pub(super) fn failed(&mut self, branch: u64) {
+        self.sent(branch, false);
         let known = self.0.iter_mut().filter(|known| is(**known, branch));
         known.for_each(|known| *known |= FAILED);
     }

@@ -489,6 +489,9 @@ impl Dialog {
 
     fn response(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
         let head = look.head;
+        if self.is_overtaken_by(look) {
+            self.repeat(look);
+        }
         // An answer may come late, or on another branch than the one that was refused.
         let is_late = matches!(status, 200..=299) && self.is_undone_by(look);
         let is_own = head.cseq_method == self.method && (self.state != Some(CallState::Ended) || is_late);
@@ -540,6 +543,14 @@ impl Dialog {
         step
     }
 
+    /// Whether a response tells of a request that was sent anew and comes after it: captures of several queues or cards have
+    /// such an order.
+    fn is_overtaken_by(&self, look: &Look<'_>) -> bool {
+        let is_open =
+            self.kind != Some(CallKind::Call) || !self.is_answered && self.state != Some(CallState::Ended);
+        look.head.cseq_method == self.method && look.head.cseq > self.cseq && self.request_seen && is_open
+    }
+
     /// Whether a response answers the latest INVITE on the hop over which that was first seen: the one from the caller, as a
     /// capture that sees several knows it. Its branch is the request's (RFC 3261 17.1.3); where a fork gave the caller
     /// several branches, the others come back to it as well.
@@ -556,16 +567,24 @@ impl Dialog {
             if decides && self.answered.is_some() {
                 self.answered = Some(look.message.timestamp);
             }
+            // The ACK may have overtaken it.
+            if self.status == 0 && self.answered.is_some() && self.is_first_invite(look) {
+                self.take_status(look, status, reason);
+            }
             return None;
         }
-        self.status = status;
-        self.reason = self.keep(reason.of(look.bytes));
+        self.take_status(look, status, reason);
         let now = look.message.timestamp;
         if self.kind != Some(CallKind::Call) {
             return Some(self.finish(now, CallResult::Success, None));
         }
         self.begin_again(now);
         Some(self.answer(look))
+    }
+
+    fn take_status(&mut self, look: &Look<'_>, status: u16, reason: Span) {
+        self.status = status;
+        self.reason = self.keep(reason.of(look.bytes));
     }
 
     fn failure(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
@@ -578,8 +597,7 @@ impl Dialog {
         let is_own_hop = look.message.destination.address == self.source.address;
         let decides = !self.request_seen || is_own_hop && !self.branches.are_pending();
         if self.status == 0 || decides {
-            self.status = status;
-            self.reason = self.keep(reason.of(look.bytes));
+            self.take_status(look, status, reason);
         }
         // Neither is the last word: the request comes anew, with credentials or with a longer session (RFC 4028 7.3).
         if is_challenge {

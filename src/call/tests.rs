@@ -317,6 +317,28 @@ fn a_call_is_told_from_invite_to_bye() {
     assert_eq!((census.calls, census.answered), (1, 1));
 }
 
+/// RFC 3261 7.3.1: where a field is folded there is one space.
+#[test]
+fn folded_fields_are_told_in_one_line() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    let said = [
+        ("2 OPTIONS", "User-Agent: SIPphone 1.2 (x86)\n"),
+        (
+            "3 BYE",
+            "User-Agent: SIPphone\n\t 1.2 \n (x86)\nReason: Q.850 ;cause=16\n  ;text=\"normal\n clearing\"\n",
+        ),
+    ];
+    for (cseq, extra) in said {
+        let text = Text { branch: cseq, to_tag: "bob", cseq, extra, ..Text::default() };
+        scene.send(1, 2, &text.with(&format!("{} sip:peer@192.0.2.9 SIP/2.0", &cseq[2..])));
+    }
+    let record = &scene.end().0[0];
+    assert_eq!(record.user_agents, ["SIPphone 1.2 (x86)"], "once, however it is folded");
+    assert_eq!(record.end_reason.as_deref(), Some("Q.850 ;cause=16 ;text=\"normal clearing\""));
+    assert_eq!(record.signalling.end_causes[0].text.as_deref(), Some("normal clearing"));
+}
+
 #[test]
 fn the_callee_may_hang_up() {
     let mut scene = Scene::plain();
@@ -400,6 +422,80 @@ fn a_challenge_and_the_next_try_are_one_attempt() {
         assert_eq!((records.len(), census.calls, census.answered), (1, 1, 1));
         assert!(records[0].authenticated && records[0].answered.is_some());
         assert_eq!(records[0].status_code, Some(200));
+    }
+}
+
+/// A message of a flow: whether the caller sends it, its start line, branch, To-tag and CSeq.
+type Line = (bool, &'static str, &'static str, &'static str, &'static str);
+
+const BYE: &str = "BYE sip:bob@192.0.2.2 SIP/2.0";
+const ACK: &str = "ACK sip:bob@192.0.2.2 SIP/2.0";
+const REGISTER: &str = "REGISTER sip:b.example SIP/2.0";
+
+/// A challenge that is met (RFC 3665 3.3), and what comes of the second try: an answer, a refusal; a registration (2.1) that
+/// is refreshed.
+const FLOWS: [&[Line]; 3] = [
+    &[
+        (true, INVITE, "b1", "", "1 INVITE"),
+        (false, "SIP/2.0 401 Unauthorized", "b1", "p", "1 INVITE"),
+        (true, ACK, "b1", "p", "1 ACK"),
+        (true, INVITE, "b2", "", "2 INVITE"),
+        (false, "SIP/2.0 180 Ringing", "b2", "bob", "2 INVITE"),
+        (false, "SIP/2.0 200 OK", "b2", "bob", "2 INVITE"),
+        (true, ACK, "b3", "bob", "2 ACK"),
+        (true, BYE, "b4", "bob", "3 BYE"),
+        (false, "SIP/2.0 200 OK", "b4", "bob", "3 BYE"),
+    ],
+    &[
+        (true, INVITE, "b1", "", "1 INVITE"),
+        (false, "SIP/2.0 407 Proxy Authentication Required", "b1", "p", "1 INVITE"),
+        (true, ACK, "b1", "p", "1 ACK"),
+        (true, INVITE, "b2", "", "2 INVITE"),
+        (false, "SIP/2.0 486 Busy Here", "b2", "bob", "2 INVITE"),
+        (true, ACK, "b2", "bob", "2 ACK"),
+    ],
+    &[
+        (true, REGISTER, "b1", "", "1 REGISTER"),
+        (false, "SIP/2.0 401 Unauthorized", "b1", "p", "1 REGISTER"),
+        (true, REGISTER, "b2", "", "2 REGISTER"),
+        (false, "SIP/2.0 200 OK", "b2", "r", "2 REGISTER"),
+        (true, REGISTER, "b3", "", "3 REGISTER"),
+        (false, "SIP/2.0 403 Forbidden", "b3", "r", "3 REGISTER"),
+    ],
+];
+
+/// What became of a flow whose messages come a millisecond apart.
+fn outcome_of(flow: &[Line]) -> String {
+    let mut scene = Scene::new(Settings { registrations: true, ..Settings::default() });
+    for &(by_caller, start, branch, to_tag, cseq) in flow {
+        let (from, to) = if by_caller { (1, 2) } else { (2, 1) };
+        scene.say(from, to, &Text { branch, to_tag, cseq, ..Text::default() }.with(start));
+        scene.wait(1);
+    }
+    let (records, _, census) = scene.end();
+    let [it] = records.as_slice() else { panic!("{records:?}") };
+    let ends = (it.source, it.destination, it.ended_by, &it.request_uri, it.forks, it.messages);
+    let found: Vec<_> = it.findings.iter().map(|finding| finding.code).collect();
+    let counts = (census.calls, census.answered, census.retransmissions);
+    format!(
+        "{:?} {:?} {:?} {:?} {ends:?} {counts:?} {found:?}",
+        it.kind, it.result, it.status_code, it.reason
+    )
+}
+
+/// Where a capture has a queue or a card for each direction, the order across them is not certain to a millisecond.
+#[test]
+fn an_answer_may_overtake_its_request() {
+    for flow in FLOWS {
+        let in_order = outcome_of(flow);
+        for at in 0..flow.len() - 1 {
+            let mut swapped = flow.to_vec();
+            swapped.swap(at, at + 1);
+            let [one, next] = [&flow[at], &flow[at + 1]];
+            if one.0 != next.0 && one.4[..1] == next.4[..1] {
+                assert_eq!(outcome_of(&swapped), in_order, "{} and {}", one.1, next.1);
+            }
+        }
     }
 }
 
