@@ -45,6 +45,7 @@ mod privacy;
 mod quality;
 mod recut;
 mod reports;
+mod rewritten;
 mod sctp;
 mod selection;
 mod service;
