@@ -447,6 +447,10 @@ impl Dialog {
         self.progress = look.message.timestamp;
         self.sent_anew();
         self.branches.clear();
+        if matches!(self.status, 401 | 407 | 422) {
+            // Some give the next try a tag of its own.
+            self.from_tag = look.head.keys.from_tag;
+        }
         if !self.is_answered {
             self.status = 0;
             self.reason = Span::default();

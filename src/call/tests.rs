@@ -425,6 +425,23 @@ fn a_challenge_and_the_next_try_are_one_attempt() {
     }
 }
 
+/// RFC 3261 22.2 has the same From for the next try; some phones give it another tag.
+#[test]
+fn the_next_try_may_have_a_tag_of_its_own() {
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &Text::default().with(INVITE));
+    let asked = "SIP/2.0 407 Proxy Authentication Required";
+    scene.send(2, 1, &Text { to_tag: "p", ..Text::default() }.with(asked));
+    scene.send(1, 2, &Text { cseq: "1 ACK", to_tag: "p", ..Text::default() }.with(ACK));
+    let next = || Text { from_tag: "alice2", branch: "b2", cseq: "2 INVITE", ..Text::default() };
+    scene.send(1, 2, &next().with(INVITE));
+    scene.send(2, 1, &Text { to_tag: "bob", ..next() }.with("SIP/2.0 200 OK"));
+    scene.send(1, 2, &Text { to_tag: "bob", branch: "b3", cseq: "2 ACK", ..next() }.with(ACK));
+    scene.send(1, 2, &Text { to_tag: "bob", branch: "b4", cseq: "3 BYE", ..next() }.with(BYE));
+    let record = &scene.end().0[0];
+    assert_eq!((record.status_code, record.ended_by, record.forks), (Some(200), Some(EndedBy::Caller), 1));
+}
+
 /// A message of a flow: whether the caller sends it, its start line, branch, To-tag and CSeq.
 type Line = (bool, &'static str, &'static str, &'static str, &'static str);
 
