@@ -1,5 +1,7 @@
 //! What a challenge asks for (RFC 3261 22): credentials, or others than those that were there.
 
+use std::sync::LazyLock;
+
 use memchr::{memchr, memmem};
 
 use crate::call::dialog::{Dialog, Look};
@@ -52,9 +54,9 @@ fn challenge(response: &[u8]) -> &[u8] {
 
 /// The same as nearly everybody writes it, in one line; it is found without a look at any other.
 fn plain(response: &[u8]) -> Option<&[u8]> {
-    const NAME_END: &[u8] = b"-Authenticate: ";
-    let (before, field) = response.split_at_checked(memmem::find(response, NAME_END)?)?;
-    let value = field.get(NAME_END.len()..)?;
+    static NAME_END: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new("-Authenticate: "));
+    let (before, field) = response.split_at_checked(NAME_END.find(response)?)?;
+    let value = field.get(NAME_END.needle().len()..)?;
     let (value, next) = value.split_at_checked(memchr(b'\n', value)?)?;
     let is_folded = matches!(next, [_, b' ' | b'\t', ..]);
     let begins = before.ends_with(b"\nWWW") || before.ends_with(b"\nProxy");
