@@ -1,0 +1,252 @@
+//! Whose a flow is: descriptions announce endpoints, and flows between or at these are their calls'.
+
+use super::{Claim, Effects, Flow, Listed, MediaTable, Owners, Standings, distinct};
+use crate::flow::Endpoint;
+use crate::media::endpoints::{CallRef, EndpointId, Entry, next_port, port_before};
+use crate::quality::PayloadFormat;
+use crate::sip::sdp::static_format;
+
+impl MediaTable {
+    /// A call announces an endpoint; RTCP is expected there and at the next port. Whose the flows there are is to be
+    /// [settled](Self::settle_at) then.
+    pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>) -> EndpointId {
+        let slot = self.endpoints.find_or_insert(claim.endpoint);
+        self.endpoints.claim(slot, call, claim, &mut self.calls);
+        EndpointId(slot)
+    }
+
+    /// One side of a call describes the session: its caller, or who is called.
+    pub fn describe(&mut self, call: CallRef, is_caller: bool) {
+        self.calls.describe(call, is_caller);
+    }
+
+    /// Whether some flows at an endpoint, or of RTCP at its next port, are in the lists of their other ends alone: whose
+    /// they are is to be settled at [the other endpoints](Self::settle_at) of who announced it.
+    #[must_use]
+    pub fn has_unlisted(&self, endpoint: EndpointId) -> bool {
+        let Some(entry) = self.endpoints.get(endpoint.0).filter(|_| self.unlisted > 0) else { return false };
+        let next = || self.endpoints.get(self.endpoints.find(next_port(entry.endpoint)?)?);
+        entry.unlisted > 0 || next().is_some_and(|next| next.unlisted > 0)
+    }
+
+    /// Whether another call has announced an endpoint of this one too: what this one says at an end may tell whose a flow at
+    /// the other is.
+    #[must_use]
+    pub fn shares(&self, call: CallRef) -> bool {
+        self.calls.shares(call)
+    }
+
+    /// Decides anew whose the flows at an endpoint are.
+    pub fn settle_at(&mut self, endpoint: EndpointId, known: &dyn Standings, effects: &mut Effects) {
+        self.settle_around(endpoint.0, known, effects);
+    }
+
+    /// A call ended: another one may use its endpoints now, but late media still is its own.
+    pub fn end(
+        &mut self,
+        call: CallRef,
+        endpoints: impl Iterator<Item = EndpointId>,
+        known: &dyn Standings,
+        effects: &mut Effects,
+    ) {
+        // Of an endpoint that only this call announced nothing changes hands.
+        if self.calls.end(call) {
+            endpoints.for_each(|endpoint| self.settle_around(endpoint.0, known, effects));
+        }
+    }
+
+    /// A call is forgotten. Its streams were reported before.
+    pub fn close(&mut self, call: CallRef, endpoint: EndpointId) {
+        let Some(entry) = self.endpoints.get_mut(endpoint.0) else { return };
+        entry.remove(call);
+        if !self.index.is_empty() {
+            let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
+            for entry in [Some(endpoint.0), next].into_iter().flatten() {
+                self.disown(call, entry);
+            }
+        }
+        self.endpoints.release(endpoint.0);
+    }
+
+    /// Takes the flows at an endpoint away from a call.
+    fn disown(&mut self, call: CallRef, entry: u32) {
+        let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
+        for flow in flows {
+            let Some(known) = self.flows.get_mut(flow as usize) else { continue };
+            if !known.owners.as_slice().contains(&call) {
+                continue;
+            }
+            known.owners = known.owners.without(call);
+            if known.owners.is_empty() {
+                // Whoever sends on there is followed anew.
+                self.unclaimed_count += 1;
+                self.remove(flow);
+            }
+        }
+    }
+
+    /// Gives a flow to the calls of its receiver, else of its sender (symmetric RTP behind NAT).
+    pub(super) fn own(&mut self, slot: u32, known: &dyn Standings) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let calls = self.calls_of(flow, known);
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            flow.owners = calls;
+        }
+    }
+
+    /// The calls that a flow belongs to, as it is announced now.
+    fn calls_of(&self, flow: &Flow, known: &dyn Standings) -> Owners {
+        let calls = self.calls_by_ends(flow, known);
+        let end = match flow.listed {
+            Listed::Both => return calls,
+            Listed::Source => flow.source,
+            Listed::Destination => flow.destination,
+        };
+        // Its calls have to find it there.
+        let Some(entry) = self.owner_of(end, flow.is_rtcp) else { return calls };
+        let there = Owners::new(calls.as_slice().iter().copied().filter(|&call| entry.has(call)));
+        if there.is_empty() { entry.calls(&self.calls) } else { there }
+    }
+
+    /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
+    /// is of, its sender tells.
+    fn calls_by_ends(&self, flow: &Flow, known: &dyn Standings) -> Owners {
+        let sender = || self.owner_of(flow.source, flow.is_rtcp);
+        let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
+            return sender().map(|sender| self.calls_at(flow, sender, known)).unwrap_or_default();
+        };
+        let Some(sender) = sender().filter(|_| receiver.count() > 1) else {
+            return self.calls_at(flow, receiver, known);
+        };
+        let both = receiver.calls_with(sender, &self.calls);
+        if !both.is_empty() {
+            return self.calls_between(flow, (receiver, sender), &both, known);
+        }
+        // A media server has one port for all its calls.
+        let is_sender_s = receiver.is_crowded() && sender.count() == 1;
+        self.calls_at(flow, if is_sender_s { sender } else { receiver }, known)
+    }
+
+    /// The calls of a flow, of those that announced both of its ends: attack, others that merely name both. Whoever had it
+    /// first keeps it while it is up. Of the others, those that came first have it with him, while somebody speaks only those
+    /// that may be legs of the same; after a pause the latest, for the end of one before it may have been missed.
+    fn calls_between(
+        &self,
+        flow: &Flow,
+        ends: (&Entry, &Entry),
+        both: &[CallRef],
+        known: &dyn Standings,
+    ) -> Owners {
+        let before = self.still(flow, |call| ends.0.has(call) && ends.1.has(call));
+        let before = before.as_slice();
+        let Some(&first) = before.first() else { return Owners::new(both.iter().copied()) };
+        if flow.is_under_way(self.time) {
+            let legs = both.iter().filter(|&&other| known.may_be_legs(first, other));
+            Owners::new(distinct(before.iter().chain(legs).copied()))
+        } else {
+            Owners::new(distinct([&first].into_iter().chain(both.iter().rev()).copied()))
+        }
+    }
+
+    /// The calls that a flow belongs to so far, those of them that are up and that `may` have it.
+    pub(super) fn still(&self, flow: &Flow, may: impl Fn(CallRef) -> bool) -> Owners {
+        let owners = flow.owners.as_slice().iter().copied();
+        Owners::new(owners.filter(|&owner| !self.calls.has_ended(owner) && may(owner)))
+    }
+
+    /// Who announced an endpoint; of RTCP also the port before it.
+    pub(super) fn owner_of(&self, endpoint: Endpoint, is_rtcp: bool) -> Option<&Entry> {
+        let announced = self.endpoints.claimed(endpoint);
+        if announced.is_some() || !is_rtcp {
+            return announced;
+        }
+        port_before(endpoint).and_then(|before| self.endpoints.claimed(before))
+    }
+
+    /// Decides anew whose the flows at an endpoint and RTCP at its next port are.
+    fn settle_around(&mut self, endpoint: u32, known: &dyn Standings, effects: &mut Effects) {
+        if self.is_empty() {
+            return;
+        }
+        let Some(entry) = self.endpoints.get(endpoint) else { return };
+        let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
+        for entry in [Some(endpoint), next].into_iter().flatten() {
+            let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
+            for flow in flows {
+                self.settle(flow, known, effects);
+            }
+        }
+    }
+
+    /// Decides anew whose a flow is.
+    fn settle(&mut self, slot: u32, known: &dyn Standings, effects: &mut Effects) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let calls = self.calls_of(flow, known);
+        if calls == flow.owners {
+            self.learn_formats(slot);
+            return;
+        }
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let before = std::mem::replace(&mut flow.owners, calls);
+        let goes_on = before.as_slice().iter().any(|owner| calls.as_slice().contains(owner));
+        if before.is_empty() {
+            if let Some(&call) = calls.as_slice().first() {
+                self.take_up(slot, call, effects);
+            }
+        } else {
+            self.part(slot, before, effects);
+            if let Some(flow) = self.flows.get_mut(slot as usize) {
+                if goes_on { flow.join(before) } else { flow.forget_streams() }
+            }
+        }
+        self.learn_formats(slot);
+    }
+
+    /// Who owned a flow keeps what it was like until now; a call that owns it newly begins at its next packet. The attack is
+    /// one call after the other at an endpoint with many streams: those that had no packet since the last are not copied.
+    fn part(&self, slot: u32, before: Owners, effects: &mut Effects) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let left = before.as_slice().iter().filter(|owner| !flow.owners.as_slice().contains(owner));
+        for &old in left.filter(|owner| flow.had_packets_for(**owner)) {
+            effects.archived.extend(self.reports(flow, old).map(|report| (old, report)));
+            effects.moved.push((old, flow.rtp_for(old), flow.rtcp));
+        }
+    }
+
+    /// An unclaimed flow found its call.
+    fn take_up(&mut self, slot: u32, call: CallRef, effects: &mut Effects) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
+        self.counters.rtp += flow.rtp();
+        self.counters.rtcp += flow.rtcp;
+        let counted = &mut self.counters.fragmented;
+        let (rtp, rtcp) = flow.aside.as_ref().map(|aside| aside.fragmented).unwrap_or_default();
+        *counted = (counted.0 + rtp, counted.1 + rtcp);
+        self.counters.streams += flow.streams().count() as u64;
+        let mut taken = Vec::new();
+        self.backlog.take((slot, flow.generation), &mut taken);
+        effects.backlog.extend(taken.into_iter().map(|packet| (call, packet)));
+    }
+
+    /// Tells the streams of a flow their clock rate, once SDP has said it.
+    fn learn_formats(&mut self, slot: u32) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        if !flow.stream.is_some() || flow.stream.has_clock() {
+            return;
+        }
+        let format = self.format(flow, flow.stream.payload_type());
+        if let Some(flow) = self.flows.get_mut(slot as usize) {
+            flow.stream.learn(format);
+        }
+    }
+
+    /// What a payload type means on a flow: as its receiver announced it, else its sender, else RFC 3551.
+    pub(super) fn format(&self, flow: &Flow, payload_type: u8) -> PayloadFormat {
+        let announced = [flow.destination, flow.source].into_iter().find_map(|endpoint| {
+            let formats = self.endpoints.formats(self.endpoints.claimed(endpoint)?);
+            formats.iter().find(|format| format.payload_type == payload_type)
+        });
+        let format = announced.copied().or_else(|| static_format(payload_type));
+        format.map(|format| PayloadFormat { clock: format.clock, name: format.name }).unwrap_or_default()
+    }
+}
