@@ -297,8 +297,7 @@ fn media_after_an_answer_is_of_the_call_that_is_answered() {
         scene.respond("alice", 1_100, BY_PROXY, 180, None);
         scene.respond("bob", 1_500, BY_PROXY, 180, None);
         scene.respond("alice", 3_000, BY_PROXY, 200, Some((2, 5000)));
-        scene.say("alice", (3_030, 9_000), [seen, PHONE]);
-        scene.say("alice", (3_030, 9_000), [PHONE, seen]);
+        scene.speak("alice", (3_030, 9_000), [seen, PHONE]);
         scene.report("alice", 4_000, [seen, PHONE]);
         scene.respond("bob", 6_100, BY_PROXY, 486, None);
         scene.hang_up("alice", 9_100, BY_PROXY);

@@ -16,10 +16,9 @@ use smallvec::SmallVec;
 use super::deadlines::{Armed, Deadlines, Entry, Fired};
 use super::firsts::firsts;
 use super::record::{display, rfc3339};
-use super::report::text;
 use super::slots::Slots;
 use crate::flow::{Endpoint, Index};
-use crate::sip::header::{Name, NameAddress, list, number, parameter, values};
+use crate::sip::header::{Name, NameAddress, list, number, parameter, text, values};
 use crate::sip::{Head, Rare};
 use crate::time::{PacketTime, Timestamp};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::branches::Branches;
-use super::deadlines::{Armed, Entry};
+use super::deadlines::Armed;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
 use super::signalling::{Challenge, OwnHop, Signalling};
@@ -14,7 +14,7 @@ use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
-use crate::sip::{Head, Message, Method, SipTransport, Span, StartLine};
+use crate::sip::{Head, Message, Method, SipTransport, Span, StartLine, asks_again};
 use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
@@ -447,7 +447,7 @@ impl Dialog {
         self.progress = look.message.timestamp;
         self.sent_anew();
         self.branches.clear();
-        if matches!(self.status, 401 | 407 | 422) {
+        if asks_again(self.status) {
             // Some give the next try a tag of its own.
             self.from_tag = look.head.keys.from_tag;
         }
@@ -500,7 +500,7 @@ impl Dialog {
         let is_late = matches!(status, 200..=299) && self.is_undone_by(look);
         let is_own = head.cseq_method == self.method && (self.state != Some(CallState::Ended) || is_late);
         // What asks for another try comes from whom the call passes, not from whom it may reach.
-        let is_answer = !head.to_tag.is_empty() && !matches!(status, 401 | 407 | 422);
+        let is_answer = !head.to_tag.is_empty() && !asks_again(status);
         if is_own && is_answer && self.method == Method::Invite && self.is_of_first(look) {
             self.note_answer_tag(look);
         }
@@ -607,7 +607,7 @@ impl Dialog {
         if is_challenge {
             self.note_challenge(look);
         }
-        if is_challenge || status == 422 {
+        if asks_again(status) {
             self.challenged |= is_challenge;
             self.progress = look.message.timestamp;
             return None;
@@ -849,9 +849,9 @@ impl Dialog {
         fetch(&self.endpoints);
     }
 
-    /// Whether it is the one that an entry of the wheel was made for.
-    pub(super) const fn is_of(&self, entry: &Entry) -> bool {
-        self.in_use && self.generation == entry.generation
+    /// Whether it is the one that an entry of the wheel, or a [`CallRef`](crate::media::CallRef), of that generation was made for.
+    pub(super) const fn is_of(&self, generation: u32) -> bool {
+        self.in_use && self.generation == generation
     }
 
     /// Fetches all of it: the dialog is about to be closed, or to make room for another.

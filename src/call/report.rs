@@ -8,7 +8,8 @@ use super::signalling;
 use super::tracker::Tracker;
 use crate::flow::Endpoint;
 use crate::media::{CallMedia, CallRef, StreamReport};
-use crate::sip::{SipTransport, header, uri};
+use crate::sip::header::text;
+use crate::sip::{SipTransport, uri};
 use crate::time::Timestamp;
 
 /// Streams told of one call.
@@ -201,11 +202,6 @@ impl Dialog {
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.since(from).as_secs_f64()
-}
-
-/// Text from the wire; whoever shows it escapes it.
-pub(super) fn text(bytes: &[u8]) -> String {
-    header::text(bytes)
 }
 
 fn some_text(bytes: &[u8]) -> Option<String> {

@@ -8,8 +8,7 @@ use crate::media::{CallRef, Standing, Standings};
 
 impl Slots<Dialog> {
     fn of(&self, call: CallRef) -> Option<&Dialog> {
-        let dialog = self.get(call.slot as usize)?;
-        (dialog.in_use && dialog.generation == call.generation).then_some(dialog)
+        self.get(call.slot as usize).filter(|dialog| dialog.is_of(call.generation))
     }
 }
 

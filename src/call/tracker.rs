@@ -477,7 +477,7 @@ impl Tracker {
         self.fired = fired;
         let armed = |entry: &Entry| {
             let dialog = self.dialogs.get(entry.slot as usize)?;
-            dialog.is_of(entry).then_some(dialog.armed)
+            dialog.is_of(entry.generation).then_some(dialog.armed)
         };
         self.deadlines.tidy(self.index.len(), armed);
         listener.tick(now);
@@ -491,7 +491,7 @@ impl Tracker {
         let is_due = |entry: &&Entry| {
             let dialog = self.dialogs.get_mut(entry.slot as usize);
             dialog
-                .filter(|dialog| dialog.is_of(entry))
+                .filter(|dialog| dialog.is_of(entry.generation))
                 .is_some_and(|dialog| self.deadlines.fired(**entry, &mut dialog.armed, now) == Fired::Due)
         };
         group.iter().filter(is_due).copied().collect()
@@ -716,17 +716,15 @@ impl Tracker {
         if self.effects.is_empty() {
             return;
         }
-        let is_it =
-            |dialog: &&mut Dialog, call: CallRef| dialog.in_use && dialog.generation == call.generation;
         for (call, report) in self.effects.archived.drain(..) {
             let dialog = self.dialogs.get_mut(call.slot as usize);
-            if let Some(dialog) = dialog.filter(|dialog| is_it(dialog, call)) {
+            if let Some(dialog) = dialog.filter(|dialog| dialog.is_of(call.generation)) {
                 self.archive.keep(dialog, report);
             }
         }
         for (call, rtp, rtcp) in self.effects.moved.drain(..) {
             if let Some(dialog) =
-                self.dialogs.get_mut(call.slot as usize).filter(|dialog| is_it(dialog, call))
+                self.dialogs.get_mut(call.slot as usize).filter(|dialog| dialog.is_of(call.generation))
             {
                 dialog.moved = (dialog.moved.0 + rtp, dialog.moved.1 + rtcp);
             }
@@ -798,7 +796,7 @@ impl Tracker {
     /// A dialog's time is over: it timed out, or what followed its end is past.
     fn due(&mut self, entry: Entry, now: Timestamp, listener: &mut dyn Listener) {
         let (slot, idle_timeout) = (entry.slot, self.limits.idle_timeout);
-        if !self.dialogs.get(slot as usize).is_some_and(|dialog| dialog.is_of(&entry)) {
+        if !self.dialogs.get(slot as usize).is_some_and(|dialog| dialog.is_of(entry.generation)) {
             return;
         }
         self.hear_media(slot);

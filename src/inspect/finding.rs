@@ -2,6 +2,7 @@
 //! [`crate::call`]: the findings of a record are shown as they are, and what is here never contradicts them.
 
 use crate::call::{CallKind, CallResult};
+use crate::sip::asks_again;
 
 use super::trace::{Call, Line, Traced};
 
@@ -72,8 +73,7 @@ fn rejection(call: &Call) -> Option<Remark> {
     };
     // Another try, and a branch that is cancelled because of this answer, tell nothing.
     let is_other = |message: &Traced| {
-        let is_refusal =
-            response(message).is_some_and(|it| it >= 300 && !matches!(it, 401 | 407 | 422 | 487));
+        let is_refusal = response(message).is_some_and(|it| it >= 300 && !asks_again(it) && it != 487);
         is_refusal && is_of_first(message, call) && message.destination.address == address
     };
     let heard = places(call)

@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::call::{CallKind, CallRecord, CallResult, EndedBy, MediaRecord};
 use crate::flow::Endpoint;
+use crate::sip::asks_again;
 use crate::time::Timestamp;
 
 use super::finding;
@@ -165,7 +166,7 @@ fn unanswered(record: &CallRecord) -> String {
         CallResult::Timeout if answer.is_none() => format!("no final answer{after}"),
         CallResult::Timeout => format!("timed out{with}{after}"),
         CallResult::Failed => format!("failed{with}{after}"),
-        _ if matches!(record.status_code, Some(401 | 407 | 422)) => {
+        _ if record.status_code.is_some_and(asks_again) => {
             format!("{}, and no other try when the capture ends", answer.unwrap_or_default())
         }
         _ => "not answered when the capture ends".to_owned(),

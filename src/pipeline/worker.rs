@@ -14,7 +14,7 @@ use crate::reassembly::{self, Budget, Reassembler, Segment, Taken, UserMessages}
 use crate::sip::sdp;
 use crate::sip::{
     Carriage, FrameHeader, Glimpse, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
-    StreamSettings, is_sip_datagram,
+    StreamSettings, is_sip_datagram, line_ends,
 };
 
 counters! {
@@ -252,7 +252,7 @@ fn read(
 
 #[cold]
 fn behind_line_ends(payload: Bytes, bytes: &[u8]) -> (Bytes, &[u8]) {
-    let ends = bytes.iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+    let ends = line_ends(bytes);
     let bytes = bytes.get(ends..).unwrap_or_default();
     (payload.part(ends as u32, bytes.len() as u32), bytes)
 }

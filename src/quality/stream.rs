@@ -428,12 +428,7 @@ impl Stream {
 
     /// A packet behind another one, in the order of arrival (RFC 3550 6.4.1).
     fn follow(&mut self, arrival: &Arrival, role: Role, is_next: bool) {
-        let wall = arrival.time.0.wrapping_sub(self.last.0) as i64;
-        let media = arrival.timestamp.wrapping_sub(self.media_time()) as i32;
-        // That of an event stands still, and that of the media behind it catches up.
-        let media = if role == Role::Event { 0 } else { media };
-        let lag = self.lag(wall, media, role);
-        self.measure(arrival, role, (wall, lag));
+        let (media, lag) = self.since_last(arrival, role);
         let begins_talk = is_next && self.begins_talk(arrival, media, role);
         self.move_transit(lag.unwrap_or_default(), role);
         let in_time = role == Role::Event || self.is_in_time(arrival, begins_talk);
@@ -442,6 +437,17 @@ impl Stream {
             self.learn_frame(media as u32);
         }
         self.moved_to(arrival, role);
+    }
+
+    /// By how much the timestamp of a packet moved on since the one before it, and its [lag](Self::lag), which is measured.
+    fn since_last(&mut self, arrival: &Arrival, role: Role) -> (i32, Option<i64>) {
+        let wall = arrival.time.0.wrapping_sub(self.last.0) as i64;
+        let media = arrival.timestamp.wrapping_sub(self.media_time()) as i32;
+        // That of an event stands still, and that of the media behind it catches up.
+        let media = if role == Role::Event { 0 } else { media };
+        let lag = self.lag(wall, media, role);
+        self.measure(arrival, role, (wall, lag));
+        (media, lag)
     }
 
     /// The next packet is seen from this one.
@@ -456,11 +462,7 @@ impl Stream {
     /// buffer knows nothing of what it takes from the estimator, which follows it as Wireshark's does.
     fn again(&mut self, arrival: &Arrival, role: Role) {
         let heard = self.heard_jitter();
-        let wall = arrival.time.0.wrapping_sub(self.last.0) as i64;
-        let media = arrival.timestamp.wrapping_sub(self.media_time()) as i32;
-        let media = if role == Role::Event { 0 } else { media };
-        let lag = self.lag(wall, media, role);
-        self.measure(arrival, role, (wall, lag));
+        let (_, lag) = self.since_last(arrival, role);
         let fastest = self.fastest;
         self.move_transit(lag.unwrap_or_default(), role);
         self.fastest = fastest;

@@ -12,6 +12,7 @@ use crate::escape::json_line;
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
 use crate::inspect::{Screen, Wanted, count, seconds, was_up_before};
+use crate::sip::asks_again;
 
 /// Bytes kept of a message: its first line is shown.
 pub(crate) const FIRST_LINE: usize = 1 << 10;
@@ -154,7 +155,7 @@ impl Story {
             (None, "busy") => format!("busy, {answer}"),
             (None, "redirected") => format!("redirected{with}"),
             (None, "timeout") if answer.is_empty() => "no final answer".to_owned(),
-            (None, "open") if matches!(self.get("status_code").as_str(), "401" | "407" | "422") => {
+            (None, "open") if self.get("status_code").parse().is_ok_and(asks_again) => {
                 format!("{answer}, and no other try yet")
             }
             (None, "open") => "not answered yet".to_owned(),

@@ -221,7 +221,7 @@ pub fn values(message: &[u8], name: Name) -> impl Iterator<Item = &[u8]> {
     fields.filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
-/// A value as text, in one line: where it is folded there is one space (RFC 3261 7.3.1).
+/// A value as text, in one line: where it is folded there is one space (RFC 3261 7.3.1). Whoever shows it escapes it.
 #[must_use]
 pub fn text(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);

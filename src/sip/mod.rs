@@ -33,5 +33,5 @@ pub use head::{ContentLength, Faults, Head, Rare, Span};
 pub use keys::{Keys, call_id_key};
 pub use message::{Carriage, FrameHeader, Message, Messages, Share, SipTransport};
 pub use method::Method;
-pub use start_line::{Glimpse, StartLine};
+pub use start_line::{Glimpse, StartLine, asks_again, line_ends};
 pub use stream::{SipStream, StreamCounters, StreamEnd, StreamSettings, may_resume};

@@ -70,11 +70,20 @@ pub(super) fn start_of_line(message: &[u8]) -> Option<usize> {
 
 #[inline(never)]
 fn later_line(message: &[u8]) -> Option<usize> {
-    let mut rest = message;
-    while let [b'\r' | b'\n', behind @ ..] = rest {
-        rest = behind;
-    }
-    is_token(*rest.first()?).then(|| message.len() - rest.len())
+    let begin = line_ends(message);
+    is_token(*message.get(begin)?).then_some(begin)
+}
+
+/// Whether a response asks for another try: with credentials (RFC 3261 22.2, 22.3), or with a longer session (RFC 4028 7.3).
+#[must_use]
+pub const fn asks_again(status: u16) -> bool {
+    matches!(status, 401 | 407 | 422)
+}
+
+/// Bytes of the line ends in front of a message, which are no part of it (RFC 3261 7.5).
+#[must_use]
+pub fn line_ends(message: &[u8]) -> usize {
+    message.iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
 /// A line that keeps to the grammar, with a registered method, as nearly all do.

@@ -1,8 +1,7 @@
 //! Why something ended: the Reason header field (RFC 3326) and the causes of ITU-T Q.850.
 
 use super::record::CauseRecord;
-use super::text;
-use crate::sip::header::{list, number, parameter};
+use crate::sip::header::{list, number, parameter, text};
 use crate::sip::uri::until;
 
 /// Values of one dialog that are told. Attack: a field of commas.

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::record::RegistrationRecord;
-use super::text;
 use crate::call::bindings::Learned;
 use crate::call::dialog::{Dialog, Look};
-use crate::sip::header::{NameAddress, first_value};
+use crate::sip::header::{NameAddress, first_value, text};
 use crate::sip::{Span, uri};
 
 /// What a REGISTER dialog remembers.

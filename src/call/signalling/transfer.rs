@@ -2,10 +2,9 @@
 
 use super::NamedDialog;
 use super::record::{Side, TransferRecord};
-use super::text;
 use crate::call::dialog::{Dialog, Look};
 use crate::sip::Span;
-use crate::sip::header::{Name, NameAddress, number, values};
+use crate::sip::header::{Name, NameAddress, number, text, values};
 use crate::sip::uri::{self, until};
 use crate::time::Timestamp;
 

@@ -4,7 +4,7 @@ use crate::sip::stream::emit::{Emitter, Found, Origin};
 use crate::sip::stream::partial::Partial;
 use crate::sip::stream::side::{Mode, Side, Step, count};
 use crate::sip::websocket::WebSocketFrame;
-use crate::sip::{Share, SipTransport, is_sip_datagram};
+use crate::sip::{Share, SipTransport, is_sip_datagram, line_ends};
 
 impl Side {
     pub(super) fn read_websocket(
@@ -50,7 +50,7 @@ impl Side {
 
     /// A WebSocket message holds one SIP message (RFC 7118 5).
     fn emit_websocket(&mut self, message: &[u8], emitter: &mut Emitter<'_>) {
-        let line_ends = message.iter().take_while(|&&byte| byte == b'\r' || byte == b'\n').count();
+        let line_ends = line_ends(message);
         let message = message.get(line_ends..).unwrap_or_default();
         count(&mut emitter.output.counters.keepalive_bytes, line_ends as u64);
         if message.is_empty() {
