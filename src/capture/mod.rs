@@ -8,7 +8,6 @@
 //!
 //! Nothing here looks inside a packet.
 
-mod ahead;
 mod batch;
 mod bpf;
 mod error;
@@ -17,7 +16,6 @@ pub mod live;
 pub mod follow;
 mod packet;
 
-pub use ahead::Ahead;
 pub use batch::Batch;
 pub use bpf::{FilterError, PacketFilter};
 pub use error::SourceError;

@@ -1,6 +1,5 @@
 //! One captured packet and a batch of them.
 
-use super::Ahead;
 use crate::time::Timestamp;
 
 /// A link type of <https://www.tcpdump.org/linktypes.html>, as written in capture files.
@@ -47,15 +46,13 @@ pub struct PacketBatch<'a> {
     pub arena: &'a [u8],
     /// The packets, in capture order.
     pub packets: &'a [Packet],
-    /// What is read next, for whoever looks at these to have fetched.
-    pub ahead: Ahead,
 }
 
 impl<'a> PacketBatch<'a> {
-    /// Packets that lie in `arena`, of which nothing is known of what comes after them.
+    /// Packets that lie in `arena`.
     #[must_use]
     pub fn new(arena: &'a [u8], packets: &'a [Packet]) -> Self {
-        Self { arena, packets, ahead: Ahead::default() }
+        Self { arena, packets }
     }
 
     /// The captured bytes of `packet`; empty should it not lie in this arena.

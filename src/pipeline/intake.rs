@@ -155,9 +155,6 @@ impl Intake {
 
     /// Takes the next batch.
     pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
-        // Work takes longer than a packet alone, and there will be about as much of it as there was.
-        let work: usize = staged.lanes.iter().map(Vec::len).sum();
-        let mut ahead = batch.ahead.in_pieces(batch.packets.len() + 2 * work);
         staged.clear();
         self.counters.count(batch.packets);
         self.foreign.learn(self.sequence);
@@ -174,11 +171,9 @@ impl Intake {
             if !self.common(seen, packet, index, staged) {
                 self.other(batch, packet, index, staged);
             }
-            ahead.fetch();
         }
         // Those that followed came after the first of all.
         self.counters.last = self.counters.last.max(Some(latest).filter(|_| !batch.packets.is_empty()));
-        staged.ahead = ahead;
     }
 
     /// Takes a packet of the commonest kind; false when it is none.

@@ -35,9 +35,7 @@ impl Shared {
 
     fn fill(&mut self, batch: PacketBatch<'_>) {
         self.batch.clear();
-        let mut ahead = batch.ahead.in_pieces(batch.packets.len());
         for packet in batch.packets {
-            ahead.fetch();
             self.batch.push(*packet, batch.frame(packet));
         }
     }

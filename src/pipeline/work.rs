@@ -2,7 +2,7 @@
 
 use super::{Bytes, FragmentFrames, Place, View};
 use crate::call::MediaPacket;
-use crate::capture::{Ahead, PacketBatch};
+use crate::capture::PacketBatch;
 use crate::decode::{Ends, TcpHeader};
 use crate::defrag;
 use crate::flow::{Endpoint, PairHasher};
@@ -196,8 +196,6 @@ pub(crate) struct Staged {
     pub(crate) datagrams: Vec<u8>,
     /// The frames they came in.
     pub(crate) fragments: FragmentFrames,
-    /// What is left to fetch of what is read next.
-    pub(crate) ahead: Ahead,
 }
 
 impl Staged {
@@ -212,7 +210,6 @@ impl Staged {
         self.ticks.clear();
         self.datagrams.clear();
         self.fragments.clear();
-        self.ahead = Ahead::default();
     }
 
     /// Whether nothing came of the batch.
@@ -221,7 +218,6 @@ impl Staged {
     }
 
     pub(crate) fn view<'a>(&'a self, batch: PacketBatch<'a>) -> View<'a> {
-        let batch = PacketBatch { ahead: self.ahead, ..batch };
         View { batch, datagrams: &self.datagrams, fragments: &self.fragments }
     }
 

@@ -84,7 +84,6 @@ impl StreamWorker {
     pub(crate) fn process(&mut self, lane: &[Work], view: &View<'_>, messages: &mut Messages) {
         messages.clear();
         messages.settings = self.settings;
-        let mut ahead = view.batch.ahead.in_pieces(lane.len());
         for group in lane.chunks(GROUP) {
             let mut hints = [None; GROUP];
             let ends = |work: &Work| {
@@ -92,7 +91,6 @@ impl StreamWorker {
             };
             self.reassembler.look_ahead(group.iter().map(ends), &mut hints);
             for (work, hint) in group.iter().zip(hints) {
-                ahead.fetch();
                 match work.task {
                     Task::Tick | Task::Finish => self.tick(work, messages),
                     Task::Believed => self.reassembler.heard(work.source, work.destination, work.now),

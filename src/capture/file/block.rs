@@ -46,11 +46,6 @@ impl<R: Read> Block<R> {
         &self.input
     }
 
-    /// Bytes read of the input.
-    pub(super) const fn position(&self) -> u64 {
-        self.position
-    }
-
     /// All of the window; offsets of packets count from here until the next `fill`.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {

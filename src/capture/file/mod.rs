@@ -13,9 +13,8 @@
 //! - A record that cannot be one ends its file, as does the end in the middle of one: what came before is
 //!   used, and counted which it was. Before the first packet it is an error: nothing of the file was usable.
 //! - Memory does not depend on what a file says: a record is at most 1 MiB.
-//! - Of a single file, what is read next is mapped (`window`), for nothing but to be fetched before.
 //!
-//! Absent on purpose: libpcap, measured slower; memory maps that are read, of which `block` tells why; other formats than
+//! Absent on purpose: libpcap, measured slower; memory maps, of which `block` tells why; other formats than
 //! pcap and pcapng.
 
 use std::io::Read;
@@ -36,7 +35,6 @@ mod record;
 mod resolution;
 #[cfg(test)]
 mod samples;
-mod window;
 
 pub use descriptor::stop_flag;
 use merge::Merge;
@@ -63,10 +61,7 @@ pub fn open(inputs: &[PathBuf]) -> (CaptureFiles, Vec<SourceError>) {
     let (mut files, mut errors) = inputs::expand(inputs);
     if let [file] = files.as_slice() {
         match CaptureFile::open(file, ALONE) {
-            Ok(mut file) => {
-                file.look_ahead();
-                return (CaptureFiles(Kind::One(Box::new(file))), errors);
-            }
+            Ok(file) => return (CaptureFiles(Kind::One(Box::new(file))), errors),
             Err(error) => errors.push(error),
         }
         files.clear();

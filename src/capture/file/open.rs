@@ -1,7 +1,6 @@
 //! One capture file, from its name to its packets.
 
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::{Packet, PacketBatch, SourceCounters, SourceError};
@@ -11,8 +10,6 @@ use super::descriptor::Descriptor;
 use super::packed::{Stream, is_damage};
 use super::pcapng::Pcapng;
 use super::record::{Format, Record};
-use super::window::Window;
-use crate::near;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +27,6 @@ const RESERVED: usize = 4_096;
 pub(in crate::capture) struct CaptureFile {
     path: PathBuf,
     block: Block<Stream>,
-    /// Where the last batch lies in the block.
-    places: Range<usize>,
-    window: Option<Window>,
     format: Either,
     packets: Vec<Packet>,
     ended: bool,
@@ -67,25 +61,7 @@ impl CaptureFile {
         let format = begin(path, &mut block)?;
         let counters = SourceCounters { files: 1, ..SourceCounters::default() };
         let packets = Vec::new();
-        Ok(Self {
-            path: path.to_path_buf(),
-            block,
-            places: 0..0,
-            window: None,
-            format,
-            packets,
-            ended: false,
-            growing: false,
-            counters,
-        })
-    }
-
-    /// Its batches say what is to be fetched of what is read next: for who looks at packets where they lie.
-    pub(super) fn look_ahead(&mut self) {
-        if near::HELPS {
-            self.window = Some(Window::default());
-            self.moved_on();
-        }
+        Ok(Self { path: path.to_path_buf(), block, format, packets, ended: false, growing: false, counters })
     }
 
     /// Somebody still writes it: its end is only where it ends now, and a record cut there is waited for.
@@ -114,14 +90,12 @@ impl CaptureFile {
         self.packets.reserve(limit.min(RESERVED));
         while !self.ended {
             let (block, packets) = (&mut self.block, &mut self.packets);
-            let from = block.start();
             let stop = match &mut self.format {
                 Either::Classic(format) => gather(format, block, packets, limit.max(1)),
                 Either::Pcapng(format) => gather(format, block, packets, limit.max(1)),
             };
             if !self.packets.is_empty() {
                 self.counters.packets += self.packets.len() as u64;
-                self.places = from..self.block.start();
                 return Ok(true);
             }
             match stop {
@@ -140,8 +114,7 @@ impl CaptureFile {
     /// What the last `read` read.
     #[inline]
     pub(in crate::capture) fn batch(&self) -> PacketBatch<'_> {
-        let ahead = self.window.as_ref().map(|window| window.ahead(self.places.clone())).unwrap_or_default();
-        PacketBatch { arena: self.block.bytes(), packets: &self.packets, ahead }
+        PacketBatch { arena: self.block.bytes(), packets: &self.packets }
     }
 
     /// Reads in blocks of at least `size` bytes from now on.
@@ -162,10 +135,7 @@ impl CaptureFile {
     /// Reads on; false where the file ends.
     fn fill(&mut self, need: usize) -> Result<bool, SourceError> {
         match self.block.fill(need) {
-            Ok(true) => {
-                self.moved_on();
-                return Ok(true);
-            }
+            Ok(true) => return Ok(true),
             Ok(false) if self.growing => return Ok(false),
             Ok(false) => self.counters.truncated += u64::from(!self.block.is_clean()),
             Err(error) if is_damage(&error) => self.counters.truncated += 1,
@@ -176,13 +146,6 @@ impl CaptureFile {
         }
         self.ended = true;
         Ok(false)
-    }
-
-    /// The block is another.
-    fn moved_on(&mut self) {
-        if let (Some(window), Some((file, length))) = (&mut self.window, self.block.input().plain()) {
-            window.reach(file, length, self.block.position(), self.block.start());
-        }
     }
 
     fn give_up(&mut self) -> Result<(), SourceError> {

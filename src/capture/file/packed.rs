@@ -1,7 +1,6 @@
 //! A file's bytes with the packing taken off: gzip (RFC 1952, several members), zstd (RFC 8878, several
 //! frames) or none, told by the first bytes and never by the name.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -49,15 +48,6 @@ impl Stream {
             [b'B', b'Z', b'h', ..] => Err(packed("bzip2")),
             [0x04, 0x22, 0x4d, 0x18, ..] => Err(packed("lz4")),
             _ => Ok(Self::Plain(file)),
-        }
-    }
-
-    /// The file whose bytes these are as they lie there, and its length: none where they are unpacked or come by a
-    /// pipe.
-    pub(super) fn plain(&self) -> Option<(&File, u64)> {
-        match self {
-            Self::Plain(file) if !file.is_stream() => file.file().zip(file.length()),
-            _ => None,
         }
     }
 

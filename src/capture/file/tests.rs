@@ -414,30 +414,6 @@ fn nothing_named_gives_nothing_and_a_source_can_change_threads() {
 }
 
 #[test]
-fn what_is_fetched_is_what_is_read_next() {
-    let packets: Vec<Sample> =
-        (0..40_000).map(|time| (time, vec![time as u8; (time % 180) as usize])).collect();
-    let bytes = classic(Order::Little, &packets);
-    let file = directory(&[("a.pcap", bytes.clone())]);
-    let (mut source, errors) = open(&[file.path().join("a.pcap")]);
-    assert!(errors.is_empty());
-    let (mut found, mut fetched, mut ahead_of) = (Vec::new(), 0, 0);
-    while let Some(batch) = source.next_batch(64).unwrap() {
-        found.extend(batch.packets.iter().map(|packet| (packet.timestamp.0, batch.frame(packet).to_vec())));
-        let left = batch.ahead.left();
-        fetched += left.len();
-        ahead_of += usize::from(!left.is_empty());
-        let mut ahead = batch.ahead.in_pieces(batch.packets.len());
-        batch.packets.iter().for_each(|_| ahead.fetch());
-        assert!(ahead.left().is_empty());
-    }
-    assert_eq!(found, nanoseconds(&packets));
-    // All but the first block, which nothing comes before, and the ends of blocks.
-    assert!(fetched > bytes.len() * 3 / 4 && fetched < bytes.len(), "{fetched} of {}", bytes.len());
-    assert!(ahead_of > 300, "{ahead_of} batches");
-}
-
-#[test]
 fn a_file_that_is_cut_while_it_is_read_ends_there() {
     let packets: Vec<Sample> = (0..40_000).map(|time| (time, vec![time as u8; 180])).collect();
     let file = directory(&[("a.pcap", classic(Order::Little, &packets))]);
@@ -445,10 +421,7 @@ fn a_file_that_is_cut_while_it_is_read_ends_there() {
     let (mut source, _) = open(std::slice::from_ref(&path));
     let mut count = 0;
     while let Some(batch) = source.next_batch(64).unwrap() {
-        let mut ahead = batch.ahead.in_pieces(batch.packets.len());
-        assert!(count > 0 || !ahead.left().is_empty());
         fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-        batch.packets.iter().for_each(|_| ahead.fetch());
         count += batch.packets.len();
     }
     assert!(count > 0 && count < packets.len(), "{count}");
