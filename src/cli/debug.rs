@@ -8,15 +8,15 @@ use crate::config::units;
 
 const EXAMPLES: &str = "\
 Examples:
-  lippycat debug health                                   is it well? exit code 1: no, 3: nothing is running
-  lippycat debug alerts --active-only --exit-code         for cron
+  lippycat debug health                             is it well? code 1: no, 3: nothing is running
+  lippycat debug alerts --active-only --exit-code   for cron
   lippycat debug metrics --json | jq .streams
-  lippycat debug metrics --format prometheus --output /var/lib/prometheus/node-exporter/lippycat.prom
+  lippycat debug metrics --format prometheus --output sip.prom   for the node exporter
   lippycat debug calls --json | jq '.[] | select(.duration_seconds > 3600)'
   lippycat debug summary --watch
 
-The sniffer answers on its control socket: --control-socket, else control.socket of the configuration, else
-/run/lippycat/lippycat.sock, else $XDG_RUNTIME_DIR/lippycat/lippycat.sock.
+The sniffer answers on its control socket: --control-socket, else control.socket of the \
+configuration, else /run/lippycat/lippycat.sock, else $XDG_RUNTIME_DIR/lippycat/lippycat.sock.
 
 Exit codes: 0 good, 1 the answer is no, 2 usage, 3 nothing is running, 4 not permitted.";
 

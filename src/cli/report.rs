@@ -17,8 +17,8 @@ Examples:
   lippycat report carriers --by prefix --digits 5
   lippycat report call 'a84b4c76e66710@pc33' -r trunk.pcap --wav audio
 
-Records come from --records FILE, else from captures (-r FILE) or the running sniffer (--live), else from records.file
-of the configuration.";
+Records come from --records FILE, else from captures (-r FILE) or the running sniffer (--live), else from \
+records.file of the configuration.";
 
 /// What can be reported of.
 #[derive(Debug, Subcommand)]

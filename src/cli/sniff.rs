@@ -21,7 +21,7 @@ use crate::sink::NameTemplate;
 const EXAMPLES: &str = "\
 Examples:
   lippycat sniff voip -r monday.pcap tuesday.pcap.gz      several files, merged by packet time
-  lippycat sniff voip -i eth0 -w --pcap-dir calls         what is on the wire, one capture file per call
+  lippycat sniff voip -i eth0 -w --pcap-dir calls         what is on the wire, one file per call
   lippycat sniff voip --follow /var/captures              what tcpdump -G writes there, as it comes
   ssh sbc tcpdump -i eth0 -U -w - | lippycat sniff voip -r -
   lippycat sniff voip -r big.pcap -w=acme- --from 'acme*' files named acme-CALL-ID.pcap
