@@ -393,6 +393,23 @@ fn a_signal_before_the_first_byte_is_no_failure() {
     drop(input);
 }
 
+/// Nor is it said of a capture that was not read to its end that it has no calls.
+#[test]
+fn a_signal_before_the_first_call_does_not_say_that_there_are_none() {
+    for arguments in [["inspect", "calls"], ["report", "calls"], ["report", "targets"]] {
+        let mut command = lippycat();
+        command.args(arguments).args(["-r", "-"]).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take();
+        interrupt(&child, "TERM");
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("stopped"), "{arguments:?}: {told}");
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b""[..]), "{arguments:?}");
+        drop(input);
+    }
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_is_one_clear_error() {
     use std::os::unix::fs::PermissionsExt;

@@ -14,7 +14,7 @@ use crate::cli::{
 use crate::config::{self, Config, Environment, Run};
 use crate::exit_code::ExitCode;
 use crate::inspect::trace::{Call, Collector};
-use crate::inspect::{self, Screen, Wanted};
+use crate::inspect::{self, Extent, Screen, Wanted};
 use crate::report::{
     Audio, Calls, FIRST_LINE, Finder, Grouped, Grouping, Groups, Listing, MAX_ROWS, OfCapture, ReadError,
     Record, Story, Taker, read,
@@ -104,8 +104,8 @@ impl Reporter<'_> {
         };
         let mut out = BufWriter::new(sink::Stdout);
         let mut calls = Calls::new(listing, self.screen(), &mut out);
-        let code = self.feed(&mut calls)?;
-        let left_out = calls.finish(code == ExitCode::Good)?;
+        let (code, read) = self.feed(&mut calls)?;
+        let left_out = calls.finish(read == Extent::Whole)?;
         match flags.limit.filter(|limit| *limit <= MAX_ROWS) {
             _ if left_out == 0 => {}
             Some(limit) => tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?,
@@ -146,9 +146,9 @@ impl Reporter<'_> {
     ) -> Result<ExitCode> {
         let (carriers, targets) = (self.config.carriers.clone(), self.config.targets.clone());
         let mut groups = Groups::new(Grouped { selection, grouping, carriers, targets, limit, format });
-        let code = self.feed(&mut groups)?;
+        let (code, read) = self.feed(&mut groups)?;
         let mut out = BufWriter::new(sink::Stdout);
-        let left_out = groups.finish(code == ExitCode::Good, &self.screen(), &mut out)?;
+        let left_out = groups.finish(read == Extent::Whole, &self.screen(), &mut out)?;
         if let Some(limit) = limit.filter(|_| left_out > 0) {
             tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?;
         }
@@ -182,8 +182,8 @@ impl Reporter<'_> {
             }
             Origin::Files(_) | Origin::Live => {
                 let mut finder = Finder::new(wanted);
-                let code = self.feed(&mut finder)?;
-                (finder.finish(code == ExitCode::Good).map_err(anyhow::Error::msg)?, code)
+                let (code, read) = self.feed(&mut finder)?;
+                (finder.finish(read == Extent::Whole).map_err(anyhow::Error::msg)?, code)
             }
         };
         let ladder = self.ladder(flags);
@@ -239,23 +239,27 @@ impl Reporter<'_> {
         is_capture.then(|| inspect::command(&flags.call_id, &self.source.read_file)).flatten()
     }
 
-    /// Hands all records to `taker`.
-    fn feed(&self, taker: &mut (dyn Taker + Send)) -> Result<ExitCode> {
+    /// Hands all records to `taker`; tells how many of them there were to be had. A signal ends what captures are read for, and
+    /// that is no failure.
+    fn feed(&self, taker: &mut (dyn Taker + Send)) -> Result<(ExitCode, Extent)> {
         match &self.origin {
-            Origin::Files(files) => self.read(files, taker),
+            Origin::Files(files) => {
+                let code = self.read(files, taker)?;
+                Ok((code, if code == ExitCode::Good { Extent::Whole } else { Extent::Part }))
+            }
             Origin::Captures => {
                 let mut listener = OfCapture::new(taker);
                 let settings = inspect::settings(self.config.privacy.digits);
-                let code = sniff::follow(self.config, Reading::of(settings), None, &mut listener)?.1;
+                let (outcome, code) = sniff::follow(self.config, Reading::of(settings), None, &mut listener)?;
                 listener.outcome?;
-                Ok(code)
+                Ok((code, extent(&outcome, code)))
             }
             Origin::Live => {
                 let mut client = debug::connect(self.source.name.as_deref(), self.global, self.environment)?;
                 for call in client.ask_all("calls", "calls")? {
                     taker.take(&Record::new(call, self.config.privacy))?;
                 }
-                Ok(ExitCode::Good)
+                Ok((ExitCode::Good, Extent::Whole))
             }
         }
     }

@@ -97,6 +97,18 @@ pub enum EndedBy {
     Network,
 }
 
+impl EndedBy {
+    /// The word used in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+            Self::Network => "network",
+        }
+    }
+}
+
 /// Everything known of a finished (or still open) dialog. One JSON line of `--records`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CallRecord {

@@ -7,6 +7,7 @@
 //! is said. Colour, character set and width come from [`Screen`] alone. Absent on purpose: reading captures (the
 //! caller passes that in as a function) and the process's exit code.
 
+mod before;
 mod columns;
 mod drawing;
 pub(crate) mod finding;
@@ -23,10 +24,11 @@ mod tests;
 pub(crate) mod trace;
 pub(crate) mod wanted;
 
+pub(crate) use before::Before;
 pub(crate) use legs::command;
 pub use screen::{Ink, Screen};
 pub(crate) use stream::count;
-pub(crate) use summary::{seconds, was_up_before};
+pub(crate) use summary::seconds;
 pub use table::{Form, calls};
 pub use wanted::Wanted;
 

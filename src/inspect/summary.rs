@@ -9,6 +9,7 @@ use crate::flow::Endpoint;
 use crate::sip::asks_again;
 use crate::time::Timestamp;
 
+use super::before::Before;
 use super::finding;
 use super::screen::{Ink, Screen};
 use super::stream;
@@ -98,32 +99,26 @@ fn sentence(record: &CallRecord) -> (String, Ink) {
         let answer = answer(record).unwrap_or_else(|| "no final answer".to_owned());
         return (format!("{} from {from} to {to}: {answer}", record.method), ink);
     }
-    if let Some(outcome) = begun_before(record) {
-        return (format!("{from} and {to}: {outcome}"), ink);
+    if let Some(sentence) = begun_before(record) {
+        return (sentence, ink);
     }
     let outcome = if record.answered.is_some() { answered(record) } else { unanswered(record) };
     (format!("{from} called {to}: {outcome}"), ink)
 }
 
-/// Of a call that was up before the capture, how it went on: who called whom was not seen.
+/// Of a call that was up before the capture, how it went on.
 fn begun_before(record: &CallRecord) -> Option<String> {
-    let is_answered = record.answered.is_some();
-    let is_it = was_up_before(is_answered, record.result.name(), &record.method, record.reinvites > 0);
-    let after = record.end.map(|end| seconds(end.since(record.start).as_secs_f64())).unwrap_or_default();
-    let outcome = match record.ended_by {
-        Some(EndedBy::Caller) => format!("{} hung up {after} into it", record.from),
-        Some(EndedBy::Callee) => format!("{} hung up {after} into it", record.to),
-        Some(EndedBy::Network) => format!("no BYE seen, silent from {after} into it on"),
-        None => "and still up when it ends".to_owned(),
+    let before = Before {
+        from: &record.from,
+        to: &record.to,
+        method: &record.method,
+        result: record.result.name(),
+        is_answered: record.answered.is_some(),
+        has_reinvites: record.reinvites > 0,
+        ended_by: record.ended_by.map_or("", EndedBy::name),
+        seconds: record.end.map(|end| end.since(record.start).as_secs_f64()),
     };
-    is_it.then(|| format!("up before the capture, {outcome}"))
-}
-
-/// Whether a call was up before its first message: nothing tells of its answer, and it had got as far as only calls do that were
-/// answered.
-pub(crate) fn was_up_before(is_answered: bool, result: &str, method: &str, has_reinvites: bool) -> bool {
-    let is_within = has_reinvites || matches!(method, "ACK" | "BYE" | "INFO" | "UPDATE" | "REFER");
-    !is_answered && (result == "success" || (result == "open" && is_within))
+    before.sentence()
 }
 
 fn answered(record: &CallRecord) -> String {

@@ -11,7 +11,7 @@ use super::records::{Go, Record, Taker};
 use crate::escape::json_line;
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
-use crate::inspect::{Screen, Wanted, count, seconds, was_up_before};
+use crate::inspect::{Before, Screen, Wanted, count, seconds};
 use crate::sip::asks_again;
 
 /// Bytes kept of a message: its first line is shown.
@@ -124,9 +124,14 @@ impl Story {
     }
 
     /// Seconds from the first message to another time of the record.
-    fn after(&self, key: &str) -> Option<String> {
+    fn elapsed(&self, key: &str) -> Option<f64> {
         let (start, time) = (instant(&self.get("start"))?, instant(&self.get(key))?);
-        Some(seconds(time.since(start).as_secs_f64()))
+        Some(time.since(start).as_secs_f64())
+    }
+
+    /// The same, in words.
+    fn after(&self, key: &str) -> Option<String> {
+        self.elapsed(key).map(seconds)
     }
 
     fn sentence(&self) -> String {
@@ -137,8 +142,8 @@ impl Story {
             let answer = if answer.is_empty() { "no final answer".to_owned() } else { answer };
             return format!("{} from {from} to {to}: {answer}", self.get("method"));
         }
-        if let Some(outcome) = self.begun_before() {
-            return format!("{from} and {to}: {outcome}");
+        if let Some(sentence) = self.begun_before() {
+            return sentence;
         }
         let by = match self.get("ended_by").as_str() {
             "caller" => format!(", {from} (the caller) hung up"),
@@ -164,19 +169,19 @@ impl Story {
         format!("{from} called {to}: {outcome}")
     }
 
-    /// Of a call that was up before its first message, how it went on: who called whom was not seen.
+    /// Of a call that was up before the capture, how it went on.
     fn begun_before(&self) -> Option<String> {
-        let is_answered = !self.get("answered").is_empty();
-        let has_reinvites = self.number("reinvites") > Some(0.0);
-        let is_it = was_up_before(is_answered, &self.get("result"), &self.get("method"), has_reinvites);
-        let after = self.after("end").unwrap_or_default();
-        let outcome = match self.get("ended_by").as_str() {
-            "caller" => format!("{} hung up {after} into it", self.get("from")),
-            "callee" => format!("{} hung up {after} into it", self.get("to")),
-            "network" => format!("no BYE seen, silent from {after} into it on"),
-            _ => "and still up".to_owned(),
+        let before = Before {
+            from: &self.get("from"),
+            to: &self.get("to"),
+            method: &self.get("method"),
+            result: &self.get("result"),
+            is_answered: !self.get("answered").is_empty(),
+            has_reinvites: self.number("reinvites") > Some(0.0),
+            ended_by: &self.get("ended_by"),
+            seconds: self.elapsed("end"),
         };
-        is_it.then(|| format!("up before the capture, {outcome}"))
+        before.sentence()
     }
 
     fn parties(&self, screen: &Screen) -> String {
