@@ -3,6 +3,7 @@
 use memchr::{memchr, memmem};
 
 use super::header::{Lines, Name, first_value, parameter, split};
+use super::media_type::{is_media_type, kind_and_rest};
 
 /// How deep a multipart may lie in another: `multipart/mixed` around `multipart/alternative` is seen, no more is.
 const NESTING: u32 = 2;
@@ -27,11 +28,12 @@ fn find<'a>(content_type: &[u8], body: &'a [u8], nesting: u32) -> Option<&'a [u8
     if media_type.is_empty() {
         return body.starts_with(b"v=0").then_some(body);
     }
-    if media_type.eq_ignore_ascii_case(b"application/sdp") {
+    if is_media_type(media_type, b"application", b"sdp") {
         return Some(body);
     }
     let nesting = nesting.checked_sub(1)?;
-    let multipart = media_type.get(..10).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/"));
+    let (kind, _) = kind_and_rest(media_type);
+    let multipart = kind.eq_ignore_ascii_case(b"multipart");
     let boundary = multipart.then(|| parameter(first_value(parameters), b"boundary")).flatten()?;
     Parts::new(body, unquoted(boundary)?).find_map(|part| described(part, nesting))
 }
@@ -123,6 +125,14 @@ mod tests {
         assert_eq!(found("application/sdp", "v=0\r\n"), Some("v=0\r\n"));
         assert_eq!(found("Application/SDP ; charset=utf-8", "v=0\r\n"), Some("v=0\r\n"));
         assert_eq!(found("", "v=0\r\n"), Some("v=0\r\n"));
+        // RFC 3261 25.1: m-type SLASH m-subtype, and SLASH = SWS "/" SWS.
+        for written in
+            ["application / sdp", "application/ sdp;x=y", "application\t/sdp", "application /\r\n sdp"]
+        {
+            assert_eq!(found(written, "v=0\r\n"), Some("v=0\r\n"), "{written}");
+        }
+        assert_eq!(found("appli cation/sdp", "v=0\r\n"), None);
+        assert_eq!(found("application/sdp/x", "v=0\r\n"), None);
         assert_eq!(found("", "<xml/>"), None);
         assert_eq!(found("text/plain", "v=0\r\n"), None);
     }
@@ -133,6 +143,9 @@ mod tests {
                     session\r\ncontent-TYPE : application/sdp\r\n\r\nv=0\r\ns=-\r\n--b1--\r\nepilogue --b1\r\n";
         assert_eq!(found("multipart/mixed;boundary=b1", body), Some("v=0\r\ns=-"));
         assert_eq!(found("Multipart/Related; type=\"a;b\" ; BOUNDARY=\"b1\"", body), Some("v=0\r\ns=-"));
+        assert_eq!(found("multipart / mixed ; boundary=b1", body), Some("v=0\r\ns=-"));
+        let spaced = body.replace("application/sdp", "application / sdp");
+        assert_eq!(found("multipart/mixed;boundary=b1", &spaced), Some("v=0\r\ns=-"));
         assert_eq!(found("multipart/mixed;boundary=b", body), None);
         assert_eq!(found("multipart/mixed;boundary=\"\"", body), None);
         assert_eq!(found("multipart/mixed", body), None);

@@ -18,6 +18,7 @@ use super::search::{LineFeeds, after};
 use super::Head;
 use super::header::{digits, number};
 use super::keys::mid_key;
+use super::media_type::is_media_type;
 use super::multipart::session_description;
 use super::payload::static_payload;
 use crate::flow::{Address, Endpoint};
@@ -144,19 +145,14 @@ const MAX_FORMATS: usize = 32;
 pub fn parse(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Media>) -> bool {
     let (content_type, body) = (head.content_type.of(message), head.body.of(message));
     let Some(description) = session_description(content_type, body) else {
-        if is_fragment(content_type) {
+        // Candidates that were found after the offer or the answer (RFC 8840 9).
+        if is_media_type(content_type, b"application", b"trickle-ice-sdpfrag") {
             parse_fragment(body, out);
         }
         return false;
     };
     parse_description(description, known, out);
     true
-}
-
-/// Whether a body has candidates that were found after the offer or the answer (RFC 8840 9).
-fn is_fragment(content_type: &[u8]) -> bool {
-    let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    media_type.trim_ascii().eq_ignore_ascii_case(b"application/trickle-ice-sdpfrag")
 }
 
 /// Appends the media that later candidates are of. By their `a=mid` its `m=` lines only say which sections these are (RFC 8840

@@ -4,9 +4,8 @@
 use super::record::{InfoDtmfRecord, Side};
 use crate::call::dialog::{Dialog, Look};
 use crate::quality::{MAX_KEYS, key_name};
-use crate::sip::Head;
 use crate::sip::header::number;
-use crate::sip::uri::until;
+use crate::sip::{Head, is_media_type};
 
 /// Bytes of a body that are looked at: two lines are enough.
 const MAX_BODY: usize = 256;
@@ -77,12 +76,11 @@ pub(crate) fn key_of_info(head: &Head, bytes: &[u8]) -> Option<u8> {
 
 /// The key that a body names.
 fn key(kind: &[u8], body: &[u8]) -> Option<u8> {
-    let kind = until(kind, b';').trim_ascii();
     let body = body.get(..body.len().min(MAX_BODY))?;
-    if kind.eq_ignore_ascii_case(b"application/dtmf") {
+    if is_media_type(kind, b"application", b"dtmf") {
         return named(body.trim_ascii());
     }
-    if !kind.eq_ignore_ascii_case(b"application/dtmf-relay") {
+    if !is_media_type(kind, b"application", b"dtmf-relay") {
         return None;
     }
     body.split(|byte| matches!(byte, b'\r' | b'\n')).find_map(|line| {
@@ -112,7 +110,9 @@ mod tests {
 
     #[test]
     fn keys_are_read_as_devices_send_them() {
-        let rows: [(&str, &str, Option<char>); 18] = [
+        let rows: [(&str, &str, Option<char>); 20] = [
+            ("application / dtmf-relay", "Signal=5\r\n", Some('5')),
+            ("application /dtmf", "7", Some('7')),
             ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", Some('5')),
             ("application/dtmf-relay", "Signal= 1\r\nDuration= 160", Some('1')),
             ("Application/DTMF-Relay ; x=y", "Duration=250\nsignal = *\n", Some('*')),
