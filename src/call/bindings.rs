@@ -168,6 +168,8 @@ pub(super) struct Registration<'a> {
     pub(super) source: Endpoint,
     pub(super) registrar: Endpoint,
     pub(super) user_agent: &'a [u8],
+    /// The contact that was registered.
+    pub(super) contact: &'a [u8],
     /// Packet time.
     pub(super) now: Timestamp,
 }
@@ -197,6 +199,8 @@ pub struct BindingCounts {
 pub(super) struct Learned {
     /// How long the binding that holds longest does.
     pub(super) longest: Duration,
+    /// How long that of the contact that was registered does, where the answer lists it.
+    pub(super) own: Option<Duration>,
     /// How long one that is made anew had been over.
     pub(super) late: Option<Duration>,
 }
@@ -280,6 +284,9 @@ impl Bindings {
             let slot = *found.get_or_insert_with(|| self.insert(hash));
             let lifetime = Duration::from_secs(lifetime);
             learned.longest = learned.longest.max(lifetime);
+            if contact.eq_ignore_ascii_case(answer.contact) {
+                learned.own = Some(lifetime);
+            }
             learned.late = learned.late.max(self.bind(slot, (aor, contact), lifetime, answer));
         }
         if let Some(slot) = found {
@@ -543,6 +550,7 @@ mod tests {
             source: Endpoint::default(),
             registrar: Endpoint::default(),
             user_agent: b"phone\x1b[31m",
+            contact: b"sip:bob@192.0.2.4",
             now: Timestamp::new(seconds, 0),
         });
     }

@@ -331,7 +331,8 @@ impl Dialog {
         }
         // Of a client that knows the nonce, the first request has them (RFC 7616 3.6).
         self.authenticated |= head.credentials && method == self.method;
-        if method == Method::Register {
+        // Without a contact it only asks for the bindings (RFC 3261 10.2.3).
+        if method == Method::Register && !head.contact.is_empty() {
             self.unregisters = unregisters(look);
         }
         self.requested(look, method);

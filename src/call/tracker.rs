@@ -380,9 +380,10 @@ impl Tracker {
             source: dialog.source,
             registrar: dialog.destination,
             user_agent: dialog.agents().next().unwrap_or_default(),
+            contact: dialog.contact(),
             now: self.time.bound(look.message.timestamp),
         });
-        dialog.bound(&learned);
+        dialog.bound(&learned, look.message.timestamp);
         self.census.bindings = self.bindings.counts();
     }
 

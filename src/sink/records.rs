@@ -167,7 +167,7 @@ mod tests {
             }],
             registration: Some(RegistrationRecord {
                 contact: Some(text("sip:alice@192.0.2.1")),
-                expires_seconds: 3600,
+                expires_seconds: Some(3600),
                 refreshes: 1,
                 behind_nat: true,
                 late_seconds: Some(12.0),

@@ -32,7 +32,7 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
     findings.extend(no_answer(record, dialog, dialog.request_seen()));
     findings.extend(given_up(record, dialog));
     findings.extend(authentication(record, dialog));
-    findings.extend(registration(record));
+    findings.extend(registration(record, dialog));
     if record.kind != CallKind::Call {
         return findings;
     }
@@ -108,7 +108,7 @@ fn authentication(record: &CallRecord, dialog: &Dialog) -> Option<Finding> {
     ))
 }
 
-fn registration(record: &CallRecord) -> Vec<Finding> {
+fn registration(record: &CallRecord, dialog: &Dialog) -> Vec<Finding> {
     if record.kind != CallKind::Registration {
         return Vec::new();
     }
@@ -122,7 +122,7 @@ fn registration(record: &CallRecord) -> Vec<Finding> {
     let told = record.signalling.registration.as_ref();
     let late = told.and_then(|told| told.late_seconds).map(|late| {
         let text = format!("the phone could not be reached: its binding had been over for {late:.1} s");
-        finding("registered_late", text, end, "200 to REGISTER")
+        finding("registered_late", text, dialog.registered_late().unwrap_or(end), "200 to REGISTER")
     });
     let contact = told.filter(|told| told.behind_nat).and_then(|told| told.contact.as_deref());
     let nat = contact.map(|contact| {

@@ -11,6 +11,8 @@ mod finding;
 #[cfg(test)]
 mod flow_tests;
 mod pace;
+#[cfg(test)]
+mod query_tests;
 mod reason;
 mod record;
 mod registration;

@@ -165,10 +165,11 @@ pub struct HopRecord {
 /// What became of a REGISTER.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RegistrationRecord {
-    /// Contact of the latest REGISTER; null when it had none.
+    /// Contact of the latest REGISTER that had one; null when none had: they asked for the bindings (RFC 3261 10.2.3).
     pub contact: Option<String>,
-    /// For how long the registrar took it, in seconds; 0 when it was taken away.
-    pub expires_seconds: u32,
+    /// For how long the registrar took it, in seconds: as its answer lists that contact, or else the longest of those listed. 0 when
+    /// it was taken away or refused, null when it was only asked for bindings.
+    pub expires_seconds: Option<u32>,
     /// REGISTERs that were accepted while the one before held; one that takes the binding away is none.
     pub refreshes: u32,
     /// The contact is not where the REGISTER came from: there is a NAT between, or a proxy.

@@ -8,6 +8,7 @@ use crate::call::bindings::Learned;
 use crate::call::dialog::{Dialog, Look};
 use crate::sip::header::{NameAddress, first_value, text};
 use crate::sip::{Span, uri};
+use crate::time::Timestamp;
 
 /// What a REGISTER dialog remembers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,16 +21,20 @@ pub(in crate::call) struct Registered {
     /// CSeq of the latest that was accepted, so that its other hops do not count again.
     cseq: Option<u32>,
     expires: u32,
-    late: Option<Duration>,
+    /// The longest that a binding had been over, and when it was made anew.
+    late: Option<(Duration, Timestamp)>,
+    /// The latest REGISTER has no contact: it asks for the bindings, and makes none (RFC 3261 10.2.3).
+    is_query: bool,
 }
 
 impl Dialog {
     /// A REGISTER: whom it would have called, and whether that is where it comes from.
     pub(super) fn registers(&mut self, look: &Look<'_>) {
-        if look.message.source != self.source {
+        let contact = NameAddress::parse(first_value(look.head.contact.of(look.bytes))).uri;
+        self.signalling.rare().registered.get_or_insert_default().is_query = contact.is_empty();
+        if look.message.source != self.source || contact.is_empty() {
             return;
         }
-        let contact = NameAddress::parse(first_value(look.head.contact.of(look.bytes))).uri;
         let known = self.signalling.rare.as_ref().and_then(|rare| rare.registered);
         let span = match known {
             Some(known) if self.kept(known.contact) == contact => known.contact,
@@ -45,18 +50,34 @@ impl Dialog {
     pub(super) fn registered(&mut self, look: &Look<'_>) {
         let holds = !self.unregisters;
         let registered = self.signalling.rare().registered.get_or_insert_default();
-        if registered.cseq != Some(look.head.cseq) {
+        if registered.cseq != Some(look.head.cseq) && !registered.is_query {
             registered.refreshes += u32::from(registered.holds && holds);
             (registered.cseq, registered.holds) = (Some(look.head.cseq), holds);
         }
     }
 
-    /// What the registrar's answer did to the bindings.
-    pub(in crate::call) fn bound(&mut self, learned: &Learned) {
-        if let Some(registered) = self.signalling.rare.as_mut().and_then(|rare| rare.registered.as_mut()) {
-            registered.expires = learned.longest.as_secs().try_into().unwrap_or(u32::MAX);
-            registered.late = registered.late.max(learned.late);
+    /// What the registrar's answer, which came then, did to the bindings.
+    pub(in crate::call) fn bound(&mut self, learned: &Learned, at: Timestamp) {
+        let registered = self.signalling.rare.as_mut().and_then(|rare| rare.registered.as_mut());
+        let Some(registered) = registered.filter(|registered| !registered.is_query) else { return };
+        let held = learned.own.unwrap_or(learned.longest);
+        registered.expires = held.as_secs().try_into().unwrap_or(u32::MAX);
+        let before = registered.late.map(|(late, _)| late);
+        if let Some(late) = learned.late.filter(|_| learned.late > before) {
+            registered.late = Some((late, at));
         }
+    }
+
+    /// The contact that it registers; empty where none is known.
+    pub(in crate::call) fn contact(&self) -> &[u8] {
+        let registered = self.signalling.rare.as_ref().and_then(|rare| rare.registered);
+        registered.map(|registered| self.kept(registered.contact)).unwrap_or_default()
+    }
+
+    /// When a binding was made anew that had been over.
+    pub(super) fn registered_late(&self) -> Option<Timestamp> {
+        let (_, at) = self.signalling.rare.as_ref()?.registered?.late?;
+        Some(at)
     }
 
     pub(super) fn registration(&self) -> Option<RegistrationRecord> {
@@ -64,10 +85,14 @@ impl Dialog {
         let contact = self.kept(registered.contact);
         Some(RegistrationRecord {
             contact: (!contact.is_empty()).then(|| text(contact)),
-            expires_seconds: if self.unregisters { 0 } else { registered.expires },
+            expires_seconds: if contact.is_empty() && registered.is_query {
+                None
+            } else {
+                Some(if self.unregisters { 0 } else { registered.expires })
+            },
             refreshes: registered.refreshes,
             behind_nat: registered.behind_nat,
-            late_seconds: registered.late.map(|late| late.as_secs_f64()),
+            late_seconds: registered.late.map(|(late, _)| late.as_secs_f64()),
         })
     }
 }
