@@ -14,7 +14,7 @@ use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
-use crate::sip::{Head, Message, Method, SipTransport, Span, StartLine, asks_again};
+use crate::sip::{Head, Message, Method, Rare, SipTransport, Span, StartLine, asks_again};
 use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
@@ -27,6 +27,10 @@ const RINGING_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Within this after a BYE there is its answer, and what was under way.
 const SOON: Duration = Duration::from_secs(1);
+
+/// A provisional answer that comes again after so long keeps the attempt alive (RFC 3261 13.3.1.1: every minute). One that
+/// answers an INVITE which came again follows the one before within 16 s (17.1.1.2: 32*T1).
+pub(crate) const STILL_RINGING: Duration = Duration::from_secs(20);
 
 /// Text kept per dialog; a header longer than its share is cut.
 const MAX_TEXT: usize = 16 * 1024;
@@ -290,7 +294,10 @@ impl Dialog {
     pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64) -> (Copy, Option<Step>) {
         let is_datagram = matches!(look.message.transport, SipTransport::Udp | SipTransport::Sctp);
         let now = look.message.timestamp;
-        let copy = self.seen.observe(identity, now, self.born, is_datagram);
+        let mut copy = self.seen.observe(identity, now, self.born, is_datagram);
+        if copy == Copy::Retransmission && self.still_rings(look) {
+            copy = Copy::First;
+        }
         self.hear(now);
         self.transports |= 1 << look.message.transport as u8;
         match copy {
@@ -315,6 +322,18 @@ impl Dialog {
             StartLine::Response { status, reason } => self.response(look, status, reason),
         };
         (copy, step)
+    }
+
+    /// Whether a provisional answer that came before comes to say that the attempt goes on. Over several hops it comes several
+    /// times. A reliable one has a number of its own then (RFC 3262 3).
+    #[cold]
+    fn still_rings(&mut self, look: &Look<'_>) -> bool {
+        let is_provisional = matches!(look.head.start, StartLine::Response { status: 101..=199, .. });
+        if !is_provisional || look.head.rare.has(Rare::RSEQ) {
+            return false;
+        }
+        let now = look.message.timestamp;
+        self.signalling.still_rings(now, now.since(self.progress) >= STILL_RINGING)
     }
 
     fn request(&mut self, look: &Look<'_>, method: Method) -> Option<Step> {

@@ -28,11 +28,14 @@ mod tally;
 #[cfg(test)]
 mod outcome_tests;
 #[cfg(test)]
+mod ringing_tests;
+#[cfg(test)]
 mod tests;
 mod tracker;
 
 pub use bindings::{Binding, BindingCounts, Bindings};
 pub use census::Census;
+pub(crate) use dialog::STILL_RINGING;
 pub use filter::{Filter, Pattern};
 pub use findings::Finding;
 pub use legs::{LegRecord, LegSettings};

@@ -501,6 +501,21 @@ fn a_call_that_was_up_before_the_capture_was_answered() {
     }
 }
 
+/// RFC 3261 13.3.1.1: that it still rings is said every minute, and not again.
+#[test]
+fn what_rings_on_is_not_sent_again() {
+    let (alice, bob) = (host(1), host(2));
+    let mut scene = Scene::default();
+    scene.sip(0, alice, bob, "INVITE, 1 INVITE");
+    for at in [100, 60_100, 120_100, 120_600] {
+        scene.sip(at, bob, alice, "180 Ringing, 1 INVITE");
+    }
+    let drawing = scene.ladder(screen(100));
+    let marked: Vec<bool> =
+        drawing.lines().filter(|line| line.contains("180 Ringing")).map(|line| line.contains('↻')).collect();
+    assert_eq!(marked, [false, false, false, true], "{drawing}");
+}
+
 /// What stands between the lines: who said no first, and why.
 #[test]
 fn who_said_no_and_why() {

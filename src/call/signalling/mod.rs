@@ -23,6 +23,8 @@ mod tests;
 mod transfer;
 mod trickle;
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 pub(super) use self::challenge::Challenge;
@@ -54,6 +56,9 @@ const MAX_HOPS: usize = 16;
 
 /// Reliable provisional answers that wait for their PRACK.
 const MAX_UNACKNOWLEDGED: usize = 16;
+
+/// Within this a provisional answer that keeps an attempt alive passes its hops.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Notes of one dialog.
 const MAX_NOTES: usize = 16;
@@ -119,6 +124,8 @@ struct Rare {
     /// The Call-ID of the dialog that this one takes the place of, and that dialog.
     replaces: Span,
     replaced: Option<NamedDialog>,
+    /// The latest provisional answer that said that the attempt goes on.
+    still_ringing: Timestamp,
     /// RSeq and To-tag of provisional answers that wait for their PRACK, and when they came.
     reliable: SmallVec<[(u64, u32, Timestamp); 2]>,
     reliables: u32,
@@ -223,6 +230,16 @@ impl Signalling {
         are_left
     }
 
+    /// A provisional answer came again, after a while or just after one that did, on its next hop; whether it says that the attempt
+    /// goes on.
+    pub(super) fn still_rings(&mut self, now: Timestamp, is_after_a_while: bool) -> bool {
+        if is_after_a_while {
+            self.rare().still_ringing = now;
+            return true;
+        }
+        self.rare.as_ref().is_some_and(|rare| now.since(rare.still_ringing) <= SOON)
+    }
+
     /// The call ended with a BYE of which only the answer was captured.
     pub(super) fn bye_was_not_captured(&mut self) {
         self.rare().bye_unseen = true;
@@ -238,7 +255,7 @@ impl Signalling {
     }
 
     /// How long its BYE waited for the answer; none while there is none.
-    pub(super) const fn disconnected(&self) -> Option<std::time::Duration> {
+    pub(super) const fn disconnected(&self) -> Option<Duration> {
         if self.disconnect == 0 { None } else { Some(pace::duration(self.disconnect - 1)) }
     }
 }
