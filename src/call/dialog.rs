@@ -359,7 +359,7 @@ impl Dialog {
             Method::Invite if look.is_initial() => self.invite(look),
             Method::Invite => self.reinvites += self.is_new_change(look),
             Method::Update => self.updates += self.is_new_change(look),
-            Method::Cancel if self.state != Some(CallState::Ended) => self.cancel_at(look.message.timestamp),
+            Method::Cancel if self.state != Some(CallState::Ended) => self.gives_up(look),
             Method::Ack => return self.acknowledged(look),
             Method::Bye => return self.bye(look),
             other if other == self.method && head.cseq > self.cseq => self.repeat(look),
@@ -433,10 +433,14 @@ impl Dialog {
         self.end_reason = Span::default();
     }
 
-    /// Somebody gives up before the answer: the refusal that this makes is still to come.
-    fn cancel_at(&mut self, now: Timestamp) {
+    /// Somebody gives up before the answer: the refusal that this makes is still to come. Why, a CANCEL says, and the refusal hardly
+    /// ever (RFC 3326 2).
+    fn gives_up(&mut self, look: &Look<'_>) {
+        if !self.is_answered && self.end_reason.is_empty() {
+            self.end_reason = self.keep_reason(look);
+        }
         self.cancelled = true;
-        self.progress = now;
+        self.progress = look.message.timestamp;
     }
 
     /// An ACK on a branch of its own is for a 2xx (RFC 3261 13.2.2.4, 17.1.1.3): if none was seen, it was not captured.
@@ -449,7 +453,10 @@ impl Dialog {
             && self.is_caller(look)
             && !look.is_initial()
             && !self.branches.may_have(look.head.keys.branch);
-        is_missed.then(|| self.answer(look))
+        is_missed.then(|| {
+            self.end_reason = Span::default();
+            self.answer(look)
+        })
     }
 
     /// It is answered, as far as a message tells.
@@ -496,7 +503,7 @@ impl Dialog {
         }
         if self.signalling.invited && !self.is_answered && self.status == 0 {
             // It ends an early dialog (RFC 3261 15): the INVITE still has its answer, which is no 2xx.
-            self.cancel_at(look.message.timestamp);
+            self.gives_up(look);
             return None;
         }
         // Several have answered: who began the call keeps one of them (RFC 3261 13.2.2.4).
@@ -635,8 +642,11 @@ impl Dialog {
         if !decides {
             return None;
         }
-        self.end_reason = self.keep_reason(look);
         let result = self.outcome();
+        let reason = self.keep_reason(look);
+        if !reason.is_empty() || result != CallResult::Cancelled {
+            self.end_reason = reason;
+        }
         let by = match result {
             CallResult::Cancelled => EndedBy::Caller,
             CallResult::Timeout => EndedBy::Network,
@@ -733,6 +743,9 @@ impl Dialog {
             return Some(self.finish(self.last, CallResult::Success, Some(EndedBy::Network)));
         }
         let result = self.outcome();
+        if result != CallResult::Cancelled {
+            self.end_reason = Span::default();
+        }
         // A challenge that nobody met, or a refusal that another end might have made good.
         if self.status >= 300 {
             return Some(self.finish(self.progress, result, Some(EndedBy::Callee)));

@@ -350,19 +350,22 @@ impl Tracker {
     #[inline]
     fn replace(&mut self, slot: u32, look: &Look<'_>) {
         if let Some(named) = signalling::replaced(look) {
-            self.set_replaced(named, true);
+            let is_invite = look.method() == Some(Method::Invite);
+            let by = if is_invite { look.head.call_id.of(look.bytes) } else { &[] };
+            self.set_replaced(named, (true, by));
         } else if matches!(look.about(), Method::Refer | Method::Notify)
             && let Some(dialog) = self.dialogs.get_mut(slot as usize)
             && let Some((named, is_replaced)) = dialog.decided_transfer()
         {
-            self.set_replaced(named, is_replaced);
+            self.set_replaced(named, (is_replaced, &[]));
         }
     }
 
-    fn set_replaced(&mut self, named: NamedDialog, is_replaced: bool) {
+    /// A dialog is replaced, by one with that Call-ID if it is known, or is not after all.
+    fn set_replaced(&mut self, named: NamedDialog, (is_replaced, by): (bool, &[u8])) {
         let dialog = self.find(named.call_id).and_then(|slot| self.dialogs.get_mut(slot as usize));
         let dialog = dialog.filter(|dialog| dialog.is(named));
-        dialog.into_iter().for_each(|dialog| dialog.signalling.is_replaced = is_replaced);
+        dialog.into_iter().for_each(|dialog| dialog.set_replaced(is_replaced, by));
     }
 
     /// Learns from the answer to a REGISTER who is reached where.
@@ -763,7 +766,7 @@ impl Tracker {
         let endpoints = dialog.endpoints.iter().map(|announced| announced.id);
         self.media.end(call, endpoints, &self.dialogs, &mut self.effects);
         self.settle(listener);
-        refused.into_iter().for_each(|named| self.set_replaced(named, false));
+        refused.into_iter().for_each(|named| self.set_replaced(named, (false, &[])));
         if self.wants.frames {
             listener.ended(slot);
         }

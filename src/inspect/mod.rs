@@ -10,6 +10,7 @@
 mod before;
 mod columns;
 mod drawing;
+mod elsewhere;
 pub(crate) mod finding;
 mod ladder;
 mod layout;
@@ -25,6 +26,7 @@ pub(crate) mod trace;
 pub(crate) mod wanted;
 
 pub(crate) use before::Before;
+pub(crate) use elsewhere::elsewhere;
 pub(crate) use legs::command;
 pub use screen::{Ink, Screen};
 pub(crate) use stream::count;

@@ -10,6 +10,7 @@ use crate::sip::asks_again;
 use crate::time::Timestamp;
 
 use super::before::Before;
+use super::elsewhere::elsewhere;
 use super::finding;
 use super::screen::{Ink, Screen};
 use super::stream;
@@ -153,7 +154,10 @@ fn unanswered(record: &CallRecord) -> String {
             let rang = if record.ringing.is_some() { ", while it rang" } else { "" };
             // It is over 32 s after who called gave up then (RFC 3261 9.1).
             let after = if answer.is_some() { after } else { String::new() };
-            format!("cancelled{after}{rang}")
+            let causes = record.signalling.end_causes.iter();
+            let causes = causes.map(|it| (it.protocol.as_str(), it.cause.map(u64::from)));
+            let what = elsewhere(record.signalling.replaced_by.is_some(), causes).unwrap_or("cancelled");
+            format!("{what}{after}{rang}")
         }
         CallResult::Busy if record.status_code == Some(603) => format!("declined{with}{after}"),
         CallResult::Busy => format!("busy, {}{after}", answer.unwrap_or_default()),

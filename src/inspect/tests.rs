@@ -501,6 +501,37 @@ fn a_call_that_was_up_before_the_capture_was_answered() {
     }
 }
 
+/// RFC 3891 3: `carol` takes the call of `bob`, whose phone rings; RFC 3326 2: a branch that was answered elsewhere.
+#[test]
+fn who_took_a_call_that_was_cancelled() {
+    let (alice, bob, carol) = (host(1), host(2), host(3));
+    let cancelled = |extra: &str, picked_up: bool| {
+        let mut scene = Scene::default();
+        scene.sip(0, alice, bob, "INVITE, 1 INVITE").sip(100, bob, alice, "180 Ringing, 1 INVITE");
+        let replaces = "Replaces: one@example.org;to-tag=b;from-tag=a\r\nContent-Length";
+        let mut take = |at, from, to, what| {
+            let text = message("two@example.org", what).replace("Content-Length", replaces);
+            scene.raw(at, from, to, &text);
+        };
+        if picked_up {
+            take(2000, carol, alice, "INVITE, 1 INVITE");
+            take(2100, alice, carol, "200 OK, 1 INVITE");
+        }
+        let cancel = message("one@example.org", "CANCEL, 1 CANCEL").replace(";tag=b", "");
+        let cancel = cancel.replace("1CANCEL", "1INVITE");
+        scene.raw(3000, alice, bob, &cancel.replace("Content-Length", &format!("{extra}Content-Length")));
+        scene.sip(3100, bob, alice, "487 Request Terminated, 1 INVITE");
+        told(&scene).remove(0)
+    };
+    let elsewhere = "Reason: SIP ;cause=200 ;text=\"Call completed elsewhere\"\r\n";
+    assert_eq!(cancelled("", false), "alice called bob: cancelled after 3.1 s, while it rang");
+    assert_eq!(
+        cancelled(elsewhere, false),
+        "alice called bob: answered elsewhere after 3.1 s, while it rang"
+    );
+    assert_eq!(cancelled("", true), "alice called bob: picked up elsewhere after 3.1 s, while it rang");
+}
+
 /// RFC 3261 13.3.1.1: that it still rings is said every minute, and not again.
 #[test]
 fn what_rings_on_is_not_sent_again() {

@@ -29,12 +29,13 @@ pub struct Privacy {
 
 /// Keys of answers and records whose text stays as it is: they hold no text of a user's. All others are masked, those
 /// too that do not exist yet.
-pub(crate) const HARMLESS: [&str; 37] = [
+pub(crate) const HARMLESS: [&str; 38] = [
     "call_id",
     "session",
     "joined_by",
     "evidence",
     "replaces",
+    "replaced_by",
     "kind",
     "method",
     "result",

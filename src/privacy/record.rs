@@ -81,8 +81,9 @@ fn mask_signalling(signalling: &mut SignallingRecord) {
         transfers,
         end_causes,
         registration,
-        // A Call-ID.
+        // Call-IDs.
         replaces: _,
+        replaced_by: _,
         // Which keys is told or not by `privacy.dtmf`, where they are counted.
         info_dtmf: _,
         // Addresses, times and counts.

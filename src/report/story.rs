@@ -11,7 +11,7 @@ use super::records::{Go, Record, Taker};
 use crate::escape::json_line;
 use crate::inspect::trace::{Call, Line, Traced};
 use crate::inspect::wanted::{Search, Verdict, shown};
-use crate::inspect::{Before, Screen, Wanted, count, seconds};
+use crate::inspect::{Before, Screen, Wanted, count, elsewhere, seconds};
 use crate::sip::asks_again;
 
 /// Bytes kept of a message: its first line is shown.
@@ -155,7 +155,7 @@ impl Story {
         let outcome = match (self.after("answered"), self.get("result").as_str()) {
             (Some(after), "open") => format!("answered after {after}, still up {long} later"),
             (Some(after), _) => format!("answered after {after}, {long} long{by}"),
-            (None, "cancelled") => "cancelled by the caller".to_owned(),
+            (None, "cancelled") => self.elsewhere().unwrap_or("cancelled by the caller").to_owned(),
             (None, "busy") if self.get("status_code") == "603" => format!("declined{with}"),
             (None, "busy") => format!("busy, {answer}"),
             (None, "redirected") => format!("redirected{with}"),
@@ -167,6 +167,14 @@ impl Story {
             (None, result) => format!("{result}{with}"),
         };
         format!("{from} called {to}: {outcome}")
+    }
+
+    /// Of a call that was cancelled, who else took it.
+    fn elsewhere(&self) -> Option<&'static str> {
+        let causes = self.record.get("end_causes").and_then(Value::as_array).into_iter().flatten();
+        let causes = causes
+            .filter_map(|it| Some((it.get("protocol")?.as_str()?, it.get("cause").and_then(Value::as_u64))));
+        elsewhere(!self.get("replaced_by").is_empty(), causes)
     }
 
     /// Of a call that was up before the capture, how it went on.
@@ -458,6 +466,26 @@ mod tests {
                 ("result", json!(result)),
             ];
             let changes = changes.into_iter().chain([("ended_by", by), ("status_code", status)]);
+            changes.for_each(|(key, it)| value[key] = it);
+            assert_eq!(told(&[Story::of_record(value)]).lines().next().unwrap(), expected);
+        }
+    }
+
+    /// RFC 3891 3: who takes a call has its early dialog given up; RFC 3326 2: `SIP;cause=200`, a call completed elsewhere.
+    #[test]
+    fn who_took_a_call_that_was_cancelled_is_told() {
+        let elsewhere =
+            |cause| json!([{"protocol": "Q.850", "cause": 16}, {"protocol": "SIP", "cause": cause}]);
+        for (replaced_by, causes, expected) in [
+            (json!(null), json!(null), "alice called bob: cancelled by the caller"),
+            (json!(null), elsewhere(487), "alice called bob: cancelled by the caller"),
+            (json!(null), elsewhere(200), "alice called bob: answered elsewhere"),
+            (json!("c2"), elsewhere(200), "alice called bob: picked up elsewhere"),
+        ] {
+            let mut value = record("x").value;
+            let changes =
+                [("from", json!("alice")), ("answered", json!(null)), ("result", json!("cancelled"))];
+            let changes = changes.into_iter().chain([("replaced_by", replaced_by), ("end_causes", causes)]);
             changes.for_each(|(key, it)| value[key] = it);
             assert_eq!(told(&[Story::of_record(value)]).lines().next().unwrap(), expected);
         }

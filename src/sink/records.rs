@@ -146,6 +146,7 @@ mod tests {
                 status_code: Some(200),
             }],
             replaces: Some(text("other@192.0.2.9")),
+            replaced_by: Some(text("third@192.0.2.1")),
             session_timer: Some(SessionTimerRecord {
                 interval_seconds: Some(1800),
                 refresher: Some(Side::Caller),

@@ -19,6 +19,8 @@ mod registration;
 mod report;
 mod session_timer;
 #[cfg(test)]
+mod taken_tests;
+#[cfg(test)]
 mod tests;
 mod transfer;
 mod trickle;
@@ -124,6 +126,8 @@ struct Rare {
     /// The Call-ID of the dialog that this one takes the place of, and that dialog.
     replaces: Span,
     replaced: Option<NamedDialog>,
+    /// The Call-ID of the dialog that takes the place of this one.
+    replaced_by: Span,
     /// The latest provisional answer that said that the attempt goes on.
     still_ringing: Timestamp,
     /// RSeq and To-tag of provisional answers that wait for their PRACK, and when they came.
@@ -335,6 +339,18 @@ impl Dialog {
         let are =
             |ours: u64, theirs: u64| ours == self.from_tag && self.signalling.answer_tags.contains(&theirs);
         are(named.from_tag, named.to_tag) || are(named.to_tag, named.from_tag)
+    }
+
+    /// Another dialog takes its place, or is asked to, and has that Call-ID if it is known; or does not after all.
+    pub(super) fn set_replaced(&mut self, is_replaced: bool, by: &[u8]) {
+        self.signalling.is_replaced = is_replaced;
+        let known = self.signalling.rare.as_ref().map_or(Span::default(), |rare| rare.replaced_by);
+        if is_replaced && known.is_empty() && !by.is_empty() {
+            let by = self.keep(by);
+            self.signalling.rare().replaced_by = by;
+        } else if !is_replaced && !known.is_empty() {
+            self.signalling.rare().replaced_by = Span::default();
+        }
     }
 
     /// Call-ID of the dialog that this one takes the place of.

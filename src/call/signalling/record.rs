@@ -63,6 +63,9 @@ pub struct SignallingRecord {
     /// Call-ID of the dialog that this one takes the place of (RFC 3891).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// Call-ID of the dialog that takes the place of this one: its INVITE names this one, and was not refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
     /// The session timer that was agreed on (RFC 4028).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_timer: Option<SessionTimerRecord>,

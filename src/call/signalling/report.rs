@@ -37,6 +37,7 @@ impl Dialog {
             info_dtmf: self.info_dtmf(),
             transfers: self.transfers(),
             replaces: self.replaces().map(text),
+            replaced_by: Some(self.kept(rare.replaced_by)).filter(|by| !by.is_empty()).map(text),
             retransmissions_by_hop: hops.collect(),
             registration: self.registration(),
             ..record
