@@ -14,7 +14,7 @@ use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
-use crate::sip::{Head, Message, Method, Rare, SipTransport, Span, StartLine, asks_again};
+use crate::sip::{Head, Message, Method, Rare, SipTransport, Span, StartLine, asks_again, uri};
 use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
@@ -24,6 +24,9 @@ pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(32);
 /// Timer C (RFC 3261 16.6): a call that was answered provisionally has failed this long after the last word, and so has one
 /// that waits for credentials: somebody may have to type them.
 const RINGING_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// 484 (RFC 3261 21.4.22).
+const TOO_FEW_DIGITS: u16 = 484;
 
 /// Within this after a BYE there is its answer, and what was under way.
 const SOON: Duration = Duration::from_secs(1);
@@ -286,6 +289,9 @@ impl Dialog {
         {
             return false;
         }
+        if self.is_dialled_further_by(look) {
+            return false;
+        }
         // A late copy of an earlier try, before the credentials, has a lower CSeq.
         !self.is_caller(look) || (look.head.cseq > self.cseq && look.head.keys.branch != self.branch)
     }
@@ -359,6 +365,7 @@ impl Dialog {
             Method::Invite if look.is_initial() => self.invite(look),
             Method::Invite => self.reinvites += self.is_new_change(look),
             Method::Update => self.updates += self.is_new_change(look),
+            Method::Cancel if self.is_of_fewer_digits(look) => {}
             Method::Cancel if self.state != Some(CallState::Ended) => self.gives_up(look),
             Method::Ack => return self.acknowledged(look),
             Method::Bye => return self.bye(look),
@@ -406,6 +413,9 @@ impl Dialog {
             self.state = Some(CallState::Calling);
         }
         if look.head.cseq > self.cseq {
+            if self.is_dialled_further_by(look) {
+                self.dial_further(look);
+            }
             self.repeat(look);
         }
         let is_ours = look.message.source.address == self.source.address;
@@ -431,6 +441,40 @@ impl Dialog {
         self.progress = now;
         (self.result, self.end, self.ended_by) = (None, None, None);
         self.end_reason = Span::default();
+    }
+
+    /// Whether an INVITE has more digits of the number than the one before: overlap dialling, under one Call-ID with the next
+    /// CSeq number (RFC 3578 3.2). Of the attempts that are over, only one that had too few goes on.
+    fn is_dialled_further_by(&self, look: &Look<'_>) -> bool {
+        let StartLine::Request { uri, .. } = look.head.start else { return false };
+        // Nearly all that are sent anew, those with credentials, have the same URI.
+        let may_be = uri.length > self.request_uri.length
+            && look.head.cseq > self.cseq
+            && !self.is_answered
+            && self.is_caller(look)
+            && (self.state != Some(CallState::Ended) || self.status == TOO_FEW_DIGITS);
+        may_be
+            && uri::user_part(self.request_uri()).is_some_and(|known| {
+                let dialled = uri::user_part(uri.of(look.bytes)).unwrap_or_default();
+                dialled.len() > known.len() && dialled.starts_with(known)
+            })
+    }
+
+    /// Whether a message is about an INVITE that one with more digits has followed: what becomes of it, be it refused or cancelled,
+    /// says nothing of the attempt (RFC 3578 3.3, 3.4).
+    fn is_of_fewer_digits(&self, look: &Look<'_>) -> bool {
+        look.head.cseq < self.cseq && self.signalling.has_more_digits()
+    }
+
+    /// The attempt goes on, with what is known of the number by now. Its delays are those after the last digit.
+    fn dial_further(&mut self, look: &Look<'_>) {
+        if let StartLine::Request { uri, .. } = look.head.start {
+            self.request_uri = self.keep(uri.of(look.bytes));
+        }
+        self.to = self.keep(look.head.to_uri.of(look.bytes));
+        self.attempted = look.message.timestamp;
+        self.signalling.more_digits();
+        self.begin_again(look.message.timestamp);
     }
 
     /// Somebody gives up before the answer: the refusal that this makes is still to come. Why, a CANCEL says, and the refusal hardly
@@ -527,7 +571,7 @@ impl Dialog {
         let is_late = matches!(status, 200..=299) && self.is_undone_by(look);
         let is_own = head.cseq_method == self.method && (self.state != Some(CallState::Ended) || is_late);
         // What asks for another try comes from whom the call passes, not from whom it may reach.
-        let is_answer = !head.to_tag.is_empty() && !asks_again(status);
+        let is_answer = !head.to_tag.is_empty() && !asks_again(status) && status != TOO_FEW_DIGITS;
         if is_own && is_answer && self.method == Method::Invite && self.is_of_first(look) {
             self.note_answer_tag(look);
         }
@@ -555,6 +599,7 @@ impl Dialog {
                 }
                 is_first.then_some(Step::Ringing)
             }
+            _ if status >= 300 && self.is_of_fewer_digits(look) => None,
             // The challenge to a request that was sent anew since.
             401 | 407 if head.cseq != self.cseq && self.request_seen => None,
             200..=299 => self.success(look, status, reason),

@@ -28,6 +28,8 @@ mod tally;
 #[cfg(test)]
 mod outcome_tests;
 #[cfg(test)]
+mod overlap_tests;
+#[cfg(test)]
 mod ringing_tests;
 #[cfg(test)]
 mod tests;

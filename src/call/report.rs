@@ -109,11 +109,11 @@ impl Dialog {
             setup_seconds: self
                 .answered
                 .filter(|_| self.is_attempt())
-                .map(|answered| seconds(self.start, answered)),
+                .map(|answered| seconds(self.attempted, answered)),
             post_dial_delay_seconds: self
                 .first_ring()
                 .filter(|_| self.is_attempt())
-                .map(|first| seconds(self.start, first)),
+                .map(|first| seconds(self.attempted, first)),
             ended_by: self.ended_by,
             end_reason: some_text(self.end_reason()),
             transports: self.transports().collect(),

@@ -187,6 +187,8 @@ fn facts(record: &CallRecord) -> String {
     let counted = [(record.retransmissions, "sent again"), (record.duplicates, "captured again")];
     let counted = counted.into_iter().filter(|(number, _)| *number > 0);
     facts.extend(counted.map(|(number, what)| format!("{number} {what}")));
+    let digits = u64::from(record.signalling.overlap_invites);
+    facts.extend((digits > 0).then(|| format!("{} with more digits", stream::count(digits, "INVITE"))));
     let inside = [(record.reinvites, "re-INVITE"), (record.updates, "UPDATE")];
     let inside = inside.into_iter().filter(|(number, _)| *number > 0);
     facts.extend(inside.map(|(number, method)| stream::count(u64::from(number), method)));

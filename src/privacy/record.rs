@@ -92,6 +92,7 @@ fn mask_signalling(signalling: &mut SignallingRecord) {
         unacknowledged_provisionals: _,
         holds: _,
         glares: _,
+        overlap_invites: _,
         session_timer: _,
         response_seconds: _,
         disconnect_seconds: _,

@@ -40,6 +40,7 @@ pub(super) fn rows(record: &Value, screen: &Screen) -> Rows {
     rows.push(("Early", early(record)));
     rows.extend(items(record, "holds").map(|hold| ("Hold", held(record, hold))));
     rows.extend(items(record, "transfers").map(|transfer| ("Transfer", transferred(record, transfer))));
+    rows.extend(number(record, "overlap_invites").map(|count| ("Dialled", overlapped(count))));
     rows.push(("Replaces", text(record, "replaces")));
     rows.push(("Replaced by", text(record, "replaced_by")));
     rows.extend(record.get("session_timer").map(|timer| ("Session timer", session(record, timer))));
@@ -125,6 +126,10 @@ fn session(record: &Value, timer: &Value) -> String {
     ])
 }
 
+fn overlapped(count: f64) -> String {
+    format!("piece by piece: {} had more digits", counted(count, "further INVITE", "further INVITEs"))
+}
+
 fn glares(count: f64) -> String {
     format!("{} refused because both ends asked at once", counted(count, "change", "changes"))
 }
@@ -175,7 +180,7 @@ mod tests {
             "holds": [{"by": "callee", "count": 2, "seconds": 5.25}],
             "transfers": [{"time": "T", "by": "caller", "to": "carol", "attended": true, "status_code": 486},
                 {"time": "T", "by": "callee", "to": "dave", "attended": false, "status_code": null}],
-            "replaces": "x@y", "replaced_by": "z@y", "session_timer": {"interval_seconds": 90, "refresher": "caller", "refreshes": 1, "min_seconds": 60},
+            "replaces": "x@y", "replaced_by": "z@y", "overlap_invites": 2, "session_timer": {"interval_seconds": 90, "refresher": "caller", "refreshes": 1, "min_seconds": 60},
             "glares": 1, "info_dtmf": [{"by": "caller", "digits": 2, "dtmf": "42"}, {"by": "callee", "digits": 1, "dtmf": null}],
             "end_causes": [{"protocol": "Q.850", "cause": 34, "text": "no circuit"}, {"protocol": "X", "cause": null, "text": null}],
             "retransmissions_by_hop": [{"source": "a:1", "destination": "b:2", "retransmissions": 3}],
@@ -190,6 +195,7 @@ mod tests {
             "Hold: bob (the callee) held alice 2 times, 5.2 s in all",
             "Transfer: alice (the caller) transferred bob to carol at T, after a talk: failed with 486",
             "Transfer: bob (the callee) transferred alice to dave at T, blind: what became of it was not seen",
+            "Dialled: piece by piece: 2 further INVITEs had more digits",
             "Replaces: x@y",
             "Replaced by: z@y",
             "Session timer: 90 s, alice (the caller) is to refresh it, 1 refresh seen, a 422 wanted at least 60 s",

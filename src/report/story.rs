@@ -152,7 +152,8 @@ impl Story {
             _ => String::new(),
         };
         let with = if answer.is_empty() { String::new() } else { format!(" with {answer}") };
-        let outcome = match (self.after("answered"), self.get("result").as_str()) {
+        let setup = self.number("setup_seconds").map(seconds).or_else(|| self.after("answered"));
+        let outcome = match (setup, self.get("result").as_str()) {
             (Some(after), "open") => format!("answered after {after}, still up {long} later"),
             (Some(after), _) => format!("answered after {after}, {long} long{by}"),
             (None, "cancelled") => self.elsewhere().unwrap_or("cancelled by the caller").to_owned(),

@@ -147,6 +147,7 @@ mod tests {
             }],
             replaces: Some(text("other@192.0.2.9")),
             replaced_by: Some(text("third@192.0.2.1")),
+            overlap_invites: 2,
             session_timer: Some(SessionTimerRecord {
                 interval_seconds: Some(1800),
                 refresher: Some(Side::Caller),

@@ -128,6 +128,8 @@ struct Rare {
     replaced: Option<NamedDialog>,
     /// The Call-ID of the dialog that takes the place of this one.
     replaced_by: Span,
+    /// INVITEs that had more digits of the number.
+    overlaps: u32,
     /// The latest provisional answer that said that the attempt goes on.
     still_ringing: Timestamp,
     /// RSeq and To-tag of provisional answers that wait for their PRACK, and when they came.
@@ -242,6 +244,16 @@ impl Signalling {
             return true;
         }
         self.rare.as_ref().is_some_and(|rare| now.since(rare.still_ringing) <= SOON)
+    }
+
+    /// An INVITE had more digits of the number.
+    pub(super) fn more_digits(&mut self) {
+        self.rare().overlaps += 1;
+    }
+
+    /// Whether an INVITE had more digits of the number than the one before.
+    pub(super) fn has_more_digits(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.overlaps > 0)
     }
 
     /// The call ended with a BYE of which only the answer was captured.

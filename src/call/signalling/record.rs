@@ -66,6 +66,9 @@ pub struct SignallingRecord {
     /// Call-ID of the dialog that takes the place of this one: its INVITE names this one, and was not refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<String>,
+    /// Overlap dialling (RFC 3578): INVITEs after the first that had more digits of the number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub overlap_invites: u32,
     /// The session timer that was agreed on (RFC 4028).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_timer: Option<SessionTimerRecord>,

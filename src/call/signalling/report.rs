@@ -38,6 +38,7 @@ impl Dialog {
             transfers: self.transfers(),
             replaces: self.replaces().map(text),
             replaced_by: Some(self.kept(rare.replaced_by)).filter(|by| !by.is_empty()).map(text),
+            overlap_invites: rare.overlaps,
             retransmissions_by_hop: hops.collect(),
             registration: self.registration(),
             ..record

@@ -1,0 +1,118 @@
+//! Overlap dialling (RFC 3578 3.2, 3.3): each INVITE has more digits, under one Call-ID and with the next CSeq number; those
+//! that have too few are answered with 484 (RFC 3261 21.4.22).
+
+use serde_json::Value;
+
+use super::tests::{SECOND, Scene, Text};
+use super::*;
+
+/// The INVITE with that CSeq number, or an answer to it.
+fn say(scene: &mut Scene, cseq: u32, dialled: &str, status: Option<&str>) {
+    let (branch, number) = (format!("b{cseq}"), format!("{cseq} INVITE"));
+    let tag = format!("t{cseq}");
+    let to_tag = if status.is_some() { tag.as_str() } else { "" };
+    let text = Text { branch: &branch, cseq: &number, to_tag, ..Text::default() };
+    let (hosts, start) = match status {
+        None => ((1, 2), format!("INVITE sip:{dialled}@b.example SIP/2.0")),
+        Some(status) => ((2, 1), format!("SIP/2.0 {status}")),
+    };
+    let to = format!("To: <sip:{dialled}@b.example>");
+    scene.send(hosts.0, hosts.1, &text.with(&start).replace("To: <sip:bob@b.example>", &to));
+}
+
+const TOO_SHORT: &str = "484 Address Incomplete";
+
+fn digits(record: &CallRecord) -> Value {
+    serde_json::to_value(record).unwrap()["overlap_invites"].clone()
+}
+
+#[test]
+fn digits_that_come_one_after_the_other_are_one_attempt() {
+    let mut scene = Scene::plain();
+    for (cseq, dialled) in [(1, "49"), (2, "4930"), (3, "493012")] {
+        say(&mut scene, cseq, dialled, None);
+        let status = if cseq < 3 { TOO_SHORT } else { "180 Ringing" };
+        say(&mut scene, cseq, dialled, Some(status));
+        scene.wait(SECOND);
+    }
+    say(&mut scene, 3, "493012", Some("200 OK"));
+    scene.wait(10 * SECOND);
+    let bye = Text { branch: "bye", to_tag: "t3", cseq: "4 BYE", ..Text::default() };
+    scene.send(1, 2, &bye.with("BYE sip:bob@192.0.2.2 SIP/2.0"));
+    let (records, _, census) = scene.end();
+    let [record] = records.as_slice() else { panic!("{records:#?}") };
+    assert_eq!((record.result, record.status_code), (CallResult::Success, Some(200)));
+    assert_eq!((record.to.as_str(), digits(record)), ("493012", Value::from(2)));
+    assert_eq!(record.request_uri.as_deref(), Some("sip:493012@b.example"));
+    // Each INVITE has its answer after 0.1 s, and the next one 1.1 s later.
+    let delays = (record.post_dial_delay_seconds, record.setup_seconds);
+    assert_eq!(delays, (Some(0.1), Some(1.2)), "after the last digit");
+    assert_eq!(record.answered.unwrap().since(record.start).as_millis(), 3600);
+    assert_eq!((record.forks, record.findings.iter().filter(|it| it.code != "no_rtp").count()), (1, 0));
+    assert_eq!((census.calls, census.performance.attempts, census.performance.answered), (1, 1, 1));
+}
+
+/// RFC 3578 3.3: the 484 to an INVITE that was followed by another says nothing of that one.
+#[test]
+fn the_next_digits_need_not_wait_for_the_answer() {
+    for status in ["486 Busy Here", "404 Not Found"] {
+        let mut scene = Scene::plain();
+        say(&mut scene, 1, "49", None);
+        say(&mut scene, 2, "4930", None);
+        say(&mut scene, 1, "49", Some(TOO_SHORT));
+        assert_ne!(scene.heard.events.last().unwrap().0, "end");
+        say(&mut scene, 2, "4930", Some(status));
+        let (records, _, census) = scene.end();
+        let [record] = records.as_slice() else { panic!("{records:#?}") };
+        assert_eq!(record.status_code.unwrap().to_string(), status[..3]);
+        assert_eq!((record.to.as_str(), digits(record)), ("4930", Value::from(1)));
+        assert_eq!((record.forks, census.performance.attempts), (1, 1));
+    }
+}
+
+/// RFC 3578 3.4: INVITEs that wait are cancelled when one with more digits got somewhere.
+#[test]
+fn who_takes_back_fewer_digits_does_not_give_up() {
+    let mut scene = Scene::plain();
+    say(&mut scene, 1, "49", None);
+    say(&mut scene, 2, "4930", None);
+    say(&mut scene, 2, "4930", Some("180 Ringing"));
+    let cancel = Text { branch: "b1", cseq: "1 CANCEL", ..Text::default() };
+    scene.send(1, 2, &cancel.with("CANCEL sip:49@b.example SIP/2.0"));
+    scene.send(2, 1, &cancel.with("SIP/2.0 200 OK"));
+    say(&mut scene, 1, "49", Some("487 Request Terminated"));
+    scene.wait(60 * SECOND);
+    say(&mut scene, 2, "4930", Some("200 OK"));
+    let events: Vec<_> = scene.heard.events.iter().map(|(event, _)| *event).collect();
+    assert_eq!(events, ["start", "ringing", "answered"]);
+    let (records, ..) = scene.end();
+    assert_eq!(
+        (records.len(), records[0].status_code, records[0].end_reason.as_deref()),
+        (1, Some(200), None)
+    );
+}
+
+#[test]
+fn a_number_that_stays_too_short_fails_at_once() {
+    let mut scene = Scene::plain();
+    say(&mut scene, 1, "49", None);
+    say(&mut scene, 1, "49", Some(TOO_SHORT));
+    assert_eq!(scene.heard.events.last().unwrap().0, "end");
+    let (records, ..) = scene.end();
+    let told = (records.len(), records[0].result, records[0].status_code, digits(&records[0]));
+    assert_eq!(told, (1, CallResult::Failed, Some(484), Value::Null));
+}
+
+/// What does not go on with the same digits is another attempt.
+#[test]
+fn another_number_is_another_call() {
+    for (dialled, status) in [("50", TOO_SHORT), ("49", TOO_SHORT), ("4930", "486 Busy Here")] {
+        let mut scene = Scene::plain();
+        say(&mut scene, 1, "49", None);
+        say(&mut scene, 1, "49", Some(status));
+        say(&mut scene, 2, dialled, None);
+        say(&mut scene, 2, dialled, Some("404 Not Found"));
+        let (records, _, census) = scene.end();
+        assert_eq!((records.len(), census.calls), (2, 2), "{dialled} {status}");
+    }
+}
