@@ -542,7 +542,7 @@ impl Dialog {
     fn bye(&mut self, look: &Look<'_>) -> Option<Step> {
         let by = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
         if self.state == Some(CallState::Ended) {
-            self.hung_up_too(by);
+            self.hung_up_too(look, by);
             return None;
         }
         if self.signalling.invited && !self.is_answered && self.status == 0 {

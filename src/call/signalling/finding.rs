@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reason::{Q850, is_fault};
 use super::record::{Side, TransferRecord};
 use super::session_timer::Overdue;
-use super::{Challenge, Signalling, What};
+use super::{ByeChallenged, Challenge, OwnHop, RefusedAgain, Signalling, What};
 use crate::call::dialog::{Dialog, TRANSACTION_TIMEOUT};
 use crate::call::findings::Finding;
 use crate::call::record::{CallKind, CallRecord, CallResult, EndedBy};
@@ -37,11 +37,13 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
         return findings;
     }
     findings.extend(unacknowledged(record, signalling));
+    findings.extend(refusal_unacknowledged(record, dialog));
     findings.extend(no_bye_answer(record, signalling, now));
     findings.extend(no_change_answer(signalling));
     findings.extend(provisionals(record, signalling));
     findings.extend(notes(signalling));
     findings.extend(refusals(signalling));
+    findings.extend(bye_challenged(signalling, now));
     findings.extend(transfers(record));
     findings.extend(session(record, signalling, dialog.last));
     findings.extend(abandoned(record, signalling));
@@ -148,11 +150,44 @@ fn unacknowledged(record: &CallRecord, signalling: &Signalling) -> Option<Findin
     Some(finding("no_ack", text, record.answered?, "200 to INVITE"))
 }
 
+/// A refusal that came again until its sender gave up (RFC 3261 17.2.1, timers G and H). ACKs of refusals go over one hop, so it is
+/// that hop on which they are lost.
+fn refusal_unacknowledged(record: &CallRecord, dialog: &Dialog) -> Option<Finding> {
+    let RefusedAgain { status, count, after_ack } = dialog.signalling.rare.as_ref()?.refused_again;
+    if record.answered.is_some() {
+        return None;
+    }
+    let is_acknowledged = dialog.signalling.own_hop.0 & OwnHop::ACKNOWLEDGED != 0;
+    let text = match is_acknowledged {
+        false if count >= MISSED_AFTER => {
+            format!("no ACK for the {status}, which was sent {count} times again")
+        }
+        true if after_ack >= LOST_AFTER => {
+            format!("the {status} was sent {after_ack} times again after its ACK: the ACK does not arrive")
+        }
+        _ => return None,
+    };
+    Some(finding("no_ack", text, record.end.unwrap_or(dialog.progress), &format!("{status} to INVITE")))
+}
+
+/// A BYE that was challenged and not sent again, or in vain: who sent it may still do so within the time of a request.
+fn bye_challenged(signalling: &Signalling, now: Timestamp) -> Option<Finding> {
+    let ByeChallenged { status, at, by, .. } = signalling.rare.as_ref()?.bye_challenged?;
+    (now.since(at) >= TRANSACTION_TIMEOUT).then(|| {
+        let (by, other) = (by.name(), by.other().name());
+        let text = format!(
+            "the {by}'s BYE was challenged with {status}, and none that was accepted followed: the {other} may not know \
+             that it is over"
+        );
+        finding("bye_refused", text, at, &format!("{status} to BYE"))
+    })
+}
+
 fn no_bye_answer(record: &CallRecord, signalling: &Signalling, now: Timestamp) -> Option<Finding> {
     let end = record.end.filter(|_| signalling.released && signalling.disconnect == 0)?;
     let rare = signalling.rare.as_ref();
     let again = rare.map_or(0, |rare| rare.byes_again.count);
-    if rare.is_some_and(|rare| rare.bye_unseen) {
+    if rare.is_some_and(|rare| rare.bye_unseen || rare.bye_challenged.is_some()) {
         return None;
     }
     // Over UDP it comes again when nothing answers (RFC 3261 17.1.2.2): where it does not, the answer went another way.

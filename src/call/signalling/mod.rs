@@ -7,6 +7,8 @@
 mod change;
 mod challenge;
 mod dtmf;
+#[cfg(test)]
+mod ending_tests;
 mod finding;
 #[cfg(test)]
 mod flow_tests;
@@ -105,6 +107,8 @@ pub(super) struct OwnHop(u8);
 impl OwnHop {
     pub(super) const RINGING: u8 = 1;
     pub(super) const ANSWERED: u8 = 2;
+    /// Its refusal has an ACK.
+    const ACKNOWLEDGED: u8 = 4;
 
     /// Whether a time is to be that of a message: the first of any hop, or the first of the caller's own.
     pub(super) const fn decides(&mut self, what: u8, is_known: bool, is_own: bool) -> bool {
@@ -143,6 +147,9 @@ struct Rare {
     requests_again: u32,
     answers_again: u32,
     answers_after_ack: u32,
+    refused_again: RefusedAgain,
+    /// The challenge to the BYE that ended it, which no other BYE has followed.
+    bye_challenged: Option<ByeChallenged>,
     /// The BYE, and the latest change that nothing has answered.
     byes_again: Again,
     changes_again: Again,
@@ -183,6 +190,33 @@ enum What {
     ChangeRefused(Method, u16),
     /// The status that a BYE was refused with.
     ByeRefused(u16),
+}
+
+/// A refusal of the first INVITE that came again over its own hop: in all, and after its ACK.
+#[derive(Clone, Copy, Debug, Default)]
+struct RefusedAgain {
+    status: u16,
+    count: u32,
+    after_ack: u32,
+}
+
+impl RefusedAgain {
+    fn add(&mut self, status: u16, is_acknowledged: bool) {
+        if self.status != status {
+            *self = Self { status, ..Self::default() };
+        }
+        self.count += 1;
+        self.after_ack += u32::from(is_acknowledged);
+    }
+}
+
+/// A challenge (401, 407) to a BYE.
+#[derive(Clone, Copy, Debug)]
+struct ByeChallenged {
+    status: u16,
+    at: Timestamp,
+    cseq: u32,
+    by: Side,
 }
 
 /// A request that came again: over one hop, as each has a branch of its own (RFC 3261 16.6).
@@ -377,9 +411,15 @@ impl Dialog {
     }
 
     fn acknowledge(&mut self, look: &Look<'_>) {
+        if !self.is_answered {
+            // The ACK of a refusal has the branch of the INVITE (RFC 3261 17.1.1.3).
+            let is_own = look.head.keys.branch == self.branch;
+            self.signalling.own_hop.0 |= if is_own { OwnHop::ACKNOWLEDGED } else { 0 };
+            return;
+        }
         let tag = self.signalling.answer_tag;
         let is_for_first = tag == 0 || tag == look.head.keys.to_tag as u32;
-        if !self.signalling.acknowledged && self.is_answered && is_for_first && look.head.cseq == self.cseq {
+        if !self.signalling.acknowledged && is_for_first && look.head.cseq == self.cseq {
             self.signalling.acknowledged = self.is_caller(look);
         }
     }
@@ -445,22 +485,47 @@ impl Dialog {
     }
 
     fn bye_answered(&mut self, look: &Look<'_>, status: u16) {
-        let are_crossed = self.signalling.rare.as_ref().is_some_and(|rare| rare.byes_crossed);
-        if status >= 300 && !matches!(status, 401 | 407) && self.signalling.released && !are_crossed {
-            self.note(What::ByeRefused(status), look);
-        }
-        if self.signalling.disconnect != 0 {
+        if matches!(status, 401 | 407) {
+            self.bye_challenged(look, status);
             return;
         }
-        let released = self.end.filter(|_| self.signalling.released);
-        if let Some(bye) = released.or(self.signalling.left().map(|(at, _)| at)) {
-            let took = look.message.timestamp.since(bye);
-            self.signalling.disconnect = pace::ticks(took).saturating_add(1);
+        let are_crossed = self.signalling.rare.as_ref().is_some_and(|rare| rare.byes_crossed);
+        if status >= 300 && self.signalling.released && !are_crossed {
+            self.note(What::ByeRefused(status), look);
+        }
+        if self.signalling.rare.as_ref().is_some_and(|rare| rare.bye_unseen) {
+            return;
+        }
+        let released = self.end.zip(self.ended_by).filter(|_| self.signalling.released);
+        let sender = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
+        let bye = released.or(self.signalling.left()).filter(|(_, by)| *by == sender);
+        if let Some((bye, _)) = bye {
+            // Over several hops the last of its answers is the one that the sender of the BYE gets (RFC 6076 4.4).
+            let took = pace::ticks(look.message.timestamp.since(bye)).saturating_add(1);
+            self.signalling.disconnect = self.signalling.disconnect.max(took);
+        }
+    }
+
+    /// For who sent the BYE the session is over with it, whatever answers it (RFC 3261 15.1.1): it neither hears nor says anything
+    /// from then on, and so the call ends there. But a challenge is no answer to the BYE: without another one with credentials
+    /// the other end was not told, and may go on, and be charged for it. That is a finding, and the call was not completed.
+    fn bye_challenged(&mut self, look: &Look<'_>, status: u16) {
+        let (at, cseq, by) = (look.message.timestamp, look.head.cseq, self.requester(look));
+        let known = self.signalling.rare.as_ref().and_then(|rare| rare.bye_challenged);
+        // The first of its hops.
+        let is_new = known.is_none_or(|known| (known.cseq, known.by) != (cseq, by));
+        if self.signalling.released && is_new {
+            self.signalling.rare().bye_challenged = Some(ByeChallenged { status, at, cseq, by });
         }
     }
 
     /// A BYE came after the one that ended the call.
-    pub(super) fn hung_up_too(&mut self, by: EndedBy) {
+    pub(super) fn hung_up_too(&mut self, look: &Look<'_>, by: EndedBy) {
+        let side = self.requester(look);
+        if let Some(rare) = &mut self.signalling.rare {
+            let is_followed = |known: &ByeChallenged| known.by != side || look.head.cseq > known.cseq;
+            rare.bye_challenged.take_if(|known| is_followed(known));
+        }
         if self.signalling.released && self.ended_by != Some(by) {
             self.signalling.rare().byes_crossed = true;
         }
@@ -527,11 +592,16 @@ impl Dialog {
             && look.head.keys.to_tag as u32 == self.signalling.answer_tag
             && self.is_own_hop(look);
         let is_acknowledged = self.signalling.acknowledged;
+        let refused = self.refusal(look);
+        let is_refusal_acknowledged = self.signalling.own_hop.0 & OwnHop::ACKNOWLEDGED != 0;
         let is_change = matches!(method, Some(Method::Invite | Method::Update)) && !look.is_initial();
         let rare = self.signalling.rare();
         rare.requests_again += u32::from(is_first);
         rare.answers_again += u32::from(is_answer);
         rare.answers_after_ack += u32::from(is_answer && is_acknowledged);
+        if let Some(status) = refused {
+            rare.refused_again.add(status, is_refusal_acknowledged);
+        }
         if method == Some(Method::Bye) {
             rare.byes_again.add(look, by);
         }
@@ -546,11 +616,20 @@ impl Dialog {
         }
     }
 
+    /// The status of a refusal of the latest INVITE over its own hop.
+    fn refusal(&self, look: &Look<'_>) -> Option<u16> {
+        let StartLine::Response { status: status @ 300.., .. } = look.head.start else { return None };
+        let is_it = !self.is_answered && look.head.cseq_method == Method::Invite && self.is_own_hop(look);
+        is_it.then_some(status)
+    }
+
     /// The first request is sent anew.
     pub(super) fn sent_anew(&mut self) {
         self.signalling.responded = false;
+        self.signalling.own_hop.0 &= !OwnHop::ACKNOWLEDGED;
         if let Some(rare) = &mut self.signalling.rare {
             rare.requests_again = 0;
+            rare.refused_again = RefusedAgain::default();
         }
     }
 

@@ -1,0 +1,113 @@
+//! Calls whose end the other side does not take, refusals that nothing acknowledges, and how long a BYE takes.
+
+use super::taken_tests::{acknowledge, refuse, ringing};
+use super::tests::{codes, established, one, said};
+use super::*;
+use crate::call::tests::{INVITE, SECOND, Scene, Text, bye};
+
+/// RFC 3261 15.1.1: for who sends the BYE the session is over with it. 22.1: who challenged it has not taken it.
+#[test]
+fn a_challenged_bye_was_not_accepted() {
+    let challenge = "407 Proxy Authentication Required";
+    let text = "the caller's BYE was challenged with 407, and none that was accepted followed: the callee may not know that it is over";
+    let hang_up = |scene: &mut Scene, cseq: &str, status: &str| {
+        let bye = said(Side::Caller, cseq);
+        bye.request(scene);
+        bye.answered(scene, status);
+    };
+    for tries in 1..3 {
+        let mut scene = established();
+        scene.wait(10 * SECOND);
+        for cseq in ["2 BYE", "3 BYE"].into_iter().take(tries) {
+            hang_up(&mut scene, cseq, challenge);
+        }
+        scene.wait(40 * SECOND);
+        let (records, _, census) = scene.end();
+        let record = &records[0];
+        assert_eq!((codes(record), record.ended_by), (vec!["bye_refused"], Some(EndedBy::Caller)));
+        let found = record.findings.iter().find(|it| it.code == "bye_refused").unwrap();
+        assert_eq!((found.text.as_str(), found.message.as_deref()), (text, Some("407 to BYE")));
+        // The ACK, 10 s, the BYE.
+        assert_eq!(record.duration_seconds, Some(10.2), "who hung up hears nothing from then on");
+        assert_eq!(record.signalling.disconnect_seconds, None, "a challenge is no answer");
+        assert_eq!((census.performance.over, census.performance.completed), (1, 0));
+    }
+    // The other end hangs up itself; the next try is accepted; it may still come.
+    for (is_accepted, seconds) in [(true, 40), (false, 40), (false, 5)] {
+        let mut scene = established();
+        hang_up(&mut scene, "2 BYE", challenge);
+        if is_accepted {
+            hang_up(&mut scene, "3 BYE", "200 OK");
+        } else if seconds > 5 {
+            bye(&mut scene, false);
+        }
+        scene.wait(seconds * SECOND);
+        let record = one(scene);
+        assert_eq!(codes(&record), [""; 0]);
+        assert_eq!(record.signalling.disconnect_seconds, is_accepted.then_some(0.3));
+    }
+}
+
+/// RFC 3261 17.2.1: over UDP a refusal comes again, on timer G, until its ACK arrives or timer H fires.
+#[test]
+fn a_refusal_that_nothing_acknowledges() {
+    let again = |status: &str, times: usize, is_acknowledged: bool| {
+        let mut scene = ringing();
+        for wait in [500, 1000, 2000, 4000, 4000, 4000, 4000].into_iter().take(times + 1) {
+            refuse(&mut scene, status);
+            if is_acknowledged {
+                acknowledge(&mut scene);
+            }
+            scene.wait(wait);
+        }
+        let record = one(scene);
+        let found = record.findings.iter().find(|it| it.code == "no_ack");
+        found.map(|it| (it.text.clone(), it.message.clone().unwrap(), it.time == record.end))
+    };
+    let finding = |text: &str, message: &str| Some((text.to_owned(), message.to_owned(), true));
+    for (status, message) in [
+        ("486 Busy Here", "486 to INVITE"),
+        ("487 Request Terminated", "487 to INVITE"),
+        ("302 Moved Temporarily", "302 to INVITE"),
+    ] {
+        let code = &status[..3];
+        let text = format!("no ACK for the {code}, which was sent 6 times again");
+        assert_eq!(again(status, 6, false), finding(&text, message));
+        let text = format!("the {code} was sent 6 times again after its ACK: the ACK does not arrive");
+        assert_eq!(again(status, 6, true), finding(&text, message));
+        // A slow ACK, and some on their way.
+        assert_eq!((again(status, 1, false), again(status, 2, true)), (None, None));
+    }
+}
+
+/// RFC 3261 22.2: the challenge to the first try may come again too; it is no answer to the next one.
+#[test]
+fn a_late_copy_of_a_challenge_misses_no_ack() {
+    let mut scene = Scene::plain();
+    scene.send(1, 2, &Text::default().with(INVITE));
+    let challenge = Text { to_tag: "p", ..Text::default() }.with("SIP/2.0 407 Proxy Authentication Required");
+    scene.send(2, 1, &challenge);
+    let again = Text { cseq: "2 INVITE", branch: "b2", ..Text::default() };
+    scene.send(1, 2, &again.with(INVITE));
+    for _ in 0..4 {
+        scene.send(2, 1, &challenge);
+    }
+    scene.send(2, 1, &Text { to_tag: "bob", ..again }.with("SIP/2.0 486 Busy Here"));
+    assert_eq!(codes(&one(scene)), [""; 0]);
+}
+
+/// RFC 6076 4.4: the session disconnect delay is measured where the BYE comes from, until its answer is there.
+#[test]
+fn a_bye_is_answered_when_its_sender_hears_it() {
+    let mut scene = established();
+    let text = |branch| Text { branch, to_tag: "bob", cseq: "2 BYE", ..Text::default() };
+    let (request, ok) = ("BYE sip:bob@192.0.2.2 SIP/2.0", "SIP/2.0 200 OK");
+    scene.send(1, 9, &text("bye").with(request));
+    scene.send(9, 2, &text("hop-2").with(request));
+    scene.send(2, 9, &text("hop-2").with(ok));
+    scene.send(9, 1, &text("bye").with(ok));
+    // Sent again, it is heard again.
+    scene.wait(SECOND);
+    scene.send(9, 1, &text("bye").with(ok));
+    assert_eq!(one(scene).signalling.disconnect_seconds, Some(0.3));
+}
