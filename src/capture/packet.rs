@@ -11,6 +11,9 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     pub const ETHERNET: Self = Self(1);
     pub const PPP: Self = Self(9);
+    /// What BSD and OpenBSD write for raw IP, in place of the registered [`LinkType::RAW`].
+    pub const RAW_BSD: Self = Self(12);
+    pub const RAW_OPENBSD: Self = Self(14);
     pub const PPP_HDLC: Self = Self(50);
     pub const PPP_ETHER: Self = Self(51);
     pub const RAW: Self = Self(101);

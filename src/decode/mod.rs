@@ -79,10 +79,6 @@ pub fn decode_datagram(fragment: &Fragment, payload: &[u8]) -> Result<Decoded, D
     walk(&mut cursor, Next::protocol(fragment.protocol))
 }
 
-/// What BSD and OpenBSD write for raw IP, in place of the registered [`LinkType::RAW`].
-const RAW_BSD: LinkType = LinkType(12);
-const RAW_OPENBSD: LinkType = LinkType(14);
-
 /// [`decode`] where [`plain`] has found nothing.
 #[inline(never)]
 pub(crate) fn decode_any(link: LinkType, frame: &[u8]) -> Result<Decoded, DecodeError> {
@@ -97,7 +93,7 @@ fn first(link: LinkType, cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
         LinkType::ETHERNET => Next::Ethernet,
         LinkType::LINUX_SLL => cooked::sll(cursor)?,
         LinkType::LINUX_SLL2 => cooked::sll2(cursor)?,
-        LinkType::RAW | RAW_BSD | RAW_OPENBSD => cooked::raw(cursor)?,
+        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => cooked::raw(cursor)?,
         LinkType::IPV4 => Next::Ipv4,
         LinkType::IPV6 => Next::Ipv6,
         LinkType::NULL | LinkType::LOOP => cooked::loopback(cursor)?,

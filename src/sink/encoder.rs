@@ -123,7 +123,7 @@ impl Encoder {
             FileFormat::PcapNg => self.block(info, bytes, out),
             FileFormat::Pcap => {
                 let (link, nanosecond) = self.first(info, out);
-                if link == info.link {
+                if link == link::of_file(info.link) {
                     record(info, nanosecond, (&[], bytes), info.original, out);
                     Fate::Written
                 } else {
@@ -138,9 +138,10 @@ impl Encoder {
         if let Some(&first) = self.interfaces.first() {
             return first;
         }
-        out.put(&pcap::file_header(info.link, info.nanosecond));
-        self.interfaces.push((info.link, info.nanosecond));
-        (info.link, info.nanosecond)
+        let first = (link::of_file(info.link), info.nanosecond);
+        out.put(&pcap::file_header(first.0, first.1));
+        self.interfaces.push(first);
+        first
     }
 
     fn block(&mut self, info: &FrameInfo, bytes: &[u8], out: &mut impl Output) -> Fate {
@@ -180,7 +181,9 @@ fn rewrapped(info: &FrameInfo, file: (LinkType, bool), bytes: &[u8], out: &mut i
     let original = (u64::from(info.original) + header.len() as u64)
         .saturating_sub(network.offset as u64)
         .min(u32::MAX.into());
-    record(info, file.1, (header, packet), original as u32, out);
+    let mut header: SmallVec<[u8; link::LONGEST]> = SmallVec::from_slice(header);
+    link::fit(file.0, &mut header, original as u32);
+    record(info, file.1, (&header, packet), original as u32, out);
     Fate::Rewrapped
 }
 

@@ -181,6 +181,7 @@ impl<E: FnMut(&FrameInfo, &[u8])> Writer<'_, E> {
         self.frame.extend_from_slice(self.header);
         make(self.frame);
         let original = u32::try_from(self.frame.len()).unwrap_or(u32::MAX);
+        link::fit(self.link, self.frame, original);
         let info = FrameInfo { timestamp, nanosecond: self.nanosecond, link: self.link, original };
         (self.emit)(&info, self.frame);
     }

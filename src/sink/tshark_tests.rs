@@ -211,14 +211,88 @@ fn a_captured_link_header_stays_unless_it_is_of_the_other_family() {
 }
 
 /// A UDP datagram with a message, behind whatever header `link` has.
-fn datagram(link: LinkType, number: usize) -> Vec<u8> {
-    let mut bytes = crate::sink::link::made_up(link, false).unwrap().to_vec();
-    let route = crate::sink::packet::Route {
-        source: endpoint(1, 5060, false),
-        destination: endpoint(2, 5060, false),
+fn datagram(link: LinkType, v6: bool, number: usize) -> Vec<u8> {
+    let mut bytes = match link {
+        LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => Vec::new(),
+        LinkType::PPP_ETHER if v6 => b"\x11\0\0\x09\x01\xff\0\x57".to_vec(),
+        LinkType::PPP_ETHER => b"\x11\0\0\x09\x01\xff\0\x21".to_vec(),
+        _ => crate::sink::link::made_up(link, v6).unwrap().to_vec(),
     };
+    let route =
+        crate::sink::packet::Route { source: endpoint(1, 5060, v6), destination: endpoint(2, 5060, v6) };
+    let header = bytes.len();
     route.udp(&mut bytes, &message(number, 10));
+    if link == LinkType::PPP_ETHER {
+        let length = (bytes.len() - header + 2) as u16;
+        bytes[4..6].copy_from_slice(&length.to_be_bytes());
+    }
     bytes
+}
+
+fn captured(link: LinkType, number: usize, length: usize) -> FrameInfo {
+    FrameInfo {
+        timestamp: Timestamp::new(1_700_000_000, number as u32 * 1_000 + 7),
+        nanosecond: false,
+        link,
+        original: length as u32,
+    }
+}
+
+/// Every link type that is decoded.
+const DECODED: [LinkType; 14] = [
+    LinkType::NULL,
+    LinkType::ETHERNET,
+    LinkType::PPP,
+    LinkType::RAW_BSD,
+    LinkType::RAW_OPENBSD,
+    LinkType::PPP_HDLC,
+    LinkType::PPP_ETHER,
+    LinkType::RAW,
+    LinkType::C_HDLC,
+    LinkType::LOOP,
+    LinkType::LINUX_SLL,
+    LinkType::IPV4,
+    LinkType::IPV6,
+    LinkType::LINUX_SLL2,
+];
+
+/// Whatever link type came first: the file takes datagrams and stream messages of every other, of both families.
+#[test]
+fn every_link_type_comes_first_and_after_every_other() {
+    for first in DECODED {
+        let directory = tempfile::tempdir().unwrap();
+        let file = written(directory.path(), FileFormat::Pcap, |files| {
+            let (mut number, mut others) = (1, [first].into_iter().chain(DECODED).cycle());
+            while number <= 40 {
+                let link = others.next().unwrap();
+                // Streams first in no file: they are not what binds it.
+                let (v6, stream) = match link {
+                    LinkType::IPV4 => (false, number % 4 == 3),
+                    LinkType::IPV6 => (true, number % 4 == 3),
+                    _ => (number % 2 == 0, number % 3 == 0),
+                };
+                if stream {
+                    let piece = StreamPiece {
+                        source: endpoint(1, 49_152, v6),
+                        destination: endpoint(2, 5060, v6),
+                        transport: SipTransport::Tcp,
+                        timestamp: captured(link, number, 0).timestamp,
+                        nanosecond: false,
+                        link,
+                        link_header: &[],
+                        shares: &[],
+                        bytes: &message(number, 20),
+                    };
+                    files.stream(FileKey(0), &piece);
+                } else {
+                    let bytes = datagram(link, v6, number);
+                    files.frame(FileKey(0), &captured(link, number, bytes.len()), &bytes);
+                }
+                number += 1;
+            }
+        });
+        assert_whole(&file, &format!("{first:?}"));
+    }
 }
 
 #[test]
@@ -228,7 +302,7 @@ fn mixed_link_types_in_either_format() {
         let file = written(directory.path(), format, |files| {
             for number in 1..=40 {
                 let link = LINKS[number % LINKS.len()];
-                let bytes = datagram(link, number);
+                let bytes = datagram(link, false, number);
                 let info = FrameInfo {
                     timestamp: Timestamp::new(1_700_000_000, number as u32 * 1_000 + 7),
                     nanosecond: number > 20,
@@ -254,7 +328,7 @@ fn mixed_link_types_in_either_format() {
 fn frames_and_streams_share_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = written(directory.path(), FileFormat::Pcap, |files| {
-        let bytes = datagram(LinkType::RAW, 1);
+        let bytes = datagram(LinkType::RAW, false, 1);
         let info = FrameInfo {
             timestamp: Timestamp::new(1, 0),
             nanosecond: false,
