@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::classic::Classic;
-use crate::support::{Run, is_root, lippycat};
+use crate::support::{Run, is_root, lippycat, tshark};
 use crate::traffic::{capture, profile};
-use crate::wire::{at, datagram, ethernet};
+use crate::wire::{at, checksum, datagram, ethernet};
 
 fn written(file: &Classic) -> NamedTempFile {
     let mut out = NamedTempFile::new().unwrap();
@@ -46,6 +46,55 @@ fn count_and_duration_cut_the_capture() {
         let first = all.packets.iter().take_while(|it| micros(it) <= end).cloned().collect();
         let short = Run::of(written(&all.with(first)).path(), &[]);
         same(&Run::of(file.path(), &["--duration", text]), &short, text);
+    }
+}
+
+/// Ethernet, IPv4 and a TCP segment (RFC 9293 3.1) from 192.0.2.1 to 192.0.2.2.
+fn segment(sequence: u32, payload: &str) -> Vec<u8> {
+    let mut ip = vec![0x45, 0, 0, 0, 0, 1, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+    ip[2..4].copy_from_slice(&(40 + payload.len() as u16).to_be_bytes());
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    frame.extend(ip);
+    frame.extend([0x9c, 0x40, 0x13, 0xc4]);
+    frame.extend(sequence.to_be_bytes());
+    frame.extend([0, 0, 0, 0, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]);
+    frame.extend(payload.as_bytes());
+    frame
+}
+
+/// A segment was lost just before the end: what waits behind it belongs to calls as if its second had passed, to one that
+/// was there and to one that it begins.
+#[test]
+fn what_waits_behind_a_hole_at_the_end_is_in_records_and_files() {
+    let message = |call: &str, method: &str| {
+        format!(
+            "{method} sip:bob@x SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK{call}{method}\r\nFrom: <sip:alice@x>;tag=a\r\n\
+             To: <sip:bob@x>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let (first, cancel) = (message("first", "INVITE"), message("first", "CANCEL"));
+    let second = message("second", "INVITE");
+    let mut number = 1_000;
+    let mut next = |payload: &str, lost: u32| {
+        number += lost;
+        let frame = segment(number, payload);
+        number += payload.len() as u32;
+        frame
+    };
+    let frames = [next(&first, 0), next(&cancel, 700), next(&second, 0)];
+    let packets: Vec<_> = (0..).zip(frames).map(|(time, frame)| at(time * 10, frame)).collect();
+    let file = written(&ethernet(packets));
+    for workers in ["0", "2"] {
+        let run = Run::of(file.path(), &["--workers", workers]);
+        let calls: Vec<_> =
+            run.records.iter().map(|record| (&record["call_id"], &record["messages"])).collect();
+        assert_eq!(calls, [(&json!("first"), &json!(2)), (&json!("second"), &json!(1))], "{workers}");
+        assert_eq!(run.files.len(), 2, "{workers}");
+    }
+    if let Some(found) = tshark(file.path(), "sip.Call-ID == \"second\"", &["sip.Method"]) {
+        assert_eq!(found, [["INVITE"]]);
     }
 }
 

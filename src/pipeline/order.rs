@@ -114,10 +114,11 @@ impl Order {
         }
     }
 
-    /// Gives the tracker what came directly, up to that sequence number.
+    /// Gives the tracker what came directly, up to that sequence number. The end comes behind the messages that it made
+    /// workers let go of, which have its number.
     fn direct(&mut self, direct: &mut Direct<'_>, until: u64, listener: &mut dyn Listener) {
-        while let Some((tick, later)) = direct.ticks.split_first().filter(|(tick, _)| tick.sequence <= until)
-        {
+        let is_due = |tick: &Work| tick.sequence <= until && (tick.task != Task::Finish || until == u64::MAX);
+        while let Some((tick, later)) = direct.ticks.split_first().filter(|(tick, _)| is_due(tick)) {
             direct.ticks = later;
             self.media(direct, tick.sequence, listener);
             match tick.task {
