@@ -135,9 +135,19 @@ impl<A: Application> Connection<A> {
         matches!(self.reading, Reading::Yes)
     }
 
-    /// Whether it begins anew with that segment.
+    /// Whether it, or what follows it, is read from that segment on.
     fn resumes(&self, segment: &Segment<'_>) -> bool {
-        self.reading == Reading::Paused && A::resumes(segment.payload)
+        self.may_resume() && A::resumes(segment.payload)
+    }
+
+    /// Whether there are segments for which it is read again: what was declined for ever is followed by another connection
+    /// between the same endpoints, whose SYN may be lost, when it has ended.
+    fn may_resume(&self) -> bool {
+        match self.reading {
+            Reading::Yes => false,
+            Reading::Paused => true,
+            Reading::No => self.closing,
+        }
     }
 
     /// Takes any segment.
@@ -145,7 +155,11 @@ impl<A: Application> Connection<A> {
         let (_, direction) = FlowKey::new(segment.source, segment.destination);
         let flags = segment.header.flags;
         let arrival = Arrival::new(segment, turn.now);
-        if !flags.opens_or_ends() && !self.is_over() && self.resumes(segment) {
+        if !flags.opens_or_ends()
+            && !self.is_over()
+            && self.reading == Reading::Paused
+            && self.resumes(segment)
+        {
             (self.up, self.down, self.reading) = (Half::default(), Half::default(), Reading::Yes);
         }
         if flags.syn() && !flags.rst() {
@@ -178,8 +192,18 @@ impl<A: Application> Connection<A> {
         if flags.syn() && !flags.rst() {
             return !half.may_begin_with(Seq(segment.header.sequence));
         }
-        // Its SYN was not captured, but the last connection is over and the number does not fit it.
-        self.is_over() && !segment.payload.is_empty() && half.is_strange(Seq(segment.header.sequence))
+        if segment.payload.is_empty() {
+            return false;
+        }
+        // Its SYN was not captured, but the last connection is over and the number does not fit it; or was not read, and
+        // has ended, and here is something to read; or neither number fits it, and here something begins.
+        let sequence = Seq(segment.header.sequence);
+        self.is_over() && half.is_strange(sequence)
+            || self.reading == Reading::No && self.resumes(segment)
+            || half.is_far(sequence)
+                && flags.ack()
+                && self.half(direction.reverse()).is_far(Seq(segment.header.acknowledgement))
+                && A::resumes(segment.payload)
     }
 
     /// What the sender of a segment says of the other direction.
@@ -293,9 +317,9 @@ impl<A: Application> Connection<A> {
         self.application.is_some()
     }
 
-    /// Whether the application declined it; and whether only until a segment begins with something to read.
+    /// Whether the application declined it; and whether a segment that begins with something to read changes that.
     pub(super) fn declined(&self) -> Option<bool> {
-        (!self.reads()).then_some(self.reading == Reading::Paused)
+        (!self.reads()).then_some(self.may_resume())
     }
 
     /// Whether it is time, once, to let it age among those that are closing.

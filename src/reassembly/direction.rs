@@ -16,6 +16,10 @@ pub(super) const WINDOW: u64 = 1 << 30;
 /// believed without doubt.
 pub(super) const GRACE: u64 = 1 << 16;
 
+/// More bytes than a capture loses of both directions between two segments of a connection with SIP. Initial sequence
+/// numbers grow by about as much in a second where clocks make them (RFC 9293 3.4.1; Linux: one every 64 ns).
+const LEAP: i64 = 1 << 24;
+
 /// What is known of a stream's beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Start {
@@ -110,6 +114,12 @@ impl Half {
     /// Whether a sequence number does not fit the stream.
     pub(super) fn is_strange(&self, sequence: Seq) -> bool {
         !self.is_unknown() && self.locate(sequence).is_none()
+    }
+
+    /// Whether a sequence number is further from the stream than a loss explains. A forged one costs what the stream
+    /// holds of a message: it goes on with the next that begins a segment.
+    pub(super) fn is_far(&self, sequence: Seq) -> bool {
+        self.is_strange(sequence) || !self.is_unknown() && sequence.distance(self.next()) > LEAP
     }
 
     /// Whether the segment is what everybody hopes for: plain, and exactly the next.

@@ -25,7 +25,8 @@ enum Event {
     End,
 }
 
-/// Notes what it is told; rejects streams that begin with `!`, holds what does not end with a full stop.
+/// Notes what it is told; rejects streams that begin with `!`, holds what does not end with a full stop, and takes `>` for
+/// the beginning of something to read.
 #[derive(Debug, Default)]
 struct Recorder {
     partial: usize,
@@ -45,6 +46,10 @@ impl Application for Recorder {
         ));
         self.partial = if chunk.bytes.last() == Some(&b'?') { 1000 } else { 0 };
         if chunk.bytes[0] == b'!' { Verdict::Reject } else { Verdict::Continue }
+    }
+
+    fn resumes(payload: &[u8]) -> bool {
+        payload.first() == Some(&b'>')
     }
 
     fn gap(&mut self, context: &Context, lost: u64, output: &mut Log) {
@@ -99,8 +104,19 @@ impl Wire {
         payload: &[u8],
         missing: u32,
     ) -> &mut Self {
+        self.send_any(source, flags, (sequence, 0), payload, missing)
+    }
+
+    fn send_any(
+        &mut self,
+        source: Endpoint,
+        flags: u8,
+        (sequence, acknowledgement): (u32, u32),
+        payload: &[u8],
+        missing: u32,
+    ) -> &mut Self {
         let destination = if source == server() { client() } else { server() };
-        let header = TcpHeader { sequence, acknowledgement: 0, flags: TcpFlags(flags) };
+        let header = TcpHeader { sequence, acknowledgement, flags: TcpFlags(flags) };
         let place = Bytes { length: payload.len() as u32, ..Bytes::default() };
         let segment = Segment { source, destination, header, payload, place, missing, captured: self.now };
         self.packets += 1;
@@ -272,6 +288,52 @@ fn ports_are_used_again_and_the_syn_was_lost() {
     assert_eq!(wire.said(), "ab.xy");
     assert_eq!(wire.log.last().unwrap().0, 4);
     wire.finish();
+}
+
+/// RFC 9293 3.4.1: initial sequence numbers come from a clock, so those of the next connection are anywhere.
+#[test]
+fn ports_are_used_again_without_a_captured_syn_or_end() {
+    for end in [ACK, ACK | FIN, ACK | RST] {
+        for leap in [0x0180_0000, 0x2000_0000, 0x6000_0000, 0x9000_0000, 0xe000_0000, 0xfff0_0000_u32] {
+            let mut wire = wire();
+            wire.send(client(), SYN, 99, b"").send(client(), ACK, 100, b"ab").send(server(), ACK, 7, b"s");
+            wire.send_any(client(), end, (102, 8), b"", 0);
+            let (up, down) = (102_u32.wrapping_add(leap), 8_u32.wrapping_add(leap));
+            wire.send_any(client(), ACK, (up, down), b">xy", 0);
+            assert_eq!(wire.said().replace('.', ""), "ab>xy", "{end} {leap:x}: at once, and no gap");
+            wire.send_any(server(), ACK, (down, up.wrapping_add(3)), b">S", 0);
+            assert_eq!(wire.log.last().unwrap(), &(5, Direction::Down, Event::Data(b">S".to_vec(), false)));
+            assert_eq!((wire.counters().port_reuse, wire.counters().streams), (1, 2));
+            wire.finish();
+        }
+    }
+}
+
+#[test]
+fn a_hole_is_no_other_connection() {
+    // One number fits; or neither, but nothing begins there; or both are as far as a loss explains.
+    let (far, near) = (0x2000_0000, 0x00ff_0000);
+    for (up, down, payload) in [(far, 0, b">x"), (0, far, b">x"), (far, far, b"xy"), (near, near, b">x")] {
+        let mut wire = wire();
+        wire.send(client(), SYN, 99, b"").send(client(), ACK, 100, b"ab").send(server(), ACK, 7, b"s");
+        wire.send_any(client(), ACK, (102 + up, 8 + down), payload, 0);
+        assert_eq!(wire.counters().port_reuse, 0, "{up} {down}");
+        wire.finish();
+    }
+}
+
+#[test]
+fn what_follows_a_declined_connection_is_read() {
+    for end in [FIN, RST] {
+        let mut wire = wire();
+        wire.send(client(), SYN, 99, b"").send(client(), ACK, 100, b"!no").send(client(), ACK, 103, b">x");
+        wire.send(client(), ACK | end, 105, b"").send(client(), ACK, 106, b"more");
+        assert_eq!(wire.said(), "!no", "it was declined for ever");
+        wire.send(client(), ACK, 50_000, b">xy").send(client(), ACK, 50_003, b"z");
+        assert_eq!(wire.said(), "!no>xyz", "{end}");
+        assert_eq!(wire.counters().port_reuse, 1);
+        wire.finish();
+    }
 }
 
 #[test]
