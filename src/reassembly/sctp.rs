@@ -2,7 +2,8 @@
 //!
 //! In: DATA chunks that hold a piece of a message, in capture order. Out: the message, when the last of its pieces has come.
 //! A message has consecutive transmission numbers, on one stream of the association. Only SIP is waited for: an
-//! association is known from the first piece on that begins like it.
+//! association is known from the first piece on that begins like it. Pieces that come before it may be captured in front
+//! of the first; they are kept until one begins another protocol, and go before those of known associations.
 //!
 //! Bounded in associations, pieces and bytes; what is too much, or too late, goes and is counted. Absent on purpose: the
 //! pieces of one message sent to several addresses of a host, I-DATA chunks (RFC 8260).
@@ -10,7 +11,7 @@
 use std::time::Duration;
 
 use crate::decode::DataChunk;
-use crate::flow::{Age, Direction, Endpoint, FlowKey, Table};
+use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, Table};
 use crate::time::Timestamp;
 
 /// Associations waited for at once, of each worker; about 200 bytes each.
@@ -32,11 +33,29 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The messages that are not whole.
 #[derive(Debug)]
 pub struct UserMessages {
-    associations: Table<[Waiting; 2]>,
+    /// Those that are not known to carry SIP age among the closing.
+    associations: Table<Association>,
     bytes: usize,
     /// The latest that became whole.
     whole: Vec<u8>,
     given_up: u64,
+}
+
+/// An association, as long as it is waited for.
+#[derive(Debug, Default)]
+struct Association {
+    carries: Carries,
+    ways: [Waiting; 2],
+}
+
+/// What an association carries, by the first pieces of its messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Carries {
+    /// None was seen.
+    #[default]
+    Unknown,
+    Other,
+    Sip,
 }
 
 /// What one direction has of messages that are not whole, in the order of its numbers.
@@ -91,24 +110,25 @@ impl UserMessages {
         begins_sip: impl FnOnce(&[u8]) -> bool,
     ) -> Taken<'_> {
         let (key, direction) = FlowKey::new(source, destination);
-        let is_wanted = !chunk.begin || begins_sip(chunk.bytes);
-        let id = match self.associations.find(&key) {
-            Some(id) if is_wanted => id,
-            None if is_wanted && chunk.begin => {
-                if self.associations.is_full() {
-                    self.evict();
-                }
-                let Some(id) = self.associations.insert(key, Default::default(), now) else {
-                    return Taken::Not;
-                };
-                id
-            }
-            _ => return Taken::Not,
+        let begins = if !chunk.begin {
+            Carries::Unknown
+        } else if begins_sip(chunk.bytes) {
+            Carries::Sip
+        } else {
+            Carries::Other
         };
-        let Some((_, [up, down])) = self.associations.touch(id, now) else { return Taken::Not };
+        let Some(id) = self.association(key, begins, now) else { return Taken::Not };
+        let Some((_, Association { carries, ways: [up, down] })) = self.associations.touch(id, now) else {
+            return Taken::Not;
+        };
+        let is_known = *carries == Carries::Sip;
+        if begins == Carries::Other || *carries == Carries::Other {
+            return Taken::Not;
+        }
         let waiting = if direction == Direction::Up { up } else { down };
         let before = waiting.bytes;
-        self.given_up += waiting.make_room(chunk.bytes.len(), now);
+        let gone = waiting.make_room(chunk.bytes.len(), now);
+        self.given_up += if is_known { gone } else { 0 };
         let run = waiting.add(chunk, now);
         self.whole.clear();
         if let Some((first, last)) = run {
@@ -118,14 +138,45 @@ impl UserMessages {
         }
         self.bytes = self.bytes - before + waiting.bytes;
         while self.bytes > MAX_BYTES_IN_ALL && self.evict() {}
-        if run.is_some() { Taken::Whole(&self.whole) } else { Taken::Held }
+        match run {
+            Some(_) => Taken::Whole(&self.whole),
+            None if is_known => Taken::Held,
+            None => Taken::Not,
+        }
+    }
+
+    /// The association with that key, which knows what it carries now that a message of it `begins` so.
+    fn association(&mut self, key: FlowKey, begins: Carries, now: Timestamp) -> Option<EntryId> {
+        let id = match self.associations.find(&key) {
+            Some(id) => id,
+            None => {
+                if self.associations.is_full() {
+                    self.evict();
+                }
+                let id = self.associations.insert(key, Association::default(), now)?;
+                self.associations.move_to(id, Age::Closing, now);
+                id
+            }
+        };
+        let carries = self.associations.get(id)?.carries;
+        if begins == Carries::Sip && carries != Carries::Sip {
+            self.associations.move_to(id, Age::Live, now);
+            self.associations.get_mut(id)?.1.carries = begins;
+        } else if begins == Carries::Other && carries == Carries::Unknown {
+            let known = self.associations.get_mut(id)?.1;
+            let before = std::mem::replace(known, Association { carries: begins, ..Association::default() });
+            self.bytes -= before.ways.iter().map(|way| way.bytes).sum::<usize>();
+        }
+        Some(id)
     }
 
     /// Lets packet time pass.
     pub fn expire(&mut self, now: Timestamp) {
-        while let Some(id) = self.associations.expired(Age::Live, TIMEOUT, now) {
-            if let Some((_, waiting)) = self.associations.remove(id) {
-                self.give_up(waiting);
+        for age in [Age::Live, Age::Closing] {
+            while let Some(id) = self.associations.expired(age, TIMEOUT, now) {
+                if let Some((_, association)) = self.associations.remove(id) {
+                    self.give_up(association);
+                }
             }
         }
     }
@@ -135,17 +186,19 @@ impl UserMessages {
         while self.evict() {}
     }
 
-    /// The association that was heard of least recently goes; false when there is none.
+    /// The association that was heard of least recently goes, first of those not known to carry SIP; false when there is
+    /// none.
     fn evict(&mut self) -> bool {
-        let oldest = self.associations.oldest(Age::Live).and_then(|(id, _)| self.associations.remove(id));
+        let oldest = self.associations.oldest(Age::Closing).or_else(|| self.associations.oldest(Age::Live));
+        let oldest = oldest.and_then(|(id, _)| self.associations.remove(id));
         let is_there = oldest.is_some();
-        oldest.into_iter().for_each(|(_, waiting)| self.give_up(waiting));
+        oldest.into_iter().for_each(|(_, association)| self.give_up(association));
         is_there
     }
 
-    fn give_up(&mut self, waiting: [Waiting; 2]) {
-        for Waiting { pieces, bytes } in waiting {
-            self.given_up += pieces.len() as u64;
+    fn give_up(&mut self, Association { carries, ways }: Association) {
+        for Waiting { pieces, bytes } in ways {
+            self.given_up += if carries == Carries::Sip { pieces.len() as u64 } else { 0 };
             self.bytes -= bytes;
         }
     }
@@ -281,6 +334,50 @@ mod tests {
         assert_eq!((messages.bytes, messages.given_up), (0, 0));
     }
 
+    /// RFC 9260 6.9: "DATA chunk fragments must be assigned TSNs sequentially"; in which order they are captured is up to the
+    /// network. The first piece is the one that tells that all of them are SIP.
+    #[test]
+    fn pieces_may_come_in_front_of_the_first() {
+        for order in [[3, 2, 1, 0], [1, 0, 2, 3], [2, 3, 0, 1], [3, 0, 1, 2]] {
+            let mut messages = UserMessages::default();
+            let pieces = order.map(|index: usize| pieces(7)[index]);
+            let found = all(&mut messages, 5060, &pieces);
+            assert_eq!(found.last().unwrap().as_deref(), Some(WHOLE), "{order:?}");
+            assert_eq!(found[0], None, "nobody knows what it is");
+            messages.finish();
+            assert_eq!((messages.bytes, messages.given_up), (0, 0));
+        }
+    }
+
+    #[test]
+    fn pieces_of_nobody_knows_what_go_first() {
+        let mut messages = UserMessages::default();
+        let [first, second, third, last] = pieces(7);
+        assert_eq!(messages.piece(ends(1), &first, now(1), begins_sip), Taken::Held);
+        let long = vec![b'x'; 60_000];
+        for port in 2..20_000 {
+            assert_eq!(
+                messages.piece(ends(port), &chunk(3, (false, false), &long), now(2), begins_sip),
+                Taken::Not
+            );
+            assert!(messages.bytes <= MAX_BYTES_IN_ALL && messages.associations.len() <= MAX_ASSOCIATIONS);
+        }
+        let found = all(&mut messages, 1, &[second, third, last]);
+        assert_eq!(found.last().unwrap().as_deref(), Some(WHOLE));
+        // Another protocol begins: what was kept of it goes, and no more is kept.
+        let mut messages = UserMessages::default();
+        let diameter = [last, chunk(1, (true, false), &[1, 0, 1, 0]), second, third];
+        assert_eq!(all(&mut messages, 3868, &diameter), [None, None, None, None]);
+        assert_eq!((messages.bytes, messages.given_up, messages.associations.len()), (0, 0, 1));
+        // SIP may come all the same.
+        assert_eq!(
+            all(&mut messages, 3868, &[first, second, third, last]).last().unwrap().as_deref(),
+            Some(WHOLE)
+        );
+        messages.expire(now(70));
+        assert_eq!((messages.bytes, messages.given_up, messages.associations.len()), (0, 0, 0));
+    }
+
     #[test]
     fn what_does_not_belong_together_is_not_put_together() {
         let mut messages = UserMessages::default();
@@ -310,7 +407,7 @@ mod tests {
         let mut messages = UserMessages::default();
         let diameter = [chunk(1, (true, false), &[1, 0, 1, 0]), chunk(2, (false, true), &[0; 8])];
         assert_eq!(all(&mut messages, 3868, &diameter), [None, None]);
-        assert!(messages.associations.is_empty());
+        assert_eq!((messages.bytes, messages.associations.len()), (0, 1), "but that it is another");
     }
 
     #[test]
@@ -347,7 +444,7 @@ mod tests {
             assert!(messages.bytes <= MAX_BYTES);
         }
         let held: usize =
-            messages.associations.ids().flat_map(|(_, ways)| ways).map(|way| way.pieces.len()).sum();
+            messages.associations.ids().flat_map(|(_, it)| &it.ways).map(|way| way.pieces.len()).sum();
         assert!(
             held <= MAX_PIECES && messages.given_up as usize + held >= 99_000,
             "{held} {}",
