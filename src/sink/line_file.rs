@@ -181,6 +181,13 @@ impl LineFile {
         outcome
     }
 
+    /// Counts as lost what is not written: there will be no other try.
+    pub(super) fn give_up(&mut self) {
+        // A line of which a part is written is lost, too.
+        self.counts.lost += self.buffer.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.buffer = Vec::new();
+    }
+
     /// Opens the file anew under its name: what is written from here on does not go where the old one was moved to.
     ///
     /// # Errors

@@ -112,6 +112,12 @@ impl Lines {
     pub(super) fn finish(mut self) -> (LineCounts, io::Result<()>) {
         let before = self.failures.first.take();
         self.flush();
+        let files = [
+            self.records.as_mut().map(RecordWriter::file_mut),
+            self.log.as_mut().map(EventLog::file_mut),
+            self.events.as_mut().map(EventWriter::file_mut),
+        ];
+        files.into_iter().flatten().for_each(LineFile::give_up);
         let counts = self.counts();
         let failure = self.failures.first.or(before.filter(|_| counts.lost > 0));
         (counts, failure.map_or(Ok(()), Err))
