@@ -84,6 +84,29 @@ fn flag_name(argument: &str) -> &str {
     }
 }
 
+/// Whether a word is, or begins, a filter as in pcap-filter(7), which tcpdump takes behind its flags.
+fn begins_filter(word: &str) -> bool {
+    const FIRST: &[&str] = &[
+        "dst",
+        "ether",
+        "host",
+        "icmp",
+        "ip",
+        "ip6",
+        "net",
+        "not",
+        "port",
+        "portrange",
+        "proto",
+        "sctp",
+        "src",
+        "tcp",
+        "udp",
+        "vlan",
+    ];
+    word.split_whitespace().next().is_some_and(|first| FIRST.contains(&first))
+}
+
 /// A word where none belongs, most likely a file.
 fn stray(word: &str, arguments: &[OsString]) -> Option<String> {
     let at = arguments.iter().position(|argument| argument == word)?;
@@ -94,7 +117,15 @@ fn stray(word: &str, arguments: &[OsString]) -> Option<String> {
         ));
     }
     let sniffs = arguments.windows(2).any(|pair| pair == ["sniff", "voip"]);
-    sniffs.then(|| format!("unexpected '{word}': capture files are read with -r, as in -r {word}"))
+    if !sniffs {
+        return None;
+    }
+    if begins_filter(word) {
+        return Some(format!(
+            "unexpected '{word}': a capture filter is one argument behind -f, as in -f 'udp port 5060'"
+        ));
+    }
+    Some(format!("unexpected '{word}': capture files are read with -r, as in -r {word}"))
 }
 
 #[cfg(test)]
@@ -115,6 +146,10 @@ mod tests {
 
     /// A command line, and the first line of its refusal.
     const ROWS: &[(&str, &str)] = &[
+        (
+            "l sniff voip -i eth0 udp port 5060",
+            "unexpected 'udp': a capture filter is one argument behind -f, as in -f 'udp port 5060'",
+        ),
         ("l sniff voip x.pcap", "unexpected 'x.pcap': capture files are read with -r, as in -r x.pcap"),
         ("l sniff voip -r a -w out", "unexpected 'out': -w takes its prefix after =, as in -w=out"),
         (
