@@ -171,7 +171,13 @@ fn the_service_manager_is_told() {
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let next = || {
         let mut buffer = [0; 4096];
-        let length = socket.recv(&mut buffer).unwrap();
+        // With a time-out the system does not go on with a call that a signal interrupts (signal(7)).
+        let length = loop {
+            match socket.recv(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.unwrap(),
+            }
+        };
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     };
     let service = scene.start(|command| {
