@@ -14,7 +14,7 @@ use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
-use crate::sip::{Head, Message, Method, Rare, SipTransport, Span, StartLine, asks_again, uri};
+use crate::sip::{Head, Message, Method, SipTransport, Span, StartLine, asks_again, uri};
 use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
@@ -330,16 +330,12 @@ impl Dialog {
         (copy, step)
     }
 
-    /// Whether a provisional answer that came before comes to say that the attempt goes on. Over several hops it comes several
-    /// times. A reliable one has a number of its own then (RFC 3262 3).
+    /// Whether an answer that came before comes to say that the attempt goes on. Over several hops it comes several times.
     #[cold]
     fn still_rings(&mut self, look: &Look<'_>) -> bool {
-        let is_provisional = matches!(look.head.start, StartLine::Response { status: 101..=199, .. });
-        if !is_provisional || look.head.rare.has(Rare::RSEQ) {
-            return false;
-        }
         let now = look.message.timestamp;
-        self.signalling.still_rings(now, now.since(self.progress) >= STILL_RINGING)
+        look.head.may_be_given_again()
+            && self.signalling.still_rings(now, now.since(self.progress) >= STILL_RINGING)
     }
 
     fn request(&mut self, look: &Look<'_>, method: Method) -> Option<Step> {
@@ -497,14 +493,12 @@ impl Dialog {
             && self.is_caller(look)
             && !look.is_initial()
             && !self.branches.may_have(look.head.keys.branch);
-        is_missed.then(|| {
-            self.end_reason = Span::default();
-            self.answer(look)
-        })
+        is_missed.then(|| self.answer(look))
     }
 
-    /// It is answered, as far as a message tells.
+    /// It is answered, as far as a message tells: who gave up came too late.
     fn answer(&mut self, look: &Look<'_>) -> Step {
+        self.end_reason = Span::default();
         (self.answered, self.is_answered) = (Some(look.message.timestamp), true);
         self.state = Some(CallState::Confirmed);
         Step::Answered
@@ -539,8 +533,13 @@ impl Dialog {
         u32::from(std::mem::replace(&mut self.changed_at, change) != change)
     }
 
+    /// Whose BYE a message is, or answers.
+    pub(super) fn releaser(&self, look: &Look<'_>) -> EndedBy {
+        if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee }
+    }
+
     fn bye(&mut self, look: &Look<'_>) -> Option<Step> {
-        let by = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
+        let by = self.releaser(look);
         if self.state == Some(CallState::Ended) {
             self.hung_up_too(look, by);
             return None;

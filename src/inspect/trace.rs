@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::call::{About, CAPTURED_TWICE, CallRecord, Delivery, Listener, STILL_RINGING, Wants, key_of_info};
 use crate::flow::Endpoint;
 use crate::privacy::{Privacy, free_text};
-use crate::sip::{Message, Messages, Method, Rare, SipTransport, StartLine};
+use crate::sip::{Message, Messages, Method, SipTransport, StartLine};
 use crate::time::Timestamp;
 
 use super::wanted::{Search, Verdict, Wanted, shown};
@@ -193,10 +193,8 @@ impl Trace {
     fn again(&mut self, identity: u64, message: &Message) -> Again {
         let Some(before) = self.seen.insert(identity, message.timestamp) else { return Again::No };
         let is_soon = message.timestamp.since(before) <= CAPTURED_TWICE;
-        // As it rings on, its sender says so every minute (RFC 3261 13.3.1.1); what is sent reliably has a number of its own.
-        let still_rings = matches!(message.head.start, StartLine::Response { status: 101..=199, .. })
-            && !message.head.rare.has(Rare::RSEQ)
-            && message.timestamp.since(before) >= STILL_RINGING;
+        let still_rings =
+            message.head.may_be_given_again() && message.timestamp.since(before) >= STILL_RINGING;
         match message.transport {
             _ if still_rings => Again::No,
             SipTransport::Udp if is_soon => Again::Captured,

@@ -89,7 +89,7 @@ impl Lines {
         if self.reopen.taken() {
             self.reopen();
         }
-        self.each(LineFile::flush);
+        self.try_each(LineFile::flush);
     }
 
     /// Whether something is to be reopened that no line asks for.
@@ -112,19 +112,14 @@ impl Lines {
     pub(super) fn finish(mut self) -> (LineCounts, io::Result<()>) {
         let before = self.failures.first.take();
         self.flush();
-        let files = [
-            self.records.as_mut().map(RecordWriter::file_mut),
-            self.log.as_mut().map(EventLog::file_mut),
-            self.events.as_mut().map(EventWriter::file_mut),
-        ];
-        files.into_iter().flatten().for_each(LineFile::give_up);
+        self.each(|file, _| file.give_up());
         let counts = self.counts();
         let failure = self.failures.first.or(before.filter(|_| counts.lost > 0));
         (counts, failure.map_or(Ok(()), Err))
     }
 
     fn reopen(&mut self) {
-        self.each(LineFile::reopen);
+        self.try_each(LineFile::reopen);
         tracing::info!("records and events go on in files opened anew");
     }
 
@@ -135,14 +130,20 @@ impl Lines {
         [records, log, events].into_iter().flatten()
     }
 
-    fn each(&mut self, act: impl Fn(&mut LineFile) -> io::Result<()>) {
+    fn each(&mut self, act: impl Fn(&mut LineFile, &mut Failures)) {
         let records = self.records.as_mut().map(RecordWriter::file_mut);
         let log = self.log.as_mut().map(EventLog::file_mut);
         let events = self.events.as_mut().map(EventWriter::file_mut);
         for file in [records, log, events].into_iter().flatten() {
-            let done = act(file);
-            self.failures.note(done, file);
+            act(file, &mut self.failures);
         }
+    }
+
+    fn try_each(&mut self, act: impl Fn(&mut LineFile) -> io::Result<()>) {
+        self.each(|file, failures| {
+            let done = act(file);
+            failures.note(done, file);
+        });
     }
 }
 

@@ -207,6 +207,12 @@ pub struct Head {
 }
 
 impl Head {
+    /// Whether it is a provisional answer that may be given again at any time, to say that the attempt goes on (RFC 3261
+    /// 13.3.1.1): not 100, and none that is sent reliably, which then has a number of its own (RFC 3262 3).
+    pub(crate) const fn may_be_given_again(&self) -> bool {
+        matches!(self.start, StartLine::Response { status: 101..=199, .. }) && !self.rare.has(Rare::RSEQ)
+    }
+
     /// Reads a message's start line and header fields. In a `datagram` the body is what Content-Length says of the
     /// rest, and all of it without one (RFC 3261 18.3); a message out of a stream has been cut to size already.
     /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.

@@ -497,8 +497,7 @@ impl Dialog {
             return;
         }
         let released = self.end.zip(self.ended_by).filter(|_| self.signalling.released);
-        let sender = if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee };
-        let bye = released.or(self.signalling.left()).filter(|(_, by)| *by == sender);
+        let bye = released.or(self.signalling.left()).filter(|(_, by)| *by == self.releaser(look));
         if let Some((bye, _)) = bye {
             // Over several hops the last of its answers is the one that the sender of the BYE gets (RFC 6076 4.4).
             let took = pace::ticks(look.message.timestamp.since(bye)).saturating_add(1);

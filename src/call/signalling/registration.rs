@@ -85,11 +85,11 @@ impl Dialog {
         let contact = self.kept(registered.contact);
         Some(RegistrationRecord {
             contact: (!contact.is_empty()).then(|| text(contact)),
-            expires_seconds: if contact.is_empty() && registered.is_query {
-                None
+            expires_seconds: (!contact.is_empty() || !registered.is_query).then_some(if self.unregisters {
+                0
             } else {
-                Some(if self.unregisters { 0 } else { registered.expires })
-            },
+                registered.expires
+            }),
             refreshes: registered.refreshes,
             behind_nat: registered.behind_nat,
             late_seconds: registered.late.map(|(late, _)| late.as_secs_f64()),

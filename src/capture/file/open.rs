@@ -114,7 +114,7 @@ impl CaptureFile {
     /// What the last `read` read.
     #[inline]
     pub(in crate::capture) fn batch(&self) -> PacketBatch<'_> {
-        PacketBatch { arena: self.block.bytes(), packets: &self.packets }
+        PacketBatch::new(self.block.bytes(), &self.packets)
     }
 
     /// Reads in blocks of at least `size` bytes from now on.
