@@ -110,8 +110,8 @@ pub(crate) struct Dialog {
     pub(crate) end: Option<Timestamp>,
     pub(crate) source: Endpoint,
     pub(crate) destination: Endpoint,
-    pub(crate) retransmissions: u64,
-    pub(crate) duplicates: u64,
+    pub(crate) retransmissions: u32,
+    pub(crate) duplicates: u32,
     pub(crate) reinvites: u32,
     pub(crate) updates: u32,
     /// CSeq of the latest re-INVITE or UPDATE counted, so that its other hops do not count again.
@@ -308,10 +308,10 @@ impl Dialog {
         self.transports |= 1 << look.message.transport as u8;
         match copy {
             Copy::Duplicate => {
-                self.duplicates += 1;
+                self.duplicates = self.duplicates.saturating_add(1);
                 return (copy, None);
             }
-            Copy::Retransmission => self.retransmissions += 1,
+            Copy::Retransmission => self.retransmissions = self.retransmissions.saturating_add(1),
             Copy::First => {}
         }
         self.messages += 1;

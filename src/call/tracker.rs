@@ -745,7 +745,7 @@ impl Tracker {
         let (since, wait) = dialog.waits(self.limits.idle_timeout);
         let (due, generation) = (self.time.bound(since).after(wait), dialog.generation);
         self.deadlines.set(slot, generation, &mut dialog.armed, due);
-        let is_new = dialog.messages + dialog.duplicates == 1;
+        let is_new = dialog.messages + u64::from(dialog.duplicates) == 1;
         if self.wants.events && (newly_wanted || (is_new && dialog.wanted)) {
             self.tell(slot, "start", listener);
         }

@@ -98,6 +98,8 @@ pub(super) struct Signalling {
     /// Hashes of To-tags in answers to INVITE, in the order of their first.
     pub(super) answer_tags: SmallVec<[u64; 2]>,
     timer: SessionTimer,
+    /// Of a REGISTER.
+    registered: Option<Box<Registered>>,
 }
 
 /// What the hop of the first request has told, as bits.
@@ -158,7 +160,6 @@ struct Rare {
     bye_unseen: bool,
     /// Topmost branch of the latest CANCEL.
     cancel: u32,
-    registered: Option<Registered>,
     /// The latest BYE to one of several who answered: when, and by whom.
     left: Option<(Timestamp, EndedBy)>,
     /// Keys of either end that went by INFO.

@@ -11,7 +11,7 @@ use crate::sip::{Span, uri};
 use crate::time::Timestamp;
 
 /// What a REGISTER dialog remembers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(in crate::call) struct Registered {
     contact: Span,
     behind_nat: bool,
@@ -31,17 +31,17 @@ impl Dialog {
     /// A REGISTER: whom it would have called, and whether that is where it comes from.
     pub(super) fn registers(&mut self, look: &Look<'_>) {
         let contact = NameAddress::parse(first_value(look.head.contact.of(look.bytes))).uri;
-        self.signalling.rare().registered.get_or_insert_default().is_query = contact.is_empty();
+        self.signalling.registered.get_or_insert_default().is_query = contact.is_empty();
         if look.message.source != self.source || contact.is_empty() {
             return;
         }
-        let known = self.signalling.rare.as_ref().and_then(|rare| rare.registered);
+        let known = self.signalling.registered.as_ref().map(|known| known.contact);
         let span = match known {
-            Some(known) if self.kept(known.contact) == contact => known.contact,
+            Some(known) if self.kept(known) == contact => known,
             _ => self.keep(contact),
         };
         let behind_nat = is_elsewhere(contact, look);
-        let registered = self.signalling.rare().registered.get_or_insert_default();
+        let registered = self.signalling.registered.get_or_insert_default();
         registered.contact = span;
         registered.behind_nat = behind_nat;
     }
@@ -49,7 +49,7 @@ impl Dialog {
     /// It was accepted. What takes a binding away refreshes nothing, nor does what makes it anew (RFC 3261 10.2.2, 10.2.4).
     pub(super) fn registered(&mut self, look: &Look<'_>) {
         let holds = !self.unregisters;
-        let registered = self.signalling.rare().registered.get_or_insert_default();
+        let registered = self.signalling.registered.get_or_insert_default();
         if registered.cseq != Some(look.head.cseq) && !registered.is_query {
             registered.refreshes += u32::from(registered.holds && holds);
             (registered.cseq, registered.holds) = (Some(look.head.cseq), holds);
@@ -58,7 +58,7 @@ impl Dialog {
 
     /// What the registrar's answer, which came then, did to the bindings.
     pub(in crate::call) fn bound(&mut self, learned: &Learned, at: Timestamp) {
-        let registered = self.signalling.rare.as_mut().and_then(|rare| rare.registered.as_mut());
+        let registered = self.signalling.registered.as_mut();
         let Some(registered) = registered.filter(|registered| !registered.is_query) else { return };
         let held = learned.own.unwrap_or(learned.longest);
         registered.expires = held.as_secs().try_into().unwrap_or(u32::MAX);
@@ -70,18 +70,18 @@ impl Dialog {
 
     /// The contact that it registers; empty where none is known.
     pub(in crate::call) fn contact(&self) -> &[u8] {
-        let registered = self.signalling.rare.as_ref().and_then(|rare| rare.registered);
+        let registered = self.signalling.registered.as_ref();
         registered.map(|registered| self.kept(registered.contact)).unwrap_or_default()
     }
 
     /// When a binding was made anew that had been over.
     pub(super) fn registered_late(&self) -> Option<Timestamp> {
-        let (_, at) = self.signalling.rare.as_ref()?.registered?.late?;
+        let (_, at) = self.signalling.registered.as_ref()?.late?;
         Some(at)
     }
 
     pub(super) fn registration(&self) -> Option<RegistrationRecord> {
-        let registered = self.signalling.rare.as_ref()?.registered.as_ref()?;
+        let registered = self.signalling.registered.as_ref()?;
         let contact = self.kept(registered.contact);
         Some(RegistrationRecord {
             contact: (!contact.is_empty()).then(|| text(contact)),

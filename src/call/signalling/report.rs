@@ -21,6 +21,7 @@ impl Dialog {
             end_causes: causes(self.end_reason()),
             response_seconds: pace.collect::<BTreeMap<_, _>>(),
             disconnect_seconds: signalling.disconnected().map(|took| took.as_secs_f64()),
+            registration: self.registration(),
             ..SignallingRecord::default()
         };
         let Some(rare) = &signalling.rare else { return record };
@@ -40,7 +41,6 @@ impl Dialog {
             replaced_by: Some(self.kept(rare.replaced_by)).filter(|by| !by.is_empty()).map(text),
             overlap_invites: rare.overlaps,
             retransmissions_by_hop: hops.collect(),
-            registration: self.registration(),
             ..record
         }
     }
