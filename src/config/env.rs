@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::meant::meant;
 use super::problem::Problem;
 use super::settings::{LogLevel, Origin, Setting, Settings, Visitor};
-use super::units::{Parse, Value, choice, did_you_mean};
+use super::units::{Parse, Value, choice, nearest};
 
 const PREFIX: &str = "LIPPYCAT_";
+
+/// The one variable that is no key's: where the file is.
+const FILE: &str = "CONFIG";
 
 /// A usual name for the level of the log.
 const LOG_LEVEL: &str = "LOG_LEVEL";
@@ -65,15 +69,42 @@ impl Reader<'_> {
     }
 
     fn report_unknown(&mut self) {
-        let known: Vec<String> =
-            Settings::keys().into_iter().map(variable).chain([format!("{PREFIX}CONFIG")]).collect();
-        for name in self.environment.0.keys().filter(|name| name.starts_with(PREFIX)) {
-            if !known.contains(name) {
-                let hint = did_you_mean(name, known.iter().map(String::as_str));
+        let keys = Settings::keys();
+        let environment = self.environment;
+        for name in environment.0.keys() {
+            let Some(word) = name.strip_prefix(PREFIX) else { continue };
+            if word != FILE && !keys.iter().any(|key| variable(key) == *name) {
+                let hint = hint(word, &keys);
                 self.report(name, format!("ignored: unknown variable{hint}"), true);
             }
         }
     }
+}
+
+/// The variables that one without a key probably meant, `word` being what is behind the prefix: those of the keys that are near, else
+/// what is spelled much alike.
+fn hint(word: &str, keys: &[&str]) -> String {
+    let near: Vec<String> =
+        meant(&key_of(word, keys), keys).into_iter().filter(|key| keys.contains(key)).map(variable).collect();
+    if near.is_empty() {
+        let words: Vec<String> =
+            keys.iter().map(|key| variable(key)).chain([format!("{PREFIX}{FILE}")]).collect();
+        let words = words.iter().filter_map(|name| name.strip_prefix(PREFIX));
+        return nearest(word, words).map(|it| format!(" (did you mean {PREFIX}{it}?)")).unwrap_or_default();
+    }
+    format!(" (did you mean {}?)", near.join(" or "))
+}
+
+/// The dotted name that a variable would be of: the sections and groups that it begins with are known, the rest is a name.
+fn key_of(word: &str, keys: &[&str]) -> String {
+    let groups = keys.iter().flat_map(|key| key.match_indices('.').filter_map(|(dot, _)| key.get(..dot)));
+    let below = |group: &str| {
+        let rest = word.get(group.len()..)?.strip_prefix('_')?;
+        let is = word.get(..group.len())?.eq_ignore_ascii_case(&group.replace('.', "_"));
+        is.then(|| format!("{group}.{}", rest.to_ascii_lowercase()))
+    };
+    let longest = groups.filter_map(|group| Some((group.len(), below(group)?))).max();
+    longest.map_or_else(|| word.to_ascii_lowercase(), |(_, key)| key)
 }
 
 impl Visitor for Reader<'_> {
@@ -139,6 +170,20 @@ mod tests {
             told(&Environment::from([("LIPPYCAT_VOIP_WORKER", "1")])),
             ["LIPPYCAT_VOIP_WORKER: ignored: unknown variable (did you mean LIPPYCAT_VOIP_WORKERS?)"]
         );
+        let rows = [
+            ("LIPPYCAT_VOIP_MODEE", " (did you mean LIPPYCAT_VOIP_TCP_PERFORMANCE_MODE?)"),
+            ("LIPPYCAT_VIOP_WORKERS", " (did you mean LIPPYCAT_VOIP_WORKERS?)"),
+            ("LIPPYCAT_WORKERS", " (did you mean LIPPYCAT_VOIP_WORKERS?)"),
+            ("LIPPYCAT_FORMAT", " (did you mean LIPPYCAT_PCAP_FORMAT or LIPPYCAT_LOG_FORMAT?)"),
+            ("LIPPYCAT_ALERTS_MEMORYHIGH_TRESHOLD", " (did you mean LIPPYCAT_ALERTS_MEMORYHIGH_THRESHOLD?)"),
+            ("LIPPYCAT_CONFG", " (did you mean LIPPYCAT_CONFIG?)"),
+            ("LIPPYCAT_VOIP_ZZZ", ""),
+            ("LIPPYCAT_", ""),
+        ];
+        for (name, hint) in rows {
+            let wanted = format!("{name}: ignored: unknown variable{hint}");
+            assert_eq!(told(&Environment::from([(name, "1")])), [wanted]);
+        }
         assert_eq!(told(&Environment::from([("LIPPYCAT_VOIP_WORKERS", "")])), [""; 0]);
     }
 }

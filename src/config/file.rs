@@ -9,10 +9,11 @@ use std::path::Path;
 
 use super::document::{self, Entry, Node, Position};
 use super::limits::MAX_CONFIG_BYTES;
+use super::meant::did_you_mean;
 use super::problem::{ConfigError, Problem};
 use super::retired::{Fate, fate};
 use super::settings::{Origin, Setting, Settings, Visitor};
-use super::units::{Parse, Value, Wrong, nearest};
+use super::units::{Parse, Value, Wrong};
 
 /// Reads `path` and lays it over `settings`; returns the warnings.
 ///
@@ -185,37 +186,10 @@ impl Reader<'_> {
             }
             None => {
                 let kind = if matches!(entry.value, Node::Map(_)) { "section" } else { "key" };
-                let hint = self.meant(&entry.key).map(|name| format!(" (did you mean {name}?)"));
-                let message = format!("unknown {kind}{}", hint.unwrap_or_default());
+                let message = format!("unknown {kind}{}", did_you_mean(&entry.key, &self.keys));
                 self.report(Some(entry.key_at), &entry.key, message);
             }
         }
-    }
-
-    /// What was probably meant: a key with the same last word in any section, one of this section that is spelled
-    /// much alike, a section, one of any section.
-    fn meant(&self, key: &str) -> Option<&'static str> {
-        let word = last_word(key);
-        let named = |name: &str| self.keys.iter().copied().find(|key| last_word(key) == name);
-        // In a group of three words the first two are the place, and its keys are what is meant.
-        let group = key.rsplit_once('.').map(|(group, _)| group).filter(|group| group.contains('.'));
-        let within = group.and_then(|group| {
-            let keys = || self.keys.iter().copied().filter(|key| key.starts_with(&format!("{group}.")));
-            let near = nearest(word, keys().map(last_word))?;
-            keys().find(|key| last_word(key) == near)
-        });
-        if within.is_some() {
-            return within;
-        }
-        let near = |section: Option<&str>| {
-            let keys = self.keys.iter().copied().filter(|key| section.is_none_or(|it| section_of(key) == it));
-            nearest(word, keys.map(last_word)).and_then(named)
-        };
-        let sections = self.keys.iter().map(|key| section_of(key)).filter(|_| !key.contains('.'));
-        named(word)
-            .or_else(|| near(Some(section_of(key))))
-            .or_else(|| nearest(key, sections))
-            .or_else(|| near(None))
     }
 }
 
@@ -253,10 +227,6 @@ impl Visitor for Reader<'_> {
 
 fn section_of(key: &str) -> &str {
     key.split_once('.').map_or(key, |(section, _)| section)
-}
-
-fn last_word(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or(key)
 }
 
 #[cfg(test)]
@@ -318,6 +288,21 @@ mod tests {
             ),
             ("voip: {<<: {a: 1}}", "f:1:8: voip.<<: unknown section"),
             ("pcap: {worker: 1}", "f:1:8: pcap.worker: unknown key (did you mean voip.workers?)"),
+            ("log: {fromat: json}", "f:1:7: log.fromat: unknown key (did you mean log.format?)"),
+            ("mode: latency", "f:1:1: mode: unknown key (did you mean voip.tcp_performance_mode?)"),
+            (
+                "voip: {tcp_performance_mode: balancd}",
+                "f:1:30: voip.tcp_performance_mode: 'balancd': want memory, balanced, throughput or latency (did you mean balanced?)",
+            ),
+            (
+                "interfaces: {promisc: true}",
+                "f:1:14: interfaces.promisc: unknown key (did you mean interfaces.promiscuous?)",
+            ),
+            (
+                "alerts: {MemoryHi: {for: 1s}}",
+                "f:1:10: alerts.MemoryHi: unknown section (did you mean alerts.MemoryHigh?)",
+            ),
+            ("format: pcap", "f:1:1: format: unknown key (did you mean pcap.format or log.format?)"),
             ("voip: [", "f:1:7: broken YAML: unclosed bracket '['"),
         ];
         for (text, wrong) in rows {

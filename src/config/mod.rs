@@ -12,6 +12,7 @@ mod document;
 mod env;
 mod file;
 pub mod limits;
+mod meant;
 mod modes;
 mod networks;
 mod problem;
