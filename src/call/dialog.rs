@@ -28,6 +28,9 @@ const RINGING_TIMEOUT: Duration = Duration::from_secs(180);
 /// 484 (RFC 3261 21.4.22).
 const TOO_FEW_DIGITS: u16 = 484;
 
+/// T35 of Q.764, 15 to 20 s: for so long a network waits for the next digit. RFC 3578 has no time of its own.
+const DIGITS_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Within this after a BYE there is its answer, and what was under way.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -285,8 +288,8 @@ impl Dialog {
     /// Whether this message, though it has the Call-ID of this dialog, begins another one: an initial INVITE
     /// whose From-tag, or CSeq and branch, is new, after the call ended.
     pub(crate) fn is_reused_by(&self, look: &Look<'_>) -> bool {
-        if self.state != Some(CallState::Ended) || look.method() != Some(Method::Invite) || !look.is_initial()
-        {
+        let is_over = self.state == Some(CallState::Ended) || self.waits_for_digits();
+        if !is_over || look.method() != Some(Method::Invite) || !look.is_initial() {
             return false;
         }
         if self.is_dialled_further_by(look) {
@@ -361,7 +364,7 @@ impl Dialog {
             Method::Invite if look.is_initial() => self.invite(look),
             Method::Invite => self.reinvites += self.is_new_change(look),
             Method::Update => self.updates += self.is_new_change(look),
-            Method::Cancel if self.is_of_fewer_digits(look) => {}
+            Method::Cancel if self.is_of_fewer_digits(look) || self.waits_for_digits() => {}
             Method::Cancel if self.state != Some(CallState::Ended) => self.gives_up(look),
             Method::Ack => return self.acknowledged(look),
             Method::Bye => return self.bye(look),
@@ -460,6 +463,17 @@ impl Dialog {
     /// says nothing of the attempt (RFC 3578 3.3, 3.4).
     fn is_of_fewer_digits(&self, look: &Look<'_>) -> bool {
         look.head.cseq < self.cseq && self.signalling.has_more_digits()
+    }
+
+    /// Whether the number had too few digits, and more may still come: the attempt is not over. Where the caller's own hop has not
+    /// told yet, another branch may.
+    fn waits_for_digits(&self) -> bool {
+        self.status == TOO_FEW_DIGITS
+            && self.kind == Some(CallKind::Call)
+            && self.state != Some(CallState::Ended)
+            && !self.is_answered
+            && !self.cancelled
+            && !self.branches.are_pending()
     }
 
     /// The attempt goes on, with what is known of the number by now. Its delays are those after the last digit.
@@ -686,6 +700,10 @@ impl Dialog {
         if !decides {
             return None;
         }
+        if self.waits_for_digits() {
+            self.progress = look.message.timestamp;
+            return None;
+        }
         let result = self.outcome();
         let reason = self.keep_reason(look);
         if !reason.is_empty() || result != CallResult::Cancelled {
@@ -741,7 +759,10 @@ impl Dialog {
     }
 
     /// How long an attempt may go nowhere.
-    const fn patience(&self) -> Duration {
+    fn patience(&self) -> Duration {
+        if self.waits_for_digits() {
+            return DIGITS_TIMEOUT;
+        }
         let is_under_way = matches!(self.kind, Some(CallKind::Call)) && self.signalling.responded;
         if is_under_way && !self.cancelled { RINGING_TIMEOUT } else { TRANSACTION_TIMEOUT }
     }
@@ -749,7 +770,7 @@ impl Dialog {
     /// Media flowed at that time: something goes on before the answer.
     pub(crate) fn hear_media(&mut self, at: Timestamp) {
         self.hear(at);
-        if !self.cancelled {
+        if !self.cancelled && !self.waits_for_digits() {
             self.progress = later(self.progress, at);
         }
     }
@@ -799,8 +820,12 @@ impl Dialog {
         Some(self.finish(since.after(time), result, Some(by)))
     }
 
-    /// The input is over: a call of which nothing was heard since a BYE of it has ended with that.
+    /// Nothing more of it comes, the input is over or its Call-ID is another call's: a call of which nothing was heard since a BYE of
+    /// it has ended with that, and an attempt that waits for digits with what asked for them.
     pub(crate) fn conclude(&mut self, idle_timeout: Duration) -> Option<Step> {
+        if self.waits_for_digits() {
+            return self.time_out(idle_timeout);
+        }
         let (at, _) = self.signalling.left()?;
         (self.last.since(at) < SOON).then(|| self.time_out(idle_timeout)).flatten()
     }

@@ -92,15 +92,71 @@ fn who_takes_back_fewer_digits_does_not_give_up() {
     );
 }
 
+fn ends(scene: &Scene) -> usize {
+    scene.heard.events.iter().filter(|(event, _)| *event == "end").count()
+}
+
+/// RFC 3578 3.3: the attempt fails with its last INVITE, when no more digits come; T35 of Q.764 is 15 to 20 s.
 #[test]
-fn a_number_that_stays_too_short_fails_at_once() {
+fn a_failure_is_told_once_and_when_no_more_digits_come() {
+    let mut scene = Scene::plain();
+    for (cseq, dialled) in [(1, "49"), (2, "4930"), (3, "493012")] {
+        say(&mut scene, cseq, dialled, None);
+        say(&mut scene, cseq, dialled, Some(TOO_SHORT));
+        let ack = Text {
+            branch: &format!("b{cseq}"),
+            cseq: &format!("{cseq} ACK"),
+            to_tag: "x",
+            ..Text::default()
+        };
+        scene.send(1, 2, &ack.with(&format!("ACK sip:{dialled}@b.example SIP/2.0")));
+        scene.wait(14 * SECOND);
+        assert_eq!(ends(&scene), 0, "{dialled}");
+    }
+    let refused = scene.now.before(std::time::Duration::from_millis(14_200));
+    scene.wait(8 * SECOND);
+    assert_eq!(ends(&scene), 1);
+    scene.wait(60 * SECOND);
+    let [record] = scene.heard.records.as_slice() else { panic!("{:#?}", scene.heard.records) };
+    assert_eq!(
+        (record.result, record.status_code, digits(record)),
+        (CallResult::Failed, Some(484), Value::from(2))
+    );
+    assert_eq!((record.end, record.ended_by), (Some(refused), Some(EndedBy::Callee)), "when it was refused");
+    assert_eq!((ends(&scene), scene.tracker.gauges().early), (1, 0));
+    let (_, _, census) = scene.end();
+    assert_eq!((census.performance.attempts, census.performance.over), (1, 1));
+}
+
+#[test]
+fn a_number_that_is_too_short_when_the_capture_ends_has_failed() {
     let mut scene = Scene::plain();
     say(&mut scene, 1, "49", None);
     say(&mut scene, 1, "49", Some(TOO_SHORT));
-    assert_eq!(scene.heard.events.last().unwrap().0, "end");
-    let (records, ..) = scene.end();
+    assert_eq!(ends(&scene), 0);
+    let (records, heard, census) = scene.end();
     let told = (records.len(), records[0].result, records[0].status_code, digits(&records[0]));
     assert_eq!(told, (1, CallResult::Failed, Some(484), Value::Null));
+    assert_eq!((heard.events.last().unwrap().0, census.performance.attempts), ("end", 1));
+}
+
+/// A fork (RFC 3261 16.7): one branch has too few digits, another one rings for long.
+#[test]
+fn who_still_rings_elsewhere_has_not_failed() {
+    let mut scene = Scene::plain();
+    say(&mut scene, 1, "49", None);
+    let fork = |branch: &'static str, tag: &'static str| Text { branch, to_tag: tag, ..Text::default() };
+    for host in [3, 4] {
+        let branch = if host == 3 { "f3" } else { "f4" };
+        scene.send(2, host, &fork(branch, "").with("INVITE sip:49@b.example SIP/2.0"));
+    }
+    scene.send(3, 2, &fork("f3", "t3").with(&format!("SIP/2.0 {TOO_SHORT}")));
+    scene.send(4, 2, &fork("f4", "t4").with("SIP/2.0 180 Ringing"));
+    say(&mut scene, 1, "49", Some("180 Ringing"));
+    scene.wait(60 * SECOND);
+    say(&mut scene, 1, "49", Some("200 OK"));
+    let events: Vec<_> = scene.heard.events.iter().map(|(event, _)| *event).collect();
+    assert_eq!(events, ["start", "ringing", "answered"]);
 }
 
 /// What does not go on with the same digits is another attempt.
@@ -112,7 +168,9 @@ fn another_number_is_another_call() {
         say(&mut scene, 1, "49", Some(status));
         say(&mut scene, 2, dialled, None);
         say(&mut scene, 2, dialled, Some("404 Not Found"));
-        let (records, _, census) = scene.end();
+        let (records, heard, census) = scene.end();
         assert_eq!((records.len(), census.calls), (2, 2), "{dialled} {status}");
+        assert!(records.iter().all(|record| record.result != CallResult::Open), "{records:#?}");
+        assert_eq!(heard.events.iter().filter(|(event, _)| *event == "end").count(), 2);
     }
 }

@@ -511,9 +511,7 @@ impl Tracker {
             self.touch_closing(group.iter().map(|&(_, slot)| slot), listener);
             for &(_, slot) in group {
                 self.hear_media(slot);
-                let idle_timeout = self.limits.idle_timeout;
-                self.end(slot, |dialog| dialog.conclude(idle_timeout), listener);
-                self.close(slot, listener);
+                self.conclude(slot, listener);
             }
         }
     }
@@ -549,7 +547,7 @@ impl Tracker {
             if !is_reused {
                 return slot;
             }
-            self.close(slot, listener);
+            self.conclude(slot, listener);
         }
         self.open(look, listener)
     }
@@ -606,7 +604,7 @@ impl Tracker {
         while let Some((number, slot)) = self.oldest.pop_front() {
             if self.numbers.get(slot as usize) == Some(&number) {
                 self.census.evicted += 1;
-                self.close(slot, listener);
+                self.conclude(slot, listener);
                 return true;
             }
         }
@@ -836,6 +834,13 @@ impl Tracker {
             self.ended(slot, listener);
         }
         has_ended
+    }
+
+    /// Nothing more of a dialog is heard.
+    fn conclude(&mut self, slot: u32, listener: &mut dyn Listener) {
+        let idle_timeout = self.limits.idle_timeout;
+        self.end(slot, |dialog| dialog.conclude(idle_timeout), listener);
+        self.close(slot, listener);
     }
 
     /// The dialog is over for good.
