@@ -12,6 +12,14 @@ const OURS: u32 = 1;
 /// It has failed.
 const FAILED: u32 = 2;
 
+/// The INVITE itself was seen on it, and not only an answer.
+const SENT: u32 = 4;
+
+/// A refusal was acknowledged on it.
+const ACKNOWLEDGED: u32 = 8;
+
+const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED;
+
 /// The branches of the latest try.
 #[derive(Debug, Default)]
 pub(super) struct Branches(SmallVec<[u32; 4]>);
@@ -19,6 +27,12 @@ pub(super) struct Branches(SmallVec<[u32; 4]>);
 impl Branches {
     /// The INVITE was sent on that branch, by who began the call (`is_ours`) or by somebody after; true when that is new.
     pub(super) fn sent(&mut self, branch: u64, is_ours: bool) -> bool {
+        let is_new = self.know(branch, is_ours);
+        self.mark(branch, SENT);
+        is_new
+    }
+
+    fn know(&mut self, branch: u64, is_ours: bool) -> bool {
         let is_new = !self.may_have(branch);
         if is_new {
             self.0.push(of(branch) | if is_ours { OURS } else { 0 });
@@ -26,11 +40,33 @@ impl Branches {
         is_new
     }
 
+    fn mark(&mut self, branch: u64, mark: u32) {
+        self.0.iter_mut().filter(|known| is(**known, branch)).for_each(|known| *known |= mark);
+    }
+
+    fn has(&self, branch: u64, mark: u32) -> bool {
+        self.0.iter().any(|&known| is(known, branch) && known & mark != 0)
+    }
+
     /// The branch has a final answer that is no 2xx; the INVITE may still come, if the answer overtook it.
     pub(super) fn failed(&mut self, branch: u64) {
-        self.sent(branch, false);
-        let known = self.0.iter_mut().filter(|known| is(**known, branch));
-        known.for_each(|known| *known |= FAILED);
+        self.know(branch, false);
+        self.mark(branch, FAILED);
+    }
+
+    /// The ACK of a refusal has the branch of its INVITE (RFC 3261 17.1.1.3).
+    pub(super) fn acknowledged(&mut self, branch: u64) {
+        self.mark(branch, ACKNOWLEDGED);
+    }
+
+    /// A refusal was acknowledged on it.
+    pub(super) fn is_acknowledged(&self, branch: u64) -> bool {
+        self.has(branch, ACKNOWLEDGED)
+    }
+
+    /// The INVITE was seen on it: what goes that way, as an ACK does, is captured.
+    pub(super) fn was_sent(&self, branch: u64) -> bool {
+        self.has(branch, SENT)
     }
 
     /// Who began the call still waits for an answer on one of them.
@@ -50,11 +86,11 @@ impl Branches {
 }
 
 const fn of(branch: u64) -> u32 {
-    branch as u32 & !(OURS | FAILED)
+    branch as u32 & !MARKS
 }
 
 const fn is(known: u32, branch: u64) -> bool {
-    known & !(OURS | FAILED) == of(branch)
+    known & !MARKS == of(branch)
 }
 
 #[cfg(test)]
@@ -64,21 +100,32 @@ mod tests {
     #[test]
     fn as_long_as_one_is_pending() {
         let mut branches = Branches::default();
-        assert!(branches.sent(8, true) && branches.sent(16, false) && !branches.sent(8, true));
-        branches.failed(16);
+        assert!(branches.sent(16, true) && branches.sent(32, false) && !branches.sent(16, true));
+        branches.failed(32);
         assert!(branches.are_pending());
-        branches.failed(8);
-        assert!(!branches.are_pending() && branches.may_have(16) && !branches.may_have(24));
-        assert!(branches.sent(24, true) && branches.are_pending());
+        branches.failed(16);
+        assert!(!branches.are_pending() && branches.may_have(32) && !branches.may_have(48));
+        assert!(branches.sent(48, true) && branches.are_pending());
         branches.clear();
-        assert!(!branches.are_pending() && !branches.may_have(8));
+        assert!(!branches.are_pending() && !branches.may_have(16));
+    }
+
+    #[test]
+    fn an_answer_alone_is_no_invite() {
+        let mut branches = Branches::default();
+        branches.failed(16);
+        assert!(!branches.was_sent(16) && !branches.is_acknowledged(16));
+        assert!(!branches.sent(16, true) && branches.was_sent(16), "the answer overtook it");
+        branches.acknowledged(16);
+        branches.acknowledged(32);
+        assert!(branches.is_acknowledged(16) && !branches.is_acknowledged(32));
     }
 
     #[test]
     fn many_are_not_remembered() {
         let mut branches = Branches::default();
         for branch in 0..1_000_u64 {
-            branches.sent(branch << 2, true);
+            branches.sent(branch << 4, true);
         }
         assert!(branches.0.len() == MAX_BRANCHES && branches.may_have(5_000));
     }

@@ -133,7 +133,7 @@ pub(crate) struct Dialog {
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(crate) archived: Vec<StreamReport>,
-    branches: Branches,
+    pub(super) branches: Branches,
 }
 
 const _: () =

@@ -62,21 +62,63 @@ fn a_refusal_that_nothing_acknowledges() {
         }
         let record = one(scene);
         let found = record.findings.iter().find(|it| it.code == "no_ack");
-        found.map(|it| (it.text.clone(), it.message.clone().unwrap(), it.time == record.end))
+        found.map(|it| {
+            let first = it.time.unwrap().since(record.end.unwrap());
+            (it.text.clone(), it.message.clone().unwrap(), first.as_millis())
+        })
     };
-    let finding = |text: &str, message: &str| Some((text.to_owned(), message.to_owned(), true));
+    // Timer G (17.2.1): T1, and what it takes here to say the two messages.
+    let finding = |text: &str, message: &str, is_acknowledged: bool| {
+        Some((text.to_owned(), message.to_owned(), if is_acknowledged { 700 } else { 600 }))
+    };
     for (status, message) in [
         ("486 Busy Here", "486 to INVITE"),
         ("487 Request Terminated", "487 to INVITE"),
         ("302 Moved Temporarily", "302 to INVITE"),
     ] {
         let code = &status[..3];
-        let text = format!("no ACK for the {code}, which was sent 6 times again");
-        assert_eq!(again(status, 6, false), finding(&text, message));
-        let text = format!("the {code} was sent 6 times again after its ACK: the ACK does not arrive");
-        assert_eq!(again(status, 6, true), finding(&text, message));
+        let refusal = format!("the {code} from 192.0.2.2:5060 to 192.0.2.1:5060");
+        let text = format!("no ACK for {refusal}, which was sent 6 times again");
+        assert_eq!(again(status, 6, false), finding(&text, message, false));
+        let text = format!("{refusal} was sent 6 times again after its ACK: the ACK does not arrive");
+        assert_eq!(again(status, 6, true), finding(&text, message, true));
         // A slow ACK, and some on their way.
         assert_eq!((again(status, 1, false), again(status, 2, true)), (None, None));
+    }
+}
+
+/// RFC 3261 17.1.1.3: each hop acknowledges a refusal itself.
+#[test]
+fn every_hop_acknowledges_a_refusal() {
+    /// From the caller (1) over two proxies (8, 9) to the callee (2): who sends the INVITE to whom, and on which branch.
+    const HOPS: [(u8, u8, &str); 3] = [(1, 8, "b1"), (8, 9, "hop-2"), (9, 2, "hop-3")];
+    // `silent` is the hop without an ACK; of the hop `one_way` no requests are captured.
+    let found = |silent: usize, one_way: Option<usize>| {
+        let mut scene = Scene::plain();
+        let seen = |hop: usize| one_way != Some(hop);
+        for (_, &(from, to, branch)) in HOPS.iter().enumerate().filter(|(hop, _)| seen(*hop)) {
+            scene.send(from, to, &Text { branch, ..Text::default() }.with(INVITE));
+        }
+        for (hop, &(from, to, branch)) in HOPS.iter().enumerate().rev() {
+            let refusal = Text { branch, to_tag: "bob", ..Text::default() };
+            for _ in 0..if hop == silent { 5 } else { 1 } {
+                scene.send(to, from, &refusal.with("SIP/2.0 486 Busy Here"));
+            }
+            if hop != silent && seen(hop) {
+                let ack = Text { cseq: "1 ACK", ..refusal };
+                scene.send(from, to, &ack.with("ACK sip:bob@b.example SIP/2.0"));
+            }
+        }
+        let record = one(scene);
+        assert_eq!(record.status_code, Some(486));
+        record.findings.into_iter().map(|it| it.text).collect::<Vec<_>>()
+    };
+    for (hop, (from, to, _)) in HOPS.into_iter().enumerate() {
+        let text = format!(
+            "no ACK for the 486 from 192.0.2.{to}:5060 to 192.0.2.{from}:5060, which was sent 4 times again"
+        );
+        assert_eq!(found(hop, None), [text]);
+        assert_eq!(found(hop, Some(hop)), [""; 0], "nothing that goes that way is captured");
     }
 }
 

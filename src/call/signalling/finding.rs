@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reason::{Q850, is_fault};
 use super::record::{Side, TransferRecord};
 use super::session_timer::Overdue;
-use super::{ByeChallenged, Challenge, OwnHop, RefusedAgain, Signalling, What};
+use super::{ByeChallenged, Challenge, RefusedAgain, Signalling, What};
 use crate::call::dialog::{Dialog, TRANSACTION_TIMEOUT};
 use crate::call::findings::Finding;
 use crate::call::record::{CallKind, CallRecord, CallResult, EndedBy};
@@ -37,7 +37,7 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
         return findings;
     }
     findings.extend(unacknowledged(record, signalling));
-    findings.extend(refusal_unacknowledged(record, dialog));
+    findings.extend(refusals_unacknowledged(record, dialog));
     findings.extend(no_bye_answer(record, signalling, now));
     findings.extend(no_change_answer(signalling));
     findings.extend(provisionals(record, signalling));
@@ -134,12 +134,13 @@ fn registration(record: &CallRecord, dialog: &Dialog) -> Vec<Finding> {
     refused.into_iter().chain(late).chain(nat).collect()
 }
 
-/// A 2xx that came again until its sender gave up: no ACK came, or none that its sender got and took for one.
+/// A 2xx that came again until its sender gave up: no ACK came, or none that its sender got and took for one. Where the INVITE was not
+/// captured, the ACK, which comes from the same end, is not missed.
 fn unacknowledged(record: &CallRecord, signalling: &Signalling) -> Option<Finding> {
     let rare = signalling.rare.as_ref()?;
     let (again, late) = (rare.answers_again, rare.answers_after_ack);
     let text = match signalling.acknowledged {
-        false if again >= MISSED_AFTER => {
+        false if again >= MISSED_AFTER && signalling.invited => {
             format!("no ACK for the answer, which was sent {again} times again")
         }
         true if late >= LOST_AFTER => {
@@ -152,22 +153,25 @@ fn unacknowledged(record: &CallRecord, signalling: &Signalling) -> Option<Findin
 
 /// A refusal that came again until its sender gave up (RFC 3261 17.2.1, timers G and H). ACKs of refusals go over one hop, so it is
 /// that hop on which they are lost.
-fn refusal_unacknowledged(record: &CallRecord, dialog: &Dialog) -> Option<Finding> {
-    let RefusedAgain { status, count, after_ack } = dialog.signalling.rare.as_ref()?.refused_again;
-    if record.answered.is_some() {
-        return None;
-    }
-    let is_acknowledged = dialog.signalling.own_hop.0 & OwnHop::ACKNOWLEDGED != 0;
-    let text = match is_acknowledged {
-        false if count >= MISSED_AFTER => {
-            format!("no ACK for the {status}, which was sent {count} times again")
-        }
-        true if after_ack >= LOST_AFTER => {
-            format!("the {status} was sent {after_ack} times again after its ACK: the ACK does not arrive")
-        }
-        _ => return None,
-    };
-    Some(finding("no_ack", text, record.end.unwrap_or(dialog.progress), &format!("{status} to INVITE")))
+fn refusals_unacknowledged(record: &CallRecord, dialog: &Dialog) -> Vec<Finding> {
+    let rare = dialog.signalling.rare.as_ref().filter(|_| record.answered.is_none());
+    let hops = rare.into_iter().flat_map(|rare| &rare.refused_again);
+    let unacknowledged = hops.filter_map(|hop| {
+        let RefusedAgain { branch, status, source, destination, count, after_ack, at } = *hop;
+        let is_acknowledged = dialog.branches.is_acknowledged(branch.into());
+        let refusal = format!("the {status} from {source} to {destination}");
+        let text = match is_acknowledged {
+            false if count >= MISSED_AFTER => {
+                format!("no ACK for {refusal}, which was sent {count} times again")
+            }
+            true if after_ack >= LOST_AFTER => {
+                format!("{refusal} was sent {after_ack} times again after its ACK: the ACK does not arrive")
+            }
+            _ => return None,
+        };
+        Some(finding("no_ack", text, at, &format!("{status} to INVITE")))
+    });
+    unacknowledged.collect()
 }
 
 /// A BYE that was challenged and not sent again, or in vain: who sent it may still do so within the time of a request.

@@ -46,7 +46,7 @@ use crate::flow::Endpoint;
 use crate::near::fetch;
 use crate::sip::header::{Name, digits, number, text, values};
 use crate::sip::uri::until;
-use crate::sip::{Method, Rare as RareFields, Span, StartLine, call_id_key};
+use crate::sip::{Message, Method, Rare as RareFields, Span, StartLine, call_id_key};
 use crate::time::Timestamp;
 
 pub(super) use self::finding::findings;
@@ -109,8 +109,6 @@ pub(super) struct OwnHop(u8);
 impl OwnHop {
     pub(super) const RINGING: u8 = 1;
     pub(super) const ANSWERED: u8 = 2;
-    /// Its refusal has an ACK.
-    const ACKNOWLEDGED: u8 = 4;
 
     /// Whether a time is to be that of a message: the first of any hop, or the first of the caller's own.
     pub(super) const fn decides(&mut self, what: u8, is_known: bool, is_own: bool) -> bool {
@@ -149,7 +147,8 @@ struct Rare {
     requests_again: u32,
     answers_again: u32,
     answers_after_ack: u32,
-    refused_again: RefusedAgain,
+    /// Refusals of the first INVITE that came again, by hop.
+    refused_again: SmallVec<[RefusedAgain; 1]>,
     /// The challenge to the BYE that ended it, which no other BYE has followed.
     bye_challenged: Option<ByeChallenged>,
     /// The BYE, and the latest change that nothing has answered.
@@ -193,22 +192,18 @@ enum What {
     ByeRefused(u16),
 }
 
-/// A refusal of the first INVITE that came again over its own hop: in all, and after its ACK.
-#[derive(Clone, Copy, Debug, Default)]
+/// A refusal of the first INVITE that came again over one hop, as each has a branch of its own (RFC 3261 16.6): how often in all,
+/// and after its ACK.
+#[derive(Clone, Copy, Debug)]
 struct RefusedAgain {
+    branch: u32,
     status: u16,
+    source: Endpoint,
+    destination: Endpoint,
     count: u32,
     after_ack: u32,
-}
-
-impl RefusedAgain {
-    fn add(&mut self, status: u16, is_acknowledged: bool) {
-        if self.status != status {
-            *self = Self { status, ..Self::default() };
-        }
-        self.count += 1;
-        self.after_ack += u32::from(is_acknowledged);
-    }
+    /// When it came again first.
+    at: Timestamp,
 }
 
 /// A challenge (401, 407) to a BYE.
@@ -413,9 +408,7 @@ impl Dialog {
 
     fn acknowledge(&mut self, look: &Look<'_>) {
         if !self.is_answered {
-            // The ACK of a refusal has the branch of the INVITE (RFC 3261 17.1.1.3).
-            let is_own = look.head.keys.branch == self.branch;
-            self.signalling.own_hop.0 |= if is_own { OwnHop::ACKNOWLEDGED } else { 0 };
+            self.branches.acknowledged(look.head.keys.branch);
             return;
         }
         let tag = self.signalling.answer_tag;
@@ -592,16 +585,12 @@ impl Dialog {
             && look.head.keys.to_tag as u32 == self.signalling.answer_tag
             && self.is_own_hop(look);
         let is_acknowledged = self.signalling.acknowledged;
-        let refused = self.refusal(look);
-        let is_refusal_acknowledged = self.signalling.own_hop.0 & OwnHop::ACKNOWLEDGED != 0;
+        self.refused_again(look);
         let is_change = matches!(method, Some(Method::Invite | Method::Update)) && !look.is_initial();
         let rare = self.signalling.rare();
         rare.requests_again += u32::from(is_first);
         rare.answers_again += u32::from(is_answer);
         rare.answers_after_ack += u32::from(is_answer && is_acknowledged);
-        if let Some(status) = refused {
-            rare.refused_again.add(status, is_refusal_acknowledged);
-        }
         if method == Some(Method::Bye) {
             rare.byes_again.add(look, by);
         }
@@ -616,20 +605,37 @@ impl Dialog {
         }
     }
 
-    /// The status of a refusal of the latest INVITE over its own hop.
-    fn refusal(&self, look: &Look<'_>) -> Option<u16> {
-        let StartLine::Response { status: status @ 300.., .. } = look.head.start else { return None };
-        let is_it = !self.is_answered && look.head.cseq_method == Method::Invite && self.is_own_hop(look);
-        is_it.then_some(status)
+    /// Counts a refusal of the latest INVITE that came again. Its ACK comes back over the same hop (RFC 3261 17.1.1.3); it would be
+    /// missed where nothing that goes that way is captured.
+    fn refused_again(&mut self, look: &Look<'_>) {
+        let StartLine::Response { status: status @ 300.., .. } = look.head.start else { return };
+        let branch = look.head.keys.branch;
+        let is_it = !self.is_answered
+            && look.head.cseq_method == Method::Invite
+            && self.is_first_invite(look)
+            && self.branches.was_sent(branch);
+        if !is_it {
+            return;
+        }
+        let after_ack = u32::from(self.branches.is_acknowledged(branch));
+        let branch = branch as u32;
+        let hops = &mut self.signalling.rare().refused_again;
+        let known = hops.iter_mut().find(|known| (known.branch, known.status) == (branch, status));
+        if let Some(known) = known {
+            known.count += 1;
+            known.after_ack += after_ack;
+        } else if hops.len() < MAX_HOPS {
+            let &Message { source, destination, timestamp: at, .. } = look.message;
+            hops.push(RefusedAgain { branch, status, source, destination, count: 1, after_ack, at });
+        }
     }
 
     /// The first request is sent anew.
     pub(super) fn sent_anew(&mut self) {
         self.signalling.responded = false;
-        self.signalling.own_hop.0 &= !OwnHop::ACKNOWLEDGED;
         if let Some(rare) = &mut self.signalling.rare {
             rare.requests_again = 0;
-            rare.refused_again = RefusedAgain::default();
+            rare.refused_again.clear();
         }
     }
 
