@@ -31,32 +31,44 @@ pub(crate) enum Copy {
 #[repr(C, align(8))]
 pub(crate) struct Seen {
     identities: [u32; REMEMBERED],
-    /// They begin anew every 65.5 s: a copy that comes just then would be taken for one that was captured twice, but
-    /// whoever sends again has given up long before (RFC 3261 17.1.1.2).
+    /// They begin anew every 65.5 s: `fresh` tells which may be compared.
     times: [u16; REMEMBERED],
+    /// Bits of those whose time is in `quarter` or the one before.
+    fresh: u32,
+    /// Quarter of 65.5 s, counted from the call's begin, in which the latest message came.
+    quarter: u16,
     count: u8,
 }
 
+const _: () = assert!(size_of::<Seen>() == 128);
+
 impl Default for Seen {
     fn default() -> Self {
-        Self { identities: [0; REMEMBERED], times: [0; REMEMBERED], count: 0 }
+        Self { identities: [0; REMEMBERED], times: [0; REMEMBERED], fresh: 0, quarter: 0, count: 0 }
     }
 }
 
 /// Nanoseconds of the unit of [`Seen::times`].
 const UNIT: u64 = 1_000_000;
 
+/// Bits of a time that tell where in its quarter it is.
+const QUARTER: u32 = 14;
+
 impl Seen {
     /// Takes a message's identity and tells whether it came before. The call began at `start`.
     pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
-        let at = (at.0.saturating_sub(start.0) / UNIT) as u16;
+        let at = at.0.saturating_sub(start.0) / UNIT;
+        self.age((at >> QUARTER) as u16);
+        let at = at as u16;
         let identity = identity as u32;
         let known = self.position(identity);
-        if let Some(time) = known.and_then(|index| self.times.get_mut(index)) {
+        if let Some((index, time)) = known.and_then(|index| Some((index, self.times.get_mut(index)?))) {
             // Two interfaces need not agree on which copy was first.
             let apart = at.wrapping_sub(*time).min(time.wrapping_sub(at));
             *time = at;
-            let soon = Duration::from_millis(apart.into()) <= CAPTURED_TWICE;
+            let is_fresh = self.fresh & 1 << index != 0;
+            self.fresh |= 1 << index;
+            let soon = is_fresh && Duration::from_millis(apart.into()) <= CAPTURED_TWICE;
             return if datagram && soon { Copy::Duplicate } else { Copy::Retransmission };
         }
         // Twice round the ring is as good as once: the count stays small and still says that the ring is full.
@@ -64,9 +76,29 @@ impl Seen {
         let index = usize::from(self.count) % REMEMBERED;
         if let (Some(place), Some(time)) = (self.identities.get_mut(index), self.times.get_mut(index)) {
             (*place, *time) = (identity, at);
+            self.fresh |= 1 << index;
         }
         self.count += 1;
         Copy::First
+    }
+
+    /// A message comes in that quarter: times of two quarters ago or longer are not compared any more.
+    #[inline]
+    fn age(&mut self, quarter: u16) {
+        match quarter.wrapping_sub(self.quarter) {
+            // One that was captured a little earlier, and handed over later.
+            0 | u16::MAX => return,
+            1 => self.keep_latest_quarter(),
+            _ => self.fresh = 0,
+        }
+        self.quarter = quarter;
+    }
+
+    fn keep_latest_quarter(&mut self) {
+        for (index, time) in self.times.iter().enumerate() {
+            let is_latest = time >> QUARTER == self.quarter & 3;
+            self.fresh &= !(u32::from(!is_latest) << index);
+        }
     }
 
     /// Where an identity is remembered, four looked at together.
@@ -91,7 +123,7 @@ impl Seen {
 
     /// Forgets everything.
     pub(crate) const fn clear(&mut self) {
-        self.count = 0;
+        (self.count, self.fresh, self.quarter) = (0, 0, 0);
     }
 }
 
@@ -132,6 +164,27 @@ mod tests {
                 let again = at(start + later);
                 assert_eq!(seen.observe(start, again, at(0), true), Copy::Retransmission, "{later}");
                 assert_eq!(seen.observe(start, at(start), at(0), true), Copy::Retransmission, "{later} back");
+            }
+        }
+    }
+
+    /// RFC 3261 13.3.1.1: a provisional answer comes again every minute, or a little later, for as long as it rings.
+    #[test]
+    fn no_time_is_taken_for_another() {
+        let between: [&[u64]; 4] = [&[], &[2], &[3, 2], &[20, 10, 5, 4, 3, 2]];
+        for later in (21..70_000).chain(131_000..132_000).chain(262_000..263_000) {
+            for parts in between {
+                for begin in [0, 16_383, 40_000] {
+                    let mut seen = Seen::default();
+                    assert_eq!(seen.observe(7, at(begin), at(0), true), Copy::First);
+                    for (other, part) in parts.iter().enumerate() {
+                        seen.observe(100 + other as u64, at(begin + later / part), at(0), true);
+                    }
+                    let told = seen.observe(7, at(begin + later), at(0), true);
+                    assert_eq!(told, Copy::Retransmission, "{later} ms after {begin}, with {parts:?}");
+                    let again = seen.observe(7, at(begin + later + 20), at(0), true);
+                    assert_eq!(again, Copy::Duplicate, "{later} ms after {begin}, with {parts:?}");
+                }
             }
         }
     }
