@@ -51,7 +51,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             refusal.show().map(|()| code).map_err(anyhow::Error::from)
         }
     };
-    outcome.unwrap_or_else(|error| fail(&error))
+    let code = outcome.unwrap_or_else(|error| fail(&error));
+    cli::logging::finish();
+    code
 }
 
 /// An error of the system that says nothing of where: of commands that write to nothing else it is standard output's.
@@ -277,7 +279,7 @@ fn tell_unread(lost: &str) -> io::Result<bool> {
 }
 
 fn tell(line: &str) -> io::Result<()> {
-    writeln!(io::stderr().lock(), "{}", with_priority(line))
+    cli::logging::tell(&format!("{}\n", with_priority(line)))
 }
 
 fn cores() -> usize {

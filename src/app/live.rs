@@ -23,6 +23,7 @@ use crate::privacy::Private;
 /// # Errors
 /// When an interface, a filter or an output cannot be had.
 pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Result<ExitCode> {
+    cli::logging::never_wait();
     let threads = threads(config.live.threads);
     let board = Arc::new(Board::new(threads, false));
     let settings = pipeline::Settings {

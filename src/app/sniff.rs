@@ -16,6 +16,7 @@ use super::{kind_of, tell, tell_unread};
 use crate::call::Listener;
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
+use crate::cli::logging;
 use crate::config::{Config, EventFormat, SummaryFormat};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Board, Continue, Outcome};
@@ -147,7 +148,11 @@ fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Resul
     match (config.run.summary, config.run.format) {
         (SummaryFormat::Json, _) => summary.print_json(&mut out)?,
         (SummaryFormat::Text, _) if config.run.quiet => {}
-        (SummaryFormat::Text, EventFormat::Json) => summary.print_text(&mut io::stderr().lock())?,
+        (SummaryFormat::Text, EventFormat::Json) => {
+            let mut text = Vec::new();
+            summary.print_text(&mut text)?;
+            logging::tell(&String::from_utf8_lossy(&text))?;
+        }
         (SummaryFormat::Text, _) => summary.print_text(&mut out)?,
     }
     Ok(out.flush()?)

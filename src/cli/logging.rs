@@ -7,8 +7,9 @@ mod journal;
 mod limit;
 mod line;
 mod output;
+mod stderr;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -128,8 +129,34 @@ pub fn give(user: u32, group: u32) -> io::Result<()> {
     file().map_or(Ok(()), |file| file.give(user, group))
 }
 
-/// Tells what was not logged because it repeated itself. To be called every second or so, and at the end.
+/// A live run begins: from now on nobody waits for who reads stderr. To be said before files outside are out of reach.
+pub fn never_wait() {
+    stderr::never_wait();
+}
+
+/// Writes lines to stderr, behind those of the log.
+///
+/// # Errors
+/// Stderr cannot be written to.
+pub fn tell(lines: &str) -> io::Result<()> {
+    match stderr::live() {
+        Some(live) => live.push(lines.as_bytes()),
+        None => io::stderr().lock().write_all(lines.as_bytes())?,
+    }
+    Ok(())
+}
+
+/// The program ends: what waits for who reads stderr is given up when nothing is taken for 2 s.
+pub fn finish() {
+    stderr::live().into_iter().for_each(stderr::Stderr::finish);
+}
+
+/// Tells what was not logged because it repeated itself, or because nobody read it. To be called every second or so, and at the end.
 pub fn settle(at_once: bool) {
+    let lost = stderr::live().map_or(0, stderr::Stderr::settle);
+    if lost > 0 {
+        tracing::warn!(target: limit::SUMMARY, "{lost} lines of the log were lost: nobody read stderr");
+    }
     if let Some(started) = STARTED.get() {
         started.limiter.settle(at_once);
     }

@@ -63,6 +63,7 @@ pub use records::RecordWriter;
 pub use recover::{Recovered, recover};
 pub use reframe::StreamPiece;
 pub use retention::{DiskWatch, RetentionSettings};
+pub(crate) use stdout::{PIECE_WITH_ROOM, without_waiting};
 pub use stdout::{Stdout, end_with_reader, reader_left, reader_stalls, write_without_thread};
 pub use store::FileCounters;
 pub use summary::{

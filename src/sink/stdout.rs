@@ -1,7 +1,7 @@
 //! Standard output: how much of it was taken, and whether anybody still reads it.
 
 use std::io::{self, Write};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::capture::file::stop_flag;
 const PIECE: usize = 8 << 10;
 
 /// As many have room in a pipe that has any (PIPE_BUF, pipe(7)): to write them does not wait.
-const PIECE_WITH_ROOM: usize = 4 << 10;
+pub(crate) const PIECE_WITH_ROOM: usize = 4 << 10;
 
 /// How long a run that was told to end waits for a reader that takes nothing.
 pub(super) const STALLED: Duration = Duration::from_secs(2);
@@ -123,12 +123,17 @@ impl Kind {
         match kind {
             Ok(FileType::Fifo | FileType::Socket) => Self::Pipe,
             Ok(FileType::CharacterDevice) => {
-                let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-                rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()).map_or(Self::Pipe, Self::Terminal)
+                without_waiting(io::stdout().as_fd()).map_or(Self::Pipe, Self::Terminal)
             }
             _ => Self::File,
         }
     }
+}
+
+/// Opens a terminal once more, so as not to wait for it: a descriptor that others have, too, is not changed.
+pub(crate) fn without_waiting(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), flags, Mode::empty())?)
 }
 
 /// Whether whoever reads standard output took nothing for so long that it was given up.

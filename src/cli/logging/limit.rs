@@ -18,7 +18,7 @@ const BURST: u64 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Our own words about what was left out.
-const SUMMARY: &str = "lippycat::limit";
+pub(super) const SUMMARY: &str = "lippycat::limit";
 
 /// A kind of message is the line of code that it comes from, so there are as many as the program has.
 struct Kind {

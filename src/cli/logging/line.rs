@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::output::LogFile;
+use super::stderr;
 use crate::config::LogFormat;
 use crate::escape::{acts, json};
 
@@ -43,7 +44,10 @@ pub(super) enum Out<'a> {
 impl Write for Out<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stderr(out) => out.write_all(line)?,
+            Self::Stderr(out) => match stderr::live() {
+                Some(live) => live.push(line),
+                None => out.write_all(line)?,
+            },
             Self::File(file) => file.append(line)?,
         }
         Ok(line.len())
