@@ -24,6 +24,9 @@ const MAX_MEMBERS: usize = 64;
 /// Final codes named in a cell.
 const MAX_CODES: usize = 3;
 
+/// What a group of `report targets` is called.
+const TARGET: &str = "target";
+
 /// What calls are grouped by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum By {
@@ -187,7 +190,7 @@ impl Groups {
             Format::Table if groups.is_empty() && is_whole => writeln!(out, "no calls")?,
             Format::Table if groups.is_empty() => {}
             Format::Table => {
-                let rows: Vec<Vec<String>> = rows.map(|(name, told)| cells(name, &told)).collect();
+                let rows: Vec<Vec<String>> = rows.map(|(name, told)| cells(title, name, &told)).collect();
                 table(&columns(title), &rows, screen, out)?;
             }
         }
@@ -197,7 +200,7 @@ impl Groups {
 
     const fn title(&self) -> &'static str {
         match self.grouped.grouping {
-            Grouping::Targets => "target",
+            Grouping::Targets => TARGET,
             Grouping::Carriers { by: By::Carrier, .. } => "carrier",
             Grouping::Carriers { by: By::Prefix, .. } => "prefix",
             Grouping::Carriers { by: By::Address, .. } => "address",
@@ -256,11 +259,11 @@ const PLACES: [Place; 13] = [
 fn columns(title: &str) -> Vec<Column> {
     let figures = PLACES.iter().map(|(_, title, ..)| Column::number(title));
     let first = std::iter::once(Column::text(title));
-    let last = [Column::text(if title == "target" { "requests (failed)" } else { "not answered" })];
+    let last = [Column::text(if title == TARGET { "requests (failed)" } else { "not answered" })];
     first.chain(figures).chain(last).collect()
 }
 
-fn cells(name: &str, told: &Value) -> Vec<String> {
+fn cells(title: &str, name: &str, told: &Value) -> Vec<String> {
     let figures =
         PLACES.iter().map(|(_, _, place, unit)| match told.pointer(place).and_then(Value::as_f64) {
             None => String::new(),
@@ -268,29 +271,33 @@ fn cells(name: &str, told: &Value) -> Vec<String> {
             Some(number) if unit.is_empty() => format!("{number:.2}"),
             Some(number) => format!("{number:.1}{unit}"),
         });
-    std::iter::once(name.to_owned()).chain(figures).chain([detail(told)]).collect()
+    let last = if title == TARGET { requests(told) } else { codes(told) };
+    std::iter::once(name.to_owned()).chain(figures).chain([last]).collect()
 }
 
-/// The most frequent codes; of a target the requests, since it has more than calls.
-fn detail(told: &Value) -> String {
-    let of = |key: &str| told.get(key).and_then(Value::as_object).into_iter().flatten();
-    let requests: Vec<String> = of("requests")
-        .map(|(method, it)| {
-            format!(
-                "{method} {} ({})",
-                it.get("count").unwrap_or(&Value::Null),
-                it.get("failed").unwrap_or(&Value::Null)
-            )
-        })
+/// Members of an object of the figures.
+fn members<'a>(told: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    told.get(key).and_then(Value::as_object).into_iter().flatten()
+}
+
+/// What a target was asked, since it has more than calls: first requests by method, and those that failed.
+fn requests(told: &Value) -> String {
+    let of = |it: &Value, key: &str| it.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let requests: Vec<String> = members(told, "requests")
+        .map(|(method, it)| format!("{method} {} ({})", of(it, "count"), of(it, "failed")))
         .collect();
+    requests.join(", ")
+}
+
+/// The most frequent codes of calls that were not answered.
+fn codes(told: &Value) -> String {
     let mut codes: Vec<(&String, u64)> =
-        of("failed").filter_map(|(code, count)| Some((code, count.as_u64()?))).collect();
+        members(told, "failed").filter_map(|(code, count)| Some((code, count.as_u64()?))).collect();
     codes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let more = if codes.len() > MAX_CODES { ", …" } else { "" };
     let codes: Vec<String> =
         codes.into_iter().take(MAX_CODES).map(|(code, count)| format!("{code}: {count}")).collect();
-    let is_calls_alone = requests.len() <= 1;
-    if is_calls_alone { format!("{}{more}", codes.join(", ")) } else { requests.join(", ") }
+    format!("{}{more}", codes.join(", "))
 }
 
 fn csv<'a>(title: &str, rows: impl Iterator<Item = (&'a str, Value)>, out: &mut dyn Write) -> io::Result<()> {
@@ -382,6 +389,29 @@ mod tests {
         let calls = calls.map(|uri| ("192.0.2.1:1", "192.0.2.2:1", uri));
         let by = Grouping::Carriers { by: By::Prefix, digits: 4 };
         assert_eq!(names(by, &calls), ["+4930", "0049", "4930", "other", "112", "other", "+4930"]);
+    }
+
+    #[test]
+    fn the_last_column_is_what_its_title_says() {
+        let records = [
+            json!({"kind": "call", "method": "INVITE", "request_uri": "sip:b@h", "result": "failed", "status_code": 403}),
+            json!({"kind": "call", "method": "ACK", "result": "open"}),
+        ];
+        let last = |grouping: Grouping, records: &[Value]| {
+            let mut groups = Groups::new(Grouped { format: Format::Table, ..grouped(grouping) });
+            for value in records {
+                groups.take(&Record::new(value.clone(), Privacy::default())).unwrap();
+            }
+            let mut out = Vec::new();
+            groups.finish(true, &Screen::new(Color::Never, false, None, |_| None), &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let mut columns = text.lines().map(|line| line.rsplit("  ").next().unwrap().to_owned());
+            [columns.next().unwrap(), columns.next().unwrap()]
+        };
+        let by = Grouping::Carriers { by: By::Carrier, digits: 4 };
+        assert_eq!(last(by, &records), ["not answered", "403: 1"]);
+        assert_eq!(last(Grouping::Targets, &records), ["requests (failed)", "ACK 1 (0), INVITE 1 (1)"]);
+        assert_eq!(last(Grouping::Targets, &records[..1]), ["requests (failed)", "INVITE 1 (1)"]);
     }
 
     #[test]
