@@ -137,6 +137,36 @@ impl Screen {
         if self.unicode { unicode } else { ascii }
     }
 
+    /// Which columns of a table a terminal has no room for: those of `spare`, one after the other, until the rest fits; what then
+    /// fits beside it after all stays, the last of `spare` first. `widths` are cells with the space behind them. In the order of columns.
+    #[must_use]
+    pub fn too_many(&self, widths: &[usize], spare: &[usize]) -> Vec<usize> {
+        let width = |column: usize| widths.get(column).copied().unwrap_or_default();
+        let mut used: usize = widths.iter().sum();
+        let mut left_out: Vec<usize> = Vec::new();
+        for &column in spare.iter().filter(|_| self.terminal) {
+            if used <= self.width {
+                break;
+            }
+            used -= width(column);
+            left_out.push(column);
+        }
+        left_out.reverse();
+        left_out.retain(|&column| {
+            let fits = used + width(column) <= self.width;
+            used += if fits { width(column) } else { 0 };
+            !fits
+        });
+        left_out.sort_unstable();
+        left_out
+    }
+
+    /// What is said below a table of columns that there is [no room](Self::too_many) for.
+    #[must_use]
+    pub fn no_room_for(&self, titles: &[&str]) -> String {
+        format!("no room for {}: the terminal has {} columns", titles.join(", "), self.width)
+    }
+
     /// `text` in at most `width` cells, its end left out.
     #[must_use]
     pub fn cut(&self, text: &str, width: usize) -> String {
@@ -225,6 +255,20 @@ mod tests {
         assert_eq!(screen(Color::Auto, true, &[("COLUMNS", "132")]).width, 132);
         assert_eq!(screen(Color::Auto, true, &[("COLUMNS", "x")]).width, 80);
         assert_eq!(screen(Color::Auto, false, &[]).width, 120);
+    }
+
+    #[test]
+    fn columns_go_until_the_rest_fits() {
+        let screen = |terminal| Screen { width: 20, ..screen(Color::Never, terminal, &[]) };
+        assert_eq!(screen(true).too_many(&[5, 10, 5], &[1]), [0; 0]);
+        assert_eq!(screen(true).too_many(&[5, 10, 7, 6], &[2, 0, 1]), [0, 2]);
+        assert_eq!(
+            screen(true).too_many(&[2, 3, 15, 8], &[0, 1, 2]),
+            [2],
+            "narrow ones fit when a wide one has gone"
+        );
+        assert_eq!(screen(true).too_many(&[50, 10, 7], &[2, 1]), [1, 2], "what cannot fit stays");
+        assert_eq!(screen(false).too_many(&[50, 10, 7], &[2, 1]), [0; 0], "a pipe gets all");
     }
 
     #[test]

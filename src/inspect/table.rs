@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use comfy_table::{Cell, CellAlignment, Color, Row, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Row, Table, presets};
 
 use crate::call::{CallKind, CallRecord, CallResult, Listener, Wants};
 use crate::escape::json_line;
@@ -22,6 +22,8 @@ const MIN_CALL_ID: usize = 16;
 /// The columns before the Call-ID; from the fourth on they are numbers.
 const TITLES: [&str; 9] =
     ["#", "start (UTC)", "from → to", "result", "PDD", "setup", "duration", "messages", "RTP"];
+/// Those that a narrow terminal goes without, the first to go first: RTP, messages, #, setup, PDD, duration.
+const SPARE: [usize; 6] = [8, 7, 0, 5, 4, 6];
 
 /// How calls are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +175,17 @@ fn table(entries: &[Entry], screen: &Screen, out: &mut dyn Write) -> io::Result<
     };
     table.add_rows(rows.iter().cloned().map(Row::from));
     // Two cells of padding follow each column.
-    let used: usize = table.column_max_content_widths().iter().map(|width| usize::from(*width) + 2).sum();
+    let mut widths: Vec<usize> =
+        table.column_max_content_widths().iter().map(|width| usize::from(*width) + 2).collect();
+    widths.push(MIN_CALL_ID);
+    let left_out = screen.too_many(&widths, &SPARE);
+    widths.pop();
+    let used: usize = widths
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !left_out.contains(index))
+        .map(|(_, width)| width)
+        .sum();
     let room = if screen.terminal { screen.width.saturating_sub(used).max(MIN_CALL_ID) } else { usize::MAX };
     let call_ids = entries.iter().map(|entry| screen.cut_middle(&screen.text(&entry.call_id), room));
     for (index, call_id) in std::iter::once("Call-ID".to_owned()).chain(call_ids).enumerate() {
@@ -184,8 +196,13 @@ fn table(entries: &[Entry], screen: &Screen, out: &mut dyn Write) -> io::Result<
     table.discover_columns();
     table.column_iter_mut().for_each(|column| {
         column.set_padding((0, 2));
+        if left_out.contains(&column.index) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
     });
-    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
+    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))?;
+    let titles: Vec<&str> = left_out.iter().filter_map(|index| TITLES.get(*index).copied()).collect();
+    if titles.is_empty() { Ok(()) } else { writeln!(out, "{}", screen.no_room_for(&titles)) }
 }
 
 fn header(screen: &Screen) -> Vec<Cell> {

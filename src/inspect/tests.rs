@@ -790,6 +790,16 @@ not shown without --all: 1 OPTIONS dialog
     let narrow = several().table(Form::Table, false, Screen { terminal: true, ..screen(110) });
     assert!(narrow.contains("another-ca…ample.org\n"), "{narrow}");
     assert!(narrow.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 110));
+    let terminal = Screen { terminal: true, ..screen(80) };
+    let expected = "\
+#  start (UTC)              from → to    result      duration  Call-ID
+1  2014-05-05 11:49:02.133  alice → bob  failed 503            one@example.org
+2  2014-05-05 11:49:07.133  alice → bob  busy 486              another-…mple.org
+3  2014-05-05 11:49:08.133  alice → bob  open                  two@example.org
+no room for PDD, setup, messages, RTP: the terminal has 80 columns
+not shown without --all: 1 OPTIONS dialog
+";
+    assert_eq!(several().table(Form::Table, false, terminal), expected);
     let cut = several().view("another-ca…ample.org", View::Ladder, screen(100)).unwrap();
     assert!(cut.contains("another-call-with-quite-a-long-name-0123456789@example.org"));
     let all = several().table(Form::Table, true, ascii(100));

@@ -93,7 +93,7 @@ impl<'a> Calls<'a> {
                 })
                 .collect();
             if !rows.is_empty() {
-                table(&self.columns(), &rows, &self.screen, self.out)?;
+                table(&self.columns(), self.spare(), &rows, &self.screen, self.out)?;
             } else if is_whole {
                 writeln!(self.out, "no calls")?;
             }
@@ -142,6 +142,11 @@ impl<'a> Calls<'a> {
             Column::text("findings"),
             Column::text("Call-ID"),
         ]
+    }
+
+    /// The columns that a narrow terminal goes without; none of those that were asked for.
+    fn spare(&self) -> &'static [&'static str] {
+        if self.listing.fields.is_empty() { &["setup", "PDD", "MOS", "duration", "findings"] } else { &[] }
     }
 
     fn row(&self, record: &Record) -> io::Result<Printed> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment, Row, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, Row, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
 use crate::escape::terminal;
@@ -54,12 +54,14 @@ impl Column {
     }
 }
 
-/// Prints a table as wide as the screen, where that is a terminal.
+/// Prints a table as wide as the screen, where that is a terminal; columns with a title of `spare` go, the first first, until the
+/// others fit, and it is said which.
 ///
 /// # Errors
 /// Those of `out`.
 pub(super) fn table(
     columns: &[Column],
+    spare: &[&str],
     rows: &[Vec<String>],
     screen: &Screen,
     out: &mut dyn Write,
@@ -72,11 +74,17 @@ pub(super) fn table(
         screen.cut_middle(&shown, if index == last { room } else { WIDEST })
     };
     // Two cells of padding follow each column.
-    let widths = columns.iter().enumerate().take(last).map(|(index, column)| {
+    let widths = columns.iter().enumerate().map(|(index, column)| {
         let cells = rows.iter().filter_map(|row| row.get(index)).chain([&column.title]);
-        cells.map(|text| cut(index, text, 0).width()).max().unwrap_or_default() + 2
+        let widest = cells.map(|text| cut(index, text, NARROWEST).width()).max().unwrap_or_default();
+        if index == last { widest } else { widest + 2 }
     });
-    let used: usize = widths.sum();
+    let widths: Vec<usize> = widths.collect();
+    let at = |title: &&str| columns.iter().position(|column| column.title == *title);
+    let spare: Vec<usize> = spare.iter().filter_map(at).collect();
+    let left_out = screen.too_many(&widths, &spare);
+    let shown = widths.iter().enumerate().take(last).filter(|(index, _)| !left_out.contains(index));
+    let used: usize = shown.map(|(_, width)| width).sum();
     let room = if screen.terminal { screen.width.saturating_sub(used).max(NARROWEST) } else { usize::MAX };
     let titles: Vec<String> = columns.iter().map(|column| column.title.clone()).collect();
     for row in std::iter::once(&titles).chain(rows) {
@@ -88,8 +96,14 @@ pub(super) fn table(
     }
     table.column_iter_mut().for_each(|column| {
         column.set_padding((0, 2));
+        if left_out.contains(&column.index) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
     });
-    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
+    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))?;
+    let titles: Vec<&str> =
+        left_out.iter().filter_map(|index| titles.get(*index)).map(String::as_str).collect();
+    if titles.is_empty() { Ok(()) } else { writeln!(out, "{}", screen.no_room_for(&titles)) }
 }
 
 /// One line of CSV, without its end.
@@ -193,15 +207,18 @@ mod tests {
     fn a_table_fits_its_terminal() {
         let columns = [Column::text("who"), Column::number("n"), Column::text("id")];
         let rows = [vec!["alice\u{1b}[2J".to_owned(), "1".to_owned(), "x".repeat(100)]];
-        let shown = |terminal| {
-            let screen = Screen::new(Color::Never, terminal, Some(50), |_| None);
+        let shown = |terminal, width| {
+            let screen = Screen::new(Color::Never, terminal, Some(width), |_| None);
             let mut out = Vec::new();
-            table(&columns, &rows, &screen, &mut out).unwrap();
+            table(&columns, &["n"], &rows, &screen, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
-        let narrow = shown(true);
+        let narrow = shown(true, 50);
         assert!(narrow.lines().all(|line| line.len() <= 50), "{narrow}");
         assert!(narrow.starts_with("who") && narrow.contains("alice\\u{1b}[2J  1  xx"), "{narrow}");
-        assert!(shown(false).contains(&"x".repeat(100)));
+        assert!(shown(false, 50).contains(&"x".repeat(100)));
+        let narrower = shown(true, 34);
+        let expected = "no room for n: the terminal has 34 columns\n";
+        assert!(narrower.contains("alice\\u{1b}[2J  xx") && narrower.ends_with(expected), "{narrower}");
     }
 }
