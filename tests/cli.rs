@@ -35,12 +35,13 @@ fn help_and_version_are_good_and_go_to_stdout() {
 #[test]
 fn what_cannot_be_understood_is_a_usage_error() {
     let home = directory(&[]);
-    let rows: [(&[&str], &str); 7] = [
+    let rows: [(&[&str], &str); 8] = [
         (
             &["sniff", "voip", "-r", "a", "-f", "foo bar"],
             "error: invalid value 'foo bar' for '--filter <BPF>'",
         ),
         (&["sniff", "voip", "-i", "lo", "-f", "prot 5060"], "pcap-filter(7)"),
+        (&["report", "carriers", "--by", "prefix", "--digits", "0"], "want a whole number from 1 to 15"),
         (&[], "Usage:"),
         (&["sniff"], "Usage:"),
         (&["sniff", "voip", "--wirte-file"], "a similar argument exists: '--write-file'"),

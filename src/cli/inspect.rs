@@ -20,7 +20,7 @@ pub enum InspectCommand {
 #[derive(Clone, Debug, Args)]
 #[command(override_usage = "lippycat inspect call <CALL-ID> -r <FILE>... [OPTIONS]")]
 pub struct InspectCall {
-    /// Call-ID, as in the capture
+    /// Call-ID; its beginning is enough where no other begins so, and so is the form that a narrow table prints
     #[arg(value_name = "CALL-ID")]
     pub call_id: String,
 

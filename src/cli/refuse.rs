@@ -38,7 +38,7 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         ErrorKind::UnknownArgument => {
             let argument = context(ContextKind::InvalidArg)?;
             if argument.starts_with('-') {
-                absent(&FLAGS, flag_name(argument))
+                absent(&FLAGS, flag_name(argument)).or_else(|| dashed(argument, arguments))
             } else {
                 stray(argument, arguments)
             }
@@ -73,6 +73,17 @@ fn no_call_id(arguments: &[OsString]) -> String {
         Some(flag) => format!("no Call-ID: it goes before {flag}, as in {command} call CALL-ID {flag} FILE"),
         None => format!("no Call-ID: want one, as in {command} call CALL-ID -r FILE"),
     }
+}
+
+/// Says where a Call-ID goes that looks like flags.
+fn dashed(argument: &str, arguments: &[OsString]) -> Option<String> {
+    let is_asked = |command: &&str| arguments.windows(2).any(|pair| pair == [*command, "call"]);
+    let command = ["inspect", "report"].into_iter().find(is_asked)?;
+    (!argument.starts_with("--")).then(|| {
+        format!(
+            "unexpected '{argument}': a Call-ID that begins with - goes last, as in {command} call -r FILE -- CALL-ID"
+        )
+    })
 }
 
 /// `--flag=value` and `-fvalue` without their values.
@@ -116,11 +127,17 @@ fn stray(word: &str, arguments: &[OsString]) -> Option<String> {
             "unexpected '{word}': {before} takes its prefix after =, as in {before}={word}"
         ));
     }
+    let is_below = |command: &str| arguments.iter().take(at).any(|argument| argument == command);
+    if is_below("report") {
+        return Some(format!(
+            "unexpected '{word}': records are read with --records, captures with -r, as in -r {word}"
+        ));
+    }
     let sniffs = arguments.windows(2).any(|pair| pair == ["sniff", "voip"]);
-    if !sniffs {
+    if !sniffs && !is_below("inspect") {
         return None;
     }
-    if begins_filter(word) {
+    if sniffs && begins_filter(word) {
         return Some(format!(
             "unexpected '{word}': a capture filter is one argument behind -f, as in -f 'udp port 5060'"
         ));
@@ -151,6 +168,12 @@ mod tests {
             "unexpected 'udp': a capture filter is one argument behind -f, as in -f 'udp port 5060'",
         ),
         ("l sniff voip x.pcap", "unexpected 'x.pcap': capture files are read with -r, as in -r x.pcap"),
+        ("l inspect calls x.pcap", "unexpected 'x.pcap': capture files are read with -r, as in -r x.pcap"),
+        ("l inspect call a x.pcap", "unexpected 'x.pcap': capture files are read with -r, as in -r x.pcap"),
+        (
+            "l report calls x.jsonl",
+            "unexpected 'x.jsonl': records are read with --records, captures with -r, as in -r x.jsonl",
+        ),
         ("l sniff voip -r a -w out", "unexpected 'out': -w takes its prefix after =, as in -w=out"),
         (
             "l sniff voip -r a --write-file out",
@@ -178,6 +201,14 @@ mod tests {
         (
             "l report call --read-file a b",
             "no Call-ID: it goes before --read-file, as in report call CALL-ID --read-file FILE",
+        ),
+        (
+            "l inspect call -x1 -r a",
+            "unexpected '-x': a Call-ID that begins with - goes last, as in inspect call -r FILE -- CALL-ID",
+        ),
+        (
+            "l report call -r a -qmk",
+            "unexpected '-m': a Call-ID that begins with - goes last, as in report call -r FILE -- CALL-ID",
         ),
         ("l report call", "no Call-ID: want one, as in report call CALL-ID -r FILE"),
         ("l sniff voip -r a --invert", "--invert needs one of --sipuser, --from, --to, --method, --match"),

@@ -144,8 +144,7 @@ pub struct ReportCarriers {
     pub by: Option<By>,
 
     /// Digits of a prefix (4)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=15))]
-    #[arg(help_heading = "Groups")]
+    #[arg(long, value_name = "N", value_parser = units::digits, help_heading = "Groups")]
     pub digits: Option<u8>,
 
     /// Print table, csv or json, one object a line (table)

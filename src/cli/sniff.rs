@@ -306,8 +306,8 @@ impl SniffVoip {
         }
         let pcap = &settings.pcap;
         let about_files =
-            given(pcap.directory.origin()) || given(pcap.name.origin()) || given(pcap.format.origin());
-        let idle = about_files && pcap.write.get() != Some(true);
+            [pcap.directory.origin(), pcap.name.origin(), pcap.format.origin(), pcap.rtp.origin()];
+        let idle = about_files.into_iter().any(given) && pcap.write.get() != Some(true);
         idle.then_some("no capture files are written without -w (or pcap.write: true)")
     }
 }
@@ -479,13 +479,15 @@ mod tests {
 
     #[test]
     fn an_idle_flag_is_noticed() {
-        let idle = |write: bool| {
-            let flags = SniffVoip { pcap_dir: Some("d".into()), ..SniffVoip::default() };
+        let idle = |write: bool, flags: SniffVoip| {
             let mut settings = Settings::default();
             settings.pcap.write.set(write, Origin::File { line: 1, column: 1 });
             flags.apply(&mut settings);
             flags.idle_flags(&settings).is_some()
         };
-        assert_eq!((idle(true), idle(false)), (false, true));
+        let directory = || SniffVoip { pcap_dir: Some("d".into()), ..SniffVoip::default() };
+        assert_eq!((idle(true, directory()), idle(false, directory())), (false, true));
+        let no_rtp = || SniffVoip { no_rtp: true, ..SniffVoip::default() };
+        assert_eq!((idle(true, no_rtp()), idle(false, no_rtp())), (false, true));
     }
 }

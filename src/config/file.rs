@@ -205,7 +205,7 @@ impl Visitor for Reader<'_> {
                 Ok(value) => return slot.set(value, origin),
                 Err(wanted) => format!("'{text}': {wanted}"),
             },
-            Node::List(Some(text)) if text.is_empty() => return,
+            Node::List(Some(text)) if text.is_empty() && (T::LIST || T::of_items(&[]).is_some()) => return,
             Node::List(Some(text)) if T::LIST => match parse(text) {
                 Ok(value) => return slot.set(value, origin),
                 Err(wanted) => format!("'{text}': {wanted}"),
@@ -276,6 +276,7 @@ mod tests {
                 "voip: {workers: 1e99}",
                 "f:1:17: voip.workers: '1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000': want a whole number from 0 to 256",
             ),
+            ("voip: {workers: []}", "f:1:17: voip.workers: want a single value, not a list"),
             ("voip: {workers: [1]}", "f:1:17: voip.workers: want a single value, not a list"),
             ("voip: {workers: {a: 1}}", "f:1:17: voip.workers: want a single value, not keys"),
             ("voip: 3", "f:1:7: voip: want keys below it, such as voip.tcp_performance_mode"),

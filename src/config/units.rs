@@ -217,6 +217,14 @@ pub fn quantity(text: &str) -> Result<usize, String> {
     whole(text, 1..=10_000_000)
 }
 
+/// Digits of a number that a group is named by.
+///
+/// # Errors
+/// Outside 1 to 15, the longest number of E.164.
+pub fn digits(text: &str) -> Result<u8, String> {
+    whole(text, 1..=15)
+}
+
 /// A length of a queue; 0 is none.
 ///
 /// # Errors
