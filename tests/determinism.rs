@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::classic::Classic;
+use crate::classic::{Classic, Packet};
 use crate::corpus::cases;
 use crate::recut::one_byte_segments;
 use crate::support::{Run, assert_nothing_vanished, on_threads};
@@ -77,6 +77,51 @@ fn threads_and_batches_change_nothing_in_generated_traffic() {
 fn threads_and_batches_change_nothing_in_the_corpus() {
     let wrong = on_threads(&cases(), |case| differences(&case.name, &case.input));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every seventh packet of TCP was not captured: what comes behind it waits for a second, or until the end.
+#[test]
+fn threads_and_batches_change_nothing_behind_holes() {
+    let (file, _) = capture(&varied(&[("tcp", "1"), ("cut", "0.2"), ("connections", "40"), ("rate", "100")]));
+    let whole = Classic::read(file.path()).unwrap();
+    // It ends while much is under way.
+    let half = whole.packets.len() / 2;
+    let packets = whole.packets.iter().take(half).enumerate().filter(|(index, _)| index % 7 != 6);
+    let mut lossy = NamedTempFile::new().unwrap();
+    let packets = packets.map(|(_, packet)| packet.clone()).collect();
+    lossy.write_all(&whole.with(packets).bytes()).unwrap();
+    assert!(Run::of(lossy.path(), &[]).number("/tcp/gaps") > 50);
+    let wrong = differences("holes", lossy.path());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Of each call the 200 to the INVITE was not captured, and the 200 to the BYE comes behind it: it is of the time of its packet,
+/// for which the capture is the witness.
+#[test]
+fn a_message_behind_a_hole_has_the_time_of_its_packet() {
+    let mut file = Classic::read(&crate::support::testdata("corpus/sip-tcp/input.pcap")).unwrap();
+    let has = |packet: &Packet, texts: [&str; 2]| {
+        let text = String::from_utf8_lossy(&packet.frame);
+        texts.iter().all(|it| text.contains(it))
+    };
+    file.packets.retain(|packet| !has(packet, ["SIP/2.0 200 OK", "CSeq: 1 INVITE"]));
+    // Of the last call the capture's end comes first, of the others the end of patience.
+    for (index, packet) in (0..).zip(&mut file.packets) {
+        packet.seconds += index / 5 * 5;
+    }
+    let time = |packet: &Packet| f64::from(packet.seconds) + f64::from(packet.fraction) / 1e6;
+    let times = |texts: [&str; 2]| -> Vec<f64> {
+        file.packets.iter().filter(|packet| has(packet, texts)).map(time).collect()
+    };
+    let (asked, answered) = (times(["BYE sip:", "CSeq: 2 BYE"]), times(["SIP/2.0 200 OK", "CSeq: 2 BYE"]));
+    let mut input = NamedTempFile::new().unwrap();
+    input.write_all(&file.bytes()).unwrap();
+    let run = Run::of(input.path(), &[]);
+    assert_eq!((run.records.len(), asked.len(), answered.len(), run.number("/tcp/gaps")), (5, 5, 5, 5));
+    for ((record, asked), answered) in run.records.iter().zip(asked).zip(answered) {
+        let took = record["response_seconds"]["BYE"].as_f64().unwrap();
+        assert!((took - (answered - asked)).abs() < 2e-5, "{took}, not {}: {record}", answered - asked);
+    }
 }
 
 /// What may not depend on how TCP was cut: records, SIP and call counts.

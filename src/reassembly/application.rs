@@ -29,7 +29,7 @@ pub struct Segment<'a> {
 pub struct Context {
     /// Number of the packet (or tick) that caused this call; what it completes carries this number.
     pub sequence: u64,
-    /// Time of that packet.
+    /// Time of that packet; of bytes that waited for others, which did not come, when they were captured.
     pub timestamp: Timestamp,
     /// Which stream of the connection.
     pub direction: Direction,

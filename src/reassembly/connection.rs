@@ -401,6 +401,10 @@ struct Delivery<'a, A: Application> {
 impl<A: Application> Receiver for Delivery<'_, A> {
     #[inline]
     fn data(&mut self, chunk: &Chunk<'_>) -> Verdict {
+        if self.context.packet.is_none() {
+            // No packet brought it: it has waited for bytes that did not come. When nobody waits any more says nothing of it.
+            self.context.timestamp = chunk.captured;
+        }
         self.application.get_or_insert_default().data(&self.context, chunk, self.output)
     }
 
