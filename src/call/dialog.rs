@@ -31,6 +31,9 @@ const TOO_FEW_DIGITS: u16 = 484;
 /// T35 of Q.764, 15 to 20 s: for so long a network waits for the next digit. RFC 3578 has no time of its own.
 const DIGITS_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A CANCEL or a BYE has ended the request (RFC 3261 21.4.25).
+const REQUEST_TERMINATED: u16 = 487;
+
 /// Within this after a BYE there is its answer, and what was under way.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -365,7 +368,7 @@ impl Dialog {
             Method::Invite => self.reinvites += self.is_new_change(look),
             Method::Update => self.updates += self.is_new_change(look),
             Method::Cancel if self.is_of_fewer_digits(look) || self.waits_for_digits() => {}
-            Method::Cancel if self.state != Some(CallState::Ended) => self.gives_up(look),
+            Method::Cancel => self.gives_up(look),
             Method::Ack => return self.acknowledged(look),
             Method::Bye => return self.bye(look),
             other if other == self.method && head.cseq > self.cseq => self.repeat(look),
@@ -490,11 +493,28 @@ impl Dialog {
     /// Somebody gives up before the answer: the refusal that this makes is still to come. Why, a CANCEL says, and the refusal hardly
     /// ever (RFC 3326 2).
     fn gives_up(&mut self, look: &Look<'_>) {
+        if self.state == Some(CallState::Ended) {
+            self.gave_up(look);
+            return;
+        }
         if !self.is_answered && self.end_reason.is_empty() {
             self.end_reason = self.keep_reason(look);
         }
         self.cancelled = true;
         self.progress = look.message.timestamp;
+    }
+
+    /// The refusal has overtaken what made it: captures of several queues or cards have such an order, and nobody gives up who
+    /// has the refusal (RFC 3261 9.1).
+    fn gave_up(&mut self, look: &Look<'_>) {
+        let was_refused = self.result == Some(CallResult::Failed) && self.status == REQUEST_TERMINATED;
+        if !was_refused || !self.is_caller(look) || look.head.cseq < self.cseq {
+            return;
+        }
+        if self.end_reason.is_empty() {
+            self.end_reason = self.keep_reason(look);
+        }
+        (self.result, self.ended_by) = (Some(CallResult::Cancelled), Some(EndedBy::Caller));
     }
 
     /// An ACK on a branch of its own is for a 2xx (RFC 3261 13.2.2.4, 17.1.1.3): if none was seen, it was not captured.
@@ -555,6 +575,7 @@ impl Dialog {
     fn bye(&mut self, look: &Look<'_>) -> Option<Step> {
         let by = self.releaser(look);
         if self.state == Some(CallState::Ended) {
+            self.gave_up(look);
             self.hung_up_too(look, by);
             return None;
         }
@@ -591,6 +612,9 @@ impl Dialog {
         self.responded(look, status);
         if head.cseq_method == Method::Bye && matches!(status, 200..=299) {
             return self.bye_accepted(look);
+        }
+        if head.cseq_method == Method::Cancel && matches!(status, 200..=299) {
+            self.cancel_accepted(look);
         }
         if !is_own {
             return None;
@@ -630,6 +654,13 @@ impl Dialog {
             self.signalling.bye_was_not_captured();
         }
         step
+    }
+
+    /// A CANCEL that is accepted was sent, whether it was captured or not.
+    fn cancel_accepted(&mut self, look: &Look<'_>) {
+        if !self.cancelled && !self.is_of_fewer_digits(look) && !self.waits_for_digits() {
+            self.gives_up(look);
+        }
     }
 
     /// Whether a response tells of a request that was sent anew and comes after it: captures of several queues or cards have
@@ -727,7 +758,7 @@ impl Dialog {
             0 | 408 => CallResult::Timeout,
             200..=299 => CallResult::Success,
             300..=399 => CallResult::Redirected,
-            487 if self.cancelled || !self.request_seen => CallResult::Cancelled,
+            REQUEST_TERMINATED if self.cancelled || !self.request_seen => CallResult::Cancelled,
             486 | 600 | 603 => CallResult::Busy,
             _ => CallResult::Failed,
         }

@@ -225,6 +225,46 @@ fn nobody_cancelled() {
     assert_eq!((records[0].result, records[0].ended_by), (CallResult::Failed, Some(EndedBy::Callee)));
 }
 
+/// RFC 3261 9.2, 15.1.2, 21.4.25: a CANCEL, or a BYE before the answer, ends the INVITE with 487. Captures of several cards may
+/// have the 487 first, or the answer to the CANCEL alone.
+#[test]
+fn a_487_may_overtake_what_made_it() {
+    let [cancel, bye] = ["1 CANCEL", "2 BYE"].map(|cseq| Text { to_tag: "bob", cseq, ..Text::default() });
+    let cancel = Text { to_tag: "", ..cancel };
+    let [cancel, cancelled] =
+        [cancel.with("CANCEL sip:bob@b.example SIP/2.0"), cancel.with("SIP/2.0 200 OK")];
+    let [bye, released] = [bye.with("BYE sip:bob@192.0.2.2 SIP/2.0"), bye.with("SIP/2.0 200 OK")];
+    let ways: [&[(u8, u8, &str)]; 4] = [
+        &[(1, 2, &cancel), (2, 1, &cancelled)],
+        &[(2, 1, &cancelled), (1, 2, &cancel)],
+        &[(2, 1, &cancelled)],
+        &[(1, 2, &bye), (2, 1, &released)],
+    ];
+    for messages in ways {
+        for is_overtaken in [false, true] {
+            let mut scene = Scene::plain();
+            ring(&mut scene);
+            let refusal = Text { branch: "b1", to_tag: "bob", ..Text::default() };
+            let refusal = refusal.with("SIP/2.0 487 Request Terminated");
+            let mut all = messages.to_vec();
+            all.insert(if is_overtaken { 0 } else { all.len() }, (2, 1, &refusal));
+            all.iter().for_each(|(from, to, message)| scene.send(*from, *to, message));
+            let (records, _, census) = scene.end();
+            let told = (records[0].result, records[0].status_code, records[0].ended_by);
+            assert_eq!(told, (CallResult::Cancelled, Some(487), Some(EndedBy::Caller)), "{is_overtaken}");
+            assert_eq!((records.len(), census.results[CallResult::Cancelled as usize]), (1, 1));
+        }
+    }
+    // The CANCEL of an earlier try is none of this one.
+    let mut scene = Scene::plain();
+    ring(&mut scene);
+    let again = Text { branch: "b2", cseq: "2 INVITE", ..Text::default() };
+    scene.send(1, 2, &again.with(INVITE));
+    scene.send(2, 1, &Text { to_tag: "bob", ..again }.with("SIP/2.0 487 Request Terminated"));
+    scene.send(1, 2, &cancel);
+    assert_eq!(outcome(scene), (CallResult::Failed, Some(487), None));
+}
+
 /// RFC 3261 9.1: 64*T1 after its CANCEL an INVITE is cancelled, with or without a 487.
 #[test]
 fn a_cancel_that_no_487_follows() {
