@@ -4,6 +4,7 @@ mod bundle;
 mod ice;
 mod plain;
 mod sections;
+mod sources;
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -42,6 +43,8 @@ pub struct Media {
     pub formats: SmallVec<[Format; 4]>,
     /// Where it may flow beside that (ICE, BUNDLE); nowhere for most, which then need no memory for it.
     pub candidates: Vec<Candidate>,
+    /// The SSRCs that its sender says it sends as (RFC 5576); few say so.
+    pub sources: Vec<u32>,
     /// Hash of its `a=mid` (RFC 5888 4), by which later candidates name it; 0 without one.
     pub mid: u64,
     /// The `mid` of the section whose transport it shares (RFC 9143 7.2); 0 when it has its own.
@@ -217,7 +220,7 @@ fn read_sections<'a>(
                     media.mid = mid_key(mid);
                 }
             }
-            // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings, candidates.
+            // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings, ssrc, candidates.
             [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i' | b'c', ..] => {
                 match (&mut section, out.last_mut()) {
                     (Some(section), Some(media)) => section.take(text, line, media),
@@ -344,6 +347,8 @@ impl Section {
             ice::candidate(value, media);
         } else if let Some(value) = line.strip_prefix(b"a=remote-candidates:") {
             ice::remote_candidates(value, media);
+        } else if let Some(value) = line.strip_prefix(b"a=ssrc:") {
+            sources::source(value, media);
         } else {
             self.level.take(line);
         }
@@ -388,6 +393,7 @@ impl Media {
             flow: MediaFlow::SendRecv,
             formats: SmallVec::new(),
             candidates: Vec::new(),
+            sources: Vec::new(),
             mid: 0,
             tagged: 0,
         }

@@ -13,7 +13,7 @@ use crate::sip::search::first_word;
 /// How many are known at a time.
 const KNOWN: usize = 16;
 
-/// What is longer is not remembered, nor are candidates for ICE, which differ from call to call.
+/// What is longer is not remembered, nor are candidates for ICE and sources, which differ from call to call.
 const LONGEST: usize = 512;
 
 /// The sections read lately: they cost time when they are forgotten, and change nothing.
@@ -35,13 +35,13 @@ impl Sections {
         let known = self.0.get(place(text))?.as_ref().filter(|known| known.text == text)?;
         let endpoint = Endpoint::new(Address::default(), port);
         let formats = SmallVec::from_slice(&known.media.formats);
-        out.push(Media { endpoint, formats, candidates: Vec::new(), ..known.media });
+        out.push(Media { endpoint, formats, candidates: Vec::new(), sources: Vec::new(), ..known.media });
         Some(known.section)
     }
 
     /// Remembers what `text` says: `media` and `section`, not finished yet.
     pub(super) fn remember(&mut self, text: &[u8], media: &Media, section: Section) {
-        if text.len() > LONGEST || !media.candidates.is_empty() {
+        if text.len() > LONGEST || !media.candidates.is_empty() || !media.sources.is_empty() {
             return;
         }
         let known = self.0.get_mut(place(text)).into_iter();
