@@ -46,6 +46,7 @@ mod quality;
 mod recut;
 mod reports;
 mod rewritten;
+mod scene;
 mod sctp;
 mod selection;
 mod service;
