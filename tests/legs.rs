@@ -133,6 +133,20 @@ fn legs_of_the_corpus_are_those_that_tshark_shows() {
     assert!(record["legs"][1]["score"].as_u64() >= Some(70), "{record}");
 }
 
+/// Either leg describes the other phone in a re-INVITE (frames 35 and 37); tshark sees the RTP between the phones in 40 and
+/// in 355 frames from 49 on.
+#[test]
+fn media_that_goes_past_the_b2bua_is_of_both_legs() {
+    let run = Run::of(&testdata("corpus/b2bua-asterisk/input.pcapng"), &[]);
+    let streams = |record: &Value| -> Vec<(String, u64)> {
+        let streams = record["media"].as_array().unwrap().iter();
+        streams.map(|it| (it["source"].as_str().unwrap().into(), it["packets"].as_u64().unwrap())).collect()
+    };
+    let told: Vec<_> = run.records_of("call").map(streams).collect();
+    let of_both = [("172.16.98.1:8000".to_owned(), 1), ("172.16.98.145:8000".to_owned(), 355)];
+    assert_eq!(told, [of_both.clone(), of_both]);
+}
+
 #[test]
 fn a_report_tells_of_legs_and_how_certain_they_are() {
     let input = testdata("corpus/b2bua-asterisk/input.pcapng");

@@ -23,6 +23,7 @@ mod debug;
 mod determinism;
 mod disk;
 mod documents;
+mod early_media;
 mod ending;
 mod faults;
 mod fax_and_video;

@@ -9,6 +9,7 @@ use super::deadlines::Armed;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Seen};
 use super::signalling::{Challenge, OwnHop, Signalling};
+use super::standing::PayloadTypes;
 use crate::flow::Endpoint;
 use crate::media::{EndpointId, StreamReport};
 use crate::near::fetch;
@@ -135,13 +136,24 @@ pub(crate) struct Dialog {
     pub(crate) codecs: SmallVec<[CodecName; 4]>,
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
-    pub(crate) archived: Vec<StreamReport>,
+    /// Payload types that its caller described, and that who was called did.
+    pub(super) formats: [PayloadTypes; 2],
+    pub(super) media: Option<Box<RareMedia>>,
     pub(super) branches: Branches,
 }
 
 const _: () =
     assert!(std::mem::offset_of!(Dialog, seen) == 128 && std::mem::offset_of!(Dialog, signalling) == 256);
 const _: () = assert!(size_of::<Dialog>() == 896);
+
+/// What few dialogs have of media.
+#[derive(Debug, Default)]
+pub(super) struct RareMedia {
+    /// Streams that ended before it did.
+    pub(super) archived: Vec<StreamReport>,
+    /// The SSRCs that descriptions named.
+    pub(super) sources: Vec<u32>,
+}
 
 /// An endpoint that a dialog announced.
 #[derive(Clone, Copy, Debug)]
@@ -914,6 +926,11 @@ impl Dialog {
         }
     }
 
+    /// Streams that ended before it did.
+    pub(super) fn archived(&self) -> &[StreamReport] {
+        self.media.as_ref().map(|media| media.archived.as_slice()).unwrap_or_default()
+    }
+
     /// Remembers an announced codec.
     pub(crate) fn note_codec(&mut self, codec: CodecName) {
         if !codec.is_empty() && self.codecs.len() < MAX_KINDS && !self.codecs.contains(&codec) {
@@ -995,7 +1012,7 @@ impl Dialog {
         fetch(&self.branch);
         fetch(&self.start);
         fetch(&self.retransmissions);
-        fetch(&self.archived);
+        fetch(&self.media);
         fetch(&self.to);
     }
 

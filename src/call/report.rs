@@ -34,7 +34,7 @@ impl Tracker {
     pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
         let call = CallRef { slot, generation: dialog.generation };
         let (rtp, rtcp) = dialog.moved;
-        let mut media = CallMedia { streams: dialog.archived.clone(), rtp, rtcp, ..CallMedia::default() };
+        let mut media = CallMedia { streams: dialog.archived().to_vec(), rtp, rtcp, ..CallMedia::default() };
         for announced in &dialog.endpoints {
             self.media.report(call, announced.id, &mut media);
         }
@@ -71,9 +71,9 @@ impl Tracker {
 impl Archive {
     /// Keeps a stream that ended before its call did, or counts it.
     pub(super) fn keep(&mut self, dialog: &mut Dialog, report: StreamReport) {
-        if self.kept < MAX_ARCHIVED && dialog.archived.len() < MAX_STREAMS {
+        if self.kept < MAX_ARCHIVED && dialog.archived().len() < MAX_STREAMS {
             self.kept += 1;
-            dialog.archived.push(report);
+            dialog.media.get_or_insert_default().archived.push(report);
         } else {
             self.left_out += 1;
         }
@@ -81,9 +81,9 @@ impl Archive {
 
     /// The call is over, and was told.
     pub(super) fn forget(&mut self, dialog: &mut Dialog) {
-        self.kept = self.kept.saturating_sub(dialog.archived.len());
+        self.kept = self.kept.saturating_sub(dialog.archived().len());
         // The slot's next call is to begin with no more than it needs.
-        dialog.archived = Vec::new();
+        dialog.media = None;
     }
 }
 

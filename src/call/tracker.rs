@@ -432,7 +432,10 @@ impl Tracker {
         view: &View<'_>,
         listener: &mut dyn Listener,
     ) -> (Payload, bool) {
-        let finding = self.media.packet(hint, &packet.datagram, &self.dialogs);
+        let finding = self.media.packet(hint, &packet.datagram, &self.dialogs, &mut self.effects);
+        if !self.effects.is_empty() {
+            self.settle(listener);
+        }
         if self.wants.frames && self.settings.media_frames {
             self.deliver_media(finding.flow, (packet.packet, packet.reassembled), view, listener);
         }
@@ -678,6 +681,7 @@ impl Tracker {
         let call = CallRef { slot, generation: dialog.generation };
         let by_caller = dialog.is_caller(look) == look.method().is_some();
         self.media.describe(call, by_caller);
+        dialog.note_media(by_caller, media);
         // Attack: one endpoint with many flows, named by each candidate of each section.
         let mut claimed: SmallVec<[EndpointId; 8]> = SmallVec::new();
         let mut is_elsewhere = false;

@@ -2,6 +2,7 @@
 
 mod flow;
 mod likely;
+mod onset;
 mod owners;
 mod report;
 mod room;
@@ -12,7 +13,8 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use self::flow::{Flow, Listed};
-pub use self::likely::{Standing, Standings};
+use self::likely::Signs;
+pub use self::likely::{Sought, Standing, Standings};
 pub use self::report::{CallMedia, FaxReport, StreamReport};
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints};
@@ -319,16 +321,22 @@ impl MediaTable {
     }
 
     /// Takes the next datagram; `hint` is where its flow probably is. What is known of calls beside their media is asked
-    /// where that does not tell whose it is.
+    /// where that does not tell whose it is. A stream that begins may have its flow change hands.
     #[inline]
-    pub fn packet(&mut self, hint: FlowHint, datagram: &Datagram<'_>, known: &dyn Standings) -> Finding {
+    pub fn packet(
+        &mut self,
+        hint: FlowHint,
+        datagram: &Datagram<'_>,
+        known: &dyn Standings,
+        effects: &mut Effects,
+    ) -> Finding {
         if datagram.is_whole
             && let Some(is_owned) = self.take_usual(hint, &datagram.seen)
         {
             self.counters.rtp += u64::from(is_owned);
             return Finding { payload: Payload::Rtp, is_owned, flow: Some(hint.0) };
         }
-        self.unusual(hint, datagram, known)
+        self.unusual(hint, datagram, known, effects)
     }
 
     /// Takes datagrams, none of which came in fragments, as long as they are what most are: each the next packet of its
@@ -370,7 +378,13 @@ impl MediaTable {
 
     /// Takes any other datagram.
     #[inline(never)]
-    fn unusual(&mut self, hint: FlowHint, datagram: &Datagram<'_>, known: &dyn Standings) -> Finding {
+    fn unusual(
+        &mut self,
+        hint: FlowHint,
+        datagram: &Datagram<'_>,
+        known: &dyn Standings,
+        effects: &mut Effects,
+    ) -> Finding {
         let look = look(datagram.seen.payload);
         let is_there = self
             .flows
@@ -383,6 +397,12 @@ impl MediaTable {
             slot
         };
         let look = if self.goes_on_as_fax(slot, look, datagram.seen.payload) { Look::Neither } else { look };
+        if let Look::Rtp(header) = look
+            && let Some(flow) = self.flows.get(slot as usize)
+            && flow.begins_with(&header, datagram.seen.timestamp)
+        {
+            self.settle_onset(slot, &header, known, effects);
+        }
         let Some(flow) = self.flows.get_mut(slot as usize) else { return NOT_FOLLOWED };
         let counters = &mut self.counters;
         let is_owned = !flow.owners.is_empty();

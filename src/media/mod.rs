@@ -21,5 +21,5 @@ pub(crate) use endpoints::next_port;
 pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
     CallMedia, Claim, Counters, Datagram, Effects, FaxReport, Finding, FlowHint, Limits, MediaTable, Owners,
-    Payload, Sighting, Standing, Standings, Stranger, StreamReport,
+    Payload, Sighting, Sought, Standing, Standings, Stranger, StreamReport,
 };

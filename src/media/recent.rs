@@ -51,7 +51,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use crate::flow::{Address, Endpoint, PairHasher};
-    use crate::media::{CallRef, Claim, Datagram, FlowHint, Limits, MediaTable, Sighting};
+    use crate::media::{CallRef, Claim, Datagram, Effects, FlowHint, Limits, MediaTable, Sighting};
     use crate::sip::sdp::MediaKind;
     use crate::time::{PacketTime, Timestamp};
     use std::time::Duration;
@@ -93,7 +93,12 @@ mod tests {
                 self.table.look_up([hash].into_iter(), &mut found);
                 let seen = Sighting { hash, timestamp: at(milliseconds), payload: &payload };
                 let datagram = Datagram { seen, source, destination: receiver(), is_whole: true };
-                self.table.packet(found.pop().unwrap_or(FlowHint::NONE), &datagram, &());
+                self.table.packet(
+                    found.pop().unwrap_or(FlowHint::NONE),
+                    &datagram,
+                    &(),
+                    &mut Effects::default(),
+                );
             }
         }
 

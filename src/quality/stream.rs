@@ -257,6 +257,13 @@ impl Stream {
         self.ssrc == ssrc && self.payload_type == payload_type
     }
 
+    /// Whether a packet with that number may be the next one after a silence: it is ahead, and not far (RFC 3550 A.1).
+    #[must_use]
+    pub const fn may_go_on_with(&self, sequence: u16) -> bool {
+        let ahead = sequence.wrapping_sub(self.highest as u16);
+        0 < ahead && ahead < MAX_DROPOUT
+    }
+
     /// Its payload type: the latest, comfort noise and events aside.
     #[must_use]
     pub const fn payload_type(&self) -> u8 {

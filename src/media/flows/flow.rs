@@ -18,7 +18,7 @@ const MAX_STREAMS: usize = 16;
 /// How long a flow has to be there for its calls to be known: descriptions are late by no more, see [`Backlog`](crate::media::backlog::Backlog).
 const KNOWN_AFTER: Duration = Duration::from_millis(500);
 
-/// How long a flow may be silent for its calls to go on, by what it carries; RTCP comes every 5 s or so (RFC 3550 6.2).
+/// How long a flow may be silent and still be spoken on, by what it carries; RTCP comes every 5 s or so (RFC 3550 6.2).
 pub(super) const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 
 /// One flow. What every packet needs comes first: two cache lines, the second of which is the stream's.
@@ -94,9 +94,10 @@ impl Flow {
         }
     }
 
-    /// Whether somebody has been speaking there, without a pause.
+    /// Whether somebody has been heard there for long enough. A stream goes on after any silence: what does not is one that
+    /// begins. RTCP is known by what is reported.
     pub(super) fn is_under_way(&self, time: PacketTime) -> bool {
-        self.speaks(time) && (self.is_rtcp || self.is_old(time))
+        self.is_old(time) || (self.is_rtcp && self.speaks(time))
     }
 
     /// Whether descriptions that are late are there by now.
@@ -226,6 +227,10 @@ impl Flow {
             None => self.rtp(),
             Some(_) => self.streams_for(call).map(Stream::packets).sum(),
         }
+    }
+
+    pub(super) fn had_packets(&self) -> bool {
+        self.stream.is_some() || self.rtcp + self.other > 0
     }
 
     pub(super) fn had_packets_for(&self, call: CallRef) -> bool {

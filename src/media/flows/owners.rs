@@ -1,6 +1,8 @@
 //! Whose a flow is: descriptions announce endpoints, and flows between or at these are their calls'.
 
-use super::{Claim, Effects, Flow, Listed, MediaTable, Owners, Standings, distinct};
+use smallvec::SmallVec;
+
+use super::{Claim, Effects, Flow, Listed, MediaTable, Owners, Signs, Standings, distinct};
 use crate::flow::Endpoint;
 use crate::media::endpoints::{CallRef, EndpointId, Entry, next_port, port_before};
 use crate::quality::PayloadFormat;
@@ -86,17 +88,17 @@ impl MediaTable {
     }
 
     /// Gives a flow to the calls of its receiver, else of its sender (symmetric RTP behind NAT).
-    pub(super) fn own(&mut self, slot: u32, known: &dyn Standings) {
+    pub(super) fn own(&mut self, slot: u32, signs: Signs<'_>) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        let calls = self.calls_of(flow, known);
+        let calls = self.calls_of(flow, signs);
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             flow.owners = calls;
         }
     }
 
     /// The calls that a flow belongs to, as it is announced now.
-    fn calls_of(&self, flow: &Flow, known: &dyn Standings) -> Owners {
-        let calls = self.calls_by_ends(flow, known);
+    fn calls_of(&self, flow: &Flow, signs: Signs<'_>) -> Owners {
+        let calls = self.calls_by_ends(flow, signs);
         let end = match flow.listed {
             Listed::Both => return calls,
             Listed::Source => flow.source,
@@ -110,41 +112,57 @@ impl MediaTable {
 
     /// A phone with one port has it in all of its calls, and a port goes from one call to the next: which of them a packet
     /// is of, its sender tells.
-    fn calls_by_ends(&self, flow: &Flow, known: &dyn Standings) -> Owners {
+    fn calls_by_ends(&self, flow: &Flow, signs: Signs<'_>) -> Owners {
         let sender = || self.owner_of(flow.source, flow.is_rtcp);
         let Some(receiver) = self.owner_of(flow.destination, flow.is_rtcp) else {
-            return sender().map(|sender| self.calls_at(flow, sender, known)).unwrap_or_default();
+            return sender().map(|sender| self.calls_at(flow, sender, signs)).unwrap_or_default();
         };
         let Some(sender) = sender().filter(|_| receiver.count() > 1) else {
-            return self.calls_at(flow, receiver, known);
+            return self.calls_at(flow, receiver, signs);
         };
         let both = receiver.calls_with(sender, &self.calls);
         if !both.is_empty() {
-            return self.calls_between(flow, (receiver, sender), &both, known);
+            return self.calls_between(flow, (receiver, sender), &both, signs);
         }
         // A media server has one port for all its calls.
         let is_sender_s = receiver.is_crowded() && sender.count() == 1;
-        self.calls_at(flow, if is_sender_s { sender } else { receiver }, known)
+        self.calls_at(flow, if is_sender_s { sender } else { receiver }, signs)
     }
 
     /// The calls of a flow, of those that announced both of its ends: attack, others that merely name both. Whoever had it
-    /// first keeps it while it is up. Of the others, those that came first have it with him, while somebody speaks only those
-    /// that may be legs of the same; after a pause the latest, for the end of one before it may have been missed.
+    /// first keeps it while it is up, with those that may be legs of the same. A stream that begins when another got somewhere
+    /// since the packet before is of the latest: the end of one before it may have been missed.
     fn calls_between(
         &self,
         flow: &Flow,
         ends: (&Entry, &Entry),
         both: &[CallRef],
-        known: &dyn Standings,
+        signs: Signs<'_>,
     ) -> Owners {
-        let before = self.still(flow, |call| ends.0.has(call) && ends.1.has(call));
-        let before = before.as_slice();
-        let Some(&first) = before.first() else { return Owners::new(both.iter().copied()) };
-        if flow.is_under_way(self.time) {
-            let legs = both.iter().filter(|&&other| known.may_be_legs(first, other));
-            Owners::new(distinct(before.iter().chain(legs).copied()))
-        } else {
-            Owners::new(distinct([&first].into_iter().chain(both.iter().rev()).copied()))
+        let had = self.still(flow, |call| ends.0.has(call) && ends.1.has(call));
+        let keeps = |flow: &Flow, call| {
+            let others = both.iter().copied().filter(|&other| !signs.known.may_be_legs(call, other));
+            let others: SmallVec<[CallRef; 8]> = others.collect();
+            signs.keeps(flow, call, (ends.0.endpoint, &others))
+        };
+        let is_under_way =
+            signs.go_on(flow, self.time) && had.as_slice().iter().any(|&owner| keeps(flow, owner));
+        let both = Self::fitting((flow, ends.0), both, signs, !is_under_way);
+        let before = Owners::new(had.as_slice().iter().copied().filter(|owner| both.contains(owner)));
+        let is_open = before.is_empty() || (signs.begins.is_some() && !is_under_way);
+        let may = |flow: &Flow, call| both.contains(&call) && keeps(flow, call);
+        if is_open && let Some(calls) = self.calls_of_sibling(flow, may) {
+            return calls;
+        }
+        let Some(&first) = before.as_slice().first() else { return Owners::new(both.into_iter()) };
+        let legs_of =
+            |call| both.iter().rev().copied().filter(move |&other| signs.known.may_be_legs(call, other));
+        match both.last() {
+            Some(&latest) if is_open => Owners::new(distinct([latest].into_iter().chain(legs_of(latest)))),
+            _ if is_under_way => {
+                Owners::new(distinct(before.as_slice().iter().copied().chain(legs_of(first))))
+            }
+            _ => Owners::new(distinct([first].into_iter().chain(both.iter().rev().copied()))),
         }
     }
 
@@ -173,15 +191,15 @@ impl MediaTable {
         for entry in [Some(endpoint), next].into_iter().flatten() {
             let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
             for flow in flows {
-                self.settle(flow, known, effects);
+                self.settle(flow, Signs::of(known), effects);
             }
         }
     }
 
     /// Decides anew whose a flow is.
-    fn settle(&mut self, slot: u32, known: &dyn Standings, effects: &mut Effects) {
+    pub(super) fn settle(&mut self, slot: u32, signs: Signs<'_>, effects: &mut Effects) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
-        let calls = self.calls_of(flow, known);
+        let calls = self.calls_of(flow, signs);
         if calls == flow.owners {
             self.learn_formats(slot);
             return;

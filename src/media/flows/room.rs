@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::flow::PAUSE;
-use super::{Datagram, Flow, Listed, MediaTable, Standings, is_plausible, may_be_media};
+use super::{Datagram, Flow, Listed, MediaTable, Signs, Standings, is_plausible, may_be_media};
 use crate::flow::Endpoint;
 use crate::media::endpoints::Entry;
 use crate::media::rtp::Look;
@@ -59,7 +59,7 @@ impl MediaTable {
         };
         let slot = self.insert(datagram, is_rtcp, listed);
         if claimed {
-            self.own(slot, known);
+            self.own(slot, Signs::of(known));
         } else {
             self.unclaimed_count += 1;
             let generation = self.flows.get(slot as usize).map_or(0, |flow| flow.generation);
