@@ -790,6 +790,7 @@ impl Dialog {
     }
 
     /// For how long the tracker need not look at the dialog, should nothing more come, and since which stamp.
+    #[inline]
     pub(crate) fn waits(&self, idle_timeout: Duration) -> (Timestamp, Duration) {
         match self.state {
             Some(CallState::Ended) => (self.last, self.linger(idle_timeout)),
