@@ -23,4 +23,4 @@ VOLUME /var/lib/lippycat
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s CMD ["lippycat", "debug", "health"]
 ENTRYPOINT ["lippycat"]
-CMD ["sniff", "voip"]
+CMD ["sniff", "voip", "--format", "none"]

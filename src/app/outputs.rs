@@ -161,10 +161,14 @@ fn recover(config: &Config, manifest: Option<&Manifest>) -> Result<()> {
         tracing::info!("{directory}: another process writes there; unfinished files are left to it");
     }
     if found.files > 0 {
-        let (files, bytes, cut) = (found.files, found.bytes, found.cut);
+        let (files, bytes) = (found.files, found.bytes);
+        let cut = match found.cut {
+            0 => String::new(),
+            cut => format!("; the last record of {cut} was incomplete and is cut off"),
+        };
         tracing::warn!(
             "{directory}: {files} unfinished files of a run that did not end well have their final names now \
-             ({bytes} bytes; the last record of {cut} was incomplete and is cut off)"
+             ({bytes} bytes{cut})"
         );
     }
     if let Some(error) = found.first_error {

@@ -276,7 +276,7 @@ fn loss(stream: &MediaRecord) -> Option<Finding> {
     let share = lost as f64 / stream.expected.max(1) as f64;
     (share >= NAMED_LOSS).then(|| {
         let text = format!(
-            "{:.1} % of RTP lost, {} ({} missing, {} too late to be played)",
+            "{:.1} % of RTP lost or too late, {} ({} missing, {} too late to be played)",
             share * 100.0,
             route(stream),
             missing,

@@ -26,6 +26,7 @@ pub(super) fn expand(inputs: &[PathBuf]) -> (Vec<PathBuf>, Vec<SourceError>) {
 #[derive(Default)]
 struct Expansion {
     files: Vec<PathBuf>,
+    /// Where these lie, without links.
     known: HashSet<PathBuf>,
     errors: Vec<SourceError>,
 }
@@ -47,23 +48,27 @@ impl Expansion {
         }
     }
 
-    /// Given twice, a file would count every call twice.
+    /// Given twice, also by another way or a link, a file would count every call twice.
     fn add(&mut self, path: PathBuf) {
-        if self.known.insert(path.clone()) {
+        // What leads nowhere in the file system, as a pipe of the shell, has its name alone.
+        if self.known.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
             self.files.push(path);
         }
     }
 
     fn directory(&mut self, directory: &Path) -> Result<(), SourceError> {
-        let (files, errors) = (self.known.len(), self.errors.len());
+        let (mut none, errors) = (true, self.errors.len());
         for path in regular_files(directory).map_err(|error| SourceError::from_io(directory, error))? {
             match CaptureFile::open(&path, Reading { block: 512, parked: false }) {
-                Ok(_) => self.add(path),
+                Ok(_) => {
+                    none = false;
+                    self.add(path);
+                }
                 Err(error) if concerns(&error) => self.errors.push(error),
                 Err(_) => {}
             }
         }
-        if self.known.len() == files && self.errors.len() == errors {
+        if none && self.errors.len() == errors {
             return Err(SourceError::NoCaptures { path: directory.to_path_buf() });
         }
         Ok(())

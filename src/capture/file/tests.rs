@@ -312,6 +312,27 @@ fn patterns_match_and_a_file_given_twice_counts_once() {
 }
 
 #[test]
+fn a_file_is_one_by_whatever_way_it_is_named() {
+    let files = directory(&[("a.pcap", named(&[(1, "a")]))]);
+    fs::create_dir(files.path().join("below")).unwrap();
+    for link in ["latest.pcap", "below/link.pcap"] {
+        std::os::unix::fs::symlink(files.path().join("a.pcap"), files.path().join(link)).unwrap();
+    }
+    for names in [
+        &["a.pcap", "./a.pcap", "below/../a.pcap"][..],
+        &["a.pcap", "latest.pcap"],
+        &["latest.pcap", "below"],
+        &[""],
+        &["*.pcap"],
+        &["a.pcap", "", "below"],
+    ] {
+        let (found, errors) = texts(files.path(), names);
+        assert!(errors.is_empty(), "{names:?}: {errors:?}");
+        assert_eq!(found, ["a"], "{names:?}");
+    }
+}
+
+#[test]
 fn a_directory_without_captures_that_a_pattern_matches_does_not_end_it() {
     let files = directory(&[("a.pcap", named(&[(1, "a")])), ("z.pcap", named(&[(3, "z")]))]);
     for below in ["b", "c", "d"] {
