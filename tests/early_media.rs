@@ -178,3 +178,24 @@ fn a_stream_that_begins_after_an_end_is_of_the_next_call() {
     }
     scene.assert_strangers_told_apart();
 }
+
+/// The media of two legs goes past the B2BUA between them, which tells neither phone all that the other said: an SSRC, a
+/// payload type.
+#[test]
+fn media_that_goes_past_a_b2bua_is_of_both_legs() {
+    let ends @ [one, two] = [PHONE, (2, 5_000)];
+    for (formats, lines) in [("0", "a=ssrc:31 cname:x@y\r\n"), ("8", "")] {
+        let mut scene = Scene::default();
+        scene.offer("alice", 0, BY_PROXY, &audio(one, "0", ""));
+        scene.offer("bob", 10, (9, 2), &audio(one, formats, ""));
+        scene.answer("bob", 500, (9, 2), 200, &audio(two, formats, lines));
+        scene.answer("alice", 520, BY_PROXY, 200, &audio(two, "0", ""));
+        scene.send("alice", (600, 3_000), ends, voice(0, 21));
+        scene.send("alice", (610, 3_000), [two, one], voice(0, 31));
+        scene.hang_up("alice", 3_100, BY_PROXY);
+        scene.hang_up("bob", 3_110, (9, 2));
+        let sent = scene.sent["alice"].clone();
+        scene.sent.insert("bob", sent);
+        scene.assert_found(&[]);
+    }
+}

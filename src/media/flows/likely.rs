@@ -123,6 +123,12 @@ impl<'a> Signs<'a> {
         self.begins.is_none() || others.iter().all(|&other| other == call || since(other) <= last())
     }
 
+    /// Whether two calls may be legs of one conversation: another host said in each where `end` is.
+    pub(super) fn are_legs(&self, flow: &Flow, (one, other): (CallRef, CallRef), end: Endpoint) -> bool {
+        let announced_by = |call| self.standing(flow, call, end).announced_by;
+        self.known.may_be_legs(one, other) && announced_by(one) != announced_by(other)
+    }
+
     fn standing(&self, flow: &Flow, call: CallRef, end: Endpoint) -> Standing {
         let is_heard = flow.ends_at(end);
         let other = if is_heard { flow.source } else { flow.destination }.address;
@@ -202,7 +208,8 @@ impl MediaTable {
     }
 
     /// Those of some calls, which announced both ends of a flow, that name its SSRC; of those that do or do not alike, where
-    /// it is `open` whose it is, those that described its payload type.
+    /// it is `open` whose it is, those that described its payload type. Their legs have it too: who is between them may have
+    /// left out what one side said.
     pub(super) fn fitting(
         (flow, end): (&Flow, &Entry),
         calls: &[CallRef],
@@ -213,15 +220,21 @@ impl MediaTable {
         if calls.len() <= 1 {
             return all;
         }
-        let named = signs.named(flow, calls.iter().copied());
-        if !named.is_empty() || !open {
-            return if named.is_empty() { all } else { named };
+        let mut fit = signs.named(flow, calls.iter().copied());
+        if fit.is_empty() && !open {
+            return all;
         }
-        let misses: SmallVec<[u8; 8]> =
-            calls.iter().map(|&call| signs.standing(flow, call, end.endpoint).misses).collect();
-        let least = misses.iter().min();
-        let fits = all.into_iter().zip(&misses).filter(|(_, misses)| Some(*misses) == least);
-        fits.map(|(call, _)| call).collect()
+        if fit.is_empty() {
+            let misses: SmallVec<[u8; 8]> =
+                calls.iter().map(|&call| signs.standing(flow, call, end.endpoint).misses).collect();
+            let least = misses.iter().min();
+            let fits = calls.iter().zip(&misses).filter(|(_, misses)| Some(*misses) == least);
+            fit = fits.map(|(&call, _)| call).collect();
+        }
+        let is_leg_of = |other, call| signs.are_legs(flow, (call, other), end.endpoint);
+        all.into_iter()
+            .filter(|&other| fit.iter().any(|&call| call == other || is_leg_of(other, call)))
+            .collect()
     }
 
     /// RTCP is of the calls that have the RTP between the ports before, and who speaks is heard by whom he hears; of these,

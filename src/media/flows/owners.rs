@@ -141,9 +141,10 @@ impl MediaTable {
     ) -> Owners {
         let had = self.still(flow, |call| ends.0.has(call) && ends.1.has(call));
         let keeps = |flow: &Flow, call| {
-            let others = both.iter().copied().filter(|&other| !signs.known.may_be_legs(call, other));
+            let end = ends.0.endpoint;
+            let others = both.iter().copied().filter(|&other| !signs.are_legs(flow, (call, other), end));
             let others: SmallVec<[CallRef; 8]> = others.collect();
-            signs.keeps(flow, call, (ends.0.endpoint, &others))
+            signs.keeps(flow, call, (end, &others))
         };
         let is_under_way =
             signs.go_on(flow, self.time) && had.as_slice().iter().any(|&owner| keeps(flow, owner));
