@@ -130,11 +130,17 @@ impl PerformanceSummary {
         }
         for (name, delay) in delays.chain(responses) {
             if let Some(delay) = delay {
-                let (mean, max) = (delay.mean_seconds, delay.max_seconds);
-                writeln!(out, "{title}  {name:<18} {mean:>14.3} s, at most {max:.3} s")?;
+                let ((mean, unit), (max, of_max)) =
+                    (readable(delay.mean_seconds), readable(delay.max_seconds));
+                writeln!(out, "{title}  {name:<18} {mean:>14} {unit}, at most {max} {of_max}")?;
                 title = "";
             }
         }
         Ok(())
     }
+}
+
+/// Seconds for people, and their unit: below one, milliseconds.
+fn readable(seconds: f64) -> (String, &'static str) {
+    if seconds < 1.0 { (format!("{:.2}", seconds * 1000.0), "ms") } else { (format!("{seconds:.3}"), "s") }
 }

@@ -351,7 +351,9 @@ impl Summary {
             ("filtered out", by.filtered),
             ("errors", by.error),
         ];
-        section(out, "Packets", &all, &kinds)?;
+        // Live there are none.
+        let all = all.get(usize::from(self.files == 0)..).unwrap_or_default();
+        section(out, "Packets", all, &kinds)?;
         if let Some((first, last)) = self.first_packet.zip(self.last_packet) {
             let seconds = last.since(first).as_secs_f64();
             writeln!(out, "  {:<18} {} to {} ({seconds:.1} s)", "captured", first.rfc3339(), last.rfc3339())?;

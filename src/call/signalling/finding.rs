@@ -39,6 +39,7 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
     findings.extend(unacknowledged(record, signalling));
     findings.extend(refusals_unacknowledged(record, dialog));
     findings.extend(no_bye_answer(record, signalling, now));
+    findings.extend(no_cancel_answer(signalling));
     findings.extend(no_change_answer(signalling));
     findings.extend(provisionals(record, signalling));
     findings.extend(notes(signalling));
@@ -199,6 +200,19 @@ fn no_bye_answer(record: &CallRecord, signalling: &Signalling, now: Timestamp) -
     (is_missed && now.since(end) >= TRANSACTION_TIMEOUT).then(|| {
         let text = format!("nothing answered the BYE, sent {}", times(u64::from(again) + 1));
         finding("no_bye_answer", text, end, "BYE")
+    })
+}
+
+/// A CANCEL that came again and again: whoever rings goes on ringing. Seen once, its answer went another way.
+fn no_cancel_answer(signalling: &Signalling) -> Option<Finding> {
+    let cancel = signalling.rare.as_ref()?.cancels_again;
+    (cancel.count >= MISSED_AFTER).then(|| {
+        finding(
+            "no_cancel_answer",
+            format!("nothing answered the CANCEL, sent {} times", cancel.count + 1),
+            cancel.at,
+            "CANCEL",
+        )
     })
 }
 

@@ -151,9 +151,10 @@ struct Rare {
     refused_again: SmallVec<[RefusedAgain; 1]>,
     /// The challenge to the BYE that ended it, which no other BYE has followed.
     bye_challenged: Option<ByeChallenged>,
-    /// The BYE, and the latest change that nothing has answered.
+    /// The BYE, and the latest change and CANCEL that nothing has answered.
     byes_again: Again,
     changes_again: Again,
+    cancels_again: Again,
     /// Both ends sent a BYE; only the answer to it was captured.
     byes_crossed: bool,
     bye_unseen: bool,
@@ -452,6 +453,7 @@ impl Dialog {
             (Method::Invite, 491) if self.is_answered => self.note(What::Glare, look),
             (Method::Invite | Method::Update, 422) => self.interval_refused(look),
             (Method::Bye, 200..) => self.bye_answered(look, status),
+            (Method::Cancel, 200..) => self.cancel_answered(look, status),
             (Method::Info, 401 | 407) => self.info_challenged(look),
             (Method::Refer, 300..) => self.transfer_refused(look, status),
             (Method::Register, 200..=299) => self.registered(look),
@@ -476,6 +478,14 @@ impl Dialog {
             }
             _ => {}
         }
+    }
+
+    /// Each hop answers the CANCEL by itself (RFC 3261 16.10). 408 says that nothing did.
+    fn cancel_answered(&mut self, look: &Look<'_>, status: u16) {
+        let branch = look.head.keys.branch as u32;
+        let rare =
+            self.signalling.rare.as_mut().filter(|rare| status != 408 && rare.cancels_again.branch == branch);
+        rare.into_iter().for_each(|rare| rare.cancels_again = Again::default());
     }
 
     fn bye_answered(&mut self, look: &Look<'_>, status: u16) {
@@ -591,8 +601,10 @@ impl Dialog {
         rare.requests_again += u32::from(is_first);
         rare.answers_again += u32::from(is_answer);
         rare.answers_after_ack += u32::from(is_answer && is_acknowledged);
-        if method == Some(Method::Bye) {
-            rare.byes_again.add(look, by);
+        match method {
+            Some(Method::Bye) => rare.byes_again.add(look, by),
+            Some(Method::Cancel) => rare.cancels_again.add(look, by),
+            _ => {}
         }
         if is_change {
             rare.changes_again.add(look, by);

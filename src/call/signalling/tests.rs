@@ -371,6 +371,36 @@ fn a_cancel_that_crosses_the_answer() {
     assert_eq!(codes(&one(scene)), [""; 0]);
 }
 
+/// Sent again until something answers (RFC 3261 17.1.2.2); each hop does so by itself (16.10), and 408 says that nothing did.
+#[test]
+fn a_cancel_that_nothing_answers() {
+    let cancel = |branch| Text { branch, cseq: "1 CANCEL", ..Text::default() };
+    let request = "CANCEL sip:bob@b.example SIP/2.0";
+    for (copies, answer, expected) in [
+        (3, None, vec!["no_cancel_answer"]),
+        (3, Some("408 Request Timeout"), vec!["no_cancel_answer"]),
+        (3, Some("200 OK"), vec![]),
+        (3, Some("481 Call/Transaction Does Not Exist"), vec![]),
+        (1, None, vec![]),
+    ] {
+        let mut scene = Scene::plain();
+        scene.send(1, 2, &Text::default().with(INVITE));
+        scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 180 Ringing"));
+        scene.send(1, 2, &cancel("b1").with(request));
+        for wait in [500, 1000].into_iter().take(copies - 1) {
+            scene.wait(wait);
+            scene.send(1, 2, &cancel("b1").with(request));
+        }
+        // Of the next hop, which answers.
+        scene.send(2, 3, &cancel("b2").with(request));
+        scene.send(3, 2, &cancel("b2").with("SIP/2.0 200 OK"));
+        answer.iter().for_each(|status| scene.send(2, 1, &cancel("b1").with(&format!("SIP/2.0 {status}"))));
+        scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 487 Request Terminated"));
+        let record = one(scene);
+        assert_eq!((codes(&record), record.result), (expected, CallResult::Cancelled), "{copies} {answer:?}");
+    }
+}
+
 #[test]
 fn two_branches_that_answer_and_one_answer_over_two_hops() {
     let mut scene = Scene::plain();
