@@ -20,13 +20,16 @@ pub(crate) struct Armed {
     second: u64,
 }
 
-/// One entry of the wheel: which call it is for. It is left over when the generation is another.
+/// One entry of the wheel: which call it is for, and when it fires. It is left over when the generation is another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
     second: u64,
 }
+
+/// What the wheel keeps of an entry, slot and generation: its place says when it fires.
+type Kept = (u32, u32);
 
 /// What to do with a call whose entry fired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +43,9 @@ pub(crate) enum Fired {
 /// The wheel.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    wheel: Vec<Vec<Entry>>,
+    wheel: Vec<Vec<Kept>>,
     /// The memory of slots that fired, for those that fill next: without it, each slot would keep its own.
-    spare: Vec<Vec<Entry>>,
+    spare: Vec<Vec<Kept>>,
     /// Entries in the wheel.
     held: usize,
     /// The next second to fire.
@@ -82,7 +85,7 @@ impl Deadlines {
         let before = fired.len();
         for second in self.next..self.next.saturating_add(turn) {
             if let Some(slot) = self.wheel.get_mut((second % SLOTS) as usize) {
-                fired.append(slot);
+                fired.extend(slot.drain(..).map(|kept| entry(kept, second)));
                 if slot.capacity() > 0 {
                     self.spare.push(std::mem::take(slot));
                 }
@@ -98,8 +101,9 @@ impl Deadlines {
         if self.held <= 2 * calls + MAX_LEFT_OVER {
             return;
         }
-        for slot in &mut self.wheel {
-            slot.retain(|entry| armed(entry).is_some_and(|armed| armed.second == entry.second));
+        for second in self.next..self.next.saturating_add(SLOTS) {
+            let Some(slot) = self.wheel.get_mut((second % SLOTS) as usize) else { continue };
+            slot.retain(|&kept| armed(&entry(kept, second)).is_some_and(|armed| armed.second == second));
         }
         self.held = self.wheel.iter().map(Vec::len).sum();
     }
@@ -123,10 +127,14 @@ impl Deadlines {
             if slot.capacity() == 0 {
                 *slot = self.spare.pop().unwrap_or_default();
             }
-            slot.push(entry);
+            slot.push((entry.slot, entry.generation));
             self.held += 1;
         }
     }
+}
+
+const fn entry((slot, generation): Kept, second: u64) -> Entry {
+    Entry { slot, generation, second }
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl SourceError {
 }
 
 /// A path for a terminal: a file name may hold escape sequences, so what [`acts`] is spelled out.
-struct Shown<'a>(&'a Path);
+pub(in crate::capture) struct Shown<'a>(pub(in crate::capture) &'a Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,8 @@
 //! Classic pcap: a 24-byte file header, then records (draft-ietf-opsawg-pcap).
 //!
 //! Both byte orders, microseconds and nanoseconds, and the "modified" format of patched libpcaps, whose
-//! record header has eight more bytes. Deliberately absent: the length fields that some writers before
-//! version 2.4 (1996) swapped.
+//! record header has eight more bytes; also several such files one behind the other, as `cat` makes them. Deliberately
+//! absent: the length fields that some writers before version 2.4 (1996) swapped.
 
 use super::super::{LinkType, Packet};
 use super::order::Order;
@@ -47,6 +47,12 @@ impl Classic {
             link: link_type(order.u32([w, x, y, z])),
         })
     }
+
+    /// Whether where a record should begin there is the file header, version 2.4, of a capture that was appended to this one:
+    /// of its 16 bytes the first eight tell, if the others, as those of a packet of no bytes, are 0.
+    fn begins_again(&[a, b, c, d, e, f, g, h, ..]: &[u8; 16]) -> bool {
+        variant([a, b, c, d]).is_some_and(|(order, _)| [order.u16([e, f]), order.u16([g, h])] == [2, 4])
+    }
 }
 
 fn variant(magic: [u8; 4]) -> Option<(Order, u32)> {
@@ -79,7 +85,8 @@ impl Classic {
                 let Some(first) = rest.first_chunk() else { break };
                 let [seconds, fraction, captured, original] = words(first);
                 let Some(behind) = rest.get(header + captured as usize..) else { break };
-                if captured > LONGEST_PACKET {
+                // One of no bytes too: it may be no record.
+                if captured.wrapping_sub(1) >= LONGEST_PACKET {
                     break;
                 }
                 *slot = Packet {
@@ -122,6 +129,11 @@ impl Format for Classic {
     fn record(&mut self, bytes: &[u8]) -> Record {
         let Some(header) = bytes.first_chunk() else { return Record::Partial { need: self.header } };
         let [seconds, fraction, captured, original] = self.order.words(header);
+        if (captured, original) == (0, 0) && Self::begins_again(header) {
+            let Some(header) = bytes.first_chunk() else { return Record::Partial { need: FILE_HEADER } };
+            *self = Self::new(header).unwrap_or(*self);
+            return Record::Other { length: FILE_HEADER as u64 };
+        }
         if captured > LONGEST_PACKET {
             return Record::Bad;
         }

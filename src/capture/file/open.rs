@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::error::Shown;
 use super::super::{Packet, PacketBatch, SourceCounters, SourceError};
 use super::block::Block;
 use super::classic::{Classic, FILE_HEADER};
@@ -155,6 +156,8 @@ impl CaptureFile {
             let reason = "its first record is damaged; perhaps the writer mixed byte orders";
             return Err(SourceError::Unusable { path: self.path.clone(), reason });
         }
+        let (path, packets) = (Shown(&self.path), self.counters.packets);
+        tracing::warn!("{path}: damaged behind packet {packets}; the rest of this file cannot be read");
         Ok(())
     }
 }

@@ -166,6 +166,29 @@ fn a_record_longer_than_the_block_is_read_and_one_longer_than_any_ends_the_file(
 }
 
 #[test]
+fn captures_that_were_appended_to_each_other_are_read_one_after_the_other() {
+    let little = classic(Order::Little, &three());
+    let mut big = classic(Order::Big, &[(5, b"big".to_vec()), (6, Vec::new()), (7, b"end".to_vec())]);
+    // Raw IP, and a zone of 0 as all have it.
+    big[20..24].copy_from_slice(&[0, 0, 0, 101]);
+    let empty = classic(Order::Little, &[]);
+    let file = [&little[..], &empty, &big, &little].concat();
+    let expected: Vec<_> =
+        [three(), vec![(5, b"big".to_vec()), (6, Vec::new()), (7, b"end".to_vec())], three()].concat();
+    for size in [16, 64, 1 << 16] {
+        let (found, counters) = content(&file, size, &[9, 2]).unwrap();
+        assert_eq!(found, nanoseconds(&expected));
+        assert_eq!((counters.truncated, counters.bad_record), (0, 0));
+    }
+    // Cut inside the second header.
+    let (found, counters) = content(&file[..little.len() + 20], 64, &[9]).unwrap();
+    assert_eq!((found, counters.truncated), (nanoseconds(&three()), 1));
+    // A packet of no bytes in the year 2055 is one.
+    let late = [(0xa1b2_c3d4 * 1_000_000 + 5, Vec::new()), (9, b"after".to_vec())];
+    assert_eq!(content(&classic(Order::Little, &late), 64, &[9]).unwrap().0, nanoseconds(&late));
+}
+
+#[test]
 fn a_long_unknown_block_is_skipped_and_a_cut_one_counts() {
     let order = Order::Little;
     let start = [section(order), interface(order, 1, 0, &[]), block(order, 10, &vec![1; 3 << 20])].concat();
