@@ -18,7 +18,7 @@ use std::time::Duration;
 use lippycat::capture::{LinkType, Packet, PacketBatch, PacketSource, file};
 use lippycat::decode::{self, Decoded, decode_datagram};
 use lippycat::defrag::{Carrier, Defragmenter, Limits};
-use lippycat::flow::{Address, Endpoint};
+use lippycat::flow::{Address, Endpoint, PairHasher};
 use lippycat::pipeline::{Bytes, Place};
 use lippycat::reassembly::{self, Budget, Reassembler, Segment};
 use lippycat::sip::websocket::{Upgrade, WebSocket, WebSocketFrame, upgrade};
@@ -194,6 +194,7 @@ pub fn stream(data: &[u8]) {
     };
     let mut reassembler: Reassembler<SipStream> = Reassembler::new(limits, Arc::new(Budget::default()));
     let mut output = Messages::default();
+    let hasher = PairHasher::default();
     let mut now = Timestamp::new(1_000, 0);
     let mut sequence = 0;
     let mut hint = None;
@@ -215,7 +216,9 @@ pub fn stream(data: &[u8]) {
             flags: decode::TcpFlags(header[1]),
         };
         let place = Bytes { place: Place::Packets, start: 0, length: length as u32 };
-        let segment = Segment { source, destination, header: tcp, payload, place, missing: 0, captured: now };
+        let hash = hasher.hash_either_way(source, destination);
+        let segment =
+            Segment { source, destination, hash, header: tcp, payload, place, missing: 0, captured: now };
         // Where the one before was: as often as not the wrong place.
         hint = reassembler.segment(hint, (sequence, Some(0)), now, &segment, &mut output);
         reassembler.expire(sequence, PacketTime::plain(now), &mut output);

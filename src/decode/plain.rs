@@ -159,6 +159,15 @@ impl<'a> Ends<'a> {
         hasher.hash_v4(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes(ports))
     }
 
+    /// The hash that `hasher` has for both, whoever is the sender.
+    #[inline]
+    pub(crate) const fn hash_either_way(self, hasher: &PairHasher) -> u64 {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = *self.0;
+        let source = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([i, j]));
+        let destination = (u32::from_le_bytes([e, f, g, h]), u16::from_le_bytes([k, l]));
+        hasher.hash_either_way_v4(source, destination)
+    }
+
     /// The hashes that `hasher` has for the sender alone, and for the receiver.
     #[inline]
     pub(crate) const fn hash_each(self, hasher: &PairHasher) -> (u64, u64) {
@@ -409,6 +418,8 @@ mod tests {
         let unit = plain.unit(Transport::Udp, &part);
         assert_eq!(plain.ends().hash(&hasher), hasher.hash(unit.source, unit.destination));
         assert_ne!(plain.ends().hash(&hasher), hasher.hash(unit.destination, unit.source));
+        let both = hasher.hash_either_way(unit.source, unit.destination);
+        assert_eq!(plain.ends().hash_either_way(&hasher), both);
         let each = (hasher.hash_one(unit.source), hasher.hash_one(unit.destination));
         assert_eq!(plain.ends().hash_each(&hasher), each);
         assert_eq!(plain.ends().ports(), (unit.source.port, unit.destination.port));

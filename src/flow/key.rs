@@ -49,6 +49,13 @@ impl FlowKey {
         }
     }
 
+    /// Which way it is from that end of it; up where both ends are the same.
+    #[must_use]
+    #[inline]
+    pub fn direction(&self, source: Endpoint) -> Direction {
+        if self.low == source { Direction::Up } else { Direction::Down }
+    }
+
     /// Sender and receiver of that direction.
     #[must_use]
     #[inline]
@@ -111,8 +118,20 @@ impl PairHasher {
     #[must_use]
     #[inline]
     pub const fn hash_either_way(&self, a: Endpoint, b: Endpoint) -> u64 {
+        self.both(self.one(a), self.one(b))
+    }
+
+    /// The same for IPv4: address and port of each as they lie in a packet, the first byte of each the lowest.
+    #[must_use]
+    #[inline]
+    pub const fn hash_either_way_v4(&self, a: (u32, u16), b: (u32, u16)) -> u64 {
+        self.both(one_v4(a.0, a.1), one_v4(b.0, b.1))
+    }
+
+    #[inline]
+    const fn both(&self, a: u64, b: u64) -> u64 {
         let [first, second, _] = self.secret;
-        fold(fold(self.one(a) ^ first, self.one(b) ^ first), second)
+        fold(fold(a ^ first, b ^ first), second)
     }
 
     /// The hash of one endpoint.

@@ -1,7 +1,7 @@
-//! The table that flows live in: found by key, expired by age, capped.
+//! The table that flows live in: found by hash, expired by age, capped.
 
 use super::index::Index;
-use crate::flow::{Direction, FlowKey, PairHasher};
+use crate::flow::FlowKey;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -25,7 +25,10 @@ const GRAIN: Duration = Duration::from_secs(1);
 /// No entry.
 const NONE: u32 = u32::MAX;
 
-/// Entries by flow key, in a slab, each in one of two lists by age.
+/// Entries in a slab, each in one of two lists by age. A flow is known by what [`PairHasher::hash_either_way`] has for its
+/// ends: 64 bits that depend on a secret of this process, so that nobody outside can make two flows share one.
+///
+/// [`PairHasher::hash_either_way`]: crate::flow::PairHasher::hash_either_way
 #[derive(Debug)]
 pub struct Table<V> {
     index: Index,
@@ -33,7 +36,6 @@ pub struct Table<V> {
     free: u32,
     lists: [List; 2],
     capacity: usize,
-    hasher: PairHasher,
 }
 
 #[derive(Debug)]
@@ -61,8 +63,7 @@ impl<V> Table<V> {
     pub fn new(capacity: usize) -> Self {
         let lists = [List { oldest: NONE, youngest: NONE }; 2];
         let capacity = capacity.min(NONE as usize);
-        let hasher = PairHasher::default();
-        Self { index: Index::default(), slots: Vec::new(), free: NONE, lists, capacity, hasher }
+        Self { index: Index::default(), slots: Vec::new(), free: NONE, lists, capacity }
     }
 
     /// How many entries there are.
@@ -83,34 +84,26 @@ impl<V> Table<V> {
         self.index.len() >= self.capacity
     }
 
-    #[inline]
-    const fn hash(&self, key: &FlowKey) -> u64 {
-        let (low, high) = key.ends(Direction::Up);
-        self.hasher.hash_either_way(low, high)
-    }
-
     /// The entry of a flow.
     #[must_use]
     #[inline]
-    pub fn find(&self, key: &FlowKey) -> Option<EntryId> {
+    pub fn find(&self, hash: u64) -> Option<EntryId> {
         let slots = &self.slots;
-        let same = |slot| slots.get(slot as usize).is_some_and(|slot: &Slot<V>| slot.key == *key);
-        self.index.find(self.hash(key), same).map(EntryId)
+        let is_it = |slot| slots.get(slot as usize).is_some_and(|slot: &Slot<V>| slot.hash == hash);
+        self.index.find(hash, is_it).map(EntryId)
     }
 
     /// Whether that is the entry of a flow.
     #[must_use]
     #[inline]
-    pub fn has(&self, id: EntryId, key: &FlowKey) -> bool {
-        self.slots.get(id.0 as usize).is_some_and(|slot| slot.key == *key && slot.value.is_some())
+    pub fn has(&self, id: EntryId, hash: u64) -> bool {
+        self.slots.get(id.0 as usize).is_some_and(|slot| slot.hash == hash && slot.value.is_some())
     }
 
-    /// Fetches what [`Self::likely`] looks at, and tells what to ask it for.
+    /// Fetches what [`Self::likely`] looks at.
     #[inline]
-    pub fn fetch(&self, key: &FlowKey) -> u64 {
-        let hash = self.hash(key);
+    pub fn fetch(&self, hash: u64) {
         self.index.fetch(hash);
-        hash
     }
 
     /// Where the entry of that hash probably is: nothing but the index is looked at.
@@ -120,11 +113,10 @@ impl<V> Table<V> {
     }
 
     /// Adds an entry for a flow that has none, as the youngest live one. None when the table is full.
-    pub fn insert(&mut self, key: FlowKey, value: V, now: Timestamp) -> Option<EntryId> {
+    pub fn insert(&mut self, hash: u64, key: FlowKey, value: V, now: Timestamp) -> Option<EntryId> {
         if self.is_full() {
             return None;
         }
-        let hash = self.hash(&key);
         let (previous, next) = (NONE, NONE);
         let slot = Slot { key, hash, moved: now, previous, next, age: Age::Live, value: Some(value) };
         let at = self.place(slot)?;
@@ -224,6 +216,11 @@ impl<V> Table<V> {
     }
 
     /// All entries, in no particular order.
+    pub fn into_entries(self) -> impl Iterator<Item = (FlowKey, V)> {
+        self.slots.into_iter().filter_map(|slot| Some((slot.key, slot.value?)))
+    }
+
+    /// The names of all entries, and what these hold, in no particular order.
     pub fn ids(&self) -> impl Iterator<Item = (EntryId, &V)> {
         (0..).zip(&self.slots).filter_map(|(at, slot)| Some((EntryId(at), slot.value.as_ref()?)))
     }
@@ -263,13 +260,18 @@ impl<V> Table<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Address, Endpoint};
+    use crate::flow::{Address, Direction, Endpoint, PairHasher};
     use proptest::prelude::*;
     use std::collections::HashMap;
 
     fn key(number: u16) -> FlowKey {
         let server = Endpoint::new(Address::v4([192, 0, 2, 1]), 5060);
         FlowKey::new(Endpoint::new(Address::v4([198, 51, 100, 1]), number), server).0
+    }
+
+    fn hash(number: u16) -> u64 {
+        let (low, high) = key(number).ends(Direction::Up);
+        PairHasher::default().hash_either_way(low, high)
     }
 
     fn at(seconds: u64) -> Timestamp {
@@ -279,22 +281,22 @@ mod tests {
     #[test]
     fn is_capped() {
         let mut table = Table::new(2);
-        let first = table.insert(key(1), 'a', at(0)).unwrap();
-        table.insert(key(2), 'b', at(0)).unwrap();
-        assert!(table.insert(key(3), 'c', at(0)).is_none());
-        assert!(table.has(first, &key(1)) && !table.has(first, &key(2)));
+        let first = table.insert(hash(1), key(1), 'a', at(0)).unwrap();
+        table.insert(hash(2), key(2), 'b', at(0)).unwrap();
+        assert!(table.insert(hash(3), key(3), 'c', at(0)).is_none());
+        assert!(table.has(first, hash(1)) && !table.has(first, hash(2)));
         assert_eq!(table.remove(first), Some((key(1), 'a')));
-        assert!(!table.has(first, &key(1)), "its place is empty");
-        let third = table.insert(key(3), 'c', at(0)).unwrap();
-        assert!(table.has(third, &key(3)) && !table.has(first, &key(1)));
+        assert!(!table.has(first, hash(1)), "its place is empty");
+        let third = table.insert(hash(3), key(3), 'c', at(0)).unwrap();
+        assert!(table.has(third, hash(3)) && !table.has(first, hash(1)));
         assert_eq!(table.len(), 2);
     }
 
     #[test]
     fn expires_what_was_not_used() {
         let mut table = Table::new(10);
-        let first = table.insert(key(1), 'a', at(0)).unwrap();
-        let second = table.insert(key(2), 'b', at(1)).unwrap();
+        let first = table.insert(hash(1), key(1), 'a', at(0)).unwrap();
+        let second = table.insert(hash(2), key(2), 'b', at(1)).unwrap();
         table.touch(first, at(5));
         assert_eq!(table.expired(Age::Live, Duration::from_secs(10), at(11)), None);
         assert_eq!(table.expired(Age::Live, Duration::from_secs(10), at(12)), Some(second));
@@ -330,12 +332,12 @@ mod tests {
             let mut lists: [Vec<u16>; 2] = Default::default();
             for (now, step) in (0u64..).zip(steps) {
                 let (Step::Insert(n) | Step::Remove(n) | Step::Touch(n) | Step::Close(n)) = step;
-                let id = table.find(&key(n));
+                let id = table.find(hash(n));
                 prop_assert_eq!(id.is_some(), map.contains_key(&n));
                 let list = usize::from(lists[1].contains(&n));
                 match (step, id) {
                     (Step::Insert(_), None) => {
-                        let fits = table.insert(key(n), now, at(now)).is_some();
+                        let fits = table.insert(hash(n), key(n), now, at(now)).is_some();
                         prop_assert_eq!(fits, map.len() < 8);
                         if fits {
                             map.insert(n, now);

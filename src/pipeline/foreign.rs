@@ -12,18 +12,17 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use wide::i32x4;
 
 use crate::decode::TcpFlags;
-use crate::flow::{Endpoint, PairHasher};
 use crate::time::{Timestamp, tick_number};
 
-/// Directions of connections in a set: as many as are compared at once.
+/// Connections in a set: as many as are compared at once.
 const WAYS: usize = 4;
 
 /// Sets at first: 64 KiB.
 const LEAST_SETS: usize = 1 << 10;
 
-/// Sets at most: 8 MiB, 262,144 connections. Beyond, connections displace each other and cost what they cost without
+/// Sets at most: 4 MiB, 262,144 connections. Beyond, connections displace each other and cost what they cost without
 /// this table.
-const MOST_SETS: usize = 1 << 17;
+const MOST_SETS: usize = 1 << 16;
 
 /// Verdicts that may wait for the intake.
 const QUEUE: usize = 1 << 10;
@@ -31,8 +30,8 @@ const QUEUE: usize = 1 << 10;
 /// What a stream worker says of a connection that it has rejected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Foreign {
-    pub(crate) source: Endpoint,
-    pub(crate) destination: Endpoint,
+    /// What [`PairHasher::hash_either_way`](crate::flow::PairHasher::hash_either_way) has for its ends.
+    pub(crate) hash: u64,
     /// Number of the packet that it was seen from.
     pub(crate) sequence: u64,
     /// Before that time no segment needs to be seen by the worker.
@@ -60,8 +59,8 @@ pub(crate) struct Counters {
     pub(crate) payload_bytes: u64,
 }
 
-/// One cache line of connections, each direction by itself: a segment's hash is that of its direction. Hashes are made
-/// with a secret of this process: nobody outside can make two connections share one.
+/// One cache line of connections. Hashes are made with a secret of this process: nobody outside can make two connections
+/// share one.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 struct Set {
@@ -78,7 +77,7 @@ struct Set {
 }
 
 impl Set {
-    /// A bit for each that is a direction with that hash, was rejected and its time is not up. Which of the set it is
+    /// A bit for each that has that hash, was rejected and its time is not up. Which of the set it is
     /// cannot be foreseen, so all are compared at once.
     #[inline(always)]
     fn holds(&self, hash: u64, tick: i32) -> u32 {
@@ -120,9 +119,8 @@ pub(crate) struct ForeignConnections {
     tick: i32,
     /// The number on the grid of tick 0.
     origin: u64,
-    /// Directions displaced while their time was not up, since the table grew.
+    /// Those displaced while their time was not up, since the table grew.
     displaced: usize,
-    hasher: PairHasher,
     verdicts: Receiver<Foreign>,
     counters: Counters,
 }
@@ -136,7 +134,6 @@ impl ForeignConnections {
             tick: 0,
             origin: 0,
             displaced: 0,
-            hasher: PairHasher::default(),
             verdicts,
             counters: Counters::default(),
         };
@@ -163,17 +160,17 @@ impl ForeignConnections {
         tick_number(time).saturating_sub(self.origin).min(i32::MAX as u64) as i32
     }
 
-    /// Whether a segment, in packet number `sequence`, needs nothing but to be counted; it is counted then. `hash` is what
-    /// [`PairHasher::hash`] has for its sender and its receiver, `length` that of its payload in bytes. `resumes` tells
-    /// these two, if the payload [may begin](crate::sip::may_resume) with what is read: where that may be read again,
-    /// what was said of the connection is void.
+    /// Whether a segment, in packet number `sequence`, needs nothing but to be counted; it is counted then. `hash` is that of
+    /// its connection, `length` that of its payload in bytes. `resumes` tells whether the payload
+    /// [may begin](crate::sip::may_resume) with what is read: where that may be read again, what was said of the connection
+    /// is void.
     #[inline(always)]
     pub(crate) fn pass_over(
         &mut self,
         hash: u64,
         (flags, length): (TcpFlags, u32),
         sequence: u64,
-        resumes: impl FnOnce() -> Option<(Endpoint, Endpoint)>,
+        resumes: impl FnOnce() -> bool,
     ) -> bool {
         if flags.opens_or_ends() {
             return false;
@@ -183,10 +180,8 @@ impl ForeignConnections {
         if known == 0 {
             return false;
         }
-        if known & set.may_resume != 0
-            && let Some((source, destination)) = resumes()
-        {
-            self.open(source, destination, sequence);
+        if known & set.may_resume != 0 && resumes() {
+            self.open(hash, sequence);
             return false;
         }
         self.counters.segments += 1;
@@ -194,22 +189,18 @@ impl ForeignConnections {
         true
     }
 
-    /// A connection begins between these endpoints with packet number `sequence`: what was said of them before is void.
-    pub(crate) fn open(&mut self, source: Endpoint, destination: Endpoint, sequence: u64) {
-        for hash in [self.hasher.hash(source, destination), self.hasher.hash(destination, source)] {
-            let (at, tick) = (self.index(hash), self.tick);
-            let Some(set) = self.sets.get_mut(at) else { return };
-            set.opened = sequence;
-            set.ways(hash).filter(|way| way.is_it).for_each(|way| *way.until = tick);
-        }
+    /// The connection with that hash begins with packet number `sequence`: what was said of it before is void.
+    pub(crate) fn open(&mut self, hash: u64, sequence: u64) {
+        let (at, tick) = (self.index(hash), self.tick);
+        let Some(set) = self.sets.get_mut(at) else { return };
+        set.opened = sequence;
+        set.ways(hash).filter(|way| way.is_it).for_each(|way| *way.until = tick);
     }
 
     /// Takes what workers said. `sequence` is the number of the latest packet.
     pub(crate) fn learn(&mut self, sequence: u64) {
         while let Ok(foreign) = self.verdicts.try_recv() {
-            let Foreign { source, destination, .. } = foreign;
-            self.insert(self.hasher.hash(source, destination), &foreign);
-            self.insert(self.hasher.hash(destination, source), &foreign);
+            self.insert(&foreign);
         }
         if self.displaced > self.sets.len() && self.sets.len() < MOST_SETS {
             // What was known is soon said again.
@@ -219,7 +210,8 @@ impl ForeignConnections {
         }
     }
 
-    fn insert(&mut self, hash: u64, foreign: &Foreign) {
+    fn insert(&mut self, foreign: &Foreign) {
+        let hash = foreign.hash;
         let (at, now, until) = (self.index(hash), self.tick, self.tick_of(foreign.until));
         let Some(set) = self.sets.get_mut(at).filter(|set| set.opened <= foreign.sequence) else { return };
         let left = |way: &Way<'_>| way.until.wrapping_sub(now);
@@ -243,25 +235,25 @@ impl ForeignConnections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::Address;
+    use crate::flow::{Address, Endpoint, PairHasher};
 
     const ACK: u8 = 0x10;
 
-    fn ends(client: u16, upward: bool) -> (Endpoint, Endpoint) {
+    fn hash(client: u16, upward: bool) -> u64 {
         let client = Endpoint::new(Address::v4([192, 0, 2, 1]), client);
         let server = Endpoint::new(Address::v4([192, 0, 2, 2]), 443);
-        if upward { (client, server) } else { (server, client) }
+        let (source, destination) = if upward { (client, server) } else { (server, client) };
+        PairHasher::default().hash_either_way(source, destination)
     }
 
     fn said(client: u16, sequence: u64, until: u64) -> Foreign {
-        let (source, destination) = ends(client, true);
-        Foreign { source, destination, sequence, until: Timestamp::new(until, 0), may_resume: false }
+        let until = Timestamp::new(until, 0);
+        Foreign { hash: hash(client, true), sequence, until, may_resume: false }
     }
 
     fn passes(table: &mut ForeignConnections, client: u16, upward: bool, flags: u8, now: u64) -> bool {
-        let (source, destination) = ends(client, upward);
         table.reach(Timestamp::new(now, 0));
-        let hash = PairHasher::default().hash(source, destination);
+        let hash = hash(client, upward);
         table.pass_over(hash, (TcpFlags(flags), 10), 0, || panic!("nothing is read again"))
     }
 
@@ -319,8 +311,7 @@ mod tests {
         verdicts.say(said(1, 7, 10));
         table.learn(7);
         assert!(passes(&mut table, 1, true, ACK, 6) && passes(&mut table, 1, false, ACK, 6));
-        let (source, destination) = ends(1, false);
-        table.open(source, destination, 8);
+        table.open(hash(1, false), 8);
         assert!(!passes(&mut table, 1, true, ACK, 6) && !passes(&mut table, 1, false, ACK, 6));
         // Of a segment before the SYN, and late.
         verdicts.say(said(1, 7, 10));
@@ -339,10 +330,7 @@ mod tests {
             verdicts.say(Foreign { may_resume, ..said(1, sequence, 10) });
         };
         let pass = |table: &mut ForeignConnections, upward, sequence, resumes: bool| {
-            let (source, destination) = ends(1, upward);
-            let hash = PairHasher::default().hash(source, destination);
-            let ends = || resumes.then_some((source, destination));
-            table.pass_over(hash, (TcpFlags(ACK), 10), sequence, ends)
+            table.pass_over(hash(1, upward), (TcpFlags(ACK), 10), sequence, || resumes)
         };
         say(7, true);
         table.learn(7);

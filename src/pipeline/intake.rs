@@ -180,18 +180,17 @@ impl Intake {
     #[inline(always)]
     fn common(&mut self, arena: &[u8], packet: &Packet, index: u32, staged: &mut Staged) -> bool {
         let Some(front) = Front::of(packet, arena) else { return false };
-        let hash = front.ends().hash(&self.hasher);
         match front.protocol() {
             decode::TCP => {
                 let Some((start, length)) = front.segment() else { return false };
                 let payload = || part(arena, packet.offset + start, length);
-                let ends =
-                    || may_resume(payload()).then(|| (front.ends().source(), front.ends().destination()));
-                if !self.foreign.pass_over(hash, (front.flags(), length), self.sequence, ends) {
+                let hash = front.ends().hash_either_way(&self.hasher);
+                let resumes = || may_resume(payload());
+                if !self.foreign.pass_over(hash, (front.flags(), length), self.sequence, resumes) {
                     let bytes = payload();
                     let part = Part { start, bytes, missing: 0 };
                     let task = Task::Segment(front.fields());
-                    self.plain((front.ends(), Front::NETWORK), &part, task, (packet, index), staged);
+                    self.plain((front.ends(), hash, Front::NETWORK), &part, task, (packet, index), staged);
                 }
                 true
             }
@@ -208,6 +207,7 @@ impl Intake {
                     }
                 }
                 let payload = (packet.offset + Front::DATAGRAM, length);
+                let hash = front.ends().hash(&self.hasher);
                 staged.media.push(MediaWork::plain((self.sequence, index), hash, payload));
                 true
             }
@@ -225,6 +225,8 @@ impl Intake {
         staged: &mut Staged,
     ) -> bool {
         let Some(glimpse) = sip_datagram(part.bytes) else { return false };
+        let (ends, network) = carrier;
+        let carrier = (ends, ends.hash_either_way(&self.hasher), network);
         self.plain(carrier, part, Task::Datagram(SipTransport::Udp, glimpse), origin, staged);
         true
     }
@@ -264,8 +266,8 @@ impl Intake {
             Doubted::Segment(source, destination) => {
                 self.sequence += 1;
                 let work = Work::tick(self.sequence, self.clock.at(now), Task::Believed);
-                let lane = self.lane(source, destination);
-                staged.push_lane(lane, Work { source, destination, ..work });
+                let hash = self.hasher.hash_either_way(source, destination);
+                staged.push_lane(self.lane(hash), Work { hash, ..work });
             }
         }
     }
@@ -303,13 +305,12 @@ impl Intake {
         match plain.protocol() {
             decode::TCP => {
                 let Some((header, part)) = plain.segment() else { return false };
-                let hash = plain.ends().hash(&self.hasher);
+                let hash = plain.ends().hash_either_way(&self.hasher);
                 let length = part.bytes.len() as u32;
-                let ends =
-                    || may_resume(part.bytes).then(|| (plain.ends().source(), plain.ends().destination()));
-                if !self.foreign.pass_over(hash, (header.flags(), length), self.sequence, ends) {
+                let resumes = || may_resume(part.bytes);
+                if !self.foreign.pass_over(hash, (header.flags(), length), self.sequence, resumes) {
                     let task = Task::Segment(header.fields());
-                    self.plain((plain.ends(), plain.network()), &part, task, (packet, index), staged);
+                    self.plain((plain.ends(), hash, plain.network()), &part, task, (packet, index), staged);
                 }
                 true
             }
@@ -334,7 +335,7 @@ impl Intake {
     #[inline(never)]
     fn plain(
         &mut self,
-        (ends, network): (Ends<'_>, u32),
+        (ends, hash, network): (Ends<'_>, u64, u32),
         part: &Part<'_>,
         task: Task,
         (packet, index): (&Packet, u32),
@@ -353,6 +354,7 @@ impl Intake {
                 now: self.clock.now(),
                 source,
                 destination,
+                hash,
                 task,
                 payload,
                 missing: part.missing,
@@ -369,12 +371,12 @@ impl Intake {
     fn stage(&mut self, work: Work, staged: &mut Staged) {
         match work.task {
             Task::Segment(header) if header.flags.syn() => {
-                self.foreign.open(work.source, work.destination, work.sequence);
+                self.foreign.open(work.hash, work.sequence);
             }
             Task::Datagram(..) => self.counters.sip_datagrams += u64::from(work.reassembled.is_none()),
             _ => {}
         }
-        staged.push_lane(self.lane(work.source, work.destination), work);
+        staged.push_lane(self.lane(work.hash), work);
     }
 
     /// Takes any other packet.
@@ -440,9 +442,9 @@ impl Intake {
         }
         let bytes = part(frame, unit.start, unit.length);
         if let Transport::Tcp(header) = unit.transport {
-            let hash = self.hasher.hash(unit.source, unit.destination);
-            let ends = || may_resume(bytes).then_some((unit.source, unit.destination));
-            if self.foreign.pass_over(hash, (header.flags, unit.length), origin.sequence, ends) {
+            let hash = self.hasher.hash_either_way(unit.source, unit.destination);
+            let resumes = || may_resume(bytes);
+            if self.foreign.pass_over(hash, (header.flags, unit.length), origin.sequence, resumes) {
                 return;
             }
         }
@@ -531,6 +533,7 @@ impl Intake {
             now: origin.now,
             source: unit.source,
             destination: unit.destination,
+            hash: self.hasher.hash_either_way(unit.source, unit.destination),
             task,
             payload,
             missing: unit.missing,
@@ -542,11 +545,11 @@ impl Intake {
     }
 
     /// The worker that owns a flow. Differs from run to run: nothing that a user is told may depend on it.
-    fn lane(&self, source: Endpoint, destination: Endpoint) -> usize {
+    const fn lane(&self, hash: u64) -> usize {
         match self.lanes {
             1 => 0,
-            // The upper half: the workers' tables look at the lower bits of such a hash.
-            lanes => (self.hasher.hash_either_way(source, destination) >> 32) as usize % lanes,
+            // The upper half: the workers' tables look at the lower bits.
+            lanes => (hash >> 32) as usize % lanes,
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Work {
     pub(crate) now: Timestamp,
     pub(crate) source: Endpoint,
     pub(crate) destination: Endpoint,
+    /// What [`PairHasher::hash_either_way`] has for both.
+    pub(crate) hash: u64,
     pub(crate) task: Task,
     pub(crate) payload: Bytes,
     /// Payload bytes that the capture cut off.
@@ -40,7 +42,7 @@ pub(crate) enum Task {
     Tick,
     /// The input is over.
     Finish,
-    /// The latest segment between these endpoints is of this time: its stamp was doubted, and is believed now.
+    /// The latest segment of the connection with this hash is of this time: its stamp was doubted, and is believed now.
     Believed,
     /// A datagram that holds one SIP message, and what is known of its start line.
     Datagram(SipTransport, Glimpse),
@@ -58,6 +60,7 @@ impl Work {
             now: time.now,
             source: Endpoint::default(),
             destination: Endpoint::default(),
+            hash: 0,
             task,
             payload: Bytes::default(),
             missing: 0,

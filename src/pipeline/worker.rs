@@ -86,14 +86,12 @@ impl StreamWorker {
         messages.settings = self.settings;
         for group in lane.chunks(GROUP) {
             let mut hints = [None; GROUP];
-            let ends = |work: &Work| {
-                matches!(work.task, Task::Segment(_)).then_some((work.source, work.destination))
-            };
-            self.reassembler.look_ahead(group.iter().map(ends), &mut hints);
+            let hash = |work: &Work| matches!(work.task, Task::Segment(_)).then_some(work.hash);
+            self.reassembler.look_ahead(group.iter().map(hash), &mut hints);
             for (work, hint) in group.iter().zip(hints) {
                 match work.task {
                     Task::Tick | Task::Finish => self.tick(work, messages),
-                    Task::Believed => self.reassembler.heard(work.source, work.destination, work.now),
+                    Task::Believed => self.reassembler.heard(work.hash, work.now),
                     Task::Datagram(transport, known) => {
                         self.datagram(work, (transport, known), view, messages);
                     }
@@ -144,6 +142,7 @@ impl StreamWorker {
         let segment = Segment {
             source: work.source,
             destination: work.destination,
+            hash: work.hash,
             header,
             payload: view.resolve(work.payload, &[]),
             place: work.payload,
@@ -163,8 +162,8 @@ impl StreamWorker {
         if has_rejected
             && let Some((until, may_resume)) = connection.and_then(|id| self.reassembler.rejected_until(id))
         {
-            let Work { source, destination, sequence, .. } = *work;
-            self.verdicts.say(Foreign { source, destination, sequence, until, may_resume });
+            let Work { hash, sequence, .. } = *work;
+            self.verdicts.say(Foreign { hash, sequence, until, may_resume });
         }
         let is_sip = messages.list.len() > before
             || !segment.payload.is_empty() && connection.is_some_and(|id| self.reassembler.is_certain(id));

@@ -12,6 +12,8 @@ pub struct Segment<'a> {
     pub source: Endpoint,
     /// The receiver.
     pub destination: Endpoint,
+    /// What [`PairHasher::hash_either_way`](crate::flow::PairHasher::hash_either_way) has for both.
+    pub hash: u64,
     /// Its TCP header.
     pub header: TcpHeader,
     /// Its payload, as far as it was captured.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::flow::{Age, Direction, EntryId};
-use crate::reassembly::connection::Hold;
+use crate::reassembly::connection::{Connection, Hold};
 use crate::reassembly::holders::Name;
 use crate::reassembly::reassembler::{Cause, Deadline, add};
 use crate::reassembly::{Application, Reassembler};
@@ -18,12 +18,13 @@ const MAX_CHANCES: usize = 32;
 impl<A: Application> Reassembler<A> {
     /// Draws the consequences of what happened to a connection: what it holds is charged, and capped.
     pub(super) fn settle(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
-        if self.charge(id) {
+        let is_idle = self.table.get(id).is_some_and(Connection::is_idle);
+        if !is_idle && self.charge(id) {
             self.ask(id, cause, output);
         }
         self.relieve(id, cause, output);
         let Some((_, connection)) = self.table.get_mut(id) else { return };
-        for direction in Direction::BOTH {
+        for direction in Direction::BOTH.into_iter().filter(|_| !is_idle) {
             let number = connection.number;
             let half = connection.half_mut(direction);
             if let Some(due) = half.deadline(self.limits.gap_timeout).filter(|_| !half.scheduled) {

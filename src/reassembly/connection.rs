@@ -151,8 +151,13 @@ impl<A: Application> Connection<A> {
     }
 
     /// Takes any segment.
-    pub(super) fn push(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey, segment: &Segment<'_>) {
-        let (_, direction) = FlowKey::new(segment.source, segment.destination);
+    pub(super) fn push(
+        &mut self,
+        turn: &mut Turn<'_, A>,
+        key: &FlowKey,
+        direction: Direction,
+        segment: &Segment<'_>,
+    ) {
         let flags = segment.header.flags;
         let arrival = Arrival::new(segment, turn.now);
         if !flags.opens_or_ends()
@@ -185,8 +190,7 @@ impl<A: Application> Connection<A> {
     }
 
     /// Whether that segment belongs to a later connection between the same endpoints.
-    pub(super) fn is_followed_by(&self, segment: &Segment<'_>) -> bool {
-        let (_, direction) = FlowKey::new(segment.source, segment.destination);
+    pub(super) fn is_followed_by(&self, direction: Direction, segment: &Segment<'_>) -> bool {
         let flags = segment.header.flags;
         let half = self.half(direction);
         if flags.syn() && !flags.rst() {
@@ -320,6 +324,15 @@ impl<A: Application> Connection<A> {
     /// Whether the application declined it; and whether a segment that begins with something to read changes that.
     pub(super) fn declined(&self) -> Option<bool> {
         (!self.reads()).then_some(self.may_resume())
+    }
+
+    /// Whether nobody reads it and nothing of it waits: there is nothing to account for, and it ends without a word.
+    pub(super) fn is_idle(&self) -> bool {
+        self.application.is_none()
+            && self.up.waiting.is_none()
+            && self.down.waiting.is_none()
+            && self.charged == Usage::default()
+            && self.hold == Hold::Nothing
     }
 
     /// Whether it is time, once, to let it age among those that are closing.

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn those_who_let_go_do_not_pile_up() {
         let end = Endpoint::new(Address::v4([192, 0, 2, 1]), 5060);
-        let id = Table::new(1).insert(FlowKey::new(end, end).0, (), Timestamp(0)).unwrap();
+        let id = Table::new(1).insert(0, FlowKey::new(end, end).0, (), Timestamp(0)).unwrap();
         let mut line = Line::default();
         for number in 0..100_000 {
             line.push(Name { id, number }, Timestamp(number), |(name, _)| name.number % 1000 == 0);

@@ -5,9 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, Table};
+use crate::flow::{Age, Direction, EntryId, FlowKey, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
 use crate::reassembly::holders::{Line, Name};
 use crate::reassembly::{Application, Budget, Counters, Limits, Segment};
@@ -83,9 +81,9 @@ impl<A: Application> Reassembler<A> {
         add(&mut self.counters.segments, 1);
         add(&mut self.counters.payload_bytes, segment.payload.len());
         let cause = Cause { sequence, packet, captured: segment.captured };
-        let (key, direction) = FlowKey::new(segment.source, segment.destination);
-        let found = hint.filter(|&id| self.table.has(id, &key)).or_else(|| self.table.find(&key));
-        let Some(id) = found.or_else(|| self.admit(key, segment, cause, output)) else {
+        let found = hint.filter(|&id| self.table.has(id, segment.hash));
+        let found = found.or_else(|| self.table.find(segment.hash));
+        let Some(id) = found.or_else(|| self.admit(segment, cause, output)) else {
             // Nobody knows it and nothing begins here: an ACK, or a RST for nothing.
             add(&mut self.counters.dropped_bytes, segment.payload.len());
             return None;
@@ -98,6 +96,7 @@ impl<A: Application> Reassembler<A> {
             return Some(id);
         }
         let (key, connection) = self.table.touch(id, self.now)?;
+        let direction = key.direction(segment.source);
         let mut turn = Turn {
             limits: &self.limits,
             counters: &mut self.counters,
@@ -111,21 +110,20 @@ impl<A: Application> Reassembler<A> {
             Some(true) => return Some(id),
             Some(false) => {}
             None if is_bare_ack(segment) => return Some(id),
-            None => self.push(id, cause, segment, output),
+            None => self.push(id, cause, direction, segment, output),
         }
         self.settle(id, cause, output);
         Some(id)
     }
 
-    /// Fetches what the connections between these endpoints will need: it is waited for together then, where one after
+    /// Fetches what the connections with these hashes will need: it is waited for together then, where one after
     /// the other each would be waited for. Notes where the connections probably are.
     pub fn look_ahead(
         &self,
-        ends: impl Iterator<Item = Option<(Endpoint, Endpoint)>>,
+        hashes: impl Iterator<Item = Option<u64>> + Clone,
         hints: &mut [Option<EntryId>],
     ) {
-        let fetch = |(source, destination)| self.table.fetch(&FlowKey::new(source, destination).0);
-        let hashes: SmallVec<[Option<u64>; 16]> = ends.map(|ends| ends.map(fetch)).collect();
+        hashes.clone().flatten().for_each(|hash| self.table.fetch(hash));
         for (hint, hash) in hints.iter_mut().zip(hashes) {
             *hint = hash.and_then(|hash| self.table.likely(hash));
         }
@@ -135,34 +133,35 @@ impl<A: Application> Reassembler<A> {
         applications.for_each(A::touch);
     }
 
-    fn push(&mut self, id: EntryId, cause: Cause, segment: &Segment<'_>, output: &mut A::Output) {
-        let follows =
-            self.table.get_mut(id).is_some_and(|(_, connection)| connection.is_followed_by(segment));
-        if follows {
-            self.replace(id, cause, output);
+    fn push(
+        &mut self,
+        id: EntryId,
+        cause: Cause,
+        direction: Direction,
+        segment: &Segment<'_>,
+        output: &mut A::Output,
+    ) {
+        if self.table.get(id).is_some_and(|connection| connection.is_followed_by(direction, segment)) {
+            self.replace(id, cause, segment.hash, output);
         }
-        self.visit(id, cause, output, |connection, turn, key| connection.push(turn, key, segment));
+        self.visit(id, cause, output, |connection, turn, key| {
+            connection.push(turn, key, direction, segment);
+        });
     }
 
     /// The ports are used again: the old connection ends, a new one has its entry.
-    fn replace(&mut self, id: EntryId, cause: Cause, output: &mut A::Output) {
+    fn replace(&mut self, id: EntryId, cause: Cause, hash: u64, output: &mut A::Output) {
         add(&mut self.counters.port_reuse, 1);
         let Some((key, old)) = self.table.remove(id) else { return };
         self.bury(key, old, cause, output);
         self.budget.connections.replace(0, 1);
         // The table had this entry a moment ago: there is room, and the slot just freed is the first to be used.
-        self.table.insert(key, Connection::new(cause.sequence), self.now);
+        self.table.insert(hash, key, Connection::new(cause.sequence), self.now);
     }
 
     /// A new entry, for a segment with which a connection can begin.
     #[cold]
-    fn admit(
-        &mut self,
-        key: FlowKey,
-        segment: &Segment<'_>,
-        cause: Cause,
-        output: &mut A::Output,
-    ) -> Option<EntryId> {
+    fn admit(&mut self, segment: &Segment<'_>, cause: Cause, output: &mut A::Output) -> Option<EntryId> {
         let flags = segment.header.flags;
         if flags.rst() || (segment.payload.is_empty() && !flags.syn()) {
             return None;
@@ -176,14 +175,15 @@ impl<A: Application> Reassembler<A> {
             }
         }
         // A worker that has none to evict may exceed the global cap by this one.
-        let id = self.table.insert(key, Connection::new(cause.sequence), self.now)?;
+        let (key, _) = FlowKey::new(segment.source, segment.destination);
+        let id = self.table.insert(segment.hash, key, Connection::new(cause.sequence), self.now)?;
         self.budget.connections.replace(0, 1);
         Some(id)
     }
 
-    /// The latest segment of the connection between these endpoints is of that time, and not of the one with which it came.
-    pub fn heard(&mut self, source: Endpoint, destination: Endpoint, at: Timestamp) {
-        if let Some(id) = self.table.find(&FlowKey::new(source, destination).0) {
+    /// The latest segment of the connection with that hash is of that time, and not of the one with which it came.
+    pub fn heard(&mut self, hash: u64, at: Timestamp) {
+        if let Some(id) = self.table.find(hash) {
             self.table.renew(id, at);
         }
     }
@@ -202,7 +202,7 @@ impl<A: Application> Reassembler<A> {
             [(Age::Live, self.limits.stream_timeout), (Age::Closing, self.limits.closing_timeout)]
         {
             while let Some(id) = self.table.expired(age, limit, self.now) {
-                over.extend(self.table.remove(id));
+                over.extend(self.table.remove(id).filter(|(_, connection)| !self.lets_go(connection)));
             }
         }
         self.bury_all(over, cause, output, |counters, connection| {
@@ -213,9 +213,9 @@ impl<A: Application> Reassembler<A> {
     /// Ends every connection: there will be no more packets.
     pub fn finish(&mut self, sequence: u64, output: &mut A::Output) {
         let cause = Cause { sequence, packet: None, captured: self.stamp() };
-        let ids: Vec<EntryId> = self.table.ids().map(|(id, _)| id).collect();
-        let all = ids.into_iter().filter_map(|id| self.table.remove(id)).collect();
-        self.bury_all(all, cause, output, |_, _| {});
+        let all = std::mem::replace(&mut self.table, Table::new(self.limits.max_connections)).into_entries();
+        let over = all.filter(|(_, connection)| !self.lets_go(connection)).collect();
+        self.bury_all(over, cause, output, |_, _| {});
         self.deadlines.clear();
     }
 
@@ -340,6 +340,15 @@ impl<A: Application> Reassembler<A> {
             count(&mut self.counters, &connection);
             self.bury(key, connection, cause, output);
         }
+    }
+
+    /// Whether a connection that is no longer in the table needs nothing more to be over; it is then.
+    fn lets_go(&self, connection: &Connection<A>) -> bool {
+        let is_idle = connection.is_idle();
+        if is_idle {
+            self.budget.connections.give();
+        }
+        is_idle
     }
 
     /// Ends a connection that is no longer in the table.

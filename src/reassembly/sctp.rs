@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::decode::DataChunk;
-use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, Table};
+use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, PairHasher, Table};
 use crate::time::Timestamp;
 
 /// Associations waited for at once, of each worker; about 200 bytes each.
@@ -35,6 +35,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct UserMessages {
     /// Those that are not known to carry SIP age among the closing.
     associations: Table<Association>,
+    hasher: PairHasher,
     bytes: usize,
     /// The latest that became whole.
     whole: Vec<u8>,
@@ -90,7 +91,7 @@ pub enum Taken<'a> {
 impl Default for UserMessages {
     fn default() -> Self {
         let associations = Table::new(MAX_ASSOCIATIONS);
-        Self { associations, bytes: 0, whole: Vec::new(), given_up: 0 }
+        Self { associations, hasher: PairHasher::default(), bytes: 0, whole: Vec::new(), given_up: 0 }
     }
 }
 
@@ -110,6 +111,7 @@ impl UserMessages {
         begins_sip: impl FnOnce(&[u8]) -> bool,
     ) -> Taken<'_> {
         let (key, direction) = FlowKey::new(source, destination);
+        let hash = self.hasher.hash_either_way(source, destination);
         let begins = if !chunk.begin {
             Carries::Unknown
         } else if begins_sip(chunk.bytes) {
@@ -117,7 +119,7 @@ impl UserMessages {
         } else {
             Carries::Other
         };
-        let Some(id) = self.association(key, begins, now) else { return Taken::Not };
+        let Some(id) = self.association((hash, key), begins, now) else { return Taken::Not };
         let Some((_, Association { carries, ways: [up, down] })) = self.associations.touch(id, now) else {
             return Taken::Not;
         };
@@ -146,14 +148,19 @@ impl UserMessages {
     }
 
     /// The association with that key, which knows what it carries now that a message of it `begins` so.
-    fn association(&mut self, key: FlowKey, begins: Carries, now: Timestamp) -> Option<EntryId> {
-        let id = match self.associations.find(&key) {
+    fn association(
+        &mut self,
+        (hash, key): (u64, FlowKey),
+        begins: Carries,
+        now: Timestamp,
+    ) -> Option<EntryId> {
+        let id = match self.associations.find(hash) {
             Some(id) => id,
             None => {
                 if self.associations.is_full() {
                     self.evict();
                 }
-                let id = self.associations.insert(key, Association::default(), now)?;
+                let id = self.associations.insert(hash, key, Association::default(), now)?;
                 self.associations.move_to(id, Age::Closing, now);
                 id
             }

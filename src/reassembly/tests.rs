@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::decode::{TcpFlags, TcpHeader};
-use crate::flow::{Address, Endpoint};
+use crate::flow::{Address, Endpoint, PairHasher};
 use crate::pipeline::Bytes;
 use crate::reassembly::{
     Application, Budget, Chunk, Context, Counters, Direction, Limits, Reassembler, Segment, Verdict,
@@ -118,7 +118,9 @@ impl Wire {
         let destination = if source == server() { client() } else { server() };
         let header = TcpHeader { sequence, acknowledgement, flags: TcpFlags(flags) };
         let place = Bytes { length: payload.len() as u32, ..Bytes::default() };
-        let segment = Segment { source, destination, header, payload, place, missing, captured: self.now };
+        let hash = PairHasher::default().hash_either_way(source, destination);
+        let captured = self.now;
+        let segment = Segment { source, destination, hash, header, payload, place, missing, captured };
         self.packets += 1;
         self.reassembler.segment(None, (self.packets, Some(0)), self.now, &segment, &mut self.log);
         self
@@ -257,7 +259,8 @@ fn the_answer_to_a_syn_opens_both_streams() {
     let header = TcpHeader { sequence: 500, acknowledgement: 100, flags: TcpFlags(SYN | ACK) };
     let (source, destination, captured) = (server(), client(), wire.now);
     let place = Bytes::default();
-    let segment = Segment { source, destination, header, payload: b"", place, missing: 0, captured };
+    let hash = PairHasher::default().hash_either_way(source, destination);
+    let segment = Segment { source, destination, hash, header, payload: b"", place, missing: 0, captured };
     wire.reassembler.segment(None, (0, None), captured, &segment, &mut wire.log);
     wire.send(client(), ACK, 102, b"cd").send(client(), ACK, 100, b"ab");
     assert_eq!(wire.said(), "abcd");

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::capture::LinkType;
 use crate::decode::{TcpFlags, TcpHeader};
-use crate::flow::{Address, Direction, Endpoint};
+use crate::flow::{Address, Direction, Endpoint, PairHasher};
 use crate::pipeline::{Bytes, Place};
 use crate::reassembly::{Application, Budget, Chunk, Context, Limits, Reassembler, Segment, Verdict};
 use crate::sip::{Carriage, FrameHeader, Messages, Share, SipStream, SipTransport, StreamCounters};
@@ -449,7 +449,9 @@ fn through_the_reassembler() {
         };
         let payload = &bytes.as_bytes()[from..to];
         let place = Bytes { place: Place::Packets, start: from as u32, length: payload.len() as u32 };
-        let segment = Segment { source, destination, header, payload, place, missing: 0, captured: now };
+        let hash = PairHasher::default().hash_either_way(source, destination);
+        let segment =
+            Segment { source, destination, hash, header, payload, place, missing: 0, captured: now };
         reassembler.segment(None, (number, Some(0)), now, &segment, &mut output);
     };
     // Joined in the middle; the second segment of four comes last.
