@@ -79,6 +79,11 @@ pub trait Application: Default {
     /// Takes the next bytes of a stream.
     fn data(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Self::Output) -> Verdict;
 
+    /// Whether a connection of which these are the first bytes is none to be read. Nothing is made for it then.
+    fn declines(_context: &Context, _chunk: &Chunk<'_>, _output: &mut Self::Output) -> bool {
+        false
+    }
+
     /// Fetches what the next bytes will need.
     fn touch(&self) {}
 

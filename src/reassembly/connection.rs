@@ -418,6 +418,9 @@ impl<A: Application> Receiver for Delivery<'_, A> {
             // No packet brought it: it has waited for bytes that did not come. When nobody waits any more says nothing of it.
             self.context.timestamp = chunk.captured;
         }
+        if self.application.is_none() && A::declines(&self.context, chunk, self.output) {
+            return Verdict::Reject;
+        }
         self.application.get_or_insert_default().data(&self.context, chunk, self.output)
     }
 

@@ -258,11 +258,16 @@ fn head_end(fields: &[u8]) -> Option<usize> {
 
 /// Whether one of the fields of this name has the token in its list (RFC 9110 5.6.1), in any case.
 fn lists(fields: &[u8], name: &[u8], token: &[u8]) -> bool {
-    fields
-        .split(|&byte| byte == b'\n')
-        .filter_map(|line| line.split_at_checked(memchr(b':', line)?))
-        .filter(|(field, _)| field.trim_ascii_end().eq_ignore_ascii_case(name))
-        .filter_map(|(_, value)| value.strip_prefix(b":"))
+    let mut rest = fields;
+    let lines = std::iter::from_fn(|| {
+        let (line, behind) = rest.split_at_checked(memchr(b'\n', rest)? + 1)?;
+        rest = behind;
+        Some(line)
+    });
+    lines
+        .filter_map(|line| line.split_at_checked(name.len()))
+        .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+        .filter_map(|(_, behind)| behind.trim_ascii_start().strip_prefix(b":"))
         .flat_map(|value| value.split(|&byte| byte == b','))
         .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
 }

@@ -23,6 +23,7 @@ pub(super) use partial::Partial;
 use crate::near::fetch;
 use crate::reassembly::{Application, Chunk, Context, Direction, Verdict};
 use crate::sip::Messages;
+use crate::sip::stream::detect::Guess;
 use crate::sip::stream::emit::Emitter;
 use crate::sip::stream::side::Side;
 use crate::tls::{Handshake, SIPS_PORT};
@@ -54,15 +55,10 @@ impl SipStream {
 
     /// Whether a connection that has not spoken yet begins with a TLS handshake that may be followed.
     fn begins_tls(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> bool {
-        if !detect::begins_tls(chunk) || !self.up.is_new() || !self.down.is_new() {
+        if !self.up.is_new() || !self.down.is_new() {
             return false;
         }
-        let ports = [context.source.port, context.destination.port];
-        let by_port = ports.contains(&SIPS_PORT);
-        let may_be_sip = by_port || chunk.opening && detect::may_greet_sip(chunk.bytes);
-        if !may_be_sip {
-            return false;
-        }
+        let Some(by_port) = sips(context, chunk) else { return false };
         output.counters.tls_streams = output.counters.tls_streams.saturating_add(1);
         self.tls = Some(Box::new(Handshake::new(!chunk.opening, by_port)));
         true
@@ -101,8 +97,30 @@ impl SipStream {
     }
 }
 
+/// Whether the first bytes of a connection are a TLS handshake that may be followed; then, whether its port says so.
+fn sips(context: &Context, chunk: &Chunk<'_>) -> Option<bool> {
+    if !detect::begins_tls(chunk) {
+        return None;
+    }
+    let by_port = [context.source.port, context.destination.port].contains(&SIPS_PORT);
+    let may_be_sip = by_port || chunk.opening && detect::may_greet_sip(chunk.bytes);
+    may_be_sip.then_some(by_port)
+}
+
 impl Application for SipStream {
     type Output = Messages;
+
+    fn declines(context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> bool {
+        if !chunk.opening || sips(context, chunk).is_some() {
+            return false;
+        }
+        let guess = detect::guess(chunk.bytes, false, false);
+        let is_foreign = matches!(guess, Guess::Tls | Guess::Other);
+        let counters = &mut output.counters;
+        counters.tls_streams = counters.tls_streams.saturating_add(u64::from(guess == Guess::Tls));
+        counters.rejected_streams = counters.rejected_streams.saturating_add(u64::from(is_foreign));
+        is_foreign
+    }
 
     fn data(&mut self, context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> Verdict {
         if self.tls.is_some() || self.begins_tls(context, chunk, output) {

@@ -466,7 +466,53 @@ fn through_the_reassembler() {
     assert_eq!((output.ended.len(), output.ended[0].messages), (1, 4));
 }
 
+fn chunk(bytes: &[u8], opening: bool) -> Chunk<'_> {
+    Chunk { bytes, place: None, captured: Timestamp(1), opening, segment_start: true }
+}
+
+/// Whether a connection to that port which begins so is declined, what is counted of it, and where it was asked.
+fn declines(bytes: &[u8], opening: bool, port: u16) -> (bool, StreamCounters, Context) {
+    let mut context = Play::new(opening).context(Direction::Up);
+    context.destination.port = port;
+    let mut output = Messages::default();
+    let declined = SipStream::declines(&context, &chunk(bytes, opening), &mut output);
+    (declined, output.counters, context)
+}
+
+#[test]
+fn what_begins_as_something_else_is_declined() {
+    let hello = b"\x16\x03\x01\x00\x04\x01\x00\x00\x00";
+    for foreign in [&b"SSH-2.0-a\r\n"[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", hello] {
+        assert!(declines(foreign, true, 443).0 && !declines(foreign, false, 443).0);
+    }
+    assert!(!declines(hello, true, 5061).0, "what is in it may be SIP");
+    for ours in ["OPTIONS sip:a SIP/2.0\r\n", "OPT", "\r\n", UPGRADE, "GET / HT"] {
+        assert!(!declines(ours.as_bytes(), true, 443).0, "{ours}");
+    }
+}
+
 proptest! {
+    /// What is declined unread would be rejected if it was read, and counted alike.
+    #[test]
+    fn what_is_declined_would_be_rejected(
+        begin in prop::sample::select(vec![
+            "", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", UPGRADE, "HTTP/1.1 200 OK\r\n", "\x16\x03\x01\x00\x04", "\x17\x03",
+            "\x16\x03\x01\x02", "\x16", "OPTIONS sip:a SIP/2.0\r\n", "SIP/2.0 200 OK\r\n", "\r\n\r\n", "SSH-2.0-a\r\n",
+        ]),
+        rest in prop::collection::vec(any::<u8>(), 1..40),
+        opening in any::<bool>(),
+        port in prop::sample::select(vec![443, 5061]),
+    ) {
+        let bytes = [begin.as_bytes(), &rest].concat();
+        let (declined, unread, context) = declines(&bytes, opening, port);
+        let chunk = chunk(&bytes, opening);
+        let mut read = Messages::default();
+        let rejected = SipStream::default().data(&context, &chunk, &mut read) == Verdict::Reject;
+        prop_assert!(!declined || opening && rejected);
+        let counters = if declined { read.counters } else { StreamCounters::default() };
+        prop_assert_eq!(unread, counters);
+    }
+
     #[test]
     fn any_cutting_gives_the_same_messages(
         which in 0usize..9,
