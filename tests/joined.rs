@@ -106,3 +106,36 @@ fn a_capture_without_sip_has_no_sip_packets() {
     assert_eq!((run.number("/packets_by/sip"), run.number("/packets_by/tcp_other")), (0, 300));
     assert_eq!(run.number("/tcp/midstream"), 1);
 }
+
+/// A connection that is not SIP ends, and a moment later another between the same ports is, whose SYN was lost.
+#[test]
+fn sip_behind_the_end_of_something_else_is_found_in_any_batch() {
+    for (end, name) in [(0x11, "FIN"), (0x14, "RST")] {
+        let with = |flags: u8, sequence, payload: &[u8]| {
+            let mut frame = segment((1, 40_000), (2, 5_060), sequence, payload);
+            frame[47] = flags;
+            frame
+        };
+        let (one, other) = (options(1), options(2));
+        let behind = 50_000 + u32::try_from(one.len()).unwrap();
+        let packets = vec![
+            at(0, with(0x02, 99, b"")),
+            at(1, with(0x18, 100, b"SSH-2.0-x\r\n")),
+            at(2, with(0x18, 111, b"and so on")),
+            at(3, with(0x18, 120, b"and so on")),
+            at(4, with(end, 129, b"")),
+            at(300, with(0x18, 50_000, &one)),
+            at(400, with(0x18, behind, &other)),
+        ];
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(&ethernet(packets).bytes()).unwrap();
+        if has_tshark() {
+            assert_eq!(tshark(file.path(), "sip.Call-ID", &["sip.Call-ID"]).unwrap().len(), 2, "{name}");
+        }
+        for size in ["1", "2", "5", "100"] {
+            let run = Run::of(file.path(), &["--batch-size", size]);
+            assert_eq!(run.number("/sip/messages"), 2, "{name}, batches of {size}");
+            assert_eq!(run.number("/packets_by/tcp_other"), 5, "{name}, batches of {size}");
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! segment that is passed over here costs a hash and a cache line.
 //!
 //! A verdict holds for less than the seconds in which a worker would do nothing with such a segment but count it,
-//! and until the next SYN between the same endpoints, or, where nothing is known but that SIP was searched in vain, the next
+//! and until the next SYN, FIN or RST between the same endpoints, or, where nothing is known but that SIP was searched in vain, the next
 //! segment that may begin with it. Passing a segment over therefore changes nothing but where it is counted, and it
 //! does not matter how late a verdict comes, or whether it gets lost.
 
@@ -69,8 +69,8 @@ struct Set {
     low: [i32; WAYS],
     /// The first ticks at which each is no longer valid.
     until: [i32; WAYS],
-    /// Number of the latest packet that opened a connection here. What was said of earlier ones may be about the one
-    /// before it.
+    /// Number of the latest packet that opened or ended a connection here. What was said of earlier ones may be about the
+    /// one before it.
     opened: u64,
     /// A bit for each that may be read again.
     may_resume: u32,
@@ -181,7 +181,7 @@ impl ForeignConnections {
             return false;
         }
         if known & set.may_resume != 0 && resumes() {
-            self.open(hash, sequence);
+            self.void(hash, sequence);
             return false;
         }
         self.counters.segments += 1;
@@ -189,8 +189,8 @@ impl ForeignConnections {
         true
     }
 
-    /// The connection with that hash begins with packet number `sequence`: what was said of it before is void.
-    pub(crate) fn open(&mut self, hash: u64, sequence: u64) {
+    /// The connection with that hash begins or ends with packet number `sequence`: what was said of it before is void.
+    pub(crate) fn void(&mut self, hash: u64, sequence: u64) {
         let (at, tick) = (self.index(hash), self.tick);
         let Some(set) = self.sets.get_mut(at) else { return };
         set.opened = sequence;
@@ -311,7 +311,7 @@ mod tests {
         verdicts.say(said(1, 7, 10));
         table.learn(7);
         assert!(passes(&mut table, 1, true, ACK, 6) && passes(&mut table, 1, false, ACK, 6));
-        table.open(hash(1, false), 8);
+        table.void(hash(1, false), 8);
         assert!(!passes(&mut table, 1, true, ACK, 6) && !passes(&mut table, 1, false, ACK, 6));
         // Of a segment before the SYN, and late.
         verdicts.say(said(1, 7, 10));

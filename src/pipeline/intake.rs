@@ -370,8 +370,8 @@ impl Intake {
     #[inline]
     fn stage(&mut self, work: Work, staged: &mut Staged) {
         match work.task {
-            Task::Segment(header) if header.flags.syn() => {
-                self.foreign.open(work.hash, work.sequence);
+            Task::Segment(header) if header.flags.opens_or_ends() => {
+                self.foreign.void(work.hash, work.sequence);
             }
             Task::Datagram(..) => self.counters.sip_datagrams += u64::from(work.reassembled.is_none()),
             _ => {}

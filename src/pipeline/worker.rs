@@ -16,6 +16,7 @@ use crate::sip::{
     Carriage, FrameHeader, Glimpse, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
     StreamSettings, is_sip_datagram, line_ends,
 };
+use crate::time::Timestamp;
 
 counters! {
     /// Packets by what a worker found in them. Those that came in fragments are counted as fragments.
@@ -37,6 +38,9 @@ counters! {
     }
 }
 
+/// Connections that are remembered to have been told of: nearly all of those in a batch.
+const SAID: usize = 8;
+
 /// One worker.
 pub(crate) struct StreamWorker {
     reassembler: Reassembler<SipStream>,
@@ -45,6 +49,8 @@ pub(crate) struct StreamWorker {
     counters: Counters,
     streams: StreamCounters,
     verdicts: Verdicts,
+    /// What was said of some connections in this batch: nobody hears it before the next.
+    said: [u64; SAID],
     /// Where it says how it goes, and which of the workers it is.
     board: Option<(Arc<Board>, usize)>,
 }
@@ -64,6 +70,7 @@ impl StreamWorker {
             counters: Counters::default(),
             streams: StreamCounters::default(),
             verdicts,
+            said: [0; SAID],
             board,
         }
     }
@@ -84,6 +91,7 @@ impl StreamWorker {
     pub(crate) fn process(&mut self, lane: &[Work], view: &View<'_>, messages: &mut Messages) {
         messages.clear();
         messages.settings = self.settings;
+        self.said = [0; SAID];
         for group in lane.chunks(GROUP) {
             let mut hints = [None; GROUP];
             let hash = |work: &Work| matches!(work.task, Task::Segment(_)).then_some(work.hash);
@@ -153,23 +161,28 @@ impl StreamWorker {
             messages.frame = frame_header(work, view);
         }
         let before = messages.list.len();
-        let rejected = self.reassembler.counters().rejected_bytes;
         let packet = work.reassembled.is_none().then_some(work.packet);
         let connection =
             self.reassembler.segment(hint, (work.sequence, packet), work.now, &segment, messages);
-        // Bytes were rejected, but perhaps another connection's.
-        let has_rejected = self.reassembler.counters().rejected_bytes != rejected;
-        if has_rejected
-            && let Some((until, may_resume)) = connection.and_then(|id| self.reassembler.rejected_until(id))
-        {
-            let Work { hash, sequence, .. } = *work;
-            self.verdicts.say(Foreign { hash, sequence, until, may_resume });
+        if let Some(rejected) = connection.and_then(|id| self.reassembler.rejected_until(id)) {
+            self.say(work, rejected);
         }
         let is_sip = messages.list.len() > before
             || !segment.payload.is_empty() && connection.is_some_and(|id| self.reassembler.is_certain(id));
         if work.reassembled.is_none() {
             self.counters.sip_segments += u64::from(is_sip);
             self.counters.other_segments += u64::from(!is_sip);
+        }
+    }
+
+    /// Says that the connection of a segment was rejected.
+    fn say(&mut self, work: &Work, (until, may_resume): (Timestamp, bool)) {
+        let Work { hash, sequence, .. } = *work;
+        // What it says of one that may be read again is another thing.
+        let verdict = hash ^ u64::from(may_resume);
+        let said = self.said.get_mut(hash as usize % SAID);
+        if said.is_some_and(|said| std::mem::replace(said, verdict) != verdict) {
+            self.verdicts.say(Foreign { hash, sequence, until, may_resume });
         }
     }
 
