@@ -88,3 +88,27 @@ fn messages_in_pieces_are_whole() {
         assert_eq!(seen(&path).len(), 3);
     }
 }
+
+/// Pieces of a few bytes: the first of a message ends within its start line (RFC 9260 6.9 lets a sender cut anywhere).
+#[test]
+fn the_first_piece_may_end_within_the_start_line() {
+    let invite = message("INVITE sip:bob@x SIP/2.0", "INVITE", "");
+    let ok = message("SIP/2.0 200 OK", "INVITE", "");
+    for size in [1, 3, 7, 8, 16, 23] {
+        let mut frames = pieces((1, 2), 1, 0, &invite, size);
+        frames.extend(pieces((2, 1), 7_000, 3, &ok, size));
+        let packets: Vec<Packet> = (0..).zip(frames).map(|(time, frame)| at(time * 10, frame)).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), ethernet(packets).bytes()).unwrap();
+        let sip = &Run::of(file.path(), &[]).summary["sip"];
+        assert_eq!(
+            (&sip["requests"], &sip["responses"]),
+            (&json!({"INVITE": 1}), &json!({"200": 1})),
+            "pieces of {size}"
+        );
+        if has_tshark() {
+            let told = tshark(file.path(), "sip", &["sip.Method", "sip.Status-Code"]).unwrap();
+            assert_eq!(told, [["INVITE", ""], ["", "200"]]);
+        }
+    }
+}

@@ -13,8 +13,8 @@ use crate::flow::EntryId;
 use crate::reassembly::{self, Budget, Reassembler, Segment, Taken, UserMessages};
 use crate::sip::sdp;
 use crate::sip::{
-    Carriage, FrameHeader, Glimpse, Message, Messages, Share, SipStream, SipTransport, StreamCounters,
-    StreamSettings, is_sip_datagram, line_ends,
+    Carriage, FrameHeader, Glimpse, Message, Messages, Probe, Share, SipStream, SipTransport, StreamCounters,
+    StreamSettings, is_sip_datagram, line_ends, probe,
 };
 use crate::time::Timestamp;
 
@@ -216,7 +216,7 @@ impl StreamWorker {
         messages: &mut Messages,
     ) -> bool {
         let ends = (work.source, work.destination);
-        match self.user_messages.piece(ends, chunk, work.now, is_sip_datagram) {
+        match self.user_messages.piece(ends, chunk, work.now, begins_sip) {
             Taken::Not => false,
             Taken::Held => true,
             Taken::Whole(bytes) => messages
@@ -224,6 +224,12 @@ impl StreamWorker {
                 .is_some_and(|payload| user_message(&Work { payload, ..*work }, bytes, None, view, messages)),
         }
     }
+}
+
+/// Whether a message is SIP that begins with these bytes; nothing while that is open.
+fn begins_sip(bytes: &[u8]) -> Option<bool> {
+    let is_sip = is_sip_datagram(bytes);
+    (is_sip || probe(bytes) != Probe::NeedMore).then_some(is_sip)
 }
 
 /// Reads the message that the work's payload, `bytes`, is; false when it is none.

@@ -3,7 +3,8 @@
 //! In: DATA chunks that hold a piece of a message, in capture order. Out: the message, when the last of its pieces has come.
 //! A message has consecutive transmission numbers, on one stream of the association. Only SIP is waited for: an
 //! association is known from the first piece on that begins like it. Pieces that come before it may be captured in front
-//! of the first; they are kept until one begins another protocol, and go before those of known associations.
+//! of the first, which may end within the start line; they are kept until one begins another protocol, and go before those of known
+//! associations.
 //!
 //! Bounded in associations, pieces and bytes; what is too much, or too late, goes and is counted. Absent on purpose: the
 //! pieces of one message sent to several addresses of a host, I-DATA chunks (RFC 8260).
@@ -102,23 +103,23 @@ impl UserMessages {
         self.given_up
     }
 
-    /// Takes a piece that was sent between these endpoints; `begins_sip` says what the first piece of a message looks like.
+    /// Takes a piece that was sent between these endpoints; `begins_sip` says whether a message of which this is the first piece,
+    /// or the whole, is SIP; nothing while that is open.
     pub fn piece(
         &mut self,
         (source, destination): (Endpoint, Endpoint),
         chunk: &DataChunk<'_>,
         now: Timestamp,
-        begins_sip: impl FnOnce(&[u8]) -> bool,
+        begins_sip: impl Fn(&[u8]) -> Option<bool>,
     ) -> Taken<'_> {
         let (key, direction) = FlowKey::new(source, destination);
         let hash = self.hasher.hash_either_way(source, destination);
-        let begins = if !chunk.begin {
-            Carries::Unknown
-        } else if begins_sip(chunk.bytes) {
-            Carries::Sip
-        } else {
-            Carries::Other
+        let judge = |message: &[u8]| match begins_sip(message) {
+            Some(true) => Carries::Sip,
+            Some(false) => Carries::Other,
+            None => Carries::Unknown,
         };
+        let begins = if chunk.begin { judge(chunk.bytes) } else { Carries::Unknown };
         let Some(id) = self.association((hash, key), begins, now) else { return Taken::Not };
         let Some((_, Association { carries, ways: [up, down] })) = self.associations.touch(id, now) else {
             return Taken::Not;
@@ -140,6 +141,10 @@ impl UserMessages {
         }
         self.bytes = self.bytes - before + waiting.bytes;
         while self.bytes > MAX_BYTES_IN_ALL && self.evict() {}
+        if run.is_some() && !is_known {
+            // Its first piece was too short to tell.
+            self.association((hash, key), judge(&self.whole), now);
+        }
         match run {
             Some(_) => Taken::Whole(&self.whole),
             None if is_known => Taken::Held,
@@ -277,8 +282,9 @@ mod tests {
 
     const FIRST: &[u8] = b"INVITE sip:bob@example.com SIP/2.0\r\n";
 
-    fn begins_sip(bytes: &[u8]) -> bool {
-        bytes.starts_with(b"INVITE sip:")
+    fn begins_sip(bytes: &[u8]) -> Option<bool> {
+        const BEGIN: &[u8] = b"INVITE sip:";
+        (!BEGIN.starts_with(bytes)).then(|| bytes.starts_with(BEGIN))
     }
 
     fn ends(port: u16) -> (Endpoint, Endpoint) {
@@ -354,6 +360,41 @@ mod tests {
             messages.finish();
             assert_eq!((messages.bytes, messages.given_up), (0, 0));
         }
+    }
+
+    /// RFC 9260 6.9 lets a sender cut anywhere.
+    #[test]
+    fn the_first_piece_may_be_too_short_to_tell() {
+        let [first, second, third, last] = pieces(8);
+        for cut in 1..FIRST.len() {
+            let (begin, rest) = first.bytes.split_at(cut);
+            let begin = DataChunk { tsn: 7, bytes: begin, ..first };
+            let rest = DataChunk { begin: false, bytes: rest, ..first };
+            for order in [[begin, rest, second, third, last], [last, rest, third, begin, second]] {
+                let mut messages = UserMessages::default();
+                let found = all(&mut messages, 5060, &order);
+                assert_eq!(found.last().unwrap().as_deref(), Some(WHOLE), "{cut}");
+                assert_eq!(
+                    messages.piece(ends(5060), &chunk(20, (true, false), FIRST), now(9), begins_sip),
+                    Taken::Held
+                );
+                assert_eq!(
+                    messages.piece(ends(5060), &chunk(22, (false, false), b"A"), now(9), begins_sip),
+                    Taken::Held
+                );
+                messages.finish();
+                assert_eq!((messages.bytes, messages.given_up), (0, 2), "it is known from then on");
+            }
+        }
+        // What began like it and is another protocol.
+        let mut messages = UserMessages::default();
+        let other = [
+            chunk(1, (true, false), b"INV"),
+            chunk(2, (false, true), b"OICE"),
+            chunk(3, (false, false), b"x"),
+        ];
+        assert_eq!(all(&mut messages, 5060, &other), [None, Some("INVOICE".into()), None]);
+        assert_eq!((messages.bytes, messages.given_up), (0, 0));
     }
 
     #[test]
