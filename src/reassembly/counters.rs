@@ -49,7 +49,7 @@ counters! {
     rejected_bytes,
     /// RST segments that ended a connection.
     resets,
-    /// RST segments that did not fit theirs (RFC 5961 3).
+    /// RST segments that no receiver obeys (RFC 5961 3.2).
     resets_ignored,
     /// Connections followed by another one between the same endpoints.
     port_reuse,

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 /// The largest window that TCP can have (RFC 7323 2.3). What lies further from the next byte belongs to another
 /// stream, or was forged to end this one.
-pub(super) const WINDOW: u64 = 1 << 30;
+const WINDOW: u64 = 1 << 30;
 
 /// How far before the byte where the capture joined a stream retransmissions may reach; also the largest gap that is
 /// believed without doubt.
@@ -38,7 +38,7 @@ pub(super) struct Half {
     /// The sequence number of position 0: that of the SYN, or a grace before the first byte seen.
     pub(super) base: Seq,
     /// The receiver has acknowledged all before it.
-    acknowledged: Seq,
+    pub(super) acknowledged: Seq,
     /// Bytes after `position` that the capture cut off.
     pub(super) lost_after: u32,
     /// The next byte to deliver.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::reassembly::Verdict;
 use crate::reassembly::arrival::Receiver;
-use crate::reassembly::direction::{GRACE, Half, WINDOW};
+use crate::reassembly::direction::Half;
 use crate::reassembly::seq::Seq;
 use crate::time::Timestamp;
 
@@ -60,10 +60,12 @@ impl Half {
         }
     }
 
-    /// Whether a RST of that number is one that the stream's receiver could take seriously.
+    /// Whether a RST of that number is one that the stream's receiver obeys: it has exactly the number that comes next (RFC 5961 3.2),
+    /// behind the FIN too; or, where what came before it was not captured, the one that the receiver has said.
     pub(super) fn may_reset(&self, sequence: Seq) -> bool {
-        let distance = sequence.distance(self.next());
-        self.is_unknown() || (-(GRACE as i64)..=WINDOW as i64).contains(&distance)
+        let beyond = sequence.distance(self.next());
+        let is_next = beyond == 0 || beyond == 1 && self.ended;
+        self.is_unknown() || is_next || beyond > 0 && sequence == self.acknowledged
     }
 
     /// When [`Half::expire`] has something to do.

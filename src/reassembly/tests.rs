@@ -423,6 +423,42 @@ fn a_reset_ends_both_streams_but_lets_the_late_arrive() {
     wire.finish();
 }
 
+/// RFC 5961 3.2: in the window, but not exactly the next number, a RST ends nothing.
+#[test]
+fn a_reset_that_no_receiver_obeys_ends_nothing() {
+    let begin = || {
+        let mut wire = wire();
+        wire.send(client(), SYN, 99, b"").send_any(client(), ACK, (100, 300), b"ab", 0);
+        wire.send_any(server(), SYN | ACK, (299, 100), b"", 0).send_any(server(), ACK, (300, 102), b"S", 0);
+        wire
+    };
+    for (sender, number) in [
+        (client(), 100),
+        (client(), 101),
+        (client(), 103),
+        (client(), 1_000),
+        (client(), 0x3000_0000),
+        (server(), 300),
+        (server(), 302),
+    ] {
+        let mut wire = begin();
+        wire.send(sender, RST, number, b"").pass(2_000).send(client(), ACK, 102, b"cd").pass(100_000);
+        assert_eq!(wire.said(), "abcd", "{number}");
+        assert_eq!((wire.counters().resets, wire.counters().resets_ignored), (0, 1));
+        wire.finish();
+    }
+    // The next number, that behind a FIN, and what the receiver waits for where the capture lost what came before it.
+    for (flags, acknowledged, number) in [(ACK, 102, 102), (FIN | ACK, 102, 103), (ACK, 106, 106)] {
+        let mut wire = begin();
+        wire.send(client(), flags, 102, b"").send_any(server(), ACK, (301, acknowledged), b"T", 0);
+        wire.send(client(), RST, number, b"").pass(1_000);
+        assert_eq!(wire.said(), "ab.", "{number}");
+        assert_eq!(wire.log.iter().filter(|(_, _, event)| *event == Event::End).count(), 2);
+        assert_eq!((wire.counters().resets, wire.counters().resets_ignored), (1, 0));
+        wire.finish();
+    }
+}
+
 #[test]
 fn a_rejected_connection_costs_its_entry_only() {
     let mut wire = wire();
