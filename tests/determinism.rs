@@ -1,5 +1,6 @@
 //! The same capture gives the same bytes, whatever threads, batches and segments do.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use crate::classic::{Classic, Packet};
 use crate::corpus::cases;
-use crate::recut::one_byte_segments;
+use crate::recut::{one_byte_segments, payload};
 use crate::support::{Run, assert_nothing_vanished, on_threads};
 use crate::traffic::{capture, varied};
 
@@ -122,6 +123,45 @@ fn a_message_behind_a_hole_has_the_time_of_its_packet() {
         let took = record["response_seconds"]["BYE"].as_f64().unwrap();
         assert!((took - (answered - asked)).abs() < 2e-5, "{took}, not {}: {record}", answered - asked);
     }
+}
+
+/// Every 17th segment that carries something was not captured, of either direction. Records are those of a capture that has line
+/// ends in their place, which are nothing between messages (RFC 3261 7.5): there nothing waits.
+#[test]
+fn what_waits_behind_a_hole_is_told_before_its_answer() {
+    let knobs = [("tcp", "1"), ("large", "0"), ("mtu", "9000"), ("connections", "30"), ("b2bua", "0.3")];
+    let (file, _) = capture(&varied(&knobs));
+    let whole = Classic::read(file.path()).unwrap();
+    let (mut lossy, mut blank) = (Vec::new(), Vec::new());
+    let mut segments = 0;
+    for mut packet in whole.packets.iter().cloned() {
+        let text = payload(whole.link, &mut packet.frame);
+        segments += u32::from(text.is_some());
+        match text.filter(|_| segments % 17 == 0) {
+            Some(text) => {
+                text.iter_mut().zip(b"\r\n".iter().cycle()).for_each(|(byte, end)| *byte = *end);
+            }
+            None => lossy.push(packet.clone()),
+        }
+        blank.push(packet);
+    }
+    let run = |packets| {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(&whole.with(packets).bytes()).unwrap();
+        Run::of(file.path(), &[])
+    };
+    let (lossy, blank) = (run(lossy), run(blank));
+    assert!(lossy.number("/tcp/gaps") > 50 && blank.number("/tcp/gaps") == 0);
+    // Which of two calls is told first is another matter.
+    let records = |run: &Run| -> BTreeMap<String, Value> {
+        let records = run.records_without_paths().into_iter();
+        records.map(|record| (format!("{} {}", record["call_id"], record["start"]), record)).collect()
+    };
+    let (lossy, blank) = (records(&lossy), records(&blank));
+    for (name, record) in &blank {
+        assert_eq!(lossy.get(name), Some(record));
+    }
+    assert_eq!(lossy.len(), blank.len());
 }
 
 /// What may not depend on how TCP was cut: records, SIP and call counts.

@@ -61,6 +61,12 @@ fn byte(frame: &[u8], segment: &Segment, at: usize) -> Vec<u8> {
     out
 }
 
+/// The payload of a TCP segment, unless it is empty.
+pub(crate) fn payload(link: u32, frame: &mut [u8]) -> Option<&mut [u8]> {
+    let Segment { payload, end, .. } = segment(link, frame)?;
+    frame.get_mut(payload..end).filter(|payload| !payload.is_empty())
+}
+
 /// Finds TCP directly over IP without extension headers, in Ethernet (with VLAN tags), Linux cooked, loopback and raw
 /// IP captures.
 fn segment(link: u32, frame: &[u8]) -> Option<Segment> {

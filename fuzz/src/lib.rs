@@ -216,6 +216,7 @@ pub fn stream(data: &[u8]) {
             flags: decode::TcpFlags(header[1]),
         };
         let place = Bytes { place: Place::Packets, start: 0, length: length as u32 };
+        let place = Some(place);
         let hash = hasher.hash_either_way(source, destination);
         let segment =
             Segment { source, destination, hash, header: tcp, payload, place, missing: 0, captured: now };

@@ -153,7 +153,7 @@ impl StreamWorker {
             hash: work.hash,
             header,
             payload: view.resolve(work.payload, &[]),
-            place: work.payload,
+            place: Some(work.payload),
             missing: work.missing,
             captured: work.timestamp,
         };

@@ -18,8 +18,8 @@ pub struct Segment<'a> {
     pub header: TcpHeader,
     /// Its payload, as far as it was captured.
     pub payload: &'a [u8],
-    /// Where the payload lies.
-    pub place: Bytes,
+    /// Where the payload lies, if it is in the batch.
+    pub place: Option<Bytes>,
     /// Payload bytes that the capture cut off after `payload`.
     pub missing: u32,
     /// When it was captured.

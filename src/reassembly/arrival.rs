@@ -11,7 +11,7 @@ pub(super) struct Arrival<'a> {
     /// Of the first payload byte.
     pub(super) sequence: Seq,
     pub(super) payload: &'a [u8],
-    pub(super) place: Bytes,
+    pub(super) place: Option<Bytes>,
     pub(super) missing: u32,
     pub(super) fin: bool,
     pub(super) captured: Timestamp,

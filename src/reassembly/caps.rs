@@ -26,8 +26,9 @@ impl<A: Application> Reassembler<A> {
         let Some((_, connection)) = self.table.get_mut(id) else { return };
         for direction in Direction::BOTH.into_iter().filter(|_| !is_idle) {
             let number = connection.number;
+            let due = connection.deadline(direction, self.limits.gap_timeout);
             let half = connection.half_mut(direction);
-            if let Some(due) = half.deadline(self.limits.gap_timeout).filter(|_| !half.scheduled) {
+            if let Some(due) = due.filter(|_| !half.scheduled) {
                 half.scheduled = true;
                 self.deadlines.push(Reverse(Deadline { due, number, direction, id }));
             }
@@ -42,8 +43,8 @@ impl<A: Application> Reassembler<A> {
         let Some((_, connection)) = self.table.get_mut(id) else { return false };
         let usage = connection.usage();
         let before = std::mem::replace(&mut connection.charged, usage);
-        self.budget.memory.replace(before.memory, usage.memory);
-        self.budget.buffers.replace(before.pieces, usage.pieces);
+        self.budget.memory.replace(before.memory as usize, usage.memory as usize);
+        self.budget.buffers.replace(before.pieces as usize, usage.pieces as usize);
         if usage.memory > 0 {
             return connection.hold == Hold::Nothing;
         }

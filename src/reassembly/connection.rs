@@ -1,7 +1,10 @@
 //! One connection: two directions and the application that reads both.
 
+use std::time::Duration;
+
 use crate::flow::{Direction, FlowKey};
 use crate::near::fetch;
+use crate::reassembly::answers::{Answer, Answers};
 use crate::reassembly::arrival::{Arrival, Receiver};
 use crate::reassembly::direction::Half;
 use crate::reassembly::seq::Seq;
@@ -19,6 +22,21 @@ pub(super) struct Turn<'a, A: Application> {
     pub(super) now: Timestamp,
 }
 
+impl<A: Application> Turn<'_, A> {
+    /// The same cause, for what was captured at another time.
+    fn aside(&mut self, captured: Timestamp) -> Turn<'_, A> {
+        Turn {
+            limits: self.limits,
+            counters: &mut *self.counters,
+            output: &mut *self.output,
+            sequence: self.sequence,
+            packet: None,
+            captured,
+            now: self.now,
+        }
+    }
+}
+
 /// The leave of a connection to hold bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Hold {
@@ -34,8 +52,8 @@ pub(super) enum Hold {
 /// Bytes and out-of-order segments that a connection is charged for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
-    pub(super) memory: usize,
-    pub(super) pieces: usize,
+    pub(super) memory: u32,
+    pub(super) pieces: u32,
 }
 
 /// Whether the application reads a connection.
@@ -60,6 +78,8 @@ pub(super) struct Connection<A> {
     application: Option<Box<A>>,
     reading: Reading,
     carried: bool,
+    /// Segments that wait for the other direction, and those behind them.
+    answers: Option<Box<Answers>>,
     /// One direction is over.
     closing: bool,
     /// The table knows that it is closing.
@@ -79,6 +99,7 @@ impl<A: Application> Connection<A> {
             application: None,
             reading: Reading::Yes,
             carried: false,
+            answers: None,
             closing: false,
             retired: false,
             hold: Hold::Nothing,
@@ -112,7 +133,8 @@ impl<A: Application> Connection<A> {
         segment: &Segment<'_>,
     ) -> Option<bool> {
         let arrival = Arrival::new(segment, turn.now);
-        if segment.header.flags.opens_or_ends() || !self.reads() || !self.half(direction).is_next(&arrival) {
+        let is_plain = !segment.header.flags.opens_or_ends() && self.reads();
+        if !is_plain || !self.half(direction).is_next(&arrival) || self.half(direction.reverse()).waits() {
             return None;
         }
         self.acknowledge(direction, segment);
@@ -150,7 +172,7 @@ impl<A: Application> Connection<A> {
         }
     }
 
-    /// Takes any segment.
+    /// Takes any segment, now or when it is its turn.
     pub(super) fn push(
         &mut self,
         turn: &mut Turn<'_, A>,
@@ -158,6 +180,16 @@ impl<A: Application> Connection<A> {
         direction: Direction,
         segment: &Segment<'_>,
     ) {
+        if self.has_to_wait(direction, segment) {
+            self.acknowledge(direction, segment);
+            self.answers.get_or_insert_default().push(direction, segment, turn.now);
+        } else {
+            self.take(turn, key, direction, segment);
+        }
+        self.catch_up(turn, key, false);
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey, direction: Direction, segment: &Segment<'_>) {
         let flags = segment.header.flags;
         let arrival = Arrival::new(segment, turn.now);
         if !flags.opens_or_ends()
@@ -186,6 +218,49 @@ impl<A: Application> Connection<A> {
             let (half, mut delivery) = self.split(turn, key, direction);
             let verdict = half.push(&arrival, limits, &mut delivery);
             self.follow(verdict, turn.counters);
+        }
+    }
+
+    /// Whether a segment says something and acknowledges what is stored behind a hole of the other direction.
+    fn is_answer(&self, direction: Direction, segment: &Segment<'_>) -> bool {
+        let header = segment.header;
+        self.reads()
+            && !segment.payload.is_empty()
+            && header.flags.ack()
+            && self.half(direction.reverse()).stores_before(Seq(header.acknowledgement))
+            && !self.half(direction).is_strange(Seq(header.sequence))
+    }
+
+    /// Whether a segment has to wait: it is an answer, or comes after one, and brings nothing that this waits for.
+    fn has_to_wait(&self, direction: Direction, segment: &Segment<'_>) -> bool {
+        match self.answers.as_ref().and_then(|answers| answers.first()) {
+            None => self.is_answer(direction, segment),
+            Some(first) if first.direction == direction => true,
+            Some(first) => first.acknowledged().distance(Seq(segment.header.sequence)) <= 0,
+        }
+    }
+
+    /// Takes what waits for nothing any more, has waited for long enough, or is too much; or `all`. Holes in what it acknowledges are
+    /// given up before.
+    fn catch_up(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey, all: bool) {
+        while let Some(answers) = self.answers.as_deref() {
+            let Some(first) = answers.first() else {
+                self.answers = None;
+                return;
+            };
+            if self.is_answer(first.direction, &first.segment(key)) {
+                if !all && turn.now < first.due() && !answers.is_full(turn.limits) {
+                    return;
+                }
+                let (towards, acknowledged) = (first.direction.reverse(), first.acknowledged());
+                let mut aside = turn.aside(turn.captured);
+                let (half, mut delivery) = self.split(&mut aside, key, towards);
+                let verdict = half.skip_acknowledged(acknowledged, &mut delivery);
+                self.follow(verdict, turn.counters);
+            }
+            if let Some(first) = self.answers.as_deref_mut().and_then(Answers::pop) {
+                self.take(&mut turn.aside(first.captured), key, first.direction, &first.segment(key));
+            }
         }
     }
 
@@ -251,10 +326,19 @@ impl<A: Application> Connection<A> {
         let (half, mut delivery) = self.split(turn, key, direction);
         let verdict = half.expire(now, patience, &mut delivery);
         self.follow(verdict, turn.counters);
+        self.catch_up(turn, key, false);
+    }
+
+    /// When [`Connection::expire`] has something to do for that direction.
+    pub(super) fn deadline(&self, direction: Direction, patience: Duration) -> Option<Timestamp> {
+        let first = self.answers.as_ref().and_then(|answers| answers.first());
+        let answer = first.filter(|first| first.direction == direction).map(Answer::due);
+        answer.into_iter().chain(self.half(direction).deadline(patience)).min()
     }
 
     /// Gives up every hole and delivers what is behind.
     pub(super) fn flush(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey) {
+        self.catch_up(turn, key, true);
         for direction in Direction::BOTH {
             let (half, mut delivery) = self.split(turn, key, direction);
             let verdict = half.flush(&mut delivery);
@@ -277,6 +361,7 @@ impl<A: Application> Connection<A> {
 
     /// Delivers what there is and ends both directions.
     pub(super) fn close(&mut self, turn: &mut Turn<'_, A>, key: &FlowKey) {
+        self.catch_up(turn, key, true);
         for direction in Direction::BOTH {
             let (half, mut delivery) = self.split(turn, key, direction);
             let verdict = half.close(&mut delivery);
@@ -302,6 +387,7 @@ impl<A: Application> Connection<A> {
         let resumes = self.application.take().is_some_and(|application| application.may_resume());
         self.reading = if resumes { Reading::Paused } else { Reading::No };
         add(&mut counters.rejected_streams, usize::from(!resumes));
+        add(&mut counters.rejected_bytes, self.answers.take().map_or(0, |answers| answers.bytes()));
         for half in [&mut self.up, &mut self.down] {
             add(&mut counters.rejected_bytes, half.discard() as usize);
         }
@@ -331,6 +417,7 @@ impl<A: Application> Connection<A> {
         self.application.is_none()
             && self.up.waiting.is_none()
             && self.down.waiting.is_none()
+            && self.answers.is_none()
             && self.charged == Usage::default()
             && self.hold == Hold::Nothing
     }
@@ -350,16 +437,18 @@ impl<A: Application> Connection<A> {
     #[inline]
     pub(super) fn usage(&self) -> Usage {
         let application = self.application.as_ref().map_or(0, |application| application.held());
+        let answers = self.answers.as_ref().map_or((0, 0), |answers| (answers.memory(), answers.len()));
         let (up, down) = (self.up.usage(), self.down.usage());
-        Usage {
-            memory: application.saturating_add(up.0).saturating_add(down.0),
-            pieces: up.1.saturating_add(down.1),
-        }
+        let memory = application.saturating_add(up.0).saturating_add(down.0).saturating_add(answers.0);
+        let pieces = up.1.saturating_add(down.1).saturating_add(answers.1);
+        let cap = |sum: usize| u32::try_from(sum).unwrap_or(u32::MAX);
+        Usage { memory: cap(memory), pieces: cap(pieces) }
     }
 
     /// Payload bytes that wait for others.
     pub(super) fn waiting_bytes(&self) -> u64 {
-        self.up.held().saturating_add(self.down.held())
+        let answers = self.answers.as_ref().map_or(0, |answers| answers.bytes() as u64);
+        self.up.held().saturating_add(self.down.held()).saturating_add(answers)
     }
 
     #[inline]

@@ -138,10 +138,9 @@ impl Half {
     /// Takes a segment that [`Half::is_next`].
     #[inline]
     pub(super) fn push_next<R: Receiver>(&mut self, arrival: &Arrival<'_>, to: &mut R) -> Verdict {
-        let place = Some(arrival.place);
         self.deliver(
             arrival.payload,
-            Piece { place, captured: arrival.captured, missing: 0, segment_start: true },
+            Piece { place: arrival.place, captured: arrival.captured, missing: 0, segment_start: true },
             to,
         )
     }
@@ -223,9 +222,8 @@ impl Half {
             count(&mut to.counters().overlaps, 1);
             count(&mut to.counters().overlap_bytes, old);
         }
-        let place = arrival.place.part(skip as u32, new.len() as u32);
         let piece = Piece {
-            place: Some(place),
+            place: arrival.place.map(|place| place.part(skip as u32, new.len() as u32)),
             captured: arrival.captured,
             missing: arrival.missing,
             segment_start: seen.is_empty(),
@@ -345,6 +343,29 @@ impl Half {
             waiting.since = waiting.since.max(arrived.unwrap_or_default());
         }
         verdict
+    }
+
+    /// Whether something waits for bytes before it.
+    #[inline]
+    pub(super) const fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether something is stored of what comes before that number.
+    pub(super) fn stores_before(&self, end: Seq) -> bool {
+        let front = self.waiting.as_ref().and_then(|waiting| waiting.store.front()).map(|(front, _)| front);
+        front.is_some_and(|front| self.locate(end).is_some_and(|end| front < end))
+    }
+
+    /// Gives up holes that the receiver has acknowledged, with something of what is stored behind them.
+    pub(super) fn skip_acknowledged<R: Receiver>(&mut self, all_before: Seq, to: &mut R) -> Verdict {
+        while self.stores_before(all_before) {
+            if self.skip_hole(None, to) == Verdict::Reject {
+                return Verdict::Reject;
+            }
+        }
+        self.tidy();
+        Verdict::Continue
     }
 
     fn has_room(&self, length: usize, limits: &Limits) -> bool {

@@ -7,11 +7,12 @@
 //! Invariants: payload bytes in = delivered + retransmitted + overlapped + rejected + dropped + held
 //! ([`Counters`]). What is held is counted by allocation and capped, for all workers together ([`Budget`]). No
 //! time-out looks at anything but packet time and the connection itself, so results do not depend on how
-//! connections fell to workers while no cap is hit.
+//! connections fell to workers while no cap is hit. What answers something that waits behind a hole comes after it.
 //!
-//! Absent on purpose: checksums (captures on a sending host have none yet), acknowledgement numbers as a proof
-//! that a hole is lost (taps reorder), urgent data as anything but data.
+//! Absent on purpose: checksums (captures on a sending host have none yet), acknowledgements without data as a
+//! proof that a hole is lost (taps reorder), urgent data as anything but data.
 
+mod answers;
 mod application;
 mod arrival;
 mod budget;

@@ -365,8 +365,8 @@ impl<A: Application> Reassembler<A> {
         };
         connection.close(&mut turn, &key);
         let Usage { memory, pieces } = connection.charged;
-        self.budget.memory.replace(memory, 0);
-        self.budget.buffers.replace(pieces, 0);
+        self.budget.memory.replace(memory as usize, 0);
+        self.budget.buffers.replace(pieces as usize, 0);
         self.budget.connections.give();
         self.release(connection.hold);
     }

@@ -117,7 +117,7 @@ impl Wire {
     ) -> &mut Self {
         let destination = if source == server() { client() } else { server() };
         let header = TcpHeader { sequence, acknowledgement, flags: TcpFlags(flags) };
-        let place = Bytes { length: payload.len() as u32, ..Bytes::default() };
+        let place = Some(Bytes { length: payload.len() as u32, ..Bytes::default() });
         let hash = PairHasher::default().hash_either_way(source, destination);
         let captured = self.now;
         let segment = Segment { source, destination, hash, header, payload, place, missing, captured };
@@ -217,6 +217,117 @@ fn a_hole_is_a_gap_after_a_second_and_not_before() {
     wire.finish();
 }
 
+/// What both said, the server in small letters.
+fn conversation(wire: &Wire) -> String {
+    wire.balance();
+    let said = wire.log.iter().map(|(_, direction, event)| match (event, direction) {
+        (Event::Data(bytes, _), Direction::Up) => String::from_utf8_lossy(bytes).to_uppercase(),
+        (Event::Data(bytes, _), Direction::Down) => String::from_utf8_lossy(bytes).to_lowercase(),
+        (Event::Gap(lost), _) => format!("[{lost}]"),
+        (Event::End, _) => ".".into(),
+    });
+    said.collect()
+}
+
+/// The client says twelve bytes, of which the capture has six.
+fn with_holes(limits: Limits) -> Wire {
+    let mut wire = Wire::new(limits);
+    wire.send(client(), SYN, 99, b"").send(server(), SYN, 299, b"").send(client(), ACK, 100, b"ab");
+    wire.send(client(), ACK, 105, b"fg").send(client(), ACK, 110, b"kl");
+    wire
+}
+
+/// RFC 9293 3.4: who acknowledges bytes has all before them, and what comes with that may answer them.
+#[test]
+fn what_waits_behind_a_hole_comes_before_its_answer() {
+    for (acknowledged, at_once, in_the_end) in [
+        (102, "ABs", "ABs"),
+        (105, "ABs", "ABs"),
+        (106, "AB", "AB[3]FGs"),
+        (107, "AB", "AB[3]FGs"),
+        (112, "AB", "AB[3]FG[3]KLs"),
+        // More than was sent; and less than anything.
+        (0x3000_0000, "AB", "AB[3]FG[3]KLs"),
+        (0x9000_0000, "ABs", "ABs"),
+    ] {
+        let mut wire = with_holes(Limits::default());
+        wire.send_any(server(), ACK, (300, acknowledged), b"s", 0).pass(99);
+        assert_eq!(conversation(&wire), at_once, "{acknowledged}");
+        wire.pass(1);
+        assert_eq!(conversation(&wire), in_the_end, "{acknowledged}");
+        wire.finish();
+    }
+    // A segment that the sender cannot have sent answers nothing, and neither does an acknowledgement alone.
+    for (sequence, payload) in [(0x9000_0000, &b"s"[..]), (300, b"")] {
+        let mut wire = with_holes(Limits::default());
+        wire.send_any(server(), ACK, (sequence, 112), payload, 0).pass(900);
+        assert_eq!(conversation(&wire), "AB");
+        wire.finish();
+    }
+}
+
+/// Taps and cards may bring what is missing behind the answer.
+#[test]
+fn an_answer_waits_for_what_is_missing() {
+    let mut wire = with_holes(Limits::default());
+    wire.send_any(server(), ACK, (300, 112), b"s", 0).pass(50);
+    wire.send(client(), ACK, 107, b"hij").send(client(), ACK, 102, b"cde");
+    assert_eq!(conversation(&wire), "ABCDEFGHIJKLs");
+    assert_eq!((wire.counters().reassembly_gaps, wire.budget.memory()), (0, 0));
+    wire.finish();
+    // And answers in another order, each of which is answered again.
+    let mut wire = with_holes(Limits::default());
+    wire.send_any(server(), ACK, (301, 112), b"t", 0).send_any(client(), ACK, (112, 302), b"m", 0);
+    wire.send_any(server(), ACK, (300, 112), b"s", 0).send_any(server(), ACK, (302, 113), b"u", 0).pass(50);
+    assert_eq!(conversation(&wire), "AB");
+    wire.send(client(), ACK, 102, b"cde").send(client(), ACK, 107, b"hij");
+    assert_eq!((conversation(&wire).as_str(), wire.counters().reassembly_gaps), ("ABCDEFGHIJKLstMu", 0));
+    wire.finish();
+}
+
+#[test]
+fn what_comes_after_an_answer_waits_with_it() {
+    let go_on = |wire: &mut Wire| {
+        wire.send_any(server(), ACK, (300, 112), b"s", 0).send_any(client(), ACK, (112, 301), b"m", 0);
+        wire.send_any(server(), ACK | FIN, (301, 113), b"t", 0);
+        assert_eq!(conversation(wire), "AB");
+    };
+    let mut wire = with_holes(Limits::default());
+    go_on(&mut wire);
+    wire.pass(100);
+    assert_eq!(conversation(&wire), "AB[3]FG[3]KLsMt.");
+    wire.finish();
+    // The end of the capture comes first.
+    let mut wire = with_holes(Limits::default());
+    go_on(&mut wire);
+    wire.finish();
+    assert_eq!(conversation(&wire), "AB[3]FG[3]KLsMt..");
+    // It is too much, or another hole makes it wait again.
+    let mut wire = with_holes(Limits { max_direction_segments: 4, ..Limits::default() });
+    go_on(&mut wire);
+    wire.send(client(), ACK, 113, b"n");
+    assert_eq!(conversation(&wire), "AB[3]FG[3]KLsMt.N");
+    let mut wire = with_holes(Limits::default());
+    wire.send_any(server(), ACK, (300, 107), b"s", 0).pass(50).send_any(server(), ACK, (301, 112), b"t", 0);
+    wire.pass(50);
+    assert_eq!(conversation(&wire), "AB[3]FGs");
+    wire.send(client(), ACK, 107, b"hij");
+    assert_eq!(conversation(&wire), "AB[3]FGsHIJKLt");
+    wire.finish();
+}
+
+/// No sequence of answers makes anything wait for longer than a hole does, and all of it is charged.
+#[test]
+fn answers_are_bounded() {
+    let mut wire = with_holes(Limits { memory_limit: 20_000, ..Limits::default() });
+    for number in 0..10_000 {
+        wire.send_any(server(), ACK, (300 + number, 0x3000_0000), b"s", 0);
+        assert!(wire.budget.memory() <= 20_000);
+    }
+    wire.balance();
+    wire.finish();
+}
+
 #[test]
 fn data_may_come_after_the_fin() {
     let mut wire = wire();
@@ -258,7 +369,7 @@ fn the_answer_to_a_syn_opens_both_streams() {
     let mut wire = wire();
     let header = TcpHeader { sequence: 500, acknowledgement: 100, flags: TcpFlags(SYN | ACK) };
     let (source, destination, captured) = (server(), client(), wire.now);
-    let place = Bytes::default();
+    let place = None;
     let hash = PairHasher::default().hash_either_way(source, destination);
     let segment = Segment { source, destination, hash, header, payload: b"", place, missing: 0, captured };
     wire.reassembler.segment(None, (0, None), captured, &segment, &mut wire.log);

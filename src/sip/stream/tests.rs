@@ -448,7 +448,7 @@ fn through_the_reassembler() {
             flags: TcpFlags(flags),
         };
         let payload = &bytes.as_bytes()[from..to];
-        let place = Bytes { place: Place::Packets, start: from as u32, length: payload.len() as u32 };
+        let place = Some(Bytes { place: Place::Packets, start: from as u32, length: payload.len() as u32 });
         let hash = PairHasher::default().hash_either_way(source, destination);
         let segment =
             Segment { source, destination, hash, header, payload, place, missing: 0, captured: now };
