@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Run, is_root, lippycat, testdata};
+use crate::support::{ANY_DISK, Run, is_root, lippycat, testdata};
 
 /// Tells the sender, which is this test program again, what to send on which interface.
 const SEND: &str = "LIVE_TEST_SEND";
@@ -178,7 +178,8 @@ impl Sniffer {
         command.arg("--control-socket").arg(directory.path().join("control.sock"));
         command.arg("-w").arg("--pcap-dir").arg(directory.path().join("pcap"));
         command.arg("--records").arg(directory.path().join("records.jsonl")).args(more);
-        command.env("HOME", "/nonexistent").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("HOME", "/nonexistent").envs(ANY_DISK);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process(command.spawn().unwrap());
         let lines = BufReader::new(process.0.stderr.take().unwrap()).lines();
         let (put, log) = sync_channel(1_000);
