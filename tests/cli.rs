@@ -91,6 +91,9 @@ fn a_run_on_an_interface_that_is_not_there_names_those_that_are() {
             "memory",
             "--max-goroutines",
             "100",
+            // Another may run on this machine.
+            "--control-socket",
+            "control.sock",
         ])
         .assert()
         .code(1)

@@ -359,6 +359,8 @@ fn an_interface_goes_and_comes_back() {
 #[test]
 fn where_every_interface_is_down_there_is_one_clear_error() {
     let Some(wire) = Wire::new(2) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control.sock");
     for interfaces in ["c0", "c0,c1"] {
         for name in interfaces.split(',') {
             ip(&["-n", &wire.sniffer, "link", "set", name, "down"]);
@@ -366,7 +368,8 @@ fn where_every_interface_is_down_there_is_one_clear_error() {
         let program = lippycat();
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &wire.sniffer]).arg(program.get_program());
-        let output = command.args(["sniff", "voip", "-i", interfaces]).output().unwrap();
+        command.args(["sniff", "voip", "-i", interfaces, "--control-socket"]).arg(&socket);
+        let output = command.output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         let names = interfaces.replace(',', ", ");
         assert_eq!(output.status.code(), Some(1), "{told}");
