@@ -117,10 +117,16 @@ impl<'a> Signs<'a> {
 
     /// Whether a call keeps its flow when a stream begins: none of the others at `end` got anywhere since the latest packet and
     /// since it did itself.
-    pub(super) fn keeps(&self, flow: &Flow, call: CallRef, (end, others): (Endpoint, &[CallRef])) -> bool {
+    pub(super) fn keeps(
+        &self,
+        flow: &Flow,
+        call: CallRef,
+        end: Endpoint,
+        mut others: impl Iterator<Item = CallRef>,
+    ) -> bool {
         let since = |call| self.standing(flow, call, end).since;
         let last = || flow.latest().max(since(call));
-        self.begins.is_none() || others.iter().all(|&other| other == call || since(other) <= last())
+        self.begins.is_none() || others.all(|other| other == call || since(other) <= last())
     }
 
     /// Whether two calls may be legs of one conversation: another host said in each where `end` is.
@@ -151,7 +157,6 @@ struct Fit {
 struct Candidate {
     call: CallRef,
     fit: Fit,
-    announced_by: Address,
 }
 
 impl MediaTable {
@@ -169,7 +174,7 @@ impl MediaTable {
         let up: SmallVec<[CallRef; 8]> = end.latest().filter(|&call| !self.calls.has_ended(call)).collect();
         let named = signs.named(flow, up.iter().copied());
         let may_stay = named.is_empty() || had.as_slice().iter().any(|owner| named.contains(owner));
-        let keeps = |flow: &Flow, call| signs.keeps(flow, call, (end.endpoint, &up));
+        let keeps = |flow: &Flow, call| signs.keeps(flow, call, end.endpoint, up.iter().copied());
         let is_under_way = !is_over && signs.go_on(flow, self.time);
         if is_under_way && may_stay && had.as_slice().iter().any(|&owner| keeps(flow, owner)) {
             return had;
@@ -189,9 +194,7 @@ impl MediaTable {
             return if is_over { had } else { end.calls(&self.calls) };
         };
         let is_leg = |other: &&Candidate| {
-            other.fit.waits == best.fit.waits
-                && other.announced_by != best.announced_by
-                && signs.known.may_be_legs(best.call, other.call)
+            other.fit.waits == best.fit.waits && signs.are_legs(flow, (best.call, other.call), end.endpoint)
         };
         let leg = candidates.iter().filter(is_leg).max_by_key(|candidate| candidate.fit);
         let likely = [Some(best), leg].into_iter().flatten().map(|candidate| candidate.call);
@@ -290,7 +293,7 @@ impl MediaTable {
                 was_under_way: standing.is_under_way && (is_known || since <= flow.first()),
                 since,
             };
-            Candidate { call, fit, announced_by: standing.announced_by }
+            Candidate { call, fit }
         });
         candidates.collect()
     }

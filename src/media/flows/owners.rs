@@ -1,7 +1,5 @@
 //! Whose a flow is: descriptions announce endpoints, and flows between or at these are their calls'.
 
-use smallvec::SmallVec;
-
 use super::{Claim, Effects, Flow, Listed, MediaTable, Owners, Signs, Standings, distinct};
 use crate::flow::Endpoint;
 use crate::media::endpoints::{CallRef, EndpointId, Entry, next_port, port_before};
@@ -143,8 +141,7 @@ impl MediaTable {
         let keeps = |flow: &Flow, call| {
             let end = ends.0.endpoint;
             let others = both.iter().copied().filter(|&other| !signs.are_legs(flow, (call, other), end));
-            let others: SmallVec<[CallRef; 8]> = others.collect();
-            signs.keeps(flow, call, (end, &others))
+            signs.keeps(flow, call, end, others)
         };
         let is_under_way =
             signs.go_on(flow, self.time) && had.as_slice().iter().any(|&owner| keeps(flow, owner));
