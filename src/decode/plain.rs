@@ -39,12 +39,11 @@ impl<'a> Front<'a> {
     pub(crate) fn of(packet: &Packet, arena: &'a [u8]) -> Option<Self> {
         let bytes: &[u8; FRONT] = arena.get(packet.offset as usize..)?.first_chunk()?;
         let ends = Ends(bytes.get(ETHERNET + 12..)?.first_chunk()?);
-        let front = Self { bytes, ends, there: packet.captured.checked_sub(ETHERNET as u32)? };
+        let front = Self { bytes, ends, there: packet.captured.wrapping_sub(ETHERNET as u32) };
         // EtherType, version and words of header; neither more fragments nor an offset. One branch for all of it.
-        let kind =
-            u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]) & 0x00ff_ffff ^ 0x0045_0008;
-        let pieces = u32::from(u16::from_le_bytes([bytes[20], bytes[21]]) & 0xff3f);
-        let odd = kind | pieces | u32::from(packet.link.0 ^ LinkType::ETHERNET.0);
+        let kind = u32::from_be_bytes(*bytes.get(12..)?.first_chunk()?) ^ 0x0800_4500;
+        let pieces = u32::from_be_bytes(*bytes.get(20..)?.first_chunk()?);
+        let odd = kind >> 8 | pieces << 2 >> 18 | u32::from(packet.link.0 ^ LinkType::ETHERNET.0);
         (odd == 0 && packet.captured as usize >= FRONT).then_some(front)
     }
 

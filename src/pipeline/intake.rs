@@ -43,11 +43,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    fn count(&mut self, packets: &[Packet]) {
-        self.packets += packets.len() as u64;
-        self.bytes += packets.iter().map(|packet| u64::from(packet.captured)).sum::<u64>();
-        self.cut += packets.iter().map(|packet| u64::from(packet.captured < packet.original)).sum::<u64>();
-        packets.first().into_iter().for_each(|packet| self.stamped(packet.timestamp));
+    #[inline(always)]
+    fn count(&mut self, packet: &Packet) {
+        self.bytes += u64::from(packet.captured);
+        self.cut += u64::from(packet.captured < packet.original);
     }
 
     /// A packet had that stamp.
@@ -156,15 +155,18 @@ impl Intake {
     /// Takes the next batch.
     pub(crate) fn take(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
         staged.clear();
-        self.counters.count(batch.packets);
+        self.counters.packets += batch.packets.len() as u64;
+        batch.packets.first().into_iter().for_each(|packet| self.counters.stamped(packet.timestamp));
         self.foreign.learn(self.sequence);
         // What a filter has to see goes the long way.
         let seen = if self.filter.is_some() { &[] } else { batch.arena };
         let mut latest = Timestamp::default();
         for (packet, index) in batch.packets.iter().zip(0u32..) {
+            self.counters.count(packet);
             if self.clock.follow(packet.timestamp, self.calm_until) {
-                latest = latest.max(packet.timestamp);
+                latest = packet.timestamp;
             } else {
+                self.counters.last = self.counters.last.max(Some(latest));
                 self.observe(packet, batch, staged);
             }
             self.sequence += 1;

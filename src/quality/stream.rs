@@ -329,13 +329,13 @@ impl Stream {
     #[inline(always)]
     pub fn takes_next(&mut self, header: &[u8; 12], time: Timestamp) -> bool {
         let [a, b, c, d, t0, t1, t2, t3, s0, s1, s2, s3] = *header;
+        let first = u32::from_be_bytes([a, b, c, d]);
+        let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
+        let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         // Version 2, no contributing sources, no marker; padding and extension as they may be.
-        let first = u32::from_be_bytes([a, b, c, d]) & 0xcfff_ffff;
         let next = self.highest.wrapping_add(1) & 0xffff;
         let wanted = 0x8000_0000 | u32::from(self.payload_type) << 16 | next;
-        let differs = (first ^ wanted)
-            | (u32::from_be_bytes([t0, t1, t2, t3]) ^ self.next)
-            | (u32::from_be_bytes([s0, s1, s2, s3]) ^ self.ssrc);
+        let differs = ((first ^ wanted) & 0xcfff_ffff) | (timestamp ^ self.next) | (ssrc ^ self.ssrc);
         let wall = time.0.wrapping_sub(self.last.0);
         let is_usual = (differs == 0) & (self.round < CLOSER) & (wall < SOON);
         if is_usual {

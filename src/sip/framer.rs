@@ -408,6 +408,8 @@ fn begins_sip(payload: &[u8]) -> Option<Glimpse> {
 pub fn may_begin_sip(payload: &[u8]) -> bool {
     let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
     match *payload {
+        // Most media is told by one comparison.
+        [0x80..=0xff, ..] => false,
         [b'\r' | b'\n', ..] => true,
         [first, second, third, ..] => {
             is_token(first) && (is_blank(second) || is_token(second) && (is_token(third) || is_blank(third)))

@@ -76,8 +76,11 @@ impl Classic {
     ) -> usize {
         let Self { unit, header, link, .. } = *self;
         let mut rest = bytes;
+        // Where the packet of a record begins of which that many bytes are left: so much less.
+        let end = base as usize + bytes.len() + header;
+        let record = Packet { link, nanosecond: unit == 1, ..Packet::default() };
         // A list that grows within the loop would cost it the registers that it needs to find the next record.
-        let mut group = [Packet::default(); GROUP];
+        let mut group = [record; GROUP];
         loop {
             let room = limit.saturating_sub(packets.len());
             let mut found = 0;
@@ -89,14 +92,10 @@ impl Classic {
                 if captured.wrapping_sub(1) >= LONGEST_PACKET {
                     break;
                 }
-                *slot = Packet {
-                    timestamp: time(seconds, fraction, unit),
-                    offset: base + (bytes.len() - rest.len() + header) as u32,
-                    captured,
-                    original: original.max(captured),
-                    link,
-                    nanosecond: unit == 1,
-                };
+                slot.timestamp = time(seconds, fraction, unit);
+                slot.offset = (end - rest.len()) as u32;
+                slot.captured = captured;
+                slot.original = original.max(captured);
                 rest = behind;
                 found += 1;
             }
