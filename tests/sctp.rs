@@ -67,6 +67,9 @@ fn messages_in_pieces_are_whole() {
     // A whole message, and the first piece of one that never goes on, in one packet.
     let bye = message("BYE sip:bob@x SIP/2.0", "BYE", "");
     frames.push(packet(1, 2, &[data(3, 3, 0, &ack), data(4, 2, 0, &bye[..100])]));
+    // The whole one is sent again, and so is a piece of one that was whole.
+    frames.push(packet(1, 2, &[data(3, 3, 0, &ack)]));
+    frames.push(frames[1].clone());
     let packets: Vec<Packet> = (0..).zip(frames).map(|(time, frame)| at(time * 10, frame)).collect();
     let count = packets.len();
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -77,7 +80,8 @@ fn messages_in_pieces_are_whole() {
     assert_eq!((&sip["messages"], &sip["transports"]["sctp"]), (&json!(3), &json!(3)));
     assert_eq!((&sip["requests"], &sip["responses"]), (&json!({"INVITE": 1, "ACK": 1}), &json!({"200": 1})));
     assert_eq!(run.summary["packets_by"]["sip"], json!(count));
-    assert_eq!(run.summary["dropped"]["sctp"]["pieces"], json!(1));
+    assert_eq!(sip["retransmissions"], json!(0));
+    assert_eq!(run.summary["dropped"]["sctp"], json!({"pieces": 1, "repeated": 2}));
     let record = &run.records[0];
     assert_eq!((&record["result"], &record["transports"]), (&json!("open"), &json!(["sctp"])));
     if has_tshark() {

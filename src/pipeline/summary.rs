@@ -148,6 +148,7 @@ impl Outcome {
             ("sip", "extra_bytes", self.census.extra_bytes),
             ("sip", "without_call_id", self.census.without_call_id),
             ("sctp", "pieces", self.worker.sctp_pieces),
+            ("sctp", "repeated", self.worker.sctp_repeated),
             ("calls", "evicted", self.census.evicted),
             ("calls", "legs", self.census.legs_dropped),
             ("calls", "bindings_evicted", self.census.bindings.evicted),

@@ -35,6 +35,8 @@ counters! {
         other_sctp,
         /// Pieces of SIP in SCTP that did not become whole.
         sctp_pieces,
+        /// Chunks of it that came again.
+        sctp_repeated,
     }
 }
 
@@ -110,6 +112,7 @@ impl StreamWorker {
         }
         self.streams.add(&messages.counters);
         self.counters.sctp_pieces = self.user_messages.given_up();
+        self.counters.sctp_repeated = self.user_messages.repeated();
         if let Some((board, lane)) = &self.board {
             board.worker(*lane, self);
         }
@@ -190,16 +193,20 @@ impl StreamWorker {
     fn chunks(&mut self, work: &Work, view: &View<'_>, messages: &mut Messages) {
         let payload = view.resolve(work.payload, &[]);
         let is_alone = data_chunks(payload).nth(1).is_none();
+        let ends = (work.source, work.destination);
         let mut is_sip = false;
         for chunk in data_chunks(payload) {
-            if !(chunk.begin && chunk.end) {
-                is_sip |= self.piece(work, &chunk, view, messages);
+            is_sip |= if !(chunk.begin && chunk.end) {
+                self.piece(work, &chunk, view, messages)
             } else if is_sip_datagram(chunk.bytes) {
                 let payload = work.payload.part(chunk.start, chunk.bytes.len() as u32);
                 let part = Work { payload, ..*work };
                 let carriage = is_alone.then(|| work.carriage());
-                is_sip |= user_message(&part, chunk.bytes, carriage, view, messages);
-            }
+                self.user_messages.is_repeated(ends, &chunk, work.now)
+                    || user_message(&part, chunk.bytes, carriage, view, messages)
+            } else {
+                false
+            };
         }
         if work.reassembled.is_none() {
             self.counters.sip_sctp += u64::from(is_sip);

@@ -28,6 +28,7 @@ mod sctp;
 mod seq;
 mod store;
 mod stray;
+mod window;
 mod waiting;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! A message has consecutive transmission numbers, on one stream of the association. Only SIP is waited for: an
 //! association is known from the first piece on that begins like it. Pieces that come before it may be captured in front
 //! of the first, which may end within the start line; they are kept until one begins another protocol, and go before those of known
-//! associations.
+//! associations. What was whole once and comes again is let go of (RFC 9260 6.2).
 //!
 //! Bounded in associations, pieces and bytes; what is too much, or too late, goes and is counted. Absent on purpose: the
 //! pieces of one message sent to several addresses of a host, I-DATA chunks (RFC 8260).
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::decode::DataChunk;
 use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, PairHasher, Table};
+use crate::reassembly::window::Window;
 use crate::time::Timestamp;
 
 /// Associations waited for at once, of each worker; about 200 bytes each.
@@ -41,6 +42,7 @@ pub struct UserMessages {
     /// The latest that became whole.
     whole: Vec<u8>,
     given_up: u64,
+    repeated: u64,
 }
 
 /// An association, as long as it is waited for.
@@ -65,6 +67,8 @@ enum Carries {
 struct Waiting {
     pieces: Vec<Piece>,
     bytes: usize,
+    /// The numbers of what was whole; none before the first.
+    done: Option<Box<Window>>,
 }
 
 #[derive(Debug)]
@@ -92,7 +96,8 @@ pub enum Taken<'a> {
 impl Default for UserMessages {
     fn default() -> Self {
         let associations = Table::new(MAX_ASSOCIATIONS);
-        Self { associations, hasher: PairHasher::default(), bytes: 0, whole: Vec::new(), given_up: 0 }
+        let hasher = PairHasher::default();
+        Self { associations, hasher, bytes: 0, whole: Vec::new(), given_up: 0, repeated: 0 }
     }
 }
 
@@ -101,6 +106,30 @@ impl UserMessages {
     #[must_use]
     pub const fn given_up(&self) -> u64 {
         self.given_up
+    }
+
+    /// Chunks that came again after they were whole.
+    #[must_use]
+    pub const fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// Takes a chunk that is a whole SIP message, and tells whether it has come before.
+    pub fn is_repeated(
+        &mut self,
+        (source, destination): (Endpoint, Endpoint),
+        chunk: &DataChunk<'_>,
+        now: Timestamp,
+    ) -> bool {
+        let (key, direction) = FlowKey::new(source, destination);
+        let hash = self.hasher.hash_either_way(source, destination);
+        let id = self.association((hash, key), Carries::Sip, now);
+        let Some((_, association)) = id.and_then(|id| self.associations.touch(id, now)) else { return false };
+        let waiting = association.way(direction);
+        let is_repeated = waiting.is_done(chunk.tsn);
+        waiting.note(chunk.tsn);
+        self.repeated += u64::from(is_repeated);
+        is_repeated
     }
 
     /// Takes a piece that was sent between these endpoints; `begins_sip` says whether a message of which this is the first piece,
@@ -121,22 +150,28 @@ impl UserMessages {
         };
         let begins = if chunk.begin { judge(chunk.bytes) } else { Carries::Unknown };
         let Some(id) = self.association((hash, key), begins, now) else { return Taken::Not };
-        let Some((_, Association { carries, ways: [up, down] })) = self.associations.touch(id, now) else {
-            return Taken::Not;
-        };
-        let is_known = *carries == Carries::Sip;
-        if begins == Carries::Other || *carries == Carries::Other {
+        let Some((_, association)) = self.associations.touch(id, now) else { return Taken::Not };
+        let carries = association.carries;
+        let is_known = carries == Carries::Sip;
+        if begins == Carries::Other || carries == Carries::Other {
             return Taken::Not;
         }
-        let waiting = if direction == Direction::Up { up } else { down };
+        let waiting = association.way(direction);
+        if waiting.is_done(chunk.tsn) {
+            self.repeated += 1;
+            return Taken::Held;
+        }
         let before = waiting.bytes;
         let gone = waiting.make_room(chunk.bytes.len(), now);
         self.given_up += if is_known { gone } else { 0 };
         let run = waiting.add(chunk, now);
         self.whole.clear();
         if let Some((first, last)) = run {
-            let pieces = waiting.pieces.drain(first..=last);
-            pieces.for_each(|piece| self.whole.extend_from_slice(&piece.bytes));
+            let done = waiting.done.get_or_insert_default();
+            for piece in waiting.pieces.drain(first..=last) {
+                done.note(piece.number);
+                self.whole.extend_from_slice(&piece.bytes);
+            }
             waiting.bytes -= self.whole.len();
         }
         self.bytes = self.bytes - before + waiting.bytes;
@@ -209,14 +244,34 @@ impl UserMessages {
     }
 
     fn give_up(&mut self, Association { carries, ways }: Association) {
-        for Waiting { pieces, bytes } in ways {
+        for Waiting { pieces, bytes, .. } in ways {
             self.given_up += if carries == Carries::Sip { pieces.len() as u64 } else { 0 };
             self.bytes -= bytes;
         }
     }
 }
 
+impl Association {
+    const fn way(&mut self, direction: Direction) -> &mut Waiting {
+        let [up, down] = &mut self.ways;
+        match direction {
+            Direction::Up => up,
+            Direction::Down => down,
+        }
+    }
+}
+
 impl Waiting {
+    /// Whether what has that number was whole.
+    fn is_done(&self, number: u32) -> bool {
+        self.done.as_ref().is_some_and(|done| done.has(number))
+    }
+
+    /// What has that number is whole.
+    fn note(&mut self, number: u32) {
+        self.done.get_or_insert_default().note(number);
+    }
+
     /// Lets go of what is too old, and of all when there is no room for so many bytes more; tells how many pieces that were.
     fn make_room(&mut self, bytes: usize, now: Timestamp) -> u64 {
         let before = self.pieces.len();
@@ -323,6 +378,27 @@ mod tests {
     }
 
     const WHOLE: &str = "INVITE sip:bob@example.com SIP/2.0\r\nA: 1\r\nB: 2\r\n\r\n";
+
+    /// RFC 9260 6.2: what has come is let go of when it comes again, in pieces or not.
+    #[test]
+    fn what_was_whole_is_not_taken_twice() {
+        let mut messages = UserMessages::default();
+        let (alone, other) = (chunk(3, (true, true), FIRST), chunk(4, (true, true), FIRST));
+        let repeated = |messages: &mut UserMessages, ends, chunk| messages.is_repeated(ends, chunk, now(1));
+        assert!(!repeated(&mut messages, ends(1000), &alone) && !repeated(&mut messages, ends(1000), &other));
+        assert!(repeated(&mut messages, ends(1000), &alone));
+        let (source, destination) = ends(1000);
+        assert!(
+            !repeated(&mut messages, (destination, source), &alone),
+            "the other direction has its own numbers"
+        );
+        assert!(!repeated(&mut messages, ends(1001), &alone), "and so has another association");
+        let chunks = pieces(7);
+        assert_eq!(all(&mut messages, 1000, &chunks).pop(), Some(Some(WHOLE.into())));
+        assert_eq!(all(&mut messages, 1000, &chunks), vec![Some(String::new()); 4]);
+        messages.finish();
+        assert_eq!((messages.repeated(), messages.given_up()), (5, 0));
+    }
 
     /// Every order in which the first is not the last to come, over the end of the numbers too, and with each twice.
     #[test]

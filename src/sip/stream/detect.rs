@@ -1,6 +1,6 @@
 //! What the first bytes of a stream say about the rest.
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use crate::reassembly::Chunk;
 use crate::sip::websocket::{Upgrade, WebSocket, WebSocketFrame, upgrade};
@@ -17,10 +17,14 @@ pub(super) enum Guess {
     WebSocket { head: usize },
     /// So many line ends, which say nothing (RFC 3261 7.5).
     LineEnds(usize),
+    /// What a load balancer says in front of a connection that it hands on, so many bytes (the PROXY protocol of HAProxy).
+    Proxy(usize),
     /// TLS.
     Tls,
     /// Something else.
     Other,
+    /// It begins like nothing that is known: SIP may follow, or nothing for us.
+    Unknown,
     /// That cannot be told yet.
     NeedMore,
 }
@@ -35,9 +39,9 @@ pub(super) fn guess(bytes: &[u8], is_joined: bool, upgraded: bool) -> Guess {
     }
 }
 
-/// A direction whose SYN was seen begins with something that is known, or it is nothing for us.
+/// A direction whose SYN was seen begins with something that is known.
 fn opening(bytes: &[u8], upgraded: bool) -> Guess {
-    if let Some(guess) = tls(bytes) {
+    if let Some(guess) = tls(bytes).or_else(|| proxy(bytes)) {
         return guess;
     }
     match probe(bytes) {
@@ -47,9 +51,33 @@ fn opening(bytes: &[u8], upgraded: bool) -> Guess {
             Upgrade::Incomplete => Guess::NeedMore,
             // A server need not name the protocol that the client has named (RFC 6455 4.2.2).
             Upgrade::Yes { length, sip } if sip || upgraded => Guess::WebSocket { head: length },
-            Upgrade::Yes { .. } | Upgrade::No => Guess::Other,
+            Upgrade::Yes { .. } => Guess::Other,
+            Upgrade::No if foreign_text(bytes) == Some(Guess::Other) => Guess::Other,
+            Upgrade::No => Guess::Unknown,
         },
     }
+}
+
+/// The header of the PROXY protocol: one line of at most 107 bytes, or, in its second version, a signature whose first four
+/// bytes are line ends, and a length (<https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>, 2.1 and 2.2).
+fn proxy(bytes: &[u8]) -> Option<Guess> {
+    const LINE: &[u8] = b"PROXY ";
+    const LONGEST_LINE: usize = 107;
+    const SIGNATURE: &[u8] = b"\0\r\nQUIT\n";
+    if bytes.starts_with(LINE) {
+        let line = bytes.get(..LONGEST_LINE).unwrap_or(bytes);
+        let end = memchr(b'\n', line).map(|end| Guess::Proxy(end + 1));
+        return end.or_else(|| (line.len() < LONGEST_LINE).then_some(Guess::NeedMore));
+    }
+    if !bytes.is_empty() && SIGNATURE.starts_with(bytes) {
+        return Some(Guess::NeedMore);
+    }
+    let [_version, _family, high, low, rest @ ..] = bytes.strip_prefix(SIGNATURE)? else {
+        return Some(Guess::NeedMore);
+    };
+    let addresses = usize::from(u16::from_be_bytes([*high, *low]));
+    let is_whole = rest.len() >= addresses;
+    Some(if is_whole { Guess::Proxy(bytes.len() - rest.len() + addresses) } else { Guess::NeedMore })
 }
 
 /// A direction that was joined in the middle can only be told by what it is not.
@@ -167,5 +195,25 @@ mod tests {
         assert_eq!(joined(b"POST /x HTTP/1.1\r\n", false), Guess::Other);
         assert_eq!(foreign_text(b"SIP/2.0"), None);
         assert_eq!(foreign_text(b"PUBLISH sip:"), None);
+        assert_eq!(opening(b"SSH-2.0-a\r\n", false), Guess::Other);
+        assert_eq!(opening(b"220 mail.example ESMTP\r\n", false), Guess::Unknown);
+        assert_eq!(opening(b"OPTIONS sip:a SIP/7.0\r\n", false), Guess::Unknown);
+    }
+
+    /// The examples of 2.1 and 2.2; what is behind is not looked at.
+    #[test]
+    fn the_header_of_a_load_balancer_is_known() {
+        let line = b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n";
+        assert_eq!(opening(&[line, &b"INVITE"[..]].concat(), false), Guess::Proxy(line.len()));
+        for cut in 1..line.len() {
+            assert_eq!(opening(&line[..cut], false), Guess::NeedMore, "{cut}");
+        }
+        assert_eq!(opening(&[b"PROXY ", &[b'1'; 101][..], b"\n"].concat(), false), Guess::Unknown);
+        let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x9c\x40\x13\xc4";
+        assert_eq!(guess(binary, false, false), Guess::LineEnds(4));
+        assert_eq!(guess(&binary[4..], false, false), Guess::Proxy(binary.len() - 4));
+        for cut in 5..binary.len() {
+            assert_eq!(guess(&binary[4..cut], false, false), Guess::NeedMore, "{cut}");
+        }
     }
 }

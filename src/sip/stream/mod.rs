@@ -39,7 +39,7 @@ pub struct SipStream {
     lossy: bool,
     /// Both directions have ended and that has been told.
     closed: bool,
-    /// Nothing was found, and nothing known that it is instead.
+    /// Nothing was found so far, and nothing is known that it is instead.
     paused: bool,
     /// It is TLS, and perhaps SIP inside.
     tls: Option<Box<Handshake>>,
@@ -129,6 +129,7 @@ impl Application for SipStream {
         let before = output.list.len();
         let silent = self.messages == 0;
         let (side, other) = self.sides(context.direction);
+        let was_open = side.is_open();
         let verdict = side.data(chunk, other.is_upgraded(), &mut Emitter { context, output });
         let foreign = verdict == Verdict::Reject && !other.is_confirmed();
         if verdict == Verdict::Reject && !foreign {
@@ -144,8 +145,10 @@ impl Application for SipStream {
             output.counters.streams_created = output.counters.streams_created.saturating_add(1);
         }
         self.messages = self.messages.saturating_add(found);
+        // What was searched in vain may have been SIP before.
+        let is_other = foreign || paused && was_open;
         output.counters.rejected_streams =
-            output.counters.rejected_streams.saturating_add(u64::from(foreign));
+            output.counters.rejected_streams.saturating_add(u64::from(is_other));
         if foreign || paused { Verdict::Reject } else { Verdict::Continue }
     }
 

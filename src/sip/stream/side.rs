@@ -180,6 +180,11 @@ impl Side {
                 return Step::Consume(head);
             }
             Guess::NeedMore if rest.len() < MAX_DETECT => return Step::Wait(1),
+            Guess::Proxy(length) => return skip(length, origin, output),
+            Guess::Unknown => {
+                self.mode = Mode::Dormant;
+                return skip(rest.len(), origin, output);
+            }
             Guess::Tls => {
                 count(&mut output.counters.tls_streams, 1);
                 return Step::Reject;
@@ -359,7 +364,12 @@ impl Side {
         self.confirmed
     }
 
-    /// Whether nothing was found in it for as long as is searched.
+    /// Whether it is not known yet what it carries.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.mode, Mode::New | Mode::Detect { .. })
+    }
+
+    /// Whether it begins with nothing that is known, or nothing was found in it for as long as is searched.
     #[inline]
     pub(super) const fn is_dormant(&self) -> bool {
         matches!(self.mode, Mode::Dormant)

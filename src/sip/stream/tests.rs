@@ -265,6 +265,33 @@ fn foreign_streams_are_rejected_for_good() {
     }
 }
 
+/// RFC 4475 3.1.2.16 begins so, and a server answers it with 505.
+#[test]
+fn sip_may_follow_what_begins_like_nothing_known() {
+    for begin in ["OPTIONS sip:b@b.example SIP/7.0\r\nl: 0\r\n\r\n", "\0\0\0\0", "220 hello\r\n"] {
+        let mut play = Play::new(true);
+        play.up(begin);
+        assert_eq!((play.verdict, play.output.counters.rejected_streams), (Verdict::Reject, 1), "{begin}");
+        play.up("x").down(answer(1)).up(options(2)).down(answer(2));
+        assert_eq!(play.found, [answer(1), options(2), answer(2)], "{begin}");
+    }
+}
+
+#[test]
+fn a_load_balancer_may_say_who_speaks() {
+    let line = b"PROXY TCP6 2001:db8::1 2001:db8::2 40000 5060\r\n";
+    let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x9c\x40\x13\xc4";
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    for header in [&line[..], binary, local] {
+        let bytes = [header, options(1).as_bytes(), invite(2).as_bytes()].concat();
+        for cuts in [vec![], vec![header.len()], (1..bytes.len()).collect()] {
+            assert_eq!(cut(true, &bytes, cuts).0, [options(1), invite(2)]);
+        }
+        let upgrade = [header, UPGRADE.as_bytes(), &websocket(0x81, options(3).as_bytes(), MASK)].concat();
+        assert_eq!(cut(true, &upgrade, vec![]).0, [format!("ws {}", options(3))]);
+    }
+}
+
 #[test]
 fn a_confirmed_direction_is_not_lost_with_the_other() {
     let mut play = Play::new(true);
