@@ -48,7 +48,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(cli) => dispatch(&cli, &Environment::of_process()).map_err(|error| placed(&cli.command, error)),
         Err(refusal) => {
             let code = if refusal.was_asked_for() { ExitCode::Good } else { ExitCode::Usage };
-            refusal.show().map(|()| code).map_err(anyhow::Error::from)
+            unless_left(refusal.show()).map(|()| code)
         }
     };
     let code = outcome.unwrap_or_else(|error| fail(&error));
@@ -98,7 +98,7 @@ fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
         }
         Command::Interfaces { json } => {
             let code = live::interfaces(*json, &mut out)?;
-            out.flush()?;
+            unless_left(out.flush())?;
             return Ok(code);
         }
         Command::Completions { shell } => cli::completions(*shell, &mut out)?,
@@ -169,12 +169,12 @@ fn inspect_call(config: &Config, flags: &InspectCall) -> Result<ExitCode> {
     let mut code = ExitCode::Good;
     let (view, privacy, files) = (flags.view(), config.privacy, flags.read_file.as_slice());
     let asked = inspect::Asked { wanted, view, privacy, files };
-    inspect::call(asked, &screen, &mut out, |listener| {
+    unless_left(inspect::call(asked, &screen, &mut out, |listener| {
         let reading = Reading::of(inspect::settings(config.privacy.digits));
         let (outcome, read) = sniff::follow(config, reading, None, listener)?;
         code = read;
         Ok(extent(&outcome, read))
-    })?;
+    }))?;
     Ok(code)
 }
 
@@ -187,12 +187,12 @@ fn inspect_calls(config: &Config, flags: &InspectCalls) -> Result<ExitCode> {
     let form = if flags.json { inspect::Form::Json } else { inspect::Form::Table };
     let mut code = ExitCode::Good;
     let mut out = BufWriter::new(sink::Stdout);
-    let untold = inspect::calls(form, flags.all, &screen, &mut out, |listener| {
+    let untold = unless_left(inspect::calls(form, flags.all, &screen, &mut out, |listener| {
         let reading = Reading::of(inspect::settings(config.privacy.digits));
         let (outcome, read) = sniff::follow(config, reading, None, listener)?;
         code = read;
         Ok((outcome.summary(None).limits(), extent(&outcome, read)))
-    })?;
+    }))?;
     if !config.run.quiet {
         untold.iter().try_for_each(|limit| tell(&format!("note: {limit}")))?;
     }
@@ -234,6 +234,14 @@ fn is_nobody(error: &anyhow::Error) -> bool {
 /// What the system said, if it said something.
 fn kind_of(error: &anyhow::Error) -> Option<io::ErrorKind> {
     error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
+}
+
+/// What came of showing something. That its reader has left is no failure, and hides none.
+fn unless_left<T: Default, E: Into<anyhow::Error>>(shown: Result<T, E>) -> Result<T> {
+    shown.map_err(Into::into).or_else(|error| match kind_of(&error) {
+        Some(io::ErrorKind::BrokenPipe) => Ok(T::default()),
+        _ => Err(error),
+    })
 }
 
 /// Says why it failed and chooses the code. A reader that went away is no failure.

@@ -10,7 +10,7 @@ use super::long_run::LongRun;
 use super::operations::Beside;
 use super::outputs::Pace;
 use super::service::Reload;
-use super::{stages, tell};
+use super::{stages, tell, unless_left};
 use crate::capture::live::{self, Interfaces, KernelFilter};
 use crate::cli;
 use crate::config::{self, Config};
@@ -74,11 +74,11 @@ const fn threads(threads: config::Threads) -> Threads {
 /// When the system does not tell, or stdout is gone.
 pub(super) fn interfaces(json: bool, out: &mut impl Write) -> Result<ExitCode> {
     let (devices, permission) = (live::list()?, live::permission());
-    if json {
-        cli::interfaces_json(&devices, &permission, out)?;
+    unless_left(if json {
+        cli::interfaces_json(&devices, &permission, out)
     } else {
-        cli::interfaces_text(&devices, out)?;
-    }
+        cli::interfaces_text(&devices, out)
+    })?;
     if permission.may_capture {
         return Ok(ExitCode::Good);
     }

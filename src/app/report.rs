@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::stages::Reading;
-use super::{cores, debug, extent, load, sniff, tell};
+use super::{cores, debug, extent, load, sniff, tell, unless_left};
 use crate::call;
 use crate::cli::{
     self, Global, ReportCall, ReportCalls, ReportCarriers, ReportCommand, ReportTargets, Source, StoryFormat,
@@ -105,7 +105,7 @@ impl Reporter<'_> {
         let mut out = BufWriter::new(sink::Stdout);
         let mut calls = Calls::new(listing, self.screen(), &mut out);
         let (code, read) = self.feed(&mut calls)?;
-        let left_out = calls.finish(read == Extent::Whole)?;
+        let left_out = unless_left(calls.finish(read == Extent::Whole))?;
         match flags.limit.filter(|limit| *limit <= MAX_ROWS) {
             _ if left_out == 0 => {}
             Some(limit) => tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?,
@@ -148,7 +148,7 @@ impl Reporter<'_> {
         let mut groups = Groups::new(Grouped { selection, grouping, carriers, targets, limit, format });
         let (code, read) = self.feed(&mut groups)?;
         let mut out = BufWriter::new(sink::Stdout);
-        let left_out = groups.finish(read == Extent::Whole, &self.screen(), &mut out)?;
+        let left_out = unless_left(groups.finish(read == Extent::Whole, &self.screen(), &mut out))?;
         if let Some(limit) = limit.filter(|_| left_out > 0) {
             tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?;
         }
@@ -157,7 +157,6 @@ impl Reporter<'_> {
 
     fn call(&self, flags: &ReportCall) -> Result<ExitCode> {
         let wanted = Wanted::new(&flags.call_id);
-        let mut out = BufWriter::new(sink::Stdout);
         let is_pipe = self.source.read_file.iter().any(|it| it == Path::new("-"));
         if flags.wav.is_some() && is_pipe {
             tell("error: --wav reads the capture twice: name a file, not -")?;
@@ -186,6 +185,14 @@ impl Reporter<'_> {
                 (finder.finish(read == Extent::Whole).map_err(anyhow::Error::msg)?, code)
             }
         };
+        unless_left(self.show(&stories, flags))?;
+        let Some(directory) = &flags.wav else { return Ok(code) };
+        let heard = self.listen(directory, &calls)?;
+        Ok(if code == ExitCode::Good { heard } else { code })
+    }
+
+    fn show(&self, stories: &[Story], flags: &ReportCall) -> io::Result<()> {
+        let mut out = BufWriter::new(sink::Stdout);
         let ladder = self.ladder(flags);
         for (number, story) in stories.iter().enumerate() {
             match flags.format.unwrap_or_default() {
@@ -198,10 +205,7 @@ impl Reporter<'_> {
                 }
             }
         }
-        out.flush()?;
-        let Some(directory) = &flags.wav else { return Ok(code) };
-        let heard = self.listen(directory, &calls)?;
-        Ok(if code == ExitCode::Good { heard } else { code })
+        out.flush()
     }
 
     /// Reads the capture again, for what was said.
@@ -251,7 +255,7 @@ impl Reporter<'_> {
                 let mut listener = OfCapture::new(taker);
                 let settings = inspect::settings(self.config.privacy.digits);
                 let (outcome, code) = sniff::follow(self.config, Reading::of(settings), None, &mut listener)?;
-                listener.outcome?;
+                unless_left(listener.outcome)?;
                 Ok((code, extent(&outcome, code)))
             }
             Origin::Live => {
@@ -270,7 +274,10 @@ impl Reporter<'_> {
             let name = config::Visible(&path.to_string_lossy()).to_string();
             let told = match read(path, self.config.privacy, taker) {
                 Ok(told) => told,
-                Err(ReadError::Output(error)) => return Err(error.into()),
+                Err(ReadError::Output(error)) => {
+                    unless_left(Err::<(), _>(error))?;
+                    break;
+                }
                 Err(ReadError::Source(error)) => {
                     tell(&format!("error: {error}"))?;
                     failed += 1;

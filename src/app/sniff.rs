@@ -1,6 +1,6 @@
 //! `lippycat sniff voip` on captures: the run from its first file to its summary.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write as _};
+use std::io::{self, BufWriter, IsTerminal, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
 use super::service::end_on_signals;
 use super::stages::{self, Reading};
-use super::{kind_of, tell, tell_unread};
+use super::{tell, tell_unread, unless_left};
 use crate::call::Listener;
 use crate::capture::file::{self, CaptureFiles};
 use crate::capture::{Progress, SourceError};
@@ -56,12 +56,8 @@ pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Re
     let written = outputs.finish();
     if !written.stdout_stalls {
         // That its reader is gone must not hide what was lost, nor that it takes nothing.
-        let printed = print_summary(config, outcome, &written);
-        printed.or_else(|error| match kind_of(&error) {
-            Some(ErrorKind::BrokenPipe) => Ok(()),
-            _ if sink::reader_stalls() => Ok(()),
-            _ => Err(error),
-        })?;
+        let printed = unless_left(print_summary(config, outcome, &written));
+        printed.or_else(|error| if sink::reader_stalls() { Ok(()) } else { Err(error) })?;
     }
     let stalls = written.stdout_stalls || sink::reader_stalls();
     if !stalls || tell_unread("its last lines and the summary are lost")? {
@@ -75,7 +71,7 @@ pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Re
         ))?;
         return Ok(ExitCode::No);
     }
-    written.outcome.context("the results could not be written")?;
+    unless_left(written.outcome.context("the results could not be written"))?;
     Ok(ExitCode::Good)
 }
 

@@ -13,6 +13,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use rustix::io::Errno;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -134,15 +135,20 @@ pub fn never_wait() {
     stderr::never_wait();
 }
 
-/// Writes lines to stderr, behind those of the log.
+/// Writes lines to stderr, behind those of the log. That nobody reads it is no failure, and hides none: its reader has left, or
+/// its terminal is gone (EIO).
 ///
 /// # Errors
 /// Stderr cannot be written to.
 pub fn tell(lines: &str) -> io::Result<()> {
-    match stderr::live() {
-        Some(live) => live.push(lines.as_bytes()),
-        None => io::stderr().lock().write_all(lines.as_bytes())?,
-    }
+    let Some(live) = stderr::live() else {
+        let written = io::stderr().lock().write_all(lines.as_bytes());
+        return written.or_else(|error| match Errno::from_io_error(&error) {
+            Some(Errno::PIPE | Errno::IO) => Ok(()),
+            _ => Err(error),
+        });
+    };
+    live.push(lines.as_bytes());
     Ok(())
 }
 
