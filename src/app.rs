@@ -14,6 +14,7 @@ mod report;
 mod service;
 mod sniff;
 mod stages;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write};

@@ -444,6 +444,70 @@ fn without_a_sniffer_there_is_one_clear_line_and_exit_code_3() {
 }
 
 #[test]
+fn metrics_go_to_what_is_there() {
+    let sniffer = Sniffer::start(&case(), &[]);
+    let path = |name: &str| sniffer.directory.path().join(name);
+    let write = |to: &Path| {
+        let output = sniffer.debug(&["metrics", "--format", "prometheus", "--output", to.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}: {output:?}", to.display());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let is_whole = |text: &str| text.contains("lippycat_") && text.ends_with('\n');
+    std::fs::write(path("file"), "").unwrap();
+    std::os::unix::fs::symlink("file", path("link")).unwrap();
+    write(&path("link"));
+    assert!(path("link").is_symlink() && is_whole(&std::fs::read_to_string(path("file")).unwrap()));
+    assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = path("pipe");
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    write(&path("pipe"));
+    assert!(is_whole(&reader.join().unwrap()));
+    for stdout in ["-", "/dev/stdout"] {
+        assert!(is_whole(&write(Path::new(stdout))), "{stdout}");
+    }
+    assert!(!Path::new("-").exists());
+    if !can(&["mknod"]) {
+        return;
+    }
+    // Made here: those of the machine are everybody's.
+    for (minor, code) in [("3", 0), ("7", 1)] {
+        let node = path(minor);
+        let made = Command::new("mknod").arg(&node).args(["c", "1", minor]).status();
+        assert!(made.unwrap().success());
+        let output = sniffer.debug(&["metrics", "--output", node.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(code), "null and full: {output:?}");
+        let kind = std::fs::symlink_metadata(&node).unwrap().file_type();
+        assert!(std::os::unix::fs::FileTypeExt::is_char_device(&kind));
+    }
+}
+
+#[test]
+fn a_configuration_that_was_named_must_be_right_also_to_ask() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("broken.yaml"), "nosuch: 1\n").unwrap();
+    let ask = |arguments: &[&str]| {
+        let mut command = lippycat();
+        command.args(arguments).env("HOME", home.path()).env("XDG_RUNTIME_DIR", home.path());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for command in [&["debug", "health"][..], &["report", "calls", "--live"]] {
+        for (name, text) in [("broken.yaml", "unknown key"), ("missing.yaml", "No such file")] {
+            let (code, told) = ask(&[command, &["-c", &path(name)]].concat());
+            assert!(code == Some(1) && told.contains(text) && told.lines().count() == 1, "{code:?} {told}");
+        }
+    }
+    // One that was only found is told, and the usual places are asked.
+    std::fs::rename(path("broken.yaml"), path(".lippycat.yaml")).unwrap();
+    let (code, told) = ask(&["debug", "health"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains(".lippycat.yaml is skipped") && told.contains("no sniffer is running"), "{told}");
+}
+
+#[test]
 fn a_second_sniffer_does_not_take_the_socket_of_the_first() {
     let sniffer = Sniffer::start(&case(), &[]);
     let again = |socket: &Path| {
@@ -560,6 +624,14 @@ fn alerts_fire_are_listed_and_decide_health() {
     assert!(alert["metrics"]["memory_bytes"].as_u64() > Some(1 << 20));
     assert_eq!(sniffer.debug(&["alerts", "--exit-code"]).status.code(), Some(1));
     sniffer.wait_for(|sniffer| sniffer.debug(&["health"]).status.code() == Some(1));
+    for command in [&["health"][..], &["health", "--json"], &["alerts", "--exit-code"]] {
+        // As `| true`.
+        let (reader, unread) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut ask = lippycat();
+        ask.arg("debug").args(command).arg("--control-socket").arg(sniffer.socket()).stdout(unread);
+        assert_eq!(ask.status().unwrap().code(), Some(1), "{command:?}");
+    }
     let health = sniffer.json(&["health"]);
     assert_eq!((&health["status"], &health["failing"][0]), (&"unhealthy".into(), &"alerts".into()));
     assert!(sniffer.get("GET /health HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 503 "));

@@ -1,19 +1,18 @@
 //! `lippycat debug`: asks the running sniffer and prints what it says.
 
-use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{cores, is_nobody, load, tell};
+use super::whole_file::{print, put};
+use super::{cores, is_nobody, load, tell, unless_left};
 use crate::cli::{
     self, Debug, DebugCommand, Global, MetricsFlags, MetricsFormat, RegistrationFlags, answers,
 };
-use crate::config::{self, Environment};
+use crate::config::{self, Config, Control, Environment, Loaded, Run};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::Question;
 use crate::control::socket;
@@ -24,8 +23,15 @@ use crate::exit_code::ExitCode;
 /// # Errors
 /// When nobody answers, or the answer cannot be written.
 pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -> Result<ExitCode> {
-    let asker = Asker { flags, global, environment };
-    let Some(seconds) = flags.command.look().watch else { return asker.once() };
+    let loaded = load(global, environment)?;
+    let run = Run { instance: flags.name.clone(), ..Run::default() };
+    let Config { control, .. } = config::resolve(&mut loaded.settings.clone(), run, cores());
+    let asker = Asker { flags, loaded, places: places(&control, environment) };
+    let Some(seconds) = flags.command.look().watch else {
+        let (answer, code) = asker.answer()?;
+        unless_left(asker.show(answer))?;
+        return Ok(code);
+    };
     let mut is_answered = None;
     loop {
         let mut out = io::stdout().lock();
@@ -34,8 +40,8 @@ pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -
             write!(out, "\x1b[H\x1b[J")?;
         }
         drop(out);
-        match asker.once() {
-            Ok(_) => is_answered = Some(true),
+        match asker.answer().and_then(|(answer, _)| asker.show(answer)) {
+            Ok(()) => is_answered = Some(true),
             // It is started anew now and then; whoever watches waits for it.
             Err(error) if is_answered.is_some() && is_nobody(&error) => {
                 if is_answered.replace(false) == Some(true) || io::stdout().is_terminal() {
@@ -50,17 +56,16 @@ pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -
 
 struct Asker<'a> {
     flags: &'a Debug,
-    global: &'a Global,
-    environment: &'a Environment,
+    loaded: Loaded,
+    places: Vec<PathBuf>,
 }
 
 impl Asker<'_> {
-    fn once(&self) -> Result<ExitCode> {
+    fn show(&self, mut answer: Value) -> Result<()> {
         let json = self.flags.command.look().json;
-        let (mut answer, code) = self.answer()?;
         let others = self.narrow(&mut answer);
         let text = match (&self.flags.command, &answer) {
-            (DebugCommand::Metrics(flags), _) => return self.metrics(flags, &answer).map(|()| code),
+            (DebugCommand::Metrics(flags), _) => return metrics(flags, &answer),
             (_, answer) if json => pretty(answer)?,
             (DebugCommand::Health(_), answer) => answers::health(answer),
             (DebugCommand::Summary(_), answer) => answers::summary(answer),
@@ -73,8 +78,7 @@ impl Asker<'_> {
                 answers::registrations(answer, flags.address.as_deref(), others)
             }
         };
-        print(&text)?;
-        Ok(code)
+        Ok(print(text.as_bytes())?)
     }
 
     /// What is said, and the exit code that follows from it.
@@ -134,7 +138,7 @@ impl Asker<'_> {
     }
 
     fn connect(&self) -> Result<Client, ClientError> {
-        connect(self.flags.name.as_deref(), self.global, self.environment)
+        Client::connect(&self.places, self.flags.name.as_deref())
     }
 
     /// Without a running sniffer, what a start would use.
@@ -142,43 +146,31 @@ impl Asker<'_> {
         match answer {
             Err(ClientError::Nobody { .. }) => {
                 tell("note: no sniffer is running; this is what a start would use")?;
-                Ok(cli::effective(load(self.global, self.environment)?, cores()))
+                Ok(cli::effective(self.loaded.clone(), cores()))
             }
             answer => Ok(answer?),
         }
     }
+}
 
-    fn metrics(&self, flags: &MetricsFlags, answer: &Value) -> Result<()> {
-        let text = match flags.format() {
-            MetricsFormat::Text => answers::metrics(answer),
-            MetricsFormat::Json => pretty(answer)?,
-            MetricsFormat::Prometheus => answer.as_str().unwrap_or_default().to_owned(),
-        };
-        match &flags.output {
-            Some(path) => replace(path, text.as_bytes())
-                .with_context(|| format!("{}: the metrics cannot be written", path.display())),
-            None => print(&text),
-        }
+fn metrics(flags: &MetricsFlags, answer: &Value) -> Result<()> {
+    let text = match flags.format() {
+        MetricsFormat::Text => answers::metrics(answer),
+        MetricsFormat::Json => pretty(answer)?,
+        MetricsFormat::Prometheus => answer.as_str().unwrap_or_default().to_owned(),
+    };
+    match &flags.output {
+        Some(path) => put(path, text.as_bytes())
+            .with_context(|| format!("{}: the metrics cannot be written", path.display())),
+        None => Ok(print(text.as_bytes())?),
     }
 }
 
-/// Connects to the running sniffer, or to the one that has this name.
-///
-/// # Errors
-/// When nobody answers.
-pub(super) fn connect(
-    instance: Option<&str>,
-    global: &Global,
-    environment: &Environment,
-) -> Result<Client, ClientError> {
-    let named = global.control_socket.clone().or_else(|| {
-        // A file that is broken or not ours to read says nothing; the usual places are tried then.
-        let loaded = config::load(global.config.as_deref(), environment).ok();
-        loaded.and_then(|loaded| loaded.settings.control.socket.get()).filter(|_| instance.is_none())
-    });
+/// Where the sniffer, or the instance of that name, may be asked.
+pub(super) fn places(control: &Control, environment: &Environment) -> Vec<PathBuf> {
     let runtime = environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let places = named.map_or_else(|| socket::places(runtime.as_deref(), instance), |path| vec![path]);
-    Client::connect(&places, instance)
+    let usual = || socket::places(runtime.as_deref(), control.instance.as_deref());
+    control.socket.clone().map_or_else(usual, |path| vec![path])
 }
 
 /// Whether a binding is one of this address-of-record, or of this user.
@@ -202,59 +194,10 @@ fn json_pretty(out: &mut Vec<u8>, answer: &Value) -> Result<()> {
     Ok(())
 }
 
-fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
-}
-
-/// Puts a whole file in place of another: whoever reads it sees the old or the new.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let done = written.and_then(|()| fs::rename(&temporary, path));
-    if done.is_err() {
-        // What is left of it would be in the way of nobody but the reader of the directory.
-        let _ = fs::remove_file(&temporary);
-        return done;
-    }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// A new file that others may read; what a killed run left under that name goes.
-fn create(path: &Path) -> io::Result<File> {
-    let make = || File::options().write(true).create_new(true).mode(0o644).open(path);
-    match make() {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            make()
-        }
-        made => made,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_file_is_replaced_as_a_whole() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("lippycat.prom");
-        replace(&path, b"one").unwrap();
-        replace(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left over");
-        assert!(replace(&directory.path().join("missing/x"), b"").is_err());
-        assert!(replace(directory.path(), b"").is_err(), "a directory");
-    }
 
     #[test]
     fn an_address_is_named_in_three_ways() {

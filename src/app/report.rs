@@ -12,6 +12,7 @@ use crate::cli::{
     self, Global, ReportCall, ReportCalls, ReportCarriers, ReportCommand, ReportTargets, Source, StoryFormat,
 };
 use crate::config::{self, Config, Environment, Run};
+use crate::control::client::Client;
 use crate::exit_code::ExitCode;
 use crate::inspect::trace::{Call, Collector};
 use crate::inspect::{self, Extent, Screen, Wanted};
@@ -37,7 +38,13 @@ pub(super) fn report(
     let mut loaded = load(global, environment)?;
     source.privacy.apply(&mut loaded.settings);
     let color = global.color.unwrap_or_default();
-    let run = Run { inputs: source.read_file.clone(), color, quiet: global.quiet, ..Run::default() };
+    let run = Run {
+        inputs: source.read_file.clone(),
+        color,
+        quiet: global.quiet,
+        instance: source.name.clone(),
+        ..Run::default()
+    };
     let config = config::resolve(&mut loaded.settings, run, cores());
     // The file is the service's, and not for everybody to write to.
     cli::logging::start(&config::Log { file: None, ..config.log.clone() })?;
@@ -48,7 +55,8 @@ pub(super) fn report(
         )?;
         return Ok(ExitCode::Usage);
     };
-    let reporter = Reporter { origin, source, config: &config, global, environment };
+    let places = debug::places(&config.control, environment);
+    let reporter = Reporter { origin, source, config: &config, places };
     match command {
         ReportCommand::Calls(flags) => reporter.calls(flags),
         ReportCommand::Carriers(flags) => reporter.carriers(flags),
@@ -83,8 +91,8 @@ struct Reporter<'a> {
     origin: Origin,
     source: &'a Source,
     config: &'a Config,
-    global: &'a Global,
-    environment: &'a Environment,
+    /// Where the running sniffer may be asked.
+    places: Vec<PathBuf>,
 }
 
 impl Reporter<'_> {
@@ -259,7 +267,7 @@ impl Reporter<'_> {
                 Ok((code, extent(&outcome, code)))
             }
             Origin::Live => {
-                let mut client = debug::connect(self.source.name.as_deref(), self.global, self.environment)?;
+                let mut client = Client::connect(&self.places, self.source.name.as_deref())?;
                 for call in client.ask_all("calls", "calls")? {
                     taker.take(&Record::new(call, self.config.privacy))?;
                 }

@@ -79,7 +79,7 @@ pub struct MetricsFlags {
     #[arg(long, value_name = "FORMAT", hide_possible_values = true, conflicts_with = "json")]
     pub format: Option<MetricsFormat>,
 
-    /// Write to FILE, as a whole or not at all
+    /// Write to FILE, as a whole or not at all; - is stdout
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     pub output: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use super::problem::{ConfigError, Problem};
 use super::settings::Settings;
 
 /// The settings as file and environment leave them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// The file that was used.
     pub file: Option<PathBuf>,
