@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 
 use super::super::SourceError;
 
@@ -33,7 +34,7 @@ pub(in crate::capture) struct Descriptor {
 }
 
 impl Descriptor {
-    /// Opens what the user named; `-` is standard input. Waits for the writer of a FIFO.
+    /// Opens what the user named; `-` is standard input. Whoever reads a FIFO waits for its writer, too.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl Descriptor {
             File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?)
         } else {
             refuse_device(path, &fs::metadata(path).map_err(failed)?)?;
-            File::open(path).map_err(failed)?
+            open(path).map_err(failed)?
         };
         let metadata = file.metadata().map_err(failed)?;
         refuse_device(path, &metadata)?;
@@ -131,6 +132,14 @@ impl Descriptor {
         file.seek(SeekFrom::Start(self.position))?;
         Ok(file)
     }
+}
+
+/// Opens a file, or a FIFO that maybe nobody writes to yet: that is waited for where the end is seen.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags | OFlags::NONBLOCK, Mode::empty())?;
+    rustix::fs::fcntl_setfl(&file, flags)?;
+    Ok(file.into())
 }
 
 /// Set by whoever wants reading to end: pipes then end as if their writer had gone.
