@@ -395,6 +395,12 @@ fn one_process_keeps_a_directory() {
 
 #[test]
 fn rotated_files_are_let_go() {
+    for signal in ["USR1", "HUP"] {
+        rotated(signal);
+    }
+}
+
+fn rotated(signal: &str) {
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name);
     let (all, file) = calls(&[("calls", "30"), ("registrations", "5"), ("rate", "5"), ("hold", "2")]);
@@ -408,7 +414,7 @@ fn rotated_files_are_let_go() {
     for path in [&records, &events] {
         fs::rename(path, path.with_extension("1")).unwrap();
     }
-    run.signal("USR1");
+    run.signal(signal);
     run.wait("new files, also when nothing comes", || records.exists() && events.exists());
     run.feed(&parts[1]);
     let (code, summary, told) = run.end();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::classic::Classic;
-use crate::support::{Run, is_root, lippycat, tshark};
+use crate::service::{can, wait_for};
+use crate::support::{Run, is_root, lippycat, testdata, tshark};
 use crate::traffic::{capture, profile};
 use crate::wire::{at, checksum, datagram, ethernet};
 
@@ -440,6 +441,145 @@ fn a_signal_before_the_first_byte_is_no_failure() {
     assert_eq!((code, summary["packets"].as_u64()), (Some(0), Some(0)), "{told}");
     assert!(told.starts_with("stopped") && told.lines().count() == 1, "{told}");
     drop(input);
+}
+
+/// A FIFO to read from, in a directory.
+fn fifo(directory: &TempDir) -> PathBuf {
+    let path = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+/// The same of a FIFO that nobody writes to yet: another FIFO that is read beside it changes nothing.
+#[test]
+fn a_signal_ends_a_run_that_waits_for_a_writer() {
+    for signal in ["INT", "TERM"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "--format", "none", "--summary", "json", "-r"]).arg(fifo(&directory));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        interrupt(&child, signal);
+        let begin = Instant::now();
+        let (code, summary, told) = outcome(child);
+        assert_eq!((code, summary["packets"].as_u64()), (Some(0), Some(0)), "{signal}: {told}");
+        assert!(told.starts_with("stopped") && told.lines().count() == 1, "{signal}: {told}");
+        assert!(begin.elapsed() < Duration::from_secs(10), "{signal}");
+    }
+}
+
+#[test]
+fn a_writer_that_comes_late_and_writes_slowly_is_read_to_its_end() {
+    let (file, ledger) = capture(&profile(&[("calls", "5")]));
+    let bytes = fs::read(file.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = fifo(&directory);
+    let mut command = lippycat();
+    command.args(["sniff", "voip", "--format", "none", "--summary", "json", "-r"]).arg(&path);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let mut writer = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for piece in [&bytes[..3], &bytes[3..bytes.len() / 2], &bytes[bytes.len() / 2..]] {
+        std::thread::sleep(Duration::from_millis(300));
+        writer.write_all(piece).unwrap();
+    }
+    drop(writer);
+    let (code, summary, told) = outcome(child);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(summary["calls"]["total"].as_u64(), Some(ledger.calls.total), "{told}");
+}
+
+/// SIGHUP and SIGUSR1 open records anew, in a run over a file, too.
+#[test]
+fn a_run_over_a_file_goes_on_with_files_opened_anew() {
+    let (file, ledger) =
+        capture(&profile(&[("calls", "1500"), ("rate", "200"), ("hold", "1"), ("list", "false")]));
+    for signal in ["HUP", "USR1"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (records, moved) = (directory.path().join("records"), directory.path().join("moved"));
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "--format", "json", "-r"]).arg(file.path());
+        command.arg("--records").arg(&records).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It waits for whoever takes its events.
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut String::new()).unwrap();
+        fs::rename(&records, &moved).unwrap();
+        interrupt(&child, signal);
+        out.read_to_string(&mut String::new()).unwrap();
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(0), "{signal}: {told}");
+        let lines = [&records, &moved].map(|path| fs::read_to_string(path).unwrap().lines().count());
+        assert_eq!(lines.iter().sum::<usize>() as u64, ledger.calls.total, "{signal}: {lines:?}");
+        assert!(lines[0] > 0, "{signal}: {lines:?}");
+    }
+}
+
+/// `ssh host tcpdump -w - | lippycat sniff voip -r -` in a terminal that is closed.
+#[test]
+fn a_run_whose_terminal_was_closed_ends_in_order() {
+    if !can(&["script", "mkfifo"]) {
+        return;
+    }
+    let (file, _) = capture(&profile(&[("calls", "40"), ("rtp", "0.3"), ("hold", "2")]));
+    let all = Classic::read(file.path()).unwrap();
+    let half = all.with(all.packets.iter().take(all.packets.len() / 2).cloned().collect()).bytes();
+    let directory = tempfile::tempdir().unwrap();
+    let (path, records) = (fifo(&directory), directory.path().join("records"));
+    let line = format!(
+        "exec {} sniff voip -r {} -w --pcap-dir {} --format none --records {}",
+        env!("CARGO_BIN_EXE_lippycat"),
+        path.display(),
+        directory.path().join("pcap").display(),
+        records.display()
+    );
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).env("HOME", "/nonexistent").env("SHELL", "/bin/sh");
+    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut writer = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    writer.write_all(&half).unwrap();
+    wait_for("calls", || fs::read_dir(directory.path().join("pcap")).is_ok_and(|it| it.count() > 0));
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    // Whoever writes goes on, and is left with the next packet.
+    let record = all.with(vec![all.packets[0].clone()]).bytes()[24..].to_vec();
+    wait_for("its end", || writer.write_all(&record).is_err());
+    wait_for("its files", || {
+        let names = fs::read_dir(directory.path().join("pcap")).unwrap();
+        names.flatten().all(|it| it.file_name().to_string_lossy().ends_with(".pcap"))
+    });
+    wait_for("its records", || fs::read_to_string(&records).is_ok_and(|text| text.lines().count() > 0));
+}
+
+/// A pipe that nobody reads.
+fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn a_reader_that_went_away_hides_no_failure() {
+    let good = testdata("corpus/b2bua-asterisk/input.pcapng");
+    let good = good.to_str().unwrap();
+    let rows: [(&[&str], i32); 12] = [
+        (&["sniff", "voip", "-r", "/nosuch"], 1),
+        (&["sniff", "voip", "-r", "/nosuch", good], 1),
+        (&["sniff", "voip", "-r", good, "--records", "/dev/full", "--format", "none"], 1),
+        (&["sniff", "voip", "--wirte-file"], 2),
+        (&["inspect", "calls", "-r", "/nosuch"], 1),
+        (&["inspect", "calls", "-r", "/nosuch", good], 1),
+        (&["inspect", "calls", "--json", "-r", "/nosuch", good], 1),
+        (&["inspect", "call", "nobody", "-r", good], 1),
+        (&["report", "calls", "-r", "/nosuch", good], 1),
+        (&["report", "targets", "-r", "/nosuch", good], 1),
+        (&["config", "validate", "/nosuch"], 1),
+        (&["sniff", "voip", "-r", good], 0),
+    ];
+    for (arguments, wanted) in rows {
+        let status = lippycat().args(arguments).stdout(unread()).stderr(unread()).status().unwrap();
+        assert_eq!(status.code(), Some(wanted), "{arguments:?}");
+    }
 }
 
 /// Nor is it said of a capture that was not read to its end that it has no calls.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use super::{service, tell};
 use crate::config::{Config, EventFormat, PcapFormat, limits};
@@ -105,10 +106,13 @@ impl Outputs {
         Ok(Self { recorder, status, watch: watch.transpose()?, reopen })
     }
 
-    /// Has records and events opened anew on SIGUSR1, as of every daemon whose files are rotated: for a run without a
-    /// [`service::Service`] that hears of it.
+    /// Has records and events opened anew on SIGHUP and SIGUSR1, as of every daemon whose files are rotated: for a run
+    /// without a [`service::Service`] that hears of it.
     pub(super) fn reopen_on_signal(&self) -> io::Result<()> {
-        signal_hook::flag::register(signal_hook::consts::SIGUSR1, self.reopen.flag()).map(drop)
+        for signal in [SIGHUP, SIGUSR1] {
+            signal_hook::flag::register(signal, self.reopen.flag())?;
+        }
+        service::hear_hangup()
     }
 
     /// What has records and events opened anew.

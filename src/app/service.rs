@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 pub(super) use reload::{Hook, Reload};
-pub(super) use signals::end_on_signals;
+pub(super) use signals::{end_on_signals, hear_hangup, terminal_was_closed};
 
 use crate::cli::logging;
 use manager::Manager;

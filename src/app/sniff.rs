@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::isolate::isolate;
 use super::operations::{Beside, Operations};
 use super::outputs::{Outputs, Pace, tell_losses};
-use super::service::end_on_signals;
+use super::service::{end_on_signals, terminal_was_closed};
 use super::stages::{self, Reading};
 use super::{tell, tell_unread, unless_left};
 use crate::call::Listener;
@@ -36,9 +36,7 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     }
     isolate(config, None, beside.control())?;
     let mut outputs = Outputs::open(config, pace)?;
-    if pace != Pace::File {
-        outputs.reopen_on_signal()?;
-    }
+    outputs.reopen_on_signal()?;
     let board = (!beside.is_empty()).then(|| Arc::new(Board::new(stages::threads(config), true)));
     let operations =
         board.clone().map(|board| Operations::start(beside, board, config, outputs.status())).transpose()?;
@@ -115,6 +113,10 @@ fn run(
 ) -> Outcome {
     pipeline::run(&mut source, settings, listener, &mut |progress| {
         show(bar, progress);
+        if terminal_was_closed() {
+            tracing::warn!("the terminal is gone: the run ends");
+            stop.store(true, Ordering::Relaxed);
+        }
         if stop.load(Ordering::Relaxed) { Continue::No } else { Continue::Yes }
     })
 }

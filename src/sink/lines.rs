@@ -86,10 +86,15 @@ impl Lines {
 
     /// Brings all lines to their files, which are opened anew first when that was asked for.
     pub(super) fn flush(&mut self) {
-        if self.reopen.taken() {
-            self.reopen();
-        }
+        self.reopen_if_asked();
         self.try_each(LineFile::flush);
+    }
+
+    pub(super) fn reopen_if_asked(&mut self) {
+        if self.reopen.taken() {
+            self.try_each(LineFile::reopen);
+            tracing::info!("records and events go on in files opened anew");
+        }
     }
 
     /// Whether something is to be reopened that no line asks for.
@@ -116,11 +121,6 @@ impl Lines {
         let counts = self.counts();
         let failure = self.failures.first.or(before.filter(|_| counts.lost > 0));
         (counts, failure.map_or(Ok(()), Err))
-    }
-
-    fn reopen(&mut self) {
-        self.try_each(LineFile::reopen);
-        tracing::info!("records and events go on in files opened anew");
     }
 
     fn files(&self) -> impl Iterator<Item = &LineFile> {

@@ -311,7 +311,7 @@ impl Listener for Recorder {
                 lines.flush();
                 live.stdout.ring();
             }
-            Outlet::Inline { .. } => {}
+            Outlet::Inline { lines, .. } => lines.reopen_if_asked(),
             Outlet::Threads(writers) => writers.ring(),
         }
     }

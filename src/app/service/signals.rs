@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -56,6 +56,19 @@ pub(in crate::app) fn end_on_signals() -> io::Result<Arc<AtomicBool>> {
         flag::register(signal, Arc::clone(&end))?;
     }
     Ok(end)
+}
+
+/// SIGHUP of a run that has no configuration to read again.
+static HANGUP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// SIGHUP no longer ends the program: [`terminal_was_closed`] tells whether it is to end.
+pub(in crate::app) fn hear_hangup() -> io::Result<()> {
+    flag::register(SIGHUP, Arc::clone(&HANGUP)).map(drop)
+}
+
+/// Whether SIGHUP came, and because the terminal was closed.
+pub(in crate::app) fn terminal_was_closed() -> bool {
+    HANGUP.load(Ordering::Relaxed) && HANGUP.swap(false, Ordering::Relaxed) && terminal_is_gone()
 }
 
 /// SIGHUP is also what the kernel says when a terminal was closed. Nobody would see the run from then on.
