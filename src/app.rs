@@ -1,5 +1,6 @@
 //! From a command line to an exit code.
 
+mod conflict;
 mod debug;
 mod follow;
 #[cfg(target_env = "gnu")]
@@ -39,6 +40,7 @@ use crate::exit_code::ExitCode;
 use crate::inspect::{self, Extent, Screen};
 use crate::pipeline::Outcome;
 use crate::sink;
+use conflict::Conflict;
 use service::Reload;
 use stages::Reading;
 
@@ -116,6 +118,9 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     }
     let mut loaded = load(global, environment)?;
     flags.apply(&mut loaded.settings);
+    if !flags.read_file.is_empty() {
+        leave_outputs(&mut loaded, global.quiet)?;
+    }
     if let Some(idle) = flags.idle_flags(&loaded.settings) {
         tell(&format!("warning: {idle}"))?;
     }
@@ -133,6 +138,16 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     } else {
         sniff::sniff_voip(&config, beside)
     }
+}
+
+/// Captures are read by hand: a configuration that nobody named is the service's, and so are the outputs that it names.
+fn leave_outputs(loaded: &mut Loaded, is_quiet: bool) -> Result<()> {
+    let left = loaded.leave_outputs();
+    if let Some(file) = loaded.file.as_deref().filter(|_| !left.is_empty() && !is_quiet) {
+        let (keys, file) = (left.join(", "), file.display());
+        tell(&format!("note: {file}: not used with -r: {keys}; use flags, or -c {file}"))?;
+    }
+    Ok(())
 }
 
 fn start_inspecting(
@@ -269,7 +284,9 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         || error.downcast_ref::<SourceError>().is_some_and(SourceError::is_permission_denied)
         || error.downcast_ref::<TokenError>().is_some_and(TokenError::is_permission)
         || matches!(error.downcast_ref(), Some(ClientError::NotPermitted(_)));
-    if is_nobody(error) {
+    if error.is::<Conflict>() {
+        ExitCode::Usage
+    } else if is_nobody(error) {
         ExitCode::NotRunning
     } else if denied || kind == Some(io::ErrorKind::PermissionDenied) {
         ExitCode::NotPermitted

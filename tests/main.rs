@@ -41,6 +41,7 @@ mod live;
 mod machine;
 mod mutation;
 mod operations;
+mod outputs;
 mod peers;
 mod privacy;
 mod quality;

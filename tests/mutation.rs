@@ -135,7 +135,7 @@ fn recorder(directory: &Path, format: FileFormat) -> Recorder {
     let named = NamedFiles::new(directory.to_path_buf(), files.unwrap(), names.unwrap());
     let records = RecordWriter::create(Path::new("/dev/null")).unwrap();
     let events = EventWriter::new(EventFormat::None, CallIds::Whole);
-    Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()))
+    Recorder::inline(Some(named), Lines::new(Some(records), None, events, Reopen::default()).unwrap())
 }
 
 /// The summary of a run over `capture`.

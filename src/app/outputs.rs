@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 
+use super::conflict::{self, Output};
 use super::{service, tell};
 use crate::config::{Config, EventFormat, PcapFormat, limits};
 use crate::sink::{
@@ -32,8 +33,7 @@ impl Pace {
     /// That of the inputs: standard input or another pipe is filled by somebody else, maybe slowly.
     pub(super) fn of(inputs: &[impl AsRef<Path>]) -> Self {
         let is_pipe = |path: &Path| {
-            let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-            std::fs::metadata(path).is_ok_and(|about| {
+            conflict::about(path).is_ok_and(|about| {
                 let kind = about.file_type();
                 kind.is_fifo() || kind.is_socket()
             })
@@ -185,9 +185,11 @@ fn lines(config: &Config, pace: Pace, reopen: Reopen) -> Result<Lines> {
     let is_live = pace != Pace::File;
     let records = config.records.as_deref().map(|path| {
         // A run over a file gives its records; a service goes on with the file of the one before.
-        let opened = if pace == Pace::Wire { RecordWriter::append(path) } else { RecordWriter::create(path) };
+        let goes_on = pace == Pace::Wire || config.records_go_on;
+        let opened = if goes_on { RecordWriter::append(path) } else { RecordWriter::create(path) };
         opened.with_context(|| format!("{}: the records cannot be written", path.display()))
     });
+    let records = records.transpose()?;
     let log = config.events.as_ref().map(|events| {
         let fields = EventFields {
             trace: events.trace_header.clone(),
@@ -195,9 +197,12 @@ fn lines(config: &Config, pace: Pace, reopen: Reopen) -> Result<Lines> {
             privacy: config.privacy,
         };
         let path = &events.file;
-        let opened = if is_live { EventLog::append(path, fields) } else { EventLog::create(path, fields) };
+        let goes_on = is_live || events.goes_on;
+        let opened = if goes_on { EventLog::append(path, fields) } else { EventLog::create(path, fields) };
         opened.with_context(|| format!("{}: the event log cannot be written", path.display()))
     });
+    let log = log.transpose()?;
+    distinct(config, records.as_ref(), log.as_ref())?;
     let format = match config.run.format {
         EventFormat::Text => sink::EventFormat::Text,
         EventFormat::Json => sink::EventFormat::Json,
@@ -205,7 +210,27 @@ fn lines(config: &Config, pace: Pace, reopen: Reopen) -> Result<Lines> {
     };
     let call_ids = if io::stdout().is_terminal() { CallIds::Short } else { CallIds::Whole };
     let events = EventWriter::new(format, call_ids);
-    Ok(Lines::new(records.transpose()?, log.transpose()?, events, reopen))
+    Lines::new(records, log, events, reopen).context("records and events cannot be begun anew")
+}
+
+/// Before anything of a file that is there goes: whether each output has one of its own.
+fn distinct(config: &Config, records: Option<&RecordWriter>, log: Option<&EventLog>) -> Result<()> {
+    let records = config.records.as_deref().map(|path| Output {
+        what: "the records",
+        key: "--records or records.file",
+        path,
+        file: records.and_then(RecordWriter::about),
+        taken: "the records are",
+    });
+    let log = config.events.as_ref().map(|events| Output {
+        what: "the event log",
+        key: "events.file",
+        path: &events.file,
+        file: log.and_then(EventLog::about),
+        taken: "the event log is",
+    });
+    let outputs: Vec<_> = records.into_iter().chain(log).collect();
+    Ok(conflict::check(config, &outputs)?)
 }
 
 fn named_files(

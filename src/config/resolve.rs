@@ -30,6 +30,8 @@ pub struct Config {
     pub pcap: Pcap,
     /// Where call records go, one JSON line each; `-` is stdout.
     pub records: Option<PathBuf>,
+    /// Of a run over captures: they go behind what is there, for others may write there, too.
+    pub records_go_on: bool,
     /// The event log, if there is to be one.
     pub events: Option<Events>,
     /// Names for networks and domains; the first that fits.
@@ -228,6 +230,8 @@ pub struct Pcap {
 pub struct Events {
     /// Where; `-` is stdout.
     pub file: PathBuf,
+    /// As of records.
+    pub goes_on: bool,
     /// The header field whose value is the trace id.
     pub trace_header: String,
     /// Header fields whose values are copied.
@@ -315,7 +319,8 @@ pub fn resolve(settings: &mut Settings, run: Run, cores: usize) -> Config {
         live,
         pcap: pcap(settings),
         records: settings.records_file.get(),
-        events: events(settings),
+        records_go_on: goes_on(&settings.records_file, &run),
+        events: events(settings, &run),
         carriers: settings.carriers.get().unwrap_or_default().0,
         targets: settings.targets.get().unwrap_or_default().0,
         privacy: privacy(settings),
@@ -435,11 +440,17 @@ fn control(settings: &Settings, run: &Run) -> Control {
     }
 }
 
-fn events(settings: &mut Settings) -> Option<Events> {
+/// What a flag or a variable names is this run's alone; what a file names may be the service's, too.
+fn goes_on(output: &Setting<PathBuf>, run: &Run) -> bool {
+    !run.inputs.is_empty() && matches!(output.origin(), Origin::File { .. })
+}
+
+fn events(settings: &mut Settings, run: &Run) -> Option<Events> {
     let events = &mut settings.events;
     let trace_header = events.trace_header.settle("X-IF-Trace-ID".to_owned(), Origin::Default);
     let headers = events.headers.get().map(|names| names.0).unwrap_or_default();
-    events.file.get().map(|file| Events { file, trace_header, headers })
+    let goes_on = goes_on(&events.file, run);
+    events.file.get().map(|file| Events { file, goes_on, trace_header, headers })
 }
 
 const fn seconds(count: u64) -> Duration {

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use super::env::Environment;
 use super::file;
 use super::problem::{ConfigError, Problem};
-use super::settings::Settings;
+use super::settings::{Origin, Setting, Settings, Visitor};
+use super::units::{Parse, Value};
 
 /// The settings as file and environment leave them.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// The file that was used.
     pub file: Option<PathBuf>,
+    /// Whether it was named, and not only found.
+    is_named: bool,
     /// What is set.
     pub settings: Settings,
     /// What is no longer of use, and what was skipped because it is broken.
@@ -28,7 +31,10 @@ pub struct Loaded {
 pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Loaded, ConfigError> {
     let mut loaded = Loaded::default();
     match named_file(named, environment) {
-        Some(path) => loaded.take(path)?,
+        Some(path) => {
+            loaded.take(path)?;
+            loaded.is_named = true;
+        }
         None => {
             for path in found(environment) {
                 match loaded.take(path.clone()) {
@@ -60,7 +66,28 @@ pub fn places(environment: &Environment) -> Vec<PathBuf> {
     of_user.chain([PathBuf::from("/etc/lippycat/lippycat.yaml")]).collect()
 }
 
+/// Keys that say what a run writes, and where.
+const OUTPUTS: [&str; 4] = ["pcap.write", "pcap.directory", "records.file", "events.file"];
+
 impl Loaded {
+    /// Unsets the outputs that are set by a file which was only found; returns their keys.
+    pub fn leave_outputs(&mut self) -> Vec<&'static str> {
+        struct Leave(Vec<&'static str>);
+        impl Visitor for Leave {
+            fn setting<T: Value>(&mut self, key: &'static str, _: Parse<T>, slot: &mut Setting<T>) {
+                if OUTPUTS.contains(&key) && matches!(slot.origin(), Origin::File { .. }) {
+                    *slot = Setting::default();
+                    self.0.push(key);
+                }
+            }
+        }
+        let mut leave = Leave(Vec::new());
+        if !self.is_named {
+            self.settings.visit(&mut leave);
+        }
+        leave.0
+    }
+
     fn take(&mut self, path: PathBuf) -> Result<(), ConfigError> {
         let warnings = file::read(&path, &mut self.settings)?;
         self.warnings.extend(warnings.iter().map(Problem::to_string));
@@ -150,6 +177,23 @@ mod tests {
             load(Some(&home.path().join("good")), &environment).is_ok(),
             "the flag goes before the variable"
         );
+    }
+
+    #[test]
+    fn outputs_of_a_file_that_was_only_found_can_be_left() {
+        let text = "pcap: {write: true, name: x}\nrecords: {file: r}\nevents: {file: e}";
+        let (home, mut environment) = home(&[(".lippycat.yaml", text)]);
+        let mut loaded = load(None, &environment).unwrap();
+        loaded.settings.records_file.flag(Some(PathBuf::from("mine")));
+        assert_eq!(loaded.leave_outputs(), ["pcap.write", "events.file"]);
+        let settings = &loaded.settings;
+        assert_eq!((settings.pcap.write.get(), settings.events.file.get()), (None, None));
+        assert_eq!(settings.records_file.get(), Some(PathBuf::from("mine")));
+        assert!(settings.pcap.name.get().is_some(), "how, not where");
+        let file = home.path().join(".lippycat.yaml");
+        assert_eq!(load(Some(&file), &environment).unwrap().leave_outputs(), [""; 0]);
+        environment = Environment::from([("LIPPYCAT_CONFIG", file.to_str().unwrap())]);
+        assert_eq!(load(None, &environment).unwrap().leave_outputs(), [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The event log: what happened to calls and registrations, one JSON object a line, for those who have to account
 //! for it.
 
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
@@ -113,7 +114,7 @@ impl EventLog {
         Ok(Self { file: LineFile::open(path, Begin::Behind)?, fields })
     }
 
-    /// Begins the file at `path` anew.
+    /// Begins the file at `path` anew, with [`super::Lines::new`].
     ///
     /// # Errors
     /// As [`Self::append`].
@@ -125,6 +126,12 @@ impl EventLog {
     #[must_use]
     pub const fn fields(&self) -> &EventFields {
         &self.fields
+    }
+
+    /// What the system says of the file; none when it is none, as standard output.
+    #[must_use]
+    pub fn about(&self) -> Option<Metadata> {
+        self.file.about()
     }
 
     pub(super) const fn file(&self) -> &LineFile {

@@ -1,6 +1,6 @@
 //! A file of lines that a service appends to: whole lines, kept while the disk says no, reopened when rotated.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,7 @@ pub(super) struct LineFile {
     /// None: standard output.
     path: Option<PathBuf>,
     file: Option<File>,
+    begin: Begin,
     /// Whole lines, but for the first when part of it is written.
     buffer: Vec<u8>,
     is_torn: bool,
@@ -79,15 +80,38 @@ pub(super) struct LineFile {
 impl LineFile {
     /// Standard output.
     pub(super) fn stdout() -> Self {
-        Self { path: None, file: None, buffer: Vec::new(), is_torn: false, counts: LineCounts::default() }
+        Self {
+            path: None,
+            file: None,
+            begin: Begin::Behind,
+            buffer: Vec::new(),
+            is_torn: false,
+            counts: LineCounts::default(),
+        }
     }
 
-    /// Opens the file at `path`, or standard output for `-`. Directories are made.
+    /// Opens the file at `path`, or standard output for `-`. Directories are made. What is there stays as it is until
+    /// [`Self::begin`].
     pub(super) fn open(path: &Path, begin: Begin) -> io::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::stdout());
         }
-        Ok(Self { path: Some(path.to_owned()), file: Some(open(path, begin)?), ..Self::stdout() })
+        Ok(Self { path: Some(path.to_owned()), file: Some(open(path, begin)?), begin, ..Self::stdout() })
+    }
+
+    /// What the system says of it; none when it is no file.
+    pub(super) fn about(&self) -> Option<Metadata> {
+        self.file.as_ref().and_then(|file| file.metadata().ok()).filter(Metadata::is_file)
+    }
+
+    /// Makes the file ready for the first line.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        let is_file = self.about().is_some();
+        match &mut self.file {
+            Some(file) if is_file && self.begin == Begin::Anew => file.set_len(0),
+            Some(file) if is_file => end_line(file),
+            _ => Ok(()),
+        }
     }
 
     pub(super) const fn counts(&self) -> LineCounts {
@@ -146,7 +170,7 @@ impl LineFile {
             return Ok(());
         }
         if let (None, Some(path)) = (&self.file, &self.path) {
-            self.file = Some(open(path, Begin::Behind).inspect_err(|_| self.counts.errors += 1)?);
+            self.file = Some(open_behind(path).inspect_err(|_| self.counts.errors += 1)?);
         }
         let mut written = 0;
         let outcome = loop {
@@ -204,38 +228,42 @@ impl LineFile {
             self.counts.lost += 1;
         }
         self.file = None;
-        self.file = Some(open(path, Begin::Behind)?);
+        self.file = Some(open_behind(path)?);
         Ok(())
     }
 }
 
+/// Opens a file to write behind what is there, also when another process does.
 fn open(path: &Path, begin: Begin) -> io::Result<File> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
     let mut options = OpenOptions::new();
-    options.create(true).mode(FILE_MODE);
-    let mut file = match begin {
-        Begin::Anew => options.write(true).truncate(true).open(path)?,
+    options.create(true).append(true).mode(FILE_MODE);
+    match begin {
+        Begin::Anew => options.open(path),
         // Not only for appending: the last byte is looked at.
-        Begin::Behind => match options.append(true).read(true).open(path) {
-            Ok(file) => file,
+        Begin::Behind => match options.read(true).open(path) {
             // A FIFO or a device that may only be written to.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => options.read(false).open(path)?,
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => options.read(false).open(path),
+            opened => opened,
         },
-    };
-    if begin == Begin::Behind && ends_in_the_middle(&mut file) {
-        // A crash tore the last line; the next must not become its end.
-        io::Write::write_all(&mut file, b"\n")?;
+    }
+}
+
+fn open_behind(path: &Path) -> io::Result<File> {
+    let mut file = open(path, Begin::Behind)?;
+    if file.metadata().is_ok_and(|about| about.is_file()) {
+        end_line(&mut file)?;
     }
     Ok(file)
 }
 
-fn ends_in_the_middle(file: &mut File) -> bool {
+/// A crash tore the last line; the next must not become its end.
+fn end_line(file: &mut File) -> io::Result<()> {
     let mut last = [b'\n'];
-    let is_file = file.metadata().is_ok_and(|about| about.is_file());
-    is_file && file.seek(SeekFrom::End(-1)).is_ok() && file.read_exact(&mut last).is_ok() && last != [b'\n']
+    let is_read = file.seek(SeekFrom::End(-1)).is_ok() && file.read_exact(&mut last).is_ok();
+    if is_read && last != [b'\n'] { io::Write::write_all(file, b"\n") } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -259,6 +287,8 @@ mod tests {
         fs::create_dir(home.path().join("below")).unwrap();
         fs::write(&path, "whole\nto").unwrap();
         let mut lines = LineFile::open(&path, Begin::Behind).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole\nto", "not before it is known to be free");
+        lines.begin().unwrap();
         lines.push(line("one")).unwrap();
         lines.flush().unwrap();
         let moved = home.path().join("calls.jsonl.1");
@@ -269,7 +299,9 @@ mod tests {
         lines.flush().unwrap();
         assert_eq!(fs::read_to_string(&moved).unwrap(), "whole\nto\none\ntwo\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
-        LineFile::open(&path, Begin::Anew).unwrap();
+        let mut anew = LineFile::open(&path, Begin::Anew).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n", "not before it is known to be free");
+        anew.begin().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
     }
 

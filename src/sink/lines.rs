@@ -21,16 +21,20 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Outputs of what there is a writer for.
-    #[must_use]
+    /// Outputs of what there is a writer for; files that are to be begun anew are.
+    ///
+    /// # Errors
+    /// Those of the files.
     pub fn new(
-        records: Option<RecordWriter>,
-        log: Option<EventLog>,
+        mut records: Option<RecordWriter>,
+        mut log: Option<EventLog>,
         events: EventWriter,
         reopen: Reopen,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let events = (!events.is_silent()).then_some(events);
-        Self { records, log, events, reopen, ..Self::default() }
+        records.as_mut().map_or(Ok(()), |it| it.file_mut().begin())?;
+        log.as_mut().map_or(Ok(()), |it| it.file_mut().begin())?;
+        Ok(Self { records, log, events, reopen, ..Self::default() })
     }
 
     /// What goes to files, and what goes to standard output: a terminal that is held up must not hold up a file.

@@ -1,5 +1,6 @@
 //! Records of calls as lines of JSON (`schema/record.schema.json`).
 
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ pub struct RecordWriter {
 
 impl RecordWriter {
     /// Writes to a new file at `path`, over one that is there (a run over the same input gives the same file), or to
-    /// standard output for `-`. Directories are made.
+    /// standard output for `-`. Directories are made. What is there stays until [`super::Lines::new`].
     ///
     /// # Errors
     /// The directories or the file cannot be made.
@@ -41,6 +42,12 @@ impl RecordWriter {
     pub fn push(&mut self, record: &CallRecord) -> io::Result<()> {
         self.records += 1;
         self.file.push(|out| json_line(out, record))
+    }
+
+    /// What the system says of the file; none when it is none, as standard output.
+    #[must_use]
+    pub fn about(&self) -> Option<Metadata> {
+        self.file.about()
     }
 
     pub(super) const fn file(&self) -> &LineFile {

@@ -71,6 +71,12 @@ pub fn open(inputs: &[PathBuf]) -> (CaptureFiles, Vec<SourceError>) {
     (CaptureFiles(Kind::Many(Box::new(merge))), errors)
 }
 
+/// The files that `inputs` stand for, as far as they are there; `-` as it is.
+#[must_use]
+pub fn named(inputs: &[PathBuf]) -> Vec<PathBuf> {
+    inputs::expand(inputs).0
+}
+
 /// The bytes of one file that is no capture, or of standard input for `-`: unpacked where they are packed.
 ///
 /// # Errors
