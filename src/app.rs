@@ -33,7 +33,7 @@ use crate::cli::{
     self, Cli, Command, ConfigCommand, Global, InspectCall, InspectCalls, InspectCommand, SniffCommand,
     SniffVoip,
 };
-use crate::config::{self, Config, ConfigError, Environment, Loaded, Run};
+use crate::config::{self, Config, ConfigError, Environment, Loaded, Run, Settings};
 use crate::control::client::ClientError;
 use crate::control::http::TokenError;
 use crate::exit_code::ExitCode;
@@ -41,6 +41,7 @@ use crate::inspect::{self, Extent, Screen};
 use crate::pipeline::Outcome;
 use crate::sink;
 use conflict::Conflict;
+use isolation::Account;
 use service::Reload;
 use stages::Reading;
 
@@ -93,7 +94,7 @@ fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
         }
         Command::Config(ConfigCommand::Generate) => cli::generate(&mut out)?,
         Command::Config(ConfigCommand::Validate { file }) => {
-            validate(file.as_deref().or(global.config.as_deref()), environment, &mut out)?;
+            validate(file.as_deref().or(global.config.as_deref()), environment, &|_| {}, &mut out)?;
         }
         Command::Config(ConfigCommand::Show { json }) => {
             let loaded = load(global, environment)?;
@@ -113,8 +114,14 @@ fn dispatch(cli: &Cli, environment: &Environment) -> Result<ExitCode> {
 
 fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment) -> Result<ExitCode> {
     if flags.validate_config {
-        validate(global.config.as_deref(), environment, &mut io::stdout().lock())?;
-        return Ok(ExitCode::Good);
+        let user = flags.user.as_deref().map(Account::find).transpose();
+        user.as_ref().err().map_or(Ok(()), |error| tell(&format!("error: {error:#}")))?;
+        let given = |settings: &mut Settings| {
+            global.apply(settings);
+            flags.apply(settings);
+        };
+        validate(global.config.as_deref(), environment, &given, &mut io::stdout().lock())?;
+        return Ok(if user.is_ok() { ExitCode::Good } else { ExitCode::No });
     }
     let mut loaded = load(global, environment)?;
     flags.apply(&mut loaded.settings);
@@ -233,8 +240,13 @@ fn load(global: &Global, environment: &Environment) -> Result<Loaded> {
 }
 
 /// Warnings go to stderr, the verdict to stdout.
-fn validate(file: Option<&Path>, environment: &Environment, out: &mut impl Write) -> Result<()> {
-    let told = cli::validate(file, environment)?;
+fn validate(
+    file: Option<&Path>,
+    environment: &Environment,
+    given: &dyn Fn(&mut Settings),
+    out: &mut impl Write,
+) -> Result<()> {
+    let told = cli::validate(file, environment, given)?;
     if let Some((verdict, warnings)) = told.split_last() {
         warnings.iter().try_for_each(|warning| tell(&format!("warning: {warning}")))?;
         writeln!(out, "{verdict}")?;

@@ -193,6 +193,20 @@ fn what_a_file_names_outside_is_looked_at() {
 }
 
 #[test]
+fn flags_are_checked_with_the_configuration() {
+    let home = directory(&[("c.yaml", "log: {level: warn}\n"), ("a-file", "")]);
+    fs::create_dir(home.path().join("a-directory")).unwrap();
+    let check = |flags: &[&str]| {
+        let mut command = lippycat(home.path());
+        command.args(["sniff", "voip", "-c", "c.yaml", "--validate-config"]).args(flags).assert()
+    };
+    check(&["-w", "--pcap-dir", "new", "--user", "nobody"]).code(0).stdout("c.yaml: valid\n");
+    check(&["-w", "--pcap-dir", "a-file"]).code(1).stderr(starts_with("--pcap-dir: a-file is no directory"));
+    check(&["--records", "a-directory"]).code(1).stderr(starts_with("--records: a-directory is a directory"));
+    check(&["--user", "no-such-user"]).code(1).stderr("error: --user no-such-user: no such user\n");
+}
+
+#[test]
 fn old_keys_are_warnings() {
     let home = directory(&[("old.yaml", "voip:\n  tcp_buffer_pool_size: 1000\n")]);
     lippycat(home.path())

@@ -40,12 +40,16 @@ pub fn generate(out: &mut impl Write) -> io::Result<()> {
     out.write_all(EXAMPLE.as_bytes())
 }
 
-/// Checks the file that a start would use (or `named`), the environment, and what they name outside; returns what to tell
-/// about it: warnings, then the verdict.
+/// Checks the file that a start would use (or `named`), the environment, and what they and the flags that `given` lays over
+/// them name outside; returns what to tell about it: warnings, then the verdict.
 ///
 /// # Errors
 /// With everything that is wrong.
-pub fn validate(named: Option<&Path>, environment: &Environment) -> Result<Vec<String>, ConfigError> {
+pub fn validate(
+    named: Option<&Path>,
+    environment: &Environment,
+    given: &dyn Fn(&mut Settings),
+) -> Result<Vec<String>, ConfigError> {
     let subject = config::subject(named, environment);
     let mut settings = Settings::default();
     let read = subject.as_deref().map(|path| config::read(path, &mut settings)).transpose();
@@ -55,6 +59,7 @@ pub fn validate(named: Option<&Path>, environment: &Environment) -> Result<Vec<S
         Err(unreadable) => return Err(unreadable),
     };
     problems.extend(environment.apply(&mut settings));
+    given(&mut settings);
     problems.extend(outside::problems(&settings, subject.as_deref()));
     problems.sort_by_key(|problem| (problem.file.is_none(), problem.place));
     if failed || problems.iter().any(|problem| !problem.warning) {

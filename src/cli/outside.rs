@@ -16,6 +16,7 @@ pub(super) fn problems(settings: &Settings, file: Option<&Path>) -> Vec<Problem>
             Origin::File { line, column } => {
                 (file.map(Path::to_path_buf), Some((line, column)), key.to_owned())
             }
+            Origin::Flag => (None, None, flag(key).to_owned()),
             _ => (None, None, variable(key)),
         };
         found.extend(message.map(|message| Problem { file, place, key, message, warning: false }));
@@ -37,6 +38,16 @@ pub(super) fn problems(settings: &Settings, file: Option<&Path>) -> Vec<Problem>
         note(key, setting.origin(), setting.get().and_then(|path| wanted.misses(&path)));
     }
     found
+}
+
+/// The flag of a key that has one.
+fn flag(key: &str) -> &str {
+    match key {
+        "pcap.directory" => "--pcap-dir",
+        "records.file" => "--records",
+        "control.socket" => "--control-socket",
+        key => key,
+    }
 }
 
 /// What is to be at a path, if anything is.

@@ -184,6 +184,12 @@ impl Reader<'_> {
             Some(Fate::Absent(text)) => {
                 self.report(Some(entry.key_at), &entry.key, format!("not in this version: {text}"));
             }
+            None if self.keys.contains(&entry.key.as_str()) => {
+                let key = entry.key.as_str();
+                let nested =
+                    format!("{}: …{}", key.replace('.', ": {"), "}".repeat(key.matches('.').count()));
+                self.report(Some(entry.key_at), key, format!("not in its section; write {nested}"));
+            }
             None => {
                 let kind = if matches!(entry.value, Node::Map(_)) { "section" } else { "key" };
                 let message = format!("unknown {kind}{}", did_you_mean(&entry.key, &self.keys));
@@ -247,6 +253,17 @@ mod tests {
         assert_eq!(settings.voip.tcp_performance_mode.get(), Some(PerformanceMode::Memory));
         assert_eq!(settings.voip.max_goroutines.get(), Some(100));
         assert_eq!(settings.voip.max_tcp_buffers.origin(), Origin::File { line: 4, column: 20 });
+    }
+
+    #[test]
+    fn a_dotted_name_is_told_how_it_is_written() {
+        assert_eq!(
+            problems("voip.workers: 3\nalerts.MemoryHigh.for: 1s"),
+            [
+                "f:1:1: voip.workers: not in its section; write voip: {workers: …}",
+                "f:2:1: alerts.MemoryHigh.for: not in its section; write alerts: {MemoryHigh: {for: …}}"
+            ]
+        );
     }
 
     #[test]

@@ -38,8 +38,7 @@ pub enum ClientError {
     Broken {
         /// Where.
         path: PathBuf,
-        /// Why.
-        #[source]
+        /// Why. Part of the message, and so not its source.
         reason: io::Error,
     },
     /// It answers something else.
@@ -97,7 +96,7 @@ impl Client {
     /// # Errors
     /// When there is none, or it is a refusal.
     pub fn ask(&mut self, question: &Question) -> Result<Value, ClientError> {
-        let broken = |reason| ClientError::Broken { path: self.path.clone(), reason };
+        let broken = |reason| ClientError::Broken { path: self.path.clone(), reason: in_words(reason) };
         let mut line = serde_json::to_vec(question).map_err(|error| broken(error.into()))?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line).map_err(broken)?;
@@ -138,7 +137,33 @@ impl Client {
     }
 }
 
+/// What the system says of a time that is over, SO_RCVTIMEO of socket(7), helps nobody.
+fn in_words(reason: io::Error) -> io::Error {
+    match reason.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            let text = format!("nothing came for {} s; it may be stopped", PATIENCE.as_secs());
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        }
+        _ => reason,
+    }
+}
+
 fn listed(places: &[PathBuf]) -> String {
     let names: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
     names.join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sniffer_that_does_not_answer_is_told_in_words_and_once() {
+        let reason = in_words(io::Error::from_raw_os_error(11));
+        let error = anyhow::Error::from(ClientError::Broken { path: PathBuf::from("s.sock"), reason });
+        assert_eq!(
+            format!("{error:#}"),
+            "s.sock: no answer from the sniffer: nothing came for 15 s; it may be stopped"
+        );
+    }
 }
