@@ -28,6 +28,7 @@ mod ending;
 mod faults;
 mod fax_and_video;
 mod follow;
+mod formats;
 mod fuzz_seeds;
 mod ice;
 mod inspect;

@@ -42,7 +42,7 @@ fn plain(end: Option<End>) -> String {
 }
 
 /// A message of `call`; its branch is of its CSeq.
-fn message(call: &str, start: &str, cseq: &str, body: &str) -> Vec<u8> {
+pub(crate) fn message(call: &str, start: &str, cseq: &str, body: &str) -> Vec<u8> {
     let tag = if start.starts_with("INVITE") && cseq.starts_with("1 ") { "" } else { ";tag=b" };
     let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
     let (length, branch) = (body.len(), cseq.replace(' ', ""));
@@ -58,11 +58,21 @@ impl Scene {
     /// An INVITE and its answer 20 ms later: the first of `call` or one within it.
     pub(crate) fn agree(&mut self, call: &'static str, time: u32, number: u32, ends: [End; 2]) {
         let [from, to] = ends.map(|(host, _)| host);
-        let [offer, answer] = ends.map(|end| plain(Some(end)));
+        self.agree_on(call, (time, number), (from, to), &ends.map(|end| plain(Some(end))));
+    }
+
+    /// The same between two hosts, with these descriptions.
+    pub(crate) fn agree_on(
+        &mut self,
+        call: &'static str,
+        (time, number): (u32, u32),
+        (from, to): (u8, u8),
+        [offer, answer]: &[String; 2],
+    ) {
         let (cseq, ack) = (format!("{number} INVITE"), format!("{number} ACK"));
         self.packets.extend([
-            at(time, datagram(from, to, &message(call, "INVITE sip:bob@x SIP/2.0", &cseq, &offer))),
-            at(time + 20, datagram(to, from, &message(call, "SIP/2.0 200 OK", &cseq, &answer))),
+            at(time, datagram(from, to, &message(call, "INVITE sip:bob@x SIP/2.0", &cseq, offer))),
+            at(time + 20, datagram(to, from, &message(call, "SIP/2.0 200 OK", &cseq, answer))),
             at(time + 30, datagram(from, to, &message(call, "ACK sip:bob@x SIP/2.0", &ack, ""))),
         ]);
     }
@@ -153,6 +163,14 @@ impl Scene {
             *self.control.entry(call).or_default() += 1;
             self.packets.push(at(time, frame));
         }
+    }
+
+    /// What is made of it.
+    pub(crate) fn run(mut self) -> (Run, tempfile::NamedTempFile) {
+        self.packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), ethernet(self.packets).bytes()).unwrap();
+        (Run::of(file.path(), &[]), file)
     }
 
     /// Every call has what its peers sent, in its record and in its file, and nothing is found, on any number of threads.

@@ -80,9 +80,15 @@ fn between(from: Timestamp, to: Timestamp) -> f64 {
 }
 
 /// Whether it is speech, or may be: video and text have their own times.
-fn is_audio(stream: &MediaRecord) -> bool {
+fn is_speech(stream: &MediaRecord) -> bool {
     stream.kind.is_none_or(|kind| kind == "audio")
         && impairment(stream.codec.as_deref().unwrap_or_default()) != Err(Unrated::NoSpeech)
+}
+
+/// Whether it is heard: speech, speech that is sent twice (RFC 2198), or the noise of who is silent (RFC 3389).
+fn is_audio(stream: &MediaRecord) -> bool {
+    let has = |name: &str| stream.codec.as_ref().is_some_and(|codec| codec.eq_ignore_ascii_case(name));
+    is_speech(stream) || (stream.kind == Some("audio") && (has("RED") || has("CN")))
 }
 
 fn no_rtp(record: &CallRecord, endpoints: &[&Announced]) -> Option<Finding> {
@@ -222,7 +228,7 @@ fn codec_not_announced(stream: &MediaRecord) -> Option<Finding> {
 
 /// Two directions of one conversation in different codecs: allowed, and often not meant.
 fn codecs_differ(record: &CallRecord) -> Option<Finding> {
-    let codec = |stream: &MediaRecord| stream.codec.clone().filter(|_| is_audio(stream));
+    let codec = |stream: &MediaRecord| stream.codec.clone().filter(|_| is_speech(stream));
     record.media.iter().enumerate().find_map(|(index, one)| {
         let name = codec(one)?;
         let later = record.media.iter().skip(index + 1);
@@ -272,15 +278,15 @@ fn sources(record: &CallRecord) -> Vec<Finding> {
 fn loss(stream: &MediaRecord) -> Option<Finding> {
     // What the capture lost, whoever listened heard.
     let missing = stream.missing.saturating_sub(stream.lost_by_capture);
-    let lost = missing + stream.discarded;
+    // Pictures are not sent in the order of their timestamps (RFC 3550 5.1): the playout buffer is one for speech.
+    let discarded = if is_audio(stream) { stream.discarded } else { 0 };
+    let lost = missing + discarded;
     let share = lost as f64 / stream.expected.max(1) as f64;
     (share >= NAMED_LOSS).then(|| {
         let text = format!(
-            "{:.1} % of RTP lost or too late, {} ({} missing, {} too late to be played)",
+            "{:.1} % of RTP lost or too late, {} ({missing} missing, {discarded} too late to be played)",
             share * 100.0,
             route(stream),
-            missing,
-            stream.discarded
         );
         finding("packet_loss", text)
     })

@@ -60,7 +60,7 @@ pub fn impairment(name: &str) -> Result<Impairment, Unrated> {
     match name.to_ascii_uppercase().as_str() {
         "" => Err(Unrated::UnknownCodec),
         "PCMU" | "PCMA" => narrow(0.0, Some(25.1)),
-        "G729" => narrow(11.0, Some(19.0)),
+        "G729" | "G729A" => narrow(11.0, Some(19.0)),
         "G723" => narrow(15.0, Some(16.1)),
         "GSM-EFR" => narrow(5.0, Some(10.0)),
         "GSM" => narrow(20.0, None),
@@ -91,6 +91,7 @@ mod tests {
             ("PCMU", 0.0, Some(25.1)),
             ("pcma", 0.0, Some(25.1)),
             ("G729", 11.0, Some(19.0)),
+            ("G729A", 11.0, Some(19.0)),
             ("G723", 15.0, Some(16.1)),
             ("GSM-EFR", 5.0, Some(10.0)),
             ("GSM", 20.0, None),

@@ -1,0 +1,78 @@
+//! What formats and packets without media say of a stream, and what they do not. tshark's counts and RFCs are the witness.
+
+use serde_json::{Value, json};
+
+use crate::scene::{End, Scene, audio};
+use crate::support::{has_tshark, tshark};
+use crate::wire::{at, rtp, udp};
+
+const ONE: End = (1, 4000);
+const TWO: End = (2, 6000);
+
+/// A call from 0 to 10 s in these formats.
+fn call(formats: &str, lines: &str) -> Scene {
+    let mut scene = Scene::default();
+    scene.agree_on("c", (0, 1), (1, 2), &[ONE, TWO].map(|end| audio(end, formats, lines)));
+    scene.hang_up("c", 10_000, (1, 2));
+    scene
+}
+
+impl Scene {
+    /// A packet each 20 ms between these times: its payload type, its number, 8,000 Hz of media time, its payload.
+    fn voice(&mut self, (from, until): (u32, u32), ends: [End; 2], packet: (u8, u16, u32), payload: &[u8]) {
+        let (payload_type, first, ticks) = packet;
+        for (number, time) in (first..).zip((from..until).step_by(ticks as usize / 8)) {
+            let timestamp = ticks * u32::from(number);
+            let packet = rtp(payload_type, number, timestamp, u32::from(ends[0].0), payload);
+            self.packets.push(at(time, udp(ends[0], ends[1], &packet)));
+        }
+    }
+
+    /// The stream of that host, and the findings; tshark counts as many packets of it, and none lost.
+    fn stream_of(self, host: u8) -> (Value, Vec<Value>) {
+        let (run, file) = self.run();
+        let [record] = &run.records[..] else { panic!("{:?}", run.records) };
+        let is_it = |it: &&Value| it["ssrc"] == u32::from(host);
+        let stream = record["media"].as_array().unwrap().iter().find(is_it).unwrap().clone();
+        if has_tshark() {
+            let frames = tshark(file.path(), &format!("rtp.ssrc == {host}"), &["rtp.seq"]).unwrap();
+            assert_eq!((json!(frames.len()), &stream["missing"]), (stream["packets"].clone(), &json!(0)));
+        }
+        (stream, record["findings"].as_array().unwrap().clone())
+    }
+}
+
+/// Speech that is sent twice (RFC 2198), and comfort noise alone (RFC 3389): audio goes both ways.
+#[test]
+fn redundant_speech_and_noise_are_heard() {
+    let red = [&[0x80, 0x02, 0x80, 160, 0][..], &[0x55; 320]].concat();
+    for (name, packet, payload) in [("red", (97, 0, 160), &red[..]), ("CN", (13, 0, 1_600), &[0x40])] {
+        let mut scene = call("97 0 13", "a=rtpmap:97 red/8000\r\na=fmtp:97 0/0\r\n");
+        scene.voice((100, 9_900), [ONE, TWO], packet, payload);
+        scene.voice((100, 9_900), [TWO, ONE], (0, 0, 160), &[0x55; 160]);
+        let (stream, findings) = scene.stream_of(1);
+        assert_eq!((&stream["codec"], findings), (&json!(name), vec![]));
+    }
+}
+
+/// RFC 3550 5.1: timestamps of pictures are not in order where one depends on a later one.
+#[test]
+fn pictures_that_wait_for_others_are_not_late() {
+    let mut scene = Scene::default();
+    let video = |end: End| audio(end, "96", "a=rtpmap:96 H264/90000\r\n").replace("m=audio", "m=video");
+    scene.agree_on("c", (0, 1), (1, 2), &[ONE, TWO].map(video));
+    scene.hang_up("c", 10_000, (1, 2));
+    // I B B P B B P as they are shown, and so P before the two that refer to it.
+    let shown = (0..90u32).flat_map(|group| [3 * group + 3, 3 * group + 1, 3 * group + 2]);
+    let mut number = 0;
+    for (picture, time) in shown.zip((100..).step_by(33)) {
+        for piece in 0..4 {
+            let packet =
+                rtp(if piece == 3 { 0x80 | 96 } else { 96 }, number, 2_970 * picture, 1, &[0x61; 300]);
+            scene.packets.push(at(time + piece, udp(ONE, TWO, &packet)));
+            number += 1;
+        }
+    }
+    let (stream, findings) = scene.stream_of(1);
+    assert_eq!((&stream["kind"], findings), (&json!("video"), vec![]));
+}
