@@ -42,6 +42,21 @@ impl Scene {
     }
 }
 
+/// RFC 3551 4.5.2: the RTP clock of G722 is 8,000 Hz; who writes its sampling rate into SDP sends by 8,000 all the same.
+#[test]
+fn g722_has_a_clock_of_8000_whatever_is_said() {
+    for (formats, lines) in [("9", "a=rtpmap:9 G722/16000\r\n"), ("98", "a=rtpmap:98 G722/16000\r\n")] {
+        let mut scene = call(formats, lines);
+        let payload_type = formats.parse().unwrap();
+        scene.voice((100, 9_900), [ONE, TWO], (payload_type, 0, 160), &[0x55; 160]);
+        scene.voice((100, 9_900), [TWO, ONE], (payload_type, 0, 160), &[0x55; 160]);
+        let (stream, findings) = scene.stream_of(1);
+        assert_eq!(findings, [json!({}); 0]);
+        let told = ["discarded", "packet_ms", "jitter_ms", "codec"].map(|key| stream[key].clone());
+        assert_eq!(told, [json!(0), json!(20.0), json!(0.0), json!("G722")]);
+    }
+}
+
 /// Speech that is sent twice (RFC 2198), and comfort noise alone (RFC 3389): audio goes both ways.
 #[test]
 fn redundant_speech_and_noise_are_heard() {

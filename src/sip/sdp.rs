@@ -331,7 +331,9 @@ impl Section {
             if let Some((payload_type, name, clock)) = plain.or_else(|| mapping(line().get(9..)?)) {
                 let mut formats = media.formats.iter_mut();
                 let format = formats.find(|format| format.payload_type == payload_type);
-                format.into_iter().for_each(|format| (format.name, format.clock) = (name, clock));
+                format
+                    .into_iter()
+                    .for_each(|format| (format.name, format.clock) = (name, rtp_clock(name, clock)));
             }
         } else {
             self.other(line(), media);
@@ -425,6 +427,12 @@ impl MediaKind {
             (b"image", Self::Image),
             (b"application", Self::Application),
             (b"text", Self::Text),
+/// The RTP clock rate of an encoding that is said to have this one. That of G.722 is 8,000 Hz, though it samples at 16,000
+/// (RFC 3551 4.5.2): who says 16000 sends by 8000 all the same.
+fn rtp_clock(name: CodecName, said: u32) -> u32 {
+    if said != 8_000 && name.as_str().eq_ignore_ascii_case("G722") { 8_000 } else { said }
+}
+
             (b"message", Self::Message),
         ];
         names
