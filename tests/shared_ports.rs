@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use crate::scene::{End, Scene};
-use crate::support::Run;
+use crate::scene::{End, Scene, audio};
+use crate::support::{Run, has_tshark, tshark};
 use crate::wire::{at, ethernet, rtp, udp};
 
 /// The second call begins and ends while the first is up.
@@ -262,4 +262,135 @@ fn legs_have_the_same_media_from_behind_a_nat() {
     scene.hang_up("in", 8_100, (1, 9));
     scene.hang_up("out", 8_110, (9, 2));
     scene.assert_strangers_told_apart();
+}
+
+/// A description of T.38 at `end`.
+fn fax(end: End) -> String {
+    audio(end, "0", "").replace("m=audio", "m=image").replace("RTP/AVP 0", "udptl t38")
+}
+
+/// UDPTL packets (T.38 annex D) each way, 20 ms a packet.
+fn send_fax(scene: &mut Scene, begin: u32, ends: [End; 2], packets: u16) {
+    for [source, destination] in [ends, [ends[1], ends[0]]] {
+        scene.packets.extend((0..packets).map(|number| {
+            let [high, low] = number.to_be_bytes();
+            at(begin + 20 * u32::from(number), udp(source, destination, &[high, low, 1, 0, 0, 0]))
+        }));
+    }
+}
+
+/// A fax at the ports of one that ended 5 s before. Each has its own: tshark counts as many T.38 packets as both.
+#[test]
+fn each_fax_at_the_same_ports_has_its_packets() {
+    let ends = [(1, 4000), (2, 6000)];
+    let mut scene = Scene::default();
+    for (call, begin, packets) in [("first", 0, 100), ("second", 8_000, 70)] {
+        scene.agree_on(call, (begin, 1), (1, 2), &ends.map(fax));
+        send_fax(&mut scene, begin + 100, ends, packets);
+        scene.hang_up(call, begin + 3_000, (1, 2));
+    }
+    let (run, file) = scene.run();
+    for (call, packets) in [("first", 100), ("second", 70)] {
+        let record = run.records.iter().find(|it| it["call_id"] == call).unwrap();
+        assert_eq!(
+            (&record["udptl_packets"], &record["findings"]),
+            (&json!(2 * packets), &json!([])),
+            "{call}"
+        );
+        let told: Vec<_> = record["fax"].as_array().unwrap().iter().map(|it| &it["packets"]).collect();
+        assert_eq!(told, [&json!(packets), &json!(packets)], "{call}");
+    }
+    if has_tshark() {
+        assert_eq!(tshark(file.path(), "t38", &["frame.number"]).unwrap().len(), 2 * (100 + 70));
+    }
+}
+
+/// A sender report with the middle of its NTP time, and a report block if there is one (RFC 3550 6.4.1).
+fn sender_report(ssrc: u32, clock: u32, block: Option<[u32; 6]>) -> Vec<u8> {
+    let words = [ssrc, clock >> 16, clock << 16, 0, 0, 0].into_iter().chain(block.into_iter().flatten());
+    let words: Vec<u8> = words.flat_map(u32::to_be_bytes).collect();
+    let length = (words.len() / 4) as u8;
+    [&[0x80 | u8::from(block.is_some()), 200, 0, length][..], &words].concat()
+}
+
+/// Both report 30 packets lost of 256; a report is answered after 500 ms (DLSR), and the answer comes 600 ms behind it.
+fn report_loss(scene: &mut Scene, time: u32, ends: [End; 2]) {
+    let [(one, to_one), (two, to_two)] = ends.map(|(host, port)| (u32::from(host), (host, port + 1)));
+    let [ssrc_of_one, ssrc_of_two] = [one << 8 | two, two << 8 | one];
+    let block = |ssrc, clock| Some([ssrc, 30 << 24 | 30, 2_000, 160, clock, 0x8000]);
+    let sent = [
+        (0, to_one, to_two, sender_report(ssrc_of_one, 0x1111_0000, None)),
+        (600, to_two, to_one, sender_report(ssrc_of_two, 0x2222_0000, block(ssrc_of_one, 0x1111_0000))),
+        (1_200, to_one, to_two, sender_report(ssrc_of_one, 0x3333_0000, block(ssrc_of_two, 0x2222_0000))),
+    ];
+    for (after, source, destination, packet) in sent {
+        scene.packets.push(at(time + after, udp(source, destination, &packet)));
+    }
+}
+
+/// Of each stream what its receiver said: reports, packets lost, and the round trip, 100 ms each way from between them.
+fn said(run: &Run, call: &str) -> Vec<[serde_json::Value; 3]> {
+    let record = run.records.iter().find(|it| it["call_id"] == call).unwrap();
+    let streams = record["media"].as_array().unwrap().iter();
+    streams.map(|it| ["reports", "lost", "round_trip_ms"].map(|key| it["far_end"][key].clone())).collect()
+}
+
+/// The next call at both ports has no RTCP, or RTCP of its own.
+#[test]
+fn what_was_reported_stays_with_its_call() {
+    let ends = [(1, 4000), (2, 6000)];
+    let heard = [json!(1), json!(30), json!(200.0)];
+    for reports in [false, true] {
+        let mut scene = Scene::default();
+        for (call, begin) in [("first", 0), ("second", 13_000)] {
+            scene.agree(call, begin, 1, ends);
+            scene.speak(call, (begin + 100, begin + 8_000), ends);
+            if call == "first" || reports {
+                report_loss(&mut scene, begin + 2_000, ends);
+            }
+            scene.hang_up(call, begin + 8_100, (1, 2));
+        }
+        let (run, _) = scene.run();
+        assert_eq!(said(&run, "first"), [heard.clone(), heard.clone()], "{reports}");
+        let silent = [json!(null), json!(null), json!(null)];
+        let second = if reports { heard.clone() } else { silent };
+        assert_eq!(said(&run, "second"), [second.clone(), second], "{reports}");
+    }
+}
+
+/// Two legs whose media goes past the B2BUA: what flows is both's, whichever ends first.
+#[test]
+fn both_legs_have_what_was_reported_and_the_fax() {
+    let ends = [(1, 4000), (2, 6000)];
+    for is_fax in [false, true] {
+        for first_to_end in ["x", "y"] {
+            let mut scene = Scene::default();
+            let [offer, answer] = ends.map(|end| if is_fax { fax(end) } else { audio(end, "0", "") });
+            scene.offer("x", 0, (1, 9), &offer);
+            scene.offer("y", 50, (9, 2), &offer);
+            scene.answer("y", 1_000, (9, 2), 200, &answer);
+            scene.answer("x", 1_020, (1, 9), 200, &answer);
+            if is_fax {
+                send_fax(&mut scene, 1_200, ends, 100);
+            } else {
+                scene.speak("x", (1_200, 7_900), ends);
+                report_loss(&mut scene, 3_000, ends);
+            }
+            let later = |call| if call == first_to_end { 8_000 } else { 8_050 };
+            scene.hang_up("x", later("x"), (1, 9));
+            scene.hang_up("y", later("y"), (9, 2));
+            let (run, _) = scene.run();
+            for call in ["x", "y"] {
+                let about = format!("{call}, {first_to_end} ends first");
+                let record = run.records.iter().find(|it| it["call_id"] == call).unwrap();
+                assert_eq!(record["findings"], json!([]), "{about}");
+                if is_fax {
+                    assert_eq!(record["udptl_packets"], json!(200), "{about}");
+                } else {
+                    let heard = [json!(1), json!(30), json!(200.0)];
+                    assert_eq!(said(&run, call), [heard.clone(), heard], "{about}");
+                }
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::seen::{Copy, Seen};
 use super::signalling::{Challenge, OwnHop, Signalling};
 use super::standing::PayloadTypes;
 use crate::flow::Endpoint;
-use crate::media::{EndpointId, StreamReport};
+use crate::media::{CallMedia, EndpointId};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
@@ -132,7 +132,6 @@ pub(crate) struct Dialog {
     token: Span,
     reason: Span,
     end_reason: Span,
-    pub(crate) moved: (u64, u64),
     pub(crate) codecs: SmallVec<[CodecName; 4]>,
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
@@ -149,8 +148,8 @@ const _: () = assert!(size_of::<Dialog>() == 896);
 /// What few dialogs have of media.
 #[derive(Debug, Default)]
 pub(super) struct RareMedia {
-    /// Streams that ended before it did.
-    pub(super) archived: Vec<StreamReport>,
+    /// What flows were like that were others' before it ended.
+    pub(super) archived: CallMedia,
     /// The SSRCs that descriptions named.
     pub(super) sources: Vec<u32>,
 }
@@ -927,9 +926,9 @@ impl Dialog {
         }
     }
 
-    /// Streams that ended before it did.
-    pub(super) fn archived(&self) -> &[StreamReport] {
-        self.media.as_ref().map(|media| media.archived.as_slice()).unwrap_or_default()
+    /// What flows were like that were others' before it ended.
+    pub(super) fn archived(&self) -> Option<&CallMedia> {
+        self.media.as_ref().map(|media| &media.archived)
     }
 
     /// Remembers an announced codec.
@@ -995,7 +994,6 @@ impl Dialog {
     /// Fetches what it announced.
     #[inline]
     fn touch_announced(&self) {
-        fetch(&self.moved);
         fetch(&self.codecs);
         fetch(&self.endpoints);
     }

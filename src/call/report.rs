@@ -7,7 +7,7 @@ use super::record::{CallEvent, CallKind, CallRecord, CallResult};
 use super::signalling;
 use super::tracker::Tracker;
 use crate::flow::Endpoint;
-use crate::media::{CallMedia, CallRef, StreamReport};
+use crate::media::{CallMedia, CallRef};
 use crate::sip::header::text;
 use crate::sip::{SipTransport, uri};
 use crate::time::Timestamp;
@@ -18,10 +18,11 @@ const MAX_STREAMS: usize = 256;
 /// Flows of a fax told of one call: it has two. Attack: packets from everywhere to its port.
 const MAX_FAXES: usize = 16;
 
-/// Streams of all calls that ended before their call did, of about 600 bytes each.
+/// Streams of all calls that ended before their call did, of about 600 bytes each, flows of faxes, and what RTCP says of
+/// streams.
 const MAX_ARCHIVED: usize = 65_536;
 
-/// How many streams are kept that ended before their calls did.
+/// How much is kept of flows that were others' before their calls ended.
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     kept: usize,
@@ -33,8 +34,7 @@ impl Tracker {
     /// Everything known of a dialog.
     pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
         let call = CallRef { slot, generation: dialog.generation };
-        let (rtp, rtcp) = dialog.moved;
-        let mut media = CallMedia { streams: dialog.archived().to_vec(), rtp, rtcp, ..CallMedia::default() };
+        let mut media = dialog.archived().cloned().unwrap_or_default();
         for announced in &dialog.endpoints {
             self.media.report(call, announced.id, &mut media);
         }
@@ -69,19 +69,30 @@ impl Tracker {
 }
 
 impl Archive {
-    /// Keeps a stream that ended before its call did, or counts it.
-    pub(super) fn keep(&mut self, dialog: &mut Dialog, report: StreamReport) {
-        if self.kept < MAX_ARCHIVED && dialog.archived().len() < MAX_STREAMS {
-            self.kept += 1;
-            dialog.media.get_or_insert_default().archived.push(report);
-        } else {
-            self.left_out += 1;
-        }
+    /// Keeps what a flow was like that is another call's from now on, as far as there is room, and counts the other streams.
+    pub(super) fn keep(&mut self, dialog: &mut Dialog, media: CallMedia) {
+        let kept = &mut dialog.media.get_or_insert_default().archived;
+        kept.rtp += media.rtp;
+        kept.rtcp += media.rtcp;
+        kept.udptl += media.udptl;
+        self.left_out += self.fill(&mut kept.streams, media.streams, MAX_STREAMS);
+        self.fill(&mut kept.faxes, media.faxes, MAX_FAXES);
+        self.fill(&mut kept.heard, media.heard, MAX_STREAMS);
+    }
+
+    /// Adds to a list of at most `most`; tells how many had no room.
+    fn fill<T>(&mut self, list: &mut Vec<T>, more: Vec<T>, most: usize) -> u64 {
+        let room = most.saturating_sub(list.len()).min(MAX_ARCHIVED.saturating_sub(self.kept));
+        let (before, left_out) = (list.len(), more.len().saturating_sub(room));
+        list.extend(more.into_iter().take(room));
+        self.kept += list.len() - before;
+        left_out as u64
     }
 
     /// The call is over, and was told.
     pub(super) fn forget(&mut self, dialog: &mut Dialog) {
-        self.kept = self.kept.saturating_sub(dialog.archived().len());
+        let kept = dialog.archived().map(|it| it.streams.len() + it.faxes.len() + it.heard.len());
+        self.kept = self.kept.saturating_sub(kept.unwrap_or_default());
         // The slot's next call is to begin with no more than it needs.
         dialog.media = None;
     }

@@ -722,17 +722,10 @@ impl Tracker {
         if self.effects.is_empty() {
             return;
         }
-        for (call, report) in self.effects.archived.drain(..) {
+        for (call, media) in self.effects.parted.drain(..) {
             let dialog = self.dialogs.get_mut(call.slot as usize);
             if let Some(dialog) = dialog.filter(|dialog| dialog.is_of(call.generation)) {
-                self.archive.keep(dialog, report);
-            }
-        }
-        for (call, rtp, rtcp) in self.effects.moved.drain(..) {
-            if let Some(dialog) =
-                self.dialogs.get_mut(call.slot as usize).filter(|dialog| dialog.is_of(call.generation))
-            {
-                dialog.moved = (dialog.moved.0 + rtp, dialog.moved.1 + rtcp);
+                self.archive.keep(dialog, media);
             }
         }
         for (call, stored) in self.effects.backlog.drain(..) {

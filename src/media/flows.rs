@@ -198,10 +198,8 @@ pub struct Claim<'a> {
 /// What a change of ownership entails, for the tracker to carry out. Cleared and used again.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Streams that ended for a call while it goes on.
-    pub archived: Vec<(CallRef, StreamReport)>,
-    /// RTP and RTCP packets of such streams' flows.
-    pub moved: Vec<(CallRef, u64, u64)>,
+    /// What flows were like that were a call's and are others' now.
+    pub parted: Vec<(CallRef, CallMedia)>,
     /// Packets that found their call late.
     pub backlog: Vec<(CallRef, StoredPacket)>,
 }
@@ -211,7 +209,7 @@ impl Effects {
     #[must_use]
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.archived.is_empty() && self.moved.is_empty() && self.backlog.is_empty()
+        self.parted.is_empty() && self.backlog.is_empty()
     }
 }
 

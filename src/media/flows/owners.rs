@@ -1,6 +1,6 @@
 //! Whose a flow is: descriptions announce endpoints, and flows between or at these are their calls'.
 
-use super::{Claim, Effects, Flow, Listed, MediaTable, Owners, Signs, Standings, distinct};
+use super::{CallMedia, Claim, Effects, Flow, Listed, MediaTable, Owners, Signs, Standings, distinct};
 use crate::flow::Endpoint;
 use crate::media::endpoints::{CallRef, EndpointId, Entry, next_port, port_before};
 use crate::quality::PayloadFormat;
@@ -224,8 +224,9 @@ impl MediaTable {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         let left = before.as_slice().iter().filter(|owner| !flow.owners.as_slice().contains(owner));
         for &old in left.filter(|owner| flow.had_packets_for(**owner)) {
-            effects.archived.extend(self.reports(flow, old).map(|report| (old, report)));
-            effects.moved.push((old, flow.rtp_for(old), flow.rtcp));
+            let mut media = CallMedia::default();
+            self.add(flow, old, &mut media);
+            effects.parted.push((old, media));
         }
     }
 

@@ -27,7 +27,7 @@ pub struct StreamReport {
 }
 
 /// The media of a call.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CallMedia {
     /// Its streams.
     pub streams: Vec<StreamReport>,
@@ -72,25 +72,27 @@ impl MediaTable {
                     && flow.had_packets_for(call)
                     && !self.is_told_elsewhere(call, flow, entry.endpoint)
                 {
-                    media.rtp += flow.rtp_for(call);
-                    media.rtcp += flow.rtcp;
-                    if flow.other > 0 && self.is_fax(flow) {
-                        media.udptl += flow.other;
-                        media.faxes.push(flow.fax());
-                    }
-                    media.streams.extend(self.reports(flow, call));
-                    media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
+                    self.add(flow, call, media);
                 }
             }
         }
     }
 
+    /// Adds what a flow had while it was that call's.
+    pub(super) fn add(&self, flow: &Flow, call: CallRef, media: &mut CallMedia) {
+        media.rtp += flow.rtp_for(call);
+        media.rtcp += flow.rtcp;
+        // The next call at its ends has announced them anew, and maybe no fax.
+        if flow.other > 0 && (flow.fax_began().is_some() || self.is_fax(flow)) {
+            media.udptl += flow.other;
+            media.faxes.push(flow.fax());
+        }
+        media.streams.extend(self.reports(flow, call));
+        media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
+    }
+
     /// What the streams were like that had packets while the flow was that call's.
-    pub(super) fn reports<'a>(
-        &'a self,
-        flow: &'a Flow,
-        call: CallRef,
-    ) -> impl Iterator<Item = StreamReport> + 'a {
+    fn reports<'a>(&'a self, flow: &'a Flow, call: CallRef) -> impl Iterator<Item = StreamReport> + 'a {
         let receiver = self.endpoints.claimed(flow.destination);
         let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
         let encrypted = either.is_some_and(|entry| entry.secure);
