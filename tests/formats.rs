@@ -57,6 +57,32 @@ fn g722_has_a_clock_of_8000_whatever_is_said() {
     }
 }
 
+/// RFC 6263 4.6: an empty packet with a payload type that means nothing keeps a port open, in silence and behind the last word.
+#[test]
+fn an_empty_packet_is_no_other_codec() {
+    let mut scene = call("0", "");
+    scene.voice((100, 2_100), [ONE, TWO], (0, 0, 160), &[0x55; 160]);
+    let empty = |number: u16| rtp(20, number, 160 * u32::from(number), 1, &[]);
+    scene.packets.push(at(3_000, udp(ONE, TWO, &empty(100))));
+    // The sender's clock went on while it was silent.
+    for (number, time) in (101u16..201).zip((4_000..).step_by(20)) {
+        let packet = rtp(0, number, 160 * 100 + 8 * (time - 2_100), 1, &[0x55; 160]);
+        scene.packets.push(at(time, udp(ONE, TWO, &packet)));
+    }
+    (201..204).zip([6_500, 8_000, 9_500]).for_each(|(number, time)| {
+        scene.packets.push(at(time, udp(ONE, TWO, &empty(number))));
+    });
+    scene.voice((100, 9_900), [TWO, ONE], (0, 0, 160), &[0x55; 160]);
+    let (stream, findings) = scene.stream_of(1);
+    assert_eq!(findings, [json!({}); 0]);
+    let keys = ["payload_type", "codec", "packets", "jitter_ms", "timestamp_leaps", "discarded"];
+    assert_eq!(
+        keys.map(|key| stream[key].clone()),
+        [json!(0), json!("PCMU"), json!(204), json!(0.0), json!(0), json!(0)]
+    );
+    assert!(stream["mos"].is_f64(), "{stream}");
+}
+
 /// Speech that is sent twice (RFC 2198), and comfort noise alone (RFC 3389): audio goes both ways.
 #[test]
 fn redundant_speech_and_noise_are_heard() {

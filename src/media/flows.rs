@@ -20,7 +20,7 @@ use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints};
 use super::hints::Hints;
 use super::recent::{Recent, SILENT};
-use super::rtp::{Look, RtpHeader, look, rtcp_packet, rtp_header};
+use super::rtp::{Look, RtpHeader, audio, look, rtcp_packet, rtp_header};
 use super::shared_loss::{Moment, Past, is_shared};
 use crate::capture::Packet;
 use crate::flow::{Endpoint, Index, PairHasher};
@@ -468,10 +468,18 @@ impl MediaTable {
     fn begin_stream(&mut self, slot: u32, header: RtpHeader, datagram: &Datagram<'_>) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         let format = self.format(flow, header.payload_type);
+        // Where a capture has headers alone, every packet is empty.
+        let is_nothing = format == PayloadFormat::default()
+            && flow.stream.ssrc == header.ssrc
+            && flow.stream.has_clock()
+            && audio(datagram.seen.payload).is_empty();
+        let role = if is_nothing { Role::Nothing } else { role(format) };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
-        let role = role(format);
         let is_new = flow.switch(&header, datagram.seen.timestamp, (format, role));
         self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
+        if role == Role::Nothing {
+            flow.last_other = datagram.seen.timestamp;
+        }
         if role == Role::Event {
             let payload =
                 rtp_header(datagram.seen.payload).and_then(|length| datagram.seen.payload.get(length..));

@@ -29,6 +29,15 @@ pub enum Role {
     ComfortNoise,
     /// An event (RFC 4733): its timestamp stands still while it lasts.
     Event,
+    /// Empty, to keep a path open (RFC 6263 4.6): it has a number, and its payload type and timestamp say nothing.
+    Nothing,
+}
+
+impl Role {
+    /// Whether its timestamp is that of what it carries.
+    const fn has_time(self) -> bool {
+        matches!(self, Self::Media | Self::ComfortNoise)
+    }
 }
 
 /// A packet as its stream sees it.
@@ -438,7 +447,7 @@ impl Stream {
         let (media, lag) = self.since_last(arrival, role);
         let begins_talk = is_next && self.begins_talk(arrival, media, role);
         self.move_transit(lag.unwrap_or_default(), role);
-        let in_time = role == Role::Event || self.is_in_time(arrival, begins_talk);
+        let in_time = !role.has_time() || self.is_in_time(arrival, begins_talk);
         self.place(arrival.sequence, in_time);
         if is_next && media > 0 && role == Role::Media {
             self.learn_frame(media as u32);
@@ -461,6 +470,10 @@ impl Stream {
     fn moved_to(&mut self, arrival: &Arrival, role: Role) {
         self.last = arrival.time;
         if role != Role::Event {
+        if role == Role::Nothing {
+            self.no_sample();
+            return (0, None);
+        }
             self.next = arrival.timestamp.wrapping_add(u32::from(self.frame));
         }
     }
@@ -472,6 +485,9 @@ impl Stream {
         let (_, lag) = self.since_last(arrival, role);
         let fastest = self.fastest;
         self.move_transit(lag.unwrap_or_default(), role);
+        if role == Role::Nothing {
+            return;
+        }
         self.fastest = fastest;
         self.moved_to(arrival, role);
         self.rest.duplicates += 1;
@@ -599,7 +615,7 @@ impl Stream {
 
     /// When the packet came, relative to the fastest of the round before.
     fn move_transit(&mut self, lag: i64, role: Role) {
-        if role == Role::Event {
+        if !role.has_time() {
             self.rest.held += lag;
             return;
         }

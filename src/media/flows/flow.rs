@@ -155,7 +155,7 @@ impl Flow {
             Role::Media => {
                 self.stream.observe(&arrival);
             }
-            Role::ComfortNoise | Role::Event => self.stream.observe_aside(&arrival, role),
+            aside => self.stream.observe_aside(&arrival, aside),
         }
         false
     }
