@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::classic::Packet;
+use crate::scene::{End, Scene, audio, message};
 use crate::support::{lippycat, testdata};
 use crate::wire::{at, datagram, ethernet, rtp, udp};
 
@@ -170,6 +171,102 @@ fn what_is_not_decoded_is_told() {
     let output = report(directory.path(), signalling("8", ""));
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("error: the capture has no audio of this call"));
+}
+
+/// Two codecs in one stream, the first of which is not decoded, and keys (RFC 4733).
+#[test]
+fn a_codec_that_was_left_is_told_too() {
+    let formats = "a=rtpmap:96 AMR/8000\r\na=rtpmap:101 telephone-event/8000\r\n";
+    let mut packets = signalling("96 0 101", formats);
+    for number in 0u16..40 {
+        let (payload_type, payload) = match number {
+            0..10 => (96, &[0x55; 32][..]),
+            10..15 => (101, &[1, 10, 0, 160][..]),
+            _ => (0, &[0x55; 160][..]),
+        };
+        let packet = rtp(payload_type, number, 160 * u32::from(number), 7, payload);
+        packets.push(at(100 + 20 * u32::from(number), udp((1, 4000), (2, 5000), &packet)));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = report(directory.path(), packets);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("error: AMR is not decoded: 10 packets"), "{told}");
+    assert!(!told.contains("payload type"), "{told}");
+}
+
+/// The caller's and the called party's words for the whole of a call.
+const VOICES: [u8; 2] = [0x80, 0x00];
+
+/// Each file has the caller's words on the left alone, and those of the called party on the right.
+fn has_sides(mut scene: Scene, files: usize) {
+    scene.packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("in.pcap"), ethernet(scene.packets).bytes()).unwrap();
+    let mut command = lippycat();
+    command.current_dir(directory.path()).args(["report", "call", "c", "-r", "in.pcap", "--wav", "out"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Vec<_> = fs::read_dir(directory.path().join("out")).unwrap().collect();
+    assert_eq!(found.len(), files);
+    for file in found {
+        let path = file.unwrap().path();
+        let (_, sides) = channels(&fs::read(&path).unwrap());
+        for (side, code) in sides.iter().zip(VOICES) {
+            let value = f64::from(mu_law(code ^ 0xff));
+            let heard = side.iter().filter(|it| **it == value).count();
+            let others = side.iter().filter(|it| **it != value && **it != 0.0).count();
+            assert_eq!((heard, others), (50 * PACKET, 0), "{}", path.display());
+        }
+    }
+}
+
+/// A second of one voice, in PCMU.
+fn say(scene: &mut Scene, from: u32, [source, destination]: [End; 2], side: usize) {
+    for number in 0u16..50 {
+        let ssrc = u32::from(source.1);
+        let packet = rtp(0, number, 160 * u32::from(number), ssrc, &[VOICES[side]; PACKET]);
+        scene.packets.push(at(from + 20 * u32::from(number), udp(source, destination, &packet)));
+    }
+}
+
+/// Behind an RTP proxy each hop has its own two ports: the proxy speaks for the other side on each.
+#[test]
+fn the_caller_is_on_the_left_of_each_hop() {
+    let (one, two, proxy, to_two) = ((1, 4000), (2, 6000), (9, 30_000), (9, 30_002));
+    let mut scene = Scene::default();
+    scene.offer("c", 0, (1, 9), &audio(one, "0", ""));
+    scene.offer("c", 2, (9, 2), &audio(to_two, "0", ""));
+    scene.answer("c", 1_000, (9, 2), 200, &audio(two, "0", ""));
+    scene.answer("c", 1_002, (1, 9), 200, &audio(proxy, "0", ""));
+    for (ends, side) in [([one, proxy], 0), ([to_two, two], 0), ([two, to_two], 1), ([proxy, one], 1)] {
+        say(&mut scene, 1_100 + 1_500 * side as u32, ends, side);
+    }
+    scene.hang_up("c", 5_000, (1, 9));
+    scene.hang_up("c", 5_002, (9, 2));
+    has_sides(scene, 2);
+}
+
+/// Both parties on one host, told apart by ports alone.
+#[test]
+fn a_host_that_calls_itself_has_two_sides() {
+    let (one, two) = ((1, 4000), (1, 6000));
+    let mut scene = Scene::default();
+    let ends = [(1, 5060), (1, 5070)];
+    for (time, from, start, cseq, body) in [
+        (0, 0, "INVITE sip:bob@x SIP/2.0", "1 INVITE", audio(one, "0", "")),
+        (1_000, 1, "SIP/2.0 200 OK", "1 INVITE", audio(two, "0", "")),
+        (1_010, 0, "ACK sip:bob@x SIP/2.0", "1 ACK", String::new()),
+        (5_000, 0, "BYE sip:bob@x SIP/2.0", "2 BYE", String::new()),
+        (5_010, 1, "SIP/2.0 200 OK", "2 BYE", String::new()),
+    ] {
+        let text = message("c", start, cseq, &body);
+        scene.packets.push(at(time, udp(ends[from], ends[1 - from], &text)));
+    }
+    // Who was called speaks first.
+    say(&mut scene, 1_100, [two, one], 1);
+    say(&mut scene, 2_600, [one, two], 0);
+    has_sides(scene, 1);
 }
 
 /// The packets of an Ogg file (RFC 3533) without the two heads of RFC 7845, and the samples to leave out at first.

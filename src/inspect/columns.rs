@@ -78,8 +78,8 @@ impl<'a> Columns<'a> {
             return Party::Host(endpoint.address);
         }
         // Media of such a host belongs to the port that announced it.
-        let announcer = self.call.trace.announced.get(&endpoint).copied();
-        Party::Port(announcer.unwrap_or(endpoint))
+        let announcer = self.call.trace.announced.get(&endpoint);
+        Party::Port(announcer.map_or(endpoint, |announcer| announcer.endpoint))
     }
 
     fn add(&mut self, endpoint: Endpoint, is_signalling: bool) {

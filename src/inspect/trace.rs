@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use crate::call::{About, CAPTURED_TWICE, CallRecord, Delivery, Listener, STILL_RINGING, Wants, key_of_info};
 use crate::flow::Endpoint;
 use crate::privacy::{Privacy, free_text};
-use crate::sip::{Message, Messages, Method, SipTransport, StartLine};
+use crate::sip::sdp::Format;
+use crate::sip::{Head, Message, Messages, Method, SipTransport, StartLine};
 use crate::time::Timestamp;
 
 use super::wanted::{Search, Verdict, Wanted, shown};
@@ -24,6 +25,8 @@ const MAX_PHRASE: usize = 256;
 const MAX_CALLS: usize = 256;
 /// Media endpoints remembered with the one who announced them.
 const MAX_ANNOUNCED: usize = 1024;
+/// From-tags remembered of who began a call: it has one for each B2BUA that keeps the Call-ID.
+const MAX_CALLERS: usize = 64;
 
 /// Whether a message came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +84,22 @@ pub(crate) struct Trace {
     pub(crate) messages: Vec<Traced>,
     /// Messages that were not kept.
     pub(crate) left_out: u64,
-    /// Media endpoints and the SIP endpoint that announced each first.
-    pub(crate) announced: HashMap<Endpoint, Endpoint>,
+    /// Media endpoints, and who announced each first.
+    pub(crate) announced: HashMap<Endpoint, Announcer>,
+    /// Hashes of the From-tags of those who began the call, one for each leg that has its own.
+    callers: Vec<u64>,
     seen: HashMap<u64, Timestamp>,
+}
+
+/// Who announced a media endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Announcer {
+    /// Its SIP endpoint.
+    pub(crate) endpoint: Endpoint,
+    /// It is on the caller's side, of its hop.
+    pub(crate) is_caller: bool,
+    /// What payload types mean there. Of each, the latest meaning.
+    pub(crate) formats: Vec<Format>,
 }
 
 /// The calls that were asked for, in the order of their ends.
@@ -203,9 +219,34 @@ impl Trace {
     }
 
     fn announce(&mut self, message: &Message, messages: &Messages) {
+        let is_caller = self.is_from_caller(&message.head);
         for media in descriptions(message, messages) {
-            if self.announced.len() < MAX_ANNOUNCED {
-                self.announced.entry(media.endpoint).or_insert(message.source);
+            if self.announced.len() < MAX_ANNOUNCED || self.announced.contains_key(&media.endpoint) {
+                let new = || Announcer { endpoint: message.source, is_caller, formats: Vec::new() };
+                self.announced.entry(media.endpoint).or_insert_with(new).learn(&media.formats);
+            }
+        }
+    }
+
+    /// Whether a message is from the caller's side. Over every hop an INVITE without a To-tag begins the call (RFC 3261 12.1),
+    /// else the first message that was captured does; what answers it has the same From-tag.
+    fn is_from_caller(&mut self, head: &Head) -> bool {
+        let tag = head.keys.from_tag;
+        let request = if let StartLine::Request { method, .. } = head.start { Some(method) } else { None };
+        let begins = self.callers.is_empty() || (request == Some(Method::Invite) && head.to_tag.is_empty());
+        if begins && self.callers.len() < MAX_CALLERS && !self.callers.contains(&tag) {
+            self.callers.push(tag);
+        }
+        self.callers.contains(&tag) == request.is_some()
+    }
+}
+
+impl Announcer {
+    fn learn(&mut self, formats: &[Format]) {
+        for format in formats {
+            match self.formats.iter_mut().find(|known| known.payload_type == format.payload_type) {
+                Some(known) => *known = *format,
+                None => self.formats.push(*format),
             }
         }
     }

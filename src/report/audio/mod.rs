@@ -116,7 +116,10 @@ impl Audio {
             let known = pairs.iter().find(|(it, _)| *it == pair).map(|(_, file)| *file);
             let file = known.or_else(|| self.sheet(stream).inspect(|file| pairs.push((pair, *file))));
             let Some(file) = file else { continue };
-            let track = Track::new(stream, file, channel(call, stream));
+            let announced = |end: &Endpoint| call.trace.announced.get(end);
+            let announcer = announced(&stream.destination).or_else(|| announced(&stream.source));
+            let formats = announcer.map(|it| it.formats.as_slice()).unwrap_or_default();
+            let track = Track::new(stream, (file, channel(call, stream)), formats);
             if let Some(sheet) = self.sheets.get_mut(file) {
                 sheet.rate = sheet.rate.max(track.rate());
             }
@@ -166,13 +169,14 @@ impl Audio {
         let (start, length) = (unit.start as usize, unit.length as usize);
         let payload = frame.frame.get(start..start.saturating_add(length)).unwrap_or_default();
         let Look::Rtp(header) = rtp::look(payload) else { return Ok(()) };
+        let audio = rtp::audio(payload);
         let is_it = |track: &Track| track.has(unit.source, unit.destination, header.ssrc, time);
         let Some(index) = self.tracks.iter().position(is_it) else { return Ok(()) };
         let Some(track) = self.tracks.get_mut(index) else { return Ok(()) };
         let Some(sheet) = self.sheets.get(track.file) else { return Ok(()) };
-        match track.codec(header.payload_type) {
+        match track.codec(header.payload_type, audio) {
             Ok(Some(codec)) => {
-                track.take(codec, &header, rtp::audio(payload), (time, sheet.begin, sheet.rate));
+                track.take(codec, &header, audio, (time, sheet.begin, sheet.rate));
                 self.write(index, false)
             }
             Ok(None) => Ok(()),
@@ -217,13 +221,10 @@ impl Pair {
     }
 }
 
-/// The left channel has who called, as far as descriptions tell; else who was heard first.
+/// The left channel has who called, of each hop, as far as descriptions tell; else who was heard first.
 fn channel(call: &Call, stream: &MediaRecord) -> usize {
-    let caller = call.record.source.address;
-    let announced_by =
-        |endpoint: &Endpoint| call.trace.announced.get(endpoint).map(|it| it.address == caller);
-    let from_caller =
-        announced_by(&stream.source).or_else(|| announced_by(&stream.destination).map(|it| !it));
+    let is_caller = |endpoint: &Endpoint| call.trace.announced.get(endpoint).map(|it| it.is_caller);
+    let from_caller = is_caller(&stream.source).or_else(|| is_caller(&stream.destination).map(|it| !it));
     let first =
         call.record.media.iter().filter(|it| Pair::of(it) == Pair::of(stream)).min_by_key(|it| it.start);
     let is_first_s = first.is_none_or(|first| {

@@ -8,6 +8,7 @@ use super::resampler::Resampler;
 use crate::call::MediaRecord;
 use crate::flow::Endpoint;
 use crate::media::rtp::RtpHeader;
+use crate::sip::sdp::Format;
 use crate::time::Timestamp;
 
 /// Seconds by which timestamps may lead away from the time of capture before they are taken to have begun anew.
@@ -24,6 +25,8 @@ pub(super) struct Track {
     span: (Timestamp, Timestamp),
     payload_type: u8,
     name: String,
+    /// What other payload types mean.
+    formats: Vec<Format>,
     encrypted: bool,
     /// Number of its file, and which of the two channels there.
     pub(super) file: usize,
@@ -60,7 +63,8 @@ pub(super) struct Piece {
 }
 
 impl Track {
-    pub(super) fn new(stream: &MediaRecord, file: usize, channel: usize) -> Self {
+    /// A stream that goes to this file and channel; `formats` are those that were announced for it.
+    pub(super) fn new(stream: &MediaRecord, (file, channel): (usize, usize), formats: &[Format]) -> Self {
         Self {
             source: stream.source,
             destination: stream.destination,
@@ -68,6 +72,7 @@ impl Track {
             span: (stream.start, stream.end),
             payload_type: stream.payload_type,
             name: stream.codec.clone().unwrap_or_default(),
+            formats: formats.to_vec(),
             encrypted: stream.encrypted,
             file,
             channel,
@@ -98,23 +103,24 @@ impl Track {
     }
 
     /// How a packet is decoded: none for what is silence, else what it is that is not decoded here.
-    pub(super) fn codec(&self, payload_type: u8) -> Result<Option<Codec>, String> {
+    pub(super) fn codec(&self, payload_type: u8, payload: &[u8]) -> Result<Option<Codec>, String> {
         let is_usual = payload_type == self.payload_type;
+        let announced = self.formats.iter().find(|format| format.payload_type == payload_type);
         let name = match payload_type {
             0 => "PCMU",
             8 => "PCMA",
             9 => "G722",
             _ if COMFORT_NOISE.contains(&payload_type) => return Ok(None),
             _ if is_usual => self.name.as_str(),
-            // Keys (RFC 4733) and noise are what a stream has besides, under numbers of the session's.
-            96.. => return Ok(None),
-            _ => "",
+            _ => announced.map(|format| format.name.as_str()).unwrap_or_default(),
         };
         let is_silence = ["CN", "TELEPHONE-EVENT"].iter().any(|it| name.eq_ignore_ascii_case(it));
         match Codec::of(name) {
             _ if self.encrypted => Err("SRTP".to_owned()),
             Some(codec) => Ok(Some(codec)),
             None if is_silence => Ok(None),
+            // It keeps a path open (RFC 6263 4.6).
+            None if name.is_empty() && payload.is_empty() => Ok(None),
             None if name.is_empty() => Err(format!("payload type {payload_type}")),
             None => Err(name.to_owned()),
         }
