@@ -55,6 +55,7 @@ mod selection;
 mod service;
 mod shared_ports;
 mod sources;
+mod srtp;
 mod support;
 mod tidy;
 mod tls;

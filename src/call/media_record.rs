@@ -26,7 +26,7 @@ pub struct MediaRecord {
     pub payload_type: u8,
     /// Its encoding name from SDP or RFC 3551; null when unknown.
     pub codec: Option<String>,
-    /// SDP announces it as SRTP.
+    /// It is SRTP, as SDP says.
     pub encrypted: bool,
     /// Packets received.
     pub packets: u64,

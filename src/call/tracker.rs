@@ -694,7 +694,7 @@ impl Tracker {
                 if !dialog.may_announce(endpoint, is_candidate) {
                     continue;
                 }
-                let claim = Claim { endpoint, formats, secure: media.secure, kind: media.kind };
+                let claim = Claim { endpoint, formats, srtp: media.srtp, kind: media.kind };
                 let id = self.media.claim(call, &claim);
                 if !claimed.contains(&id) {
                     claimed.push(id);

@@ -8,7 +8,7 @@ use super::formats::{Formats, Lists};
 use super::sieve::Sieve;
 use crate::flow::{Endpoint, Index, PairHasher};
 use crate::near::fetch;
-use crate::sip::sdp::{Format, MediaKind};
+use crate::sip::sdp::{Format, MediaKind, Srtp};
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -130,8 +130,8 @@ pub(crate) struct Entry {
     pub(crate) endpoint: Endpoint,
     /// What RTP is to carry there.
     pub(crate) kinds: Kinds,
-    /// One of those who own it announced SRTP.
-    pub(crate) secure: bool,
+    /// Whether RTP there is SRTP, as the latest announcement says.
+    pub(crate) srtp: Srtp,
     /// One of them announced T.38 (UDPTL).
     pub(crate) fax: bool,
     /// The calls that announced it, the latest few, in order.
@@ -240,7 +240,7 @@ impl Entry {
     /// Whoever owned it is gone, and what they announced.
     fn forget(&mut self, lists: &mut Lists) {
         lists.release(&mut self.formats);
-        (self.secure, self.kinds, self.fax) = (false, Kinds::None, false);
+        (self.srtp, self.kinds, self.fax) = (Srtp::Never, Kinds::None, false);
     }
 
     /// Adds or renews a call's claim.
@@ -248,11 +248,13 @@ impl Entry {
         if self.crowd.is_none() && self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
             self.forget(lists);
         }
-        self.secure |= claim.secure;
         // Where T.38 follows speech, as it does at the same port, speech it was.
         match claim.kind {
             MediaKind::Image => self.fax = true,
-            kind => self.kinds.add(kind),
+            kind => {
+                self.kinds.add(kind);
+                self.srtp = claim.srtp;
+            }
         }
         calls.mark(call).into_iter().for_each(|mark| mark.0 &= !Mark::ENDED);
         lists.add(&mut self.formats, claim.formats);

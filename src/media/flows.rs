@@ -27,7 +27,7 @@ use crate::flow::{Endpoint, Index, PairHasher};
 use crate::near::fetch;
 use crate::quality::rtcp::Compound;
 use crate::quality::{Arrival, PayloadFormat, Role};
-use crate::sip::sdp::{Format, MediaKind};
+use crate::sip::sdp::{Format, MediaKind, Srtp};
 use crate::time::{PacketTime, Timestamp};
 
 /// Caps of the table.
@@ -189,8 +189,8 @@ pub struct Claim<'a> {
     pub endpoint: Endpoint,
     /// The formats it announced; empty for RTCP.
     pub formats: &'a [Format],
-    /// The profile is one of SRTP (RFC 3711).
-    pub secure: bool,
+    /// Whether what it carries is SRTP.
+    pub srtp: Srtp,
     /// What it carries.
     pub kind: MediaKind,
 }
@@ -488,6 +488,9 @@ impl MediaTable {
                 payload.unwrap_or_default(),
                 datagram.seen.timestamp,
             );
+        }
+        if is_new {
+            self.learn_srtp(slot);
         }
     }
 

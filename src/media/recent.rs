@@ -52,7 +52,7 @@ impl Recent {
 mod tests {
     use crate::flow::{Address, Endpoint, PairHasher};
     use crate::media::{CallRef, Claim, Datagram, Effects, FlowHint, Limits, MediaTable, Sighting};
-    use crate::sip::sdp::MediaKind;
+    use crate::sip::sdp::{MediaKind, Srtp};
     use crate::time::{PacketTime, Timestamp};
     use std::time::Duration;
 
@@ -74,7 +74,8 @@ mod tests {
             };
             let mut table = MediaTable::new(limits);
             table.begin(PacketTime::plain(at(0)));
-            let claim = Claim { endpoint: receiver(), formats: &[], secure: false, kind: MediaKind::Audio };
+            let claim =
+                Claim { endpoint: receiver(), formats: &[], srtp: Srtp::Never, kind: MediaKind::Audio };
             table.claim(CallRef { slot: 0, generation: 1 }, &claim);
             Self { table, next: [0; STREAMS] }
         }

@@ -158,6 +158,8 @@ struct Rest {
     /// Nanoseconds in a unit of the clock, in 65,536ths; 0 when unknown.
     unit: u64,
     codec: CodecName,
+    /// It is SRTP; none as long as that is not agreed.
+    srtp: Option<bool>,
     /// A frame seen once: seen again, it is the usual one.
     candidate: u32,
     after_noise: bool,
@@ -289,6 +291,17 @@ impl Stream {
     #[must_use]
     pub const fn codec(&self) -> CodecName {
         self.rest.codec
+    }
+
+    /// Whether it is SRTP, as was agreed first; none as long as nothing is.
+    #[must_use]
+    pub const fn is_srtp(&self) -> Option<bool> {
+        self.rest.srtp
+    }
+
+    /// Both sides have agreed on SRTP, or that it is none. What they agree on later is for the streams that begin then.
+    pub fn agree_on_srtp(&mut self, agreed: Option<bool>) {
+        self.rest.srtp = self.rest.srtp.or(agreed);
     }
 
     /// Packets received.
@@ -457,6 +470,10 @@ impl Stream {
 
     /// By how much the timestamp of a packet moved on since the one before it, and its [lag](Self::lag), which is measured.
     fn since_last(&mut self, arrival: &Arrival, role: Role) -> (i32, Option<i64>) {
+        if role == Role::Nothing {
+            self.no_sample();
+            return (0, None);
+        }
         let wall = arrival.time.0.wrapping_sub(self.last.0) as i64;
         let media = arrival.timestamp.wrapping_sub(self.media_time()) as i32;
         // That of an event stands still, and that of the media behind it catches up.
@@ -468,12 +485,11 @@ impl Stream {
 
     /// The next packet is seen from this one.
     fn moved_to(&mut self, arrival: &Arrival, role: Role) {
+        if role == Role::Nothing {
+            return;
+        }
         self.last = arrival.time;
         if role != Role::Event {
-        if role == Role::Nothing {
-            self.no_sample();
-            return (0, None);
-        }
             self.next = arrival.timestamp.wrapping_add(u32::from(self.frame));
         }
     }
@@ -485,9 +501,6 @@ impl Stream {
         let (_, lag) = self.since_last(arrival, role);
         let fastest = self.fastest;
         self.move_transit(lag.unwrap_or_default(), role);
-        if role == Role::Nothing {
-            return;
-        }
         self.fastest = fastest;
         self.moved_to(arrival, role);
         self.rest.duplicates += 1;

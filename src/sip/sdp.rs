@@ -35,8 +35,8 @@ pub struct Media {
     pub rtcp: Endpoint,
     /// RTP and RTCP may share a port (RFC 5761).
     pub rtcp_mux: bool,
-    /// The profile is SAVP or SAVPF, over DTLS or not: SRTP.
-    pub secure: bool,
+    /// Whether it is SRTP.
+    pub srtp: Srtp,
     /// The direction attribute.
     pub flow: MediaFlow,
     /// The formats offered, with what is known of each.
@@ -63,6 +63,30 @@ pub enum MediaKind {
     Text,
     Message,
     Other,
+}
+
+/// Whether RTP is to be encrypted (SRTP, RFC 3711), as one side says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Srtp {
+    /// It is not.
+    #[default]
+    Never,
+    /// As the other side likes: there are keys with the profile AVP (RFC 8643 3), or two sections for one port.
+    Opportunistic,
+    /// The profile is SAVP or SAVPF, over DTLS or not.
+    Always,
+}
+
+impl Srtp {
+    /// What two sides agreed on; none when they say what cannot go together.
+    #[must_use]
+    pub const fn agreed(self, other: Self) -> Option<bool> {
+        match (self, other) {
+            (Self::Always, Self::Never) | (Self::Never, Self::Always) => None,
+            (Self::Never, _) | (_, Self::Never) => Some(false),
+            _ => Some(true),
+        }
+    }
 }
 
 /// `a=sendrecv` and its siblings.
@@ -173,8 +197,24 @@ fn parse_fragment(fragment: &[u8], out: &mut Vec<Media>) {
 /// sections read before.
 pub fn parse_description(description: &[u8], known: &mut Sections, out: &mut Vec<Media>) {
     let mut bundle = Bundle::default();
+    let first = out.len();
     read_sections(description, known, &mut bundle, out);
     bundle.share(out);
+    offer_both(out.get_mut(first..).unwrap_or_default());
+}
+
+/// Who has two sections for one port leaves it to the other side which of them it is: it refuses one (RFC 3264 6).
+fn offer_both(sections: &mut [Media]) {
+    let mut rest = sections;
+    while let Some((one, others)) = rest.split_first_mut() {
+        let place = (one.kind, one.endpoint);
+        for other in others.iter_mut().filter(|other| (other.kind, other.endpoint) == place) {
+            if other.srtp != one.srtp {
+                (one.srtp, other.srtp) = (Srtp::Opportunistic, Srtp::Opportunistic);
+            }
+        }
+        rest = others;
+    }
 }
 
 fn read_sections<'a>(
@@ -295,7 +335,7 @@ impl Section {
     /// Reads `<media> <port>[/<count>] <protocol> <format>…` (RFC 4566 5.14) and appends what it says.
     fn begin(value: &[u8], out: &mut Vec<Media>) -> Option<Self> {
         if let Some((port, formats)) = plain::section(value) {
-            return Some(Self::of_rtp(MediaKind::Audio, port, formats, false, out));
+            return Some(Self::of_rtp(MediaKind::Audio, port, formats, Srtp::Never, out));
         }
         let mut words = Words(value);
         let kind = MediaKind::of(words.next()?);
@@ -306,16 +346,16 @@ impl Section {
             let mut parts = protocol.split(|&byte| byte == b'/');
             parts.any(|part| names.iter().any(|name| part.eq_ignore_ascii_case(name)))
         };
-        let secure = has(&[b"SAVP", b"SAVPF"]);
+        let srtp = if has(&[b"SAVP", b"SAVPF"]) { Srtp::Always } else { Srtp::Never };
         if has(&[b"RTP"]) {
-            return Some(Self::of_rtp(kind, port, words.0, secure, out));
+            return Some(Self::of_rtp(kind, port, words.0, srtp, out));
         }
-        out.push(Media::new(kind, port, secure));
+        out.push(Media::new(kind, port, srtp));
         Some(Self { level: Level::default(), rtcp: None, is_media: has(&[b"UDPTL"]) })
     }
 
-    fn of_rtp(kind: MediaKind, port: u16, formats: &[u8], secure: bool, out: &mut Vec<Media>) -> Self {
-        out.push(Media::new(kind, port, secure));
+    fn of_rtp(kind: MediaKind, port: u16, formats: &[u8], srtp: Srtp, out: &mut Vec<Media>) -> Self {
+        out.push(Media::new(kind, port, srtp));
         if let Some(media) = out.last_mut() {
             let formats = PayloadTypes(formats).filter_map(Format::of).take(MAX_FORMATS);
             formats.for_each(|format| media.formats.push(format));
@@ -351,6 +391,11 @@ impl Section {
             ice::remote_candidates(value, media);
         } else if let Some(value) = line.strip_prefix(b"a=ssrc:") {
             sources::source(value, media);
+        } else if line.starts_with(b"a=crypto:") || line.starts_with(b"a=setup:") {
+            // Keys, or the DTLS that makes them (RFC 4568, RFC 5763 5).
+            if media.srtp == Srtp::Never {
+                media.srtp = Srtp::Opportunistic;
+            }
         } else {
             self.level.take(line);
         }
@@ -374,6 +419,12 @@ impl Section {
     }
 }
 
+/// The RTP clock rate of an encoding that is said to have this one. That of G.722 is 8,000 Hz, though it samples at 16,000
+/// (RFC 3551 4.5.2): who says 16000 sends by 8000 all the same.
+fn rtp_clock(name: CodecName, said: u32) -> u32 {
+    if said != 8_000 && name.as_str().eq_ignore_ascii_case("G722") { 8_000 } else { said }
+}
+
 /// Payload type, encoding name and clock rate of `<payload type> <encoding name>/<clock rate>[/<channels>]` (RFC 4566 6).
 fn mapping(value: &[u8]) -> Option<(u8, CodecName, u32)> {
     let mut words = Words(value);
@@ -385,13 +436,13 @@ fn mapping(value: &[u8]) -> Option<(u8, CodecName, u32)> {
 
 impl Media {
     /// A section of which the first line has been read, but for its formats.
-    fn new(kind: MediaKind, port: u16, secure: bool) -> Self {
+    fn new(kind: MediaKind, port: u16, srtp: Srtp) -> Self {
         Self {
             kind,
             endpoint: Endpoint::new(Address::default(), port),
             rtcp: Endpoint::default(),
             rtcp_mux: false,
-            secure,
+            srtp,
             flow: MediaFlow::SendRecv,
             formats: SmallVec::new(),
             candidates: Vec::new(),
@@ -427,12 +478,6 @@ impl MediaKind {
             (b"image", Self::Image),
             (b"application", Self::Application),
             (b"text", Self::Text),
-/// The RTP clock rate of an encoding that is said to have this one. That of G.722 is 8,000 Hz, though it samples at 16,000
-/// (RFC 3551 4.5.2): who says 16000 sends by 8000 all the same.
-fn rtp_clock(name: CodecName, said: u32) -> u32 {
-    if said != 8_000 && name.as_str().eq_ignore_ascii_case("G722") { 8_000 } else { said }
-}
-
             (b"message", Self::Message),
         ];
         names
@@ -630,7 +675,7 @@ mod tests {
 
     #[test]
     fn protocols() {
-        for (line, kind, secure, port, formats) in [
+        for (line, kind, is_secure, port, formats) in [
             ("audio 4000 RTP/SAVP 8", MediaKind::Audio, true, 4000, 1),
             ("AUDIO 9 UDP/TLS/RTP/SAVPF 111 103", MediaKind::Audio, true, 9, 2),
             ("image 4002 udptl t38", MediaKind::Image, false, 4002, 0),
@@ -643,8 +688,52 @@ mod tests {
         ] {
             let list = media(&format!("v=0\r\nc=IN IP4 192.0.2.1\r\nm={line}\r\n"));
             assert_eq!(list.len(), 1, "{line}");
-            assert_eq!((list[0].kind, list[0].secure), (kind, secure), "{line}");
+            let srtp = if is_secure { Srtp::Always } else { Srtp::Never };
+            assert_eq!((list[0].kind, list[0].srtp), (kind, srtp), "{line}");
             assert_eq!((list[0].endpoint.port, list[0].formats.len()), (port, formats), "{line}");
+        }
+    }
+
+    /// RFC 3551 4.5.2: 8000, for static and dynamic payload types.
+    #[test]
+    fn the_clock_of_g722_is_8000() {
+        for (payload_type, name) in
+            [(9, "G722/8000"), (9, "G722/16000"), (98, "g722/16000/1"), (9, "G722/16000 ")]
+        {
+            let list = media(&format!(
+                "m=audio 4000 RTP/AVP {payload_type}\r\na=rtpmap:{payload_type} {name}\r\na=x\r\n"
+            ));
+            let [(_, _, clock)] = codecs(&list[0])[..] else { panic!("{name}") };
+            assert_eq!(clock, 8000, "{name}");
+        }
+        let wide = media("m=audio 4000 RTP/AVP 98\r\na=rtpmap:98 G7221/16000\r\na=x\r\n");
+        assert_eq!(codecs(&wide[0]), [(98, "G7221", 16_000)], "RFC 5577");
+    }
+
+    /// RFC 8643 3: keys with the profile AVP are an offer of SRTP. RFC 3264 6: of two sections for one port one is refused.
+    #[test]
+    fn srtp_that_is_left_to_the_other_side() {
+        let keys = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
+        let dtls = "a=setup:actpass";
+        for (sections, srtp) in [
+            (format!("m=audio 4000 RTP/AVP 0\r\n{keys}\r\n"), &[Srtp::Opportunistic][..]),
+            (format!("m=audio 4000 RTP/AVP 0\r\n{dtls}\r\n"), &[Srtp::Opportunistic]),
+            (format!("m=audio 4000 RTP/SAVP 0\r\n{keys}\r\n"), &[Srtp::Always]),
+            (
+                format!("m=audio 4000 RTP/SAVP 0\r\n{keys}\r\nm=audio 4000 RTP/AVP 0\r\n"),
+                &[Srtp::Opportunistic, Srtp::Opportunistic],
+            ),
+            (
+                format!("m=audio 0 RTP/SAVP 0\r\n{keys}\r\nm=audio 4000 RTP/AVP 0\r\n"),
+                &[Srtp::Always, Srtp::Never],
+            ),
+            (
+                "m=audio 4000 RTP/SAVP 0\r\nm=video 4000 RTP/AVP 31\r\n".to_owned(),
+                &[Srtp::Always, Srtp::Never],
+            ),
+        ] {
+            let list = media(&format!("v=0\r\nc=IN IP4 192.0.2.1\r\n{sections}"));
+            assert_eq!(list.iter().map(|media| media.srtp).collect::<Vec<_>>(), srtp, "{sections}");
         }
     }
 

@@ -180,6 +180,11 @@ impl Flow {
         others.chain([&self.stream]).filter(|stream| stream.is_some())
     }
 
+    pub(super) fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        let others = self.aside.iter_mut().flat_map(|aside| &mut aside.others);
+        others.chain([&mut self.stream]).filter(|stream| stream.is_some())
+    }
+
     pub(super) fn rtp(&self) -> u64 {
         let unfollowed = self.aside.as_ref().map_or(0, |aside| aside.unfollowed);
         self.streams().map(Stream::packets).sum::<u64>() + unfollowed

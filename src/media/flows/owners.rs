@@ -199,7 +199,7 @@ impl MediaTable {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         let calls = self.calls_of(flow, signs);
         if calls == flow.owners {
-            self.learn_formats(slot);
+            self.learn(slot);
             return;
         }
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
@@ -215,7 +215,7 @@ impl MediaTable {
                 if goes_on { flow.join(before) } else { flow.forget_streams() }
             }
         }
-        self.learn_formats(slot);
+        self.learn(slot);
     }
 
     /// Who owned a flow keeps what it was like until now; a call that owns it newly begins at its next packet. The attack is
@@ -245,8 +245,9 @@ impl MediaTable {
         effects.backlog.extend(taken.into_iter().map(|packet| (call, packet)));
     }
 
-    /// Tells the streams of a flow their clock rate, once SDP has said it.
-    fn learn_formats(&mut self, slot: u32) {
+    /// Tells the streams of a flow what SDP has said by now: whether they are SRTP, and their clock rate.
+    fn learn(&mut self, slot: u32) {
+        self.learn_srtp(slot);
         let Some(flow) = self.flows.get(slot as usize) else { return };
         if !flow.stream.is_some() || flow.stream.has_clock() {
             return;
@@ -255,6 +256,18 @@ impl MediaTable {
         if let Some(flow) = self.flows.get_mut(slot as usize) {
             flow.stream.learn(format);
         }
+    }
+
+    /// Tells the streams of a flow that do not know it whether they are SRTP, once both ends have said what goes together.
+    pub(super) fn learn_srtp(&mut self, slot: u32) {
+        let Some(flow) = self.flows.get(slot as usize) else { return };
+        if flow.streams().all(|stream| stream.is_srtp().is_some()) {
+            return;
+        }
+        let [receiver, sender] = [flow.destination, flow.source].map(|end| self.endpoints.claimed(end));
+        let agreed = receiver.zip(sender).and_then(|(receiver, sender)| receiver.srtp.agreed(sender.srtp));
+        let flow = self.flows.get_mut(slot as usize);
+        flow.into_iter().flat_map(Flow::streams_mut).for_each(|stream| stream.agree_on_srtp(agreed));
     }
 
     /// What a payload type means on a flow: as its receiver announced it, else its sender, else RFC 3551.

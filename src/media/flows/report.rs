@@ -4,7 +4,7 @@ use super::{Flow, MediaTable};
 use crate::flow::Endpoint;
 use crate::media::endpoints::{CallRef, EndpointId, next_port};
 use crate::quality::{Events, Heard, Stream};
-use crate::sip::sdp::MediaKind;
+use crate::sip::sdp::{MediaKind, Srtp};
 use crate::time::Timestamp;
 
 /// One stream of a call, as it was.
@@ -18,7 +18,7 @@ pub struct StreamReport {
     pub stream: Stream,
     /// Keys pressed in it.
     pub events: Events,
-    /// It is announced as SRTP.
+    /// It is SRTP, as both ends had agreed when it began.
     pub encrypted: bool,
     /// What it carries as SDP says; none when several kinds share the endpoint, or nothing is announced.
     pub kind: Option<MediaKind>,
@@ -95,7 +95,7 @@ impl MediaTable {
     fn reports<'a>(&'a self, flow: &'a Flow, call: CallRef) -> impl Iterator<Item = StreamReport> + 'a {
         let receiver = self.endpoints.claimed(flow.destination);
         let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
-        let encrypted = either.is_some_and(|entry| entry.secure);
+        let announced = either.is_some_and(|entry| entry.srtp != Srtp::Never);
         let kind = either.and_then(|entry| entry.kinds.only());
         let events = flow.aside.as_ref().map(|aside| &aside.events);
         flow.streams_for(call).map(move |stream| StreamReport {
@@ -104,7 +104,7 @@ impl MediaTable {
             stream: stream.clone(),
             // The keys of one sender; which of its streams they are in is not worth a table.
             events: events.filter(|_| stream.ssrc == flow.stream.ssrc).cloned().unwrap_or_default(),
-            encrypted,
+            encrypted: stream.is_srtp().unwrap_or(announced),
             kind,
             announced: receiver
                 .map(|entry| self.endpoints.formats(entry))
