@@ -4,6 +4,7 @@ mod bundle;
 mod ice;
 mod plain;
 mod sections;
+mod series;
 mod sources;
 
 use std::net::IpAddr;
@@ -41,7 +42,7 @@ pub struct Media {
     pub flow: MediaFlow,
     /// The formats offered, with what is known of each.
     pub formats: SmallVec<[Format; 4]>,
-    /// Where it may flow beside that (ICE, BUNDLE); nowhere for most, which then need no memory for it.
+    /// Where it may flow beside that (ICE, BUNDLE, series of ports or groups); nowhere for most, which then need no memory for it.
     pub candidates: Vec<Candidate>,
     /// The SSRCs that its sender says it sends as (RFC 5576); few say so.
     pub sources: Vec<u32>,
@@ -290,8 +291,8 @@ fn finish(section: Option<Section>, session: &Level, out: &mut [Media]) {
 /// What may be said for the whole session, and again for one section.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
-    /// The connection address.
-    address: Option<Address>,
+    /// The connection address, and how many groups begin with it.
+    address: Option<(Address, u8)>,
     flow: Option<MediaFlow>,
 }
 
@@ -301,7 +302,8 @@ impl Level {
         if let Some(value) = line.strip_prefix(b"c=") {
             // The first of several: the others are more multicast groups (RFC 4566 5.7).
             if self.address.is_none() {
-                self.address = connection_address(value);
+                self.address =
+                    connection_address(value).map(|address| (address, series::groups(value, address)));
             }
             return;
         }
@@ -329,6 +331,8 @@ struct Section {
     rtcp: Option<(u16, Option<Address>)>,
     /// What flows is RTP or UDPTL, so that somebody receives it at the endpoint.
     is_media: bool,
+    /// How many pairs of ports begin with the one it names.
+    pairs: u8,
 }
 
 impl Section {
@@ -339,8 +343,8 @@ impl Section {
         }
         let mut words = Words(value);
         let kind = MediaKind::of(words.next()?);
-        let (port, rest) = digits(words.next()?);
-        let port = u16::try_from(port.filter(|_| matches!(rest, [] | [b'/', ..]))?).ok()?;
+        let (port, count) = digits(words.next()?);
+        let port = u16::try_from(port.filter(|_| matches!(count, [] | [b'/', ..]))?).ok()?;
         let protocol = words.next()?;
         let has = |names: &[&[u8]]| {
             let mut parts = protocol.split(|&byte| byte == b'/');
@@ -348,10 +352,11 @@ impl Section {
         };
         let srtp = if has(&[b"SAVP", b"SAVPF"]) { Srtp::Always } else { Srtp::Never };
         if has(&[b"RTP"]) {
-            return Some(Self::of_rtp(kind, port, words.0, srtp, out));
+            let section = Self::of_rtp(kind, port, words.0, srtp, out);
+            return Some(Self { pairs: series::pairs(count), ..section });
         }
         out.push(Media::new(kind, port, srtp));
-        Some(Self { level: Level::default(), rtcp: None, is_media: has(&[b"UDPTL"]) })
+        Some(Self { level: Level::default(), rtcp: None, is_media: has(&[b"UDPTL"]), pairs: 1 })
     }
 
     fn of_rtp(kind: MediaKind, port: u16, formats: &[u8], srtp: Srtp, out: &mut Vec<Media>) -> Self {
@@ -360,7 +365,7 @@ impl Section {
             let formats = PayloadTypes(formats).filter_map(Format::of).take(MAX_FORMATS);
             formats.for_each(|format| media.formats.push(format));
         }
-        Self { level: Level::default(), rtcp: None, is_media: true }
+        Self { level: Level::default(), rtcp: None, is_media: true, pairs: 1 }
     }
 
     /// Takes the line that `text` begins with.
@@ -408,7 +413,7 @@ impl Section {
             media.endpoint = Endpoint::default();
             return;
         }
-        let address = self.level.address.or(session.address).unwrap_or_default();
+        let (address, groups) = self.level.address.or(session.address).unwrap_or((Address::default(), 1));
         let port = media.endpoint.port;
         media.endpoint = Endpoint::new(address, port);
         media.rtcp = match self.rtcp {
@@ -416,6 +421,9 @@ impl Section {
             None if media.rtcp_mux || port == 0 => media.endpoint,
             None => Endpoint::new(address, port.checked_add(1).unwrap_or_default()),
         };
+        if port != 0 && (groups > 1 || self.pairs > 1) {
+            series::add(media, groups, self.pairs);
+        }
     }
 }
 
