@@ -9,7 +9,7 @@ use crate::support::{Run, assert_nothing_vanished, has_tshark, tshark};
 use crate::wire::{at, checksum, ethernet};
 
 /// A segment from 192.0.2.`source` to 192.0.2.`destination`, ACK and PSH set.
-fn segment(
+pub(crate) fn segment(
     (source, from): (u8, u16),
     (destination, to): (u8, u16),
     sequence: u32,

@@ -19,6 +19,7 @@ mod clean_output;
 mod cli;
 mod clock;
 mod corpus;
+mod cut;
 mod debug;
 mod determinism;
 mod disk;

@@ -30,7 +30,7 @@ pub struct Census {
     pub duplicates: u64,
     /// Messages that break RFC 3261 and were taken all the same.
     pub malformed: u64,
-    /// Datagrams shorter than their Content-Length.
+    /// Messages shorter than their Content-Length.
     pub truncated: u64,
     /// Datagrams with bytes after their body.
     pub extra_bytes: u64,

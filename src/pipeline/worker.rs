@@ -267,7 +267,9 @@ fn read(
         return false;
     }
     if !message.head.body.is_empty() {
-        message.sdp = sdp::parse(bytes, &message.head, &mut messages.sections, &mut messages.media);
+        let is_cut = work.missing > 0 && !message.head.has_whole_body();
+        let parse = if is_cut { sdp::parse_cut } else { sdp::parse };
+        message.sdp = parse(bytes, &message.head, &mut messages.sections, &mut messages.media);
         message.media.1 = messages.media.len() as u32;
     }
     true
@@ -308,7 +310,7 @@ fn apart(work: &Work, view: &View<'_>, messages: &mut Messages) -> Carriage {
     let length = messages.list.last().map_or(0, |message| message.bytes.length);
     messages.shares.push(Share { timestamp: work.timestamp, length });
     // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
-    Carriage::stream(&mut messages.arena, u64::MAX, (share, share + 1), &frame)
+    Carriage::stream(&mut messages.arena, u64::MAX, ((share, share + 1), 0), &frame)
 }
 
 impl Work {

@@ -59,6 +59,8 @@ pub struct Chunk<'a> {
     pub opening: bool,
     /// The bytes begin where a captured segment's payload began.
     pub segment_start: bool,
+    /// Bytes after them that the capture cut off. Should they come after all (captured twice), they are the next.
+    pub missing: u32,
 }
 
 /// What the application thinks of a stream.

@@ -307,8 +307,8 @@ impl Half {
             u64::from(self.lost_after).saturating_sub(length) as u32
         };
         count(&mut to.counters().delivered_bytes, length);
-        let Piece { place, captured, segment_start, .. } = piece;
-        to.data(&Chunk { bytes, place, captured, opening, segment_start })
+        let Piece { place, captured, missing, segment_start } = piece;
+        to.data(&Chunk { bytes, place, captured, opening, segment_start, missing })
     }
 
     /// The next `lost` bytes will not come.

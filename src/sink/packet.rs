@@ -74,17 +74,16 @@ impl Route {
         }
     }
 
-    /// Appends a TCP packet with PSH and ACK set; `payload` is two pieces, [`MAX_PAYLOAD`] bytes in all.
-    pub(super) fn tcp(self, out: &mut Vec<u8>, numbers: (u32, u32), payload: (&[u8], &[u8])) {
+    /// Appends a TCP packet with PSH and ACK set, as far as its payload is there.
+    pub(super) fn tcp(self, out: &mut Vec<u8>, numbers: (u32, u32), payload: Payload<'_>) {
         let mut header = TcpHeader::new(self.source.port, self.destination.port, numbers.0, u16::MAX);
         header.acknowledgment_number = numbers.1;
         header.ack = true;
         header.psh = true;
-        self.ip_header(out, IpNumber::TCP, header.header_len() + payload.0.len() + payload.1.len());
+        self.ip_header(out, IpNumber::TCP, header.header_len() + payload.length());
         let start = out.len();
         out.extend_from_slice(&header.to_bytes());
-        out.extend_from_slice(payload.0);
-        out.extend_from_slice(payload.1);
+        payload.parts.iter().for_each(|part| out.extend_from_slice(part));
         self.seal(out, start, 16, IpNumber::TCP);
     }
 
@@ -131,6 +130,28 @@ impl Route {
             let sum = crc32c(packet);
             put(packet, 8, sum.to_le_bytes());
         }
+    }
+}
+
+/// What a TCP packet carries: [`MAX_PAYLOAD`] bytes at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payload<'a> {
+    /// One behind the other.
+    pub(super) parts: [&'a [u8]; 2],
+    /// Bytes behind them that the packet had and that are not there.
+    pub(super) missing: usize,
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { parts: [bytes, &[]], missing: 0 }
+    }
+}
+
+impl Payload<'_> {
+    /// Bytes that the packet had.
+    pub(super) fn length(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum::<usize>() + self.missing
     }
 }
 
@@ -201,7 +222,7 @@ mod tests {
         fn packets_parse_and_sum_up(v6: bool, payload in prop::collection::vec(any::<u8>(), 0..300), cut in 0usize..300) {
             let (head, tail) = payload.split_at(cut.min(payload.len()));
             let mut out = Vec::new();
-            route(v6).tcp(&mut out, (7, 8), (head, tail));
+            route(v6).tcp(&mut out, (7, 8), Payload { parts: [head, tail], missing: 0 });
             let packet = SlicedPacket::from_ip(&out).unwrap();
             let Some(TransportSlice::Tcp(tcp)) = packet.transport else { panic!("not TCP") };
             prop_assert_eq!(tcp.payload(), &payload[..]);
@@ -222,7 +243,8 @@ mod tests {
         for v6 in [false, true] {
             let ip = if v6 { 40 } else { 20 };
             let mut out = Vec::new();
-            route(v6).tcp(&mut out, (1, 1), (&[1; 5], &vec![2; MAX_PAYLOAD - 5]));
+            let payload = [1; MAX_PAYLOAD];
+            route(v6).tcp(&mut out, (1, 1), Payload::from(payload.as_slice()));
             assert_eq!(out.len(), ip + 20 + MAX_PAYLOAD);
             assert!(SlicedPacket::from_ip(&out).is_ok());
             out.clear();

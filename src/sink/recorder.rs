@@ -223,7 +223,7 @@ impl Listener for Recorder {
                     self.frame(call, &info(packet), frame);
                 }
             }
-            Carriage::Stream { shares: (first, end), link, link_header, nanosecond, .. } => {
+            Carriage::Stream { shares: (first, end), missing, link, link_header, nanosecond, .. } => {
                 let header = messages.arena.get(link_header.0 as usize..link_header.1 as usize);
                 let piece = StreamPiece {
                     source: message.source,
@@ -235,6 +235,7 @@ impl Listener for Recorder {
                     link_header: header.unwrap_or_default(),
                     shares: messages.shares.get(first as usize..end as usize).unwrap_or_default(),
                     bytes,
+                    missing,
                 };
                 match &mut self.outlet {
                     Outlet::Inline { files: Some(files), .. } => files.stream(call, &piece),

@@ -4,13 +4,13 @@
 //! the call's own messages only: one frame per captured segment's share, at that segment's time, between the true
 //! endpoints, with sequence numbers that leave no hole and acknowledgements that cover what the file holds of the
 //! other side. Streams are told apart by their endpoints, as a reader of the file will: a connection that follows
-//! another between the same ports goes on with its numbers.
+//! another between the same ports goes on with its numbers. A message that was cut is in a packet that a snap length cut.
 
 use crate::capture::LinkType;
 use crate::flow::Endpoint;
 use crate::sink::encoder::FrameInfo;
 use crate::sink::link;
-use crate::sink::packet::{DataChunk, MAX_CHUNK, MAX_PAYLOAD, Route};
+use crate::sink::packet::{DataChunk, MAX_CHUNK, MAX_PAYLOAD, Payload, Route};
 use crate::sink::websocket::{FrameHeader, RESPONSE, request};
 use crate::sip::{Share, SipTransport};
 use crate::time::Timestamp;
@@ -34,8 +34,10 @@ pub struct StreamPiece<'a> {
     pub link_header: &'a [u8],
     /// Which captured segments brought how much of it, in order.
     pub shares: &'a [Share],
-    /// The message.
+    /// The message, as far as it was captured.
     pub bytes: &'a [u8],
+    /// Bytes of it that were not.
+    pub missing: u32,
 }
 
 /// The most streams of one file that are continued. A call that changes ports for every message would grow without
@@ -129,22 +131,29 @@ impl Reframer {
         );
         let mut writer = Writer { frame: &mut self.frame, header, link, nanosecond: piece.nanosecond, emit };
         if piece.transport == SipTransport::Udp {
-            writer.packet(piece.timestamp, |out| route.udp(out, piece.bytes));
+            writer.packet(piece.timestamp, 0, |out| route.udp(out, piece.bytes));
             return Some(());
         }
         let stream = streams.get(key)?;
+        let piece = &StreamPiece { missing: piece.missing.min(room_behind(piece.bytes)), ..*piece };
         match piece.transport {
             SipTransport::Sctp => writer.sctp(stream, route, piece),
             SipTransport::Ws | SipTransport::Wss => {
                 let masked = is_client(piece.source, piece.destination);
                 writer.upgrade(stream, route, piece, masked);
-                let prefix = FrameHeader::new(piece.bytes.len(), masked);
+                let prefix = FrameHeader::new(piece.bytes.len() + piece.missing as usize, masked);
                 writer.tcp(stream, route, piece, prefix.as_slice());
             }
             _ => writer.tcp(stream, route, piece, &[]),
         }
         Some(())
     }
+}
+
+/// How many bytes that are missing behind a message its packet has room for: one at least, which says that it was cut.
+fn room_behind(message: &[u8]) -> u32 {
+    let room = (MAX_PAYLOAD - FrameHeader::LONGEST).saturating_sub(message.len());
+    u32::try_from(room.max(1)).unwrap_or(u32::MAX)
 }
 
 /// The link type and header of a piece's frames: as captured where that fits, else made up.
@@ -176,30 +185,33 @@ struct Writer<'a, E> {
 }
 
 impl<E: FnMut(&FrameInfo, &[u8])> Writer<'_, E> {
-    fn packet(&mut self, timestamp: Timestamp, make: impl FnOnce(&mut Vec<u8>)) {
+    /// One packet; `missing` of its last bytes are not in the file.
+    fn packet(&mut self, timestamp: Timestamp, missing: usize, make: impl FnOnce(&mut Vec<u8>)) {
         self.frame.clear();
         self.frame.extend_from_slice(self.header);
         make(self.frame);
-        let original = u32::try_from(self.frame.len()).unwrap_or(u32::MAX);
+        let original = u32::try_from(self.frame.len() + missing).unwrap_or(u32::MAX);
         link::fit(self.link, self.frame, original);
         let info = FrameInfo { timestamp, nanosecond: self.nanosecond, link: self.link, original };
         (self.emit)(&info, self.frame);
     }
 
     /// One segment of the sender's stream.
-    fn segment(&mut self, stream: &mut Stream, route: Route, timestamp: Timestamp, parts: (&[u8], &[u8])) {
+    fn segment(&mut self, stream: &mut Stream, route: Route, timestamp: Timestamp, payload: Payload<'_>) {
         let (ours, theirs) = stream.sides(route.source);
-        self.packet(timestamp, |out| route.tcp(out, (ours.next, theirs.next), parts));
-        ours.next = ours.next.wrapping_add((parts.0.len() + parts.1.len()) as u32);
+        self.packet(timestamp, payload.missing, |out| route.tcp(out, (ours.next, theirs.next), payload));
+        ours.next = ours.next.wrapping_add(payload.length() as u32);
     }
 
     /// The message behind `prefix`, one segment per share, more where a packet cannot hold a share.
     fn tcp(&mut self, stream: &mut Stream, route: Route, piece: &StreamPiece<'_>, mut prefix: &[u8]) {
         for (timestamp, mut part) in split(piece) {
             while !part.is_empty() {
-                let room = MAX_PAYLOAD - prefix.len();
+                // What is missing stands behind the last byte.
+                let room = MAX_PAYLOAD - prefix.len() - usize::from(piece.missing > 0);
                 let (now, later) = part.split_at(room.min(part.len()));
-                self.segment(stream, route, timestamp, (prefix, now));
+                let missing = if later.is_empty() { piece.missing as usize } else { 0 };
+                self.segment(stream, route, timestamp, Payload { parts: [prefix, now], missing });
                 (prefix, part) = (&[], later);
             }
         }
@@ -215,8 +227,8 @@ impl<E: FnMut(&FrameInfo, &[u8])> Writer<'_, E> {
         let (to_server, to_client) = if from_client { (route, back) } else { (back, route) };
         let time = piece.shares.first().map_or(piece.timestamp, |share| share.timestamp);
         let request = request(to_server.destination);
-        self.segment(stream, to_server, time, (&[], request.as_bytes()));
-        self.segment(stream, to_client, time, (&[], RESPONSE.as_bytes()));
+        self.segment(stream, to_server, time, Payload::from(request.as_bytes()));
+        self.segment(stream, to_client, time, Payload::from(RESPONSE.as_bytes()));
     }
 
     /// The message as DATA chunks, one a packet; one chunk unless it is too long.
@@ -231,7 +243,7 @@ impl<E: FnMut(&FrameInfo, &[u8])> Writer<'_, E> {
                 last: index + 1 == count,
                 bytes,
             };
-            self.packet(piece.timestamp, |out| route.sctp(out, &chunk));
+            self.packet(piece.timestamp, 0, |out| route.sctp(out, &chunk));
             ours.next = ours.next.wrapping_add(1);
         }
         ours.message = ours.message.wrapping_add(1);

@@ -98,6 +98,7 @@ impl Conversation {
                     link_header: self.link_header,
                     shares: &shares,
                     bytes: &bytes,
+                    missing: 0,
                 },
             );
         }
@@ -133,6 +134,46 @@ fn assert_whole(file: &Path, what: &str) {
         .flat_map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>())
         .collect();
     assert_eq!(numbers, (1..=40).map(|number| number.to_string()).collect::<Vec<_>>(), "{what}");
+}
+
+/// A message that was cut is to a reader a packet that the snap length cut; those around it are whole.
+#[test]
+fn a_message_that_was_cut_stays_one() {
+    for (transport, port) in [(SipTransport::Tcp, 5060), (SipTransport::Ws, 80)] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = written(directory.path(), FileFormat::Pcap, |files| {
+            for number in 1..=9 {
+                let bytes = message(number, 3_000);
+                let (client, server) = (endpoint(1, 49_152, false), endpoint(2, port, false));
+                let (source, destination) = if number % 2 == 0 { (server, client) } else { (client, server) };
+                // Some of the body, one byte, all of it and some of the head; more than a packet has room for.
+                let missing = [0, 0, 1_000, 1, 0, 3_040, 0, 4_000_000, 0, 0][number];
+                let kept = bytes.len() - missing.min(3_040);
+                let piece = StreamPiece {
+                    source,
+                    destination,
+                    transport,
+                    timestamp: Timestamp::new(1_700_000_000 + number as u64, 0),
+                    nanosecond: false,
+                    link: LinkType::ETHERNET,
+                    link_header: &[],
+                    shares: &[],
+                    bytes: &bytes[..kept],
+                    missing: missing as u32,
+                };
+                files.stream(FileKey(0), &piece);
+            }
+        });
+        let Some(faults) = tshark(&file, FAULTS, "_ws.expert.message") else { return };
+        assert_eq!(faults, Vec::<String>::new());
+        let cut = tshark(&file, "frame.len > frame.cap_len", "frame.time_epoch").unwrap();
+        assert_eq!(cut.len(), 4, "{cut:?}");
+        let whole = tshark(&file, "sip && frame.len == frame.cap_len", "sip.CSeq.seq").unwrap();
+        assert_eq!(whole, ["1", "4", "6", "8", "9"], "{transport:?}");
+        if transport == SipTransport::Tcp {
+            assert_eq!(tshark(&file, "sip.Method", "frame.number").unwrap().len(), 9);
+        }
+    }
 }
 
 #[test]
@@ -187,6 +228,7 @@ fn messages_longer_than_a_packet_are_split() {
                 link_header: &[],
                 shares: &[],
                 bytes: &bytes,
+                missing: 0,
             };
             files.stream(FileKey(0), &piece);
         });
@@ -282,6 +324,7 @@ fn every_link_type_comes_first_and_after_every_other() {
                         link_header: &[],
                         shares: &[],
                         bytes: &message(number, 20),
+                        missing: 0,
                     };
                     files.stream(FileKey(0), &piece);
                 } else {

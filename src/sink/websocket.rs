@@ -25,6 +25,9 @@ pub(super) struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// Bytes of the longest.
+    pub(super) const LONGEST: usize = 14;
+
     pub(super) fn new(length: usize, masked: bool) -> Self {
         const FINAL_TEXT: u8 = 0x81;
         let mut bytes = [0; 14];

@@ -158,6 +158,20 @@ impl Framer {
         }
     }
 
+    /// What follows `buffer` will not come. When it is a whole head with a part of the body, says how many bytes of that are not
+    /// there, with the head if it was read on the way: the caller consumes all, and the next message begins behind those.
+    pub(super) fn cut(&mut self, buffer: &[u8]) -> Option<(Option<Head>, u64)> {
+        let Stage::Body { head, length: ContentLength::Given(body) } = self.stage else { return None };
+        (self.searching, self.stage) = (false, Stage::Between);
+        let whole = body.saturating_add(head as u64);
+        Some((self.begun.take().map(|head| *head), whole.saturating_sub(buffer.len() as u64)))
+    }
+
+    /// Whether the unconsumed bytes begin with a start line and a part of a head.
+    pub(super) const fn is_in_head(&self) -> bool {
+        matches!(self.stage, Stage::HeaderSection(_))
+    }
+
     /// Keeps a head of which the message is not all there.
     fn put_off(&mut self, parsed: &mut Option<Head>) {
         if let Some(head) = parsed.take() {

@@ -213,6 +213,11 @@ impl Head {
         matches!(self.start, StartLine::Response { status: 101..=199, .. }) && !self.rare.has(Rare::RSEQ)
     }
 
+    /// Whether the body is all that Content-Length says.
+    pub(crate) fn has_whole_body(&self) -> bool {
+        self.content_length == ContentLength::Given(u64::from(self.body.length))
+    }
+
     /// Reads a message's start line and header fields. In a `datagram` the body is what Content-Length says of the
     /// rest, and all of it without one (RFC 3261 18.3); a message out of a stream has been cut to size already.
     /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.

@@ -42,7 +42,7 @@ impl SipTransport {
     }
 }
 
-/// One whole SIP message.
+/// One SIP message, whole unless its end was not captured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Message {
     /// Number of the packet that completed it.
@@ -98,6 +98,8 @@ pub enum Carriage {
         /// Which captured segments brought how much of it: from the first to before the second index of
         /// [`Messages::shares`]; empty unless [`StreamSettings::keep_shares`].
         shares: (u32, u32),
+        /// Bytes behind it that were not captured, as far as known; 0 when it is whole.
+        missing: u32,
         /// Link type of the frame that brought it.
         link: LinkType,
         /// Its link-layer header: from the first to before the second offset in [`Messages::arena`] (empty when the
@@ -113,13 +115,14 @@ impl Carriage {
     pub(crate) fn stream(
         arena: &mut Vec<u8>,
         connection: u64,
-        shares: (u32, u32),
+        (shares, missing): ((u32, u32), u32),
         frame: &FrameHeader,
     ) -> Self {
         let start = arena.len() as u32;
         arena.extend_from_slice(&frame.header);
         let link_header = (start, arena.len() as u32);
-        Self::Stream { connection, shares, link: frame.link, link_header, nanosecond: frame.nanosecond }
+        let FrameHeader { link, nanosecond, .. } = *frame;
+        Self::Stream { connection, shares, missing, link, link_header, nanosecond }
     }
 }
 

@@ -10,6 +10,7 @@ mod sources;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use memchr::memchr_iter;
 use smallvec::SmallVec;
 
 use self::bundle::Bundle;
@@ -171,16 +172,51 @@ const MAX_FORMATS: usize = 32;
 /// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
 /// is taken for one. True when there is a description, even one without media. `known` are the sections read before.
 pub fn parse(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Media>) -> bool {
+    read(message, head, known, out, |description| description)
+}
+
+/// [`parse`] of a message whose end was not captured: as far as it is certain what its description says.
+pub fn parse_cut(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Media>) -> bool {
+    read(message, head, known, out, certain)
+}
+
+fn read(
+    message: &[u8],
+    head: &Head,
+    known: &mut Sections,
+    out: &mut Vec<Media>,
+    part: impl Fn(&[u8]) -> &[u8],
+) -> bool {
     let (content_type, body) = (head.content_type.of(message), head.body.of(message));
     let Some(description) = session_description(content_type, body) else {
         // Candidates that were found after the offer or the answer (RFC 8840 9).
         if is_media_type(content_type, b"application", b"trickle-ice-sdpfrag") {
-            parse_fragment(body, out);
+            parse_fragment(part(body), out);
         }
         return false;
     };
-    parse_description(description, known, out);
+    parse_description(part(description), known, out);
     true
+}
+
+/// What is certain of a description that was cut: whole lines, without an `m=` section at their end that may go on with a
+/// connection address of its own. That stands before the section's bandwidth, key and attributes (RFC 8866 5).
+fn certain(description: &[u8]) -> &[u8] {
+    let mut end = 0;
+    let mut at = 0;
+    let mut is_open = false;
+    for line_end in memchr_iter(b'\n', description).map(|feed| feed + 1) {
+        match description.get(at..) {
+            Some([b'm', b'=', ..]) => (end, is_open) = (at, true),
+            Some([b'c' | b'b' | b'k' | b'a', b'=', ..]) => is_open = false,
+            _ => {}
+        }
+        if !is_open {
+            end = line_end;
+        }
+        at = line_end;
+    }
+    description.get(..end).unwrap_or_default()
 }
 
 /// Appends the media that later candidates are of. By their `a=mid` its `m=` lines only say which sections these are (RFC 8840
@@ -618,6 +654,27 @@ mod tests {
 
     fn endpoints(media: &Media) -> (String, String) {
         (media.endpoint.to_string(), media.rtcp.to_string())
+    }
+
+    /// What RFC 8866 5 lets stand behind what is there may say something else.
+    #[test]
+    fn what_is_left_of_a_description_announces_no_other_endpoint() {
+        let session =
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\na=sendrecv\r\n";
+        let sections = "m=audio 40000 RTP/AVP 0 101\r\ni=one\r\nc=IN IP4 192.0.2.222\r\nb=AS:64\r\na=rtpmap:0 PCMU/8000\r\n\
+             m=video 40002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nm=audio 40004 RTP/AVP 8\r\nc=IN IP4 192.0.2.12\r\n";
+        let text = format!("{session}{sections}");
+        let whole = media(&text);
+        let ends = |list: &[Media]| list.iter().map(|media| media.endpoint).collect::<Vec<_>>();
+        for length in 0..=text.len() {
+            let mut part = Vec::new();
+            parse_description(certain(&text.as_bytes()[..length]), &mut Sections::default(), &mut part);
+            assert!(ends(&whole).starts_with(&ends(&part)), "{}", &text[..length]);
+            // A section is certain with the line behind its connection address, and the last one with that.
+            let known = ["192.0.2.222\r\n", "H264/90000\r\n", "192.0.2.12\r\n"];
+            let known = known.iter().filter(|line| text[..length].contains(**line)).count();
+            assert_eq!(part.len(), known, "{}", &text[..length]);
+        }
     }
 
     #[test]

@@ -98,6 +98,20 @@ impl WebSocket {
         }
     }
 
+    /// What follows `buffer`, the beginning of a data frame, will not come: appends what there is of the payload to `output`, and
+    /// says how many bytes of it are not there. The caller consumes all; the next frame begins behind those. None when
+    /// it is no such frame.
+    pub fn cut(&mut self, buffer: &[u8], output: &mut Vec<u8>) -> Option<u64> {
+        let header = Header::parse(buffer).ok()?;
+        if header.is_control() {
+            return None;
+        }
+        let payload = buffer.get(header.length..)?;
+        unmask(payload, header.mask, output);
+        self.message = if header.fin { Fragmented::No } else { Fragmented::Skipped };
+        Some(header.payload.saturating_sub(payload.len() as u64))
+    }
+
     /// Whether a frame can begin with this byte here (RFC 6455 5.2, 5.4, 5.5).
     const fn may_begin(&self, first: u8) -> bool {
         let fragmented = !matches!(self.message, Fragmented::No);

@@ -39,6 +39,7 @@ pub(super) struct Piece {
     header: u32,
     shares: u32,
     length: u32,
+    missing: u32,
 }
 
 /// Commands, and what they are about in the same order.
@@ -126,6 +127,7 @@ impl FileBlock {
             header: piece.link_header.len() as u32,
             shares: piece.shares.len() as u32,
             length: piece.bytes.len() as u32,
+            missing: piece.missing,
         });
     }
 
@@ -178,6 +180,7 @@ impl Piece {
             link_header: bytes.take(self.header),
             shares,
             bytes: bytes.take(self.length),
+            missing: self.missing,
         }
     }
 }

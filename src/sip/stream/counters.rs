@@ -32,7 +32,7 @@ counters! {
     oversize,
     /// Bytes of such bodies.
     oversize_bytes,
-    /// Messages that had begun when their stream ended.
+    /// Messages that had begun when their stream ended, and said too little to be told of.
     incomplete,
     /// Bytes of line ends between messages (RFC 5626 3.5.1).
     keepalive_bytes,

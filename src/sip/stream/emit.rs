@@ -37,6 +37,8 @@ pub(super) struct Found<'a> {
     /// The shares that were noted for it.
     pub(super) shares: (u32, u32),
     pub(super) transport: SipTransport,
+    /// Bytes behind it that were not captured, not all of them if there are too many; 0 when it is whole.
+    pub(super) missing: u32,
 }
 
 impl Origin<'_> {
@@ -74,7 +76,9 @@ impl Emitter<'_> {
     /// Writes a message down; false when it is none. `remembered` is the frame of an earlier packet of this direction.
     pub(super) fn emit(&mut self, found: Found<'_>, remembered: Option<&FrameHeader>) -> bool {
         let message = found.message;
-        let datagram = matches!(found.transport, SipTransport::Ws | SipTransport::Wss);
+        let is_cut = found.missing > 0;
+        // What was cut is read as a datagram that was.
+        let datagram = is_cut || matches!(found.transport, SipTransport::Ws | SipTransport::Wss);
         let parsed;
         let head = match found.head {
             Some(head) => {
@@ -90,11 +94,12 @@ impl Emitter<'_> {
         let Some(bytes) = found.place.or_else(|| self.output.store(message)) else { return false };
         let first = index(self.output.media.len());
         let Messages { sections, media, .. } = &mut *self.output;
-        let sdp = !head.body.is_empty() && sdp::parse(message, head, sections, media);
+        let read_sdp = if is_cut && !head.has_whole_body() { sdp::parse_cut } else { sdp::parse };
+        let sdp = !head.body.is_empty() && read_sdp(message, head, sections, media);
         let counters = &mut self.output.counters;
         counters.messages = counters.messages.saturating_add(1);
         counters.faults = counters.faults.saturating_add(u64::from(!head.faults.is_empty()));
-        let carriage = self.carriage(found.shares, remembered);
+        let carriage = self.carriage((found.shares, found.missing), remembered);
         self.output.list.push(Message {
             sequence: self.context.sequence,
             timestamp: self.context.timestamp,
@@ -110,16 +115,27 @@ impl Emitter<'_> {
         true
     }
 
-    fn carriage(&mut self, shares: (u32, u32), remembered: Option<&FrameHeader>) -> Carriage {
+    fn carriage(
+        &mut self,
+        (shares, missing): ((u32, u32), u32),
+        remembered: Option<&FrameHeader>,
+    ) -> Carriage {
         let connection = self.context.connection;
         let output = &mut *self.output;
         // Off the packet's own path (ticks, caps) the frame at hand is another connection's.
         let own = output.frame.as_ref().filter(|_| self.context.packet.is_some());
         let Some(frame) = own.or(remembered).filter(|_| output.settings.keep_shares) else {
             let link = crate::capture::LinkType::default();
-            return Carriage::Stream { connection, shares, link, link_header: (0, 0), nanosecond: false };
+            return Carriage::Stream {
+                connection,
+                shares,
+                missing,
+                link,
+                link_header: (0, 0),
+                nanosecond: false,
+            };
         };
-        Carriage::stream(&mut output.arena, connection, shares, frame)
+        Carriage::stream(&mut output.arena, connection, (shares, missing), frame)
     }
 }
 

@@ -42,7 +42,10 @@ impl Side {
             message.bytes.clear();
         }
         match &mut self.mode {
-            Mode::WebSocket { fragments, .. } if !message.bytes.is_empty() => *fragments = Some(message),
+            Mode::WebSocket { fragments, .. } if !message.bytes.is_empty() => {
+                message.captured = emitter.context.timestamp;
+                *fragments = Some(message);
+            }
             _ => message.put(&mut emitter.output.spare),
         }
         step
@@ -67,7 +70,10 @@ impl Side {
             emitter.output.shares.push(Share { timestamp: emitter.context.timestamp, length });
         }
         let shares = (first, emitter.output.shares.len() as u32);
-        let found = Found { message, head: None, place: None, shares, transport: SipTransport::Ws };
-        self.found |= emitter.emit(found, self.frame.as_deref());
+        let found =
+            Found { message, head: None, place: None, shares, transport: SipTransport::Ws, missing: 0 };
+        if emitter.emit(found, self.frame.as_deref()) {
+            self.found();
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! Of TLS that carries SIP the handshake is followed ([`crate::tls`]); other TLS is counted and rejected.
 
 mod counters;
+mod cut;
 mod detect;
 mod emit;
 mod frames;
@@ -74,6 +75,16 @@ impl SipStream {
         Verdict::Reject
     }
 
+    /// Counts the messages found since there were `before`; returns how many.
+    fn count(&mut self, before: usize, output: &mut Messages) -> u64 {
+        let found = output.list.len().saturating_sub(before) as u64;
+        if self.messages == 0 && found > 0 {
+            output.counters.streams_created = output.counters.streams_created.saturating_add(1);
+        }
+        self.messages = self.messages.saturating_add(found);
+        found
+    }
+
     fn close(&mut self, context: &Context, output: &mut Messages) {
         if self.closed || !self.up.ended || !self.down.ended {
             return;
@@ -135,16 +146,14 @@ impl Application for SipStream {
         if verdict == Verdict::Reject && !foreign {
             side.give_up(output);
         }
-        let found = output.list.len().saturating_sub(before) as u64;
+        self.lossy |= chunk.missing > 0;
+        let found = self.count(before, output);
+        let (side, other) = self.sides(context.direction);
         let paused = silent && found == 0 && side.is_dormant() && !other.is_confirmed();
         if paused {
             other.drop_partial(output);
         }
         self.paused = paused;
-        if silent && found > 0 {
-            output.counters.streams_created = output.counters.streams_created.saturating_add(1);
-        }
-        self.messages = self.messages.saturating_add(found);
         // What was searched in vain may have been SIP before.
         let is_other = foreign || paused && was_open;
         output.counters.rejected_streams =
@@ -171,7 +180,9 @@ impl Application for SipStream {
             output.tls.extend(tls.gap(context));
             return;
         }
-        self.sides(context.direction).0.gap(lost, output);
+        let before = output.list.len();
+        self.sides(context.direction).0.gap(lost, &mut Emitter { context, output });
+        self.count(before, output);
     }
 
     fn end(&mut self, context: &Context, output: &mut Messages) {
@@ -179,7 +190,9 @@ impl Application for SipStream {
             output.tls.extend(tls.end(context));
             return;
         }
-        self.sides(context.direction).0.end(output);
+        let before = output.list.len();
+        self.sides(context.direction).0.end(&mut Emitter { context, output });
+        self.count(before, output);
         self.close(context, output);
     }
 

@@ -20,6 +20,8 @@ pub(in crate::sip) struct Partial {
     pub(super) bytes: Vec<u8>,
     /// Which captured segment brought how many of the bytes; empty when nobody wants to know.
     shares: VecDeque<Share>,
+    /// When the last of them was captured.
+    pub(super) captured: Timestamp,
 }
 
 impl Partial {
@@ -39,6 +41,7 @@ impl Partial {
 
     pub(super) fn append(&mut self, bytes: &[u8], captured: Timestamp, keep_shares: bool) {
         self.bytes.extend_from_slice(bytes);
+        self.captured = captured;
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let full = self.shares.len() >= MAX_SHARES;
         match self.shares.back_mut() {

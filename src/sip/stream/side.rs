@@ -17,11 +17,13 @@ const MAX_DETECT: usize = 32 << 10;
 pub(super) struct Side {
     pub(super) mode: Mode,
     /// Bytes read before, which need more behind them.
-    partial: Option<Partial>,
+    pub(super) partial: Option<Partial>,
     /// How long `partial` has to be before it is worth to look again.
-    wanted: usize,
+    pub(super) wanted: usize,
     /// Bytes of the stream to pass over by count.
     pub(super) skip: u64,
+    /// These are the rest of a message that was cut, and not a body that is too large.
+    skips_rest: bool,
     /// It is certain that this is SIP.
     confirmed: bool,
     /// A message was found.
@@ -66,6 +68,14 @@ impl Side {
         if chunk.segment_start && !self.found {
             self.take_up(chunk, emitter.output);
         }
+        let verdict = self.take(chunk, upgraded, emitter);
+        if chunk.missing > 0 && verdict == Verdict::Continue {
+            self.cut(u64::from(chunk.missing), chunk.bytes.len(), emitter);
+        }
+        verdict
+    }
+
+    fn take(&mut self, chunk: &Chunk<'_>, upgraded: bool, emitter: &mut Emitter<'_>) -> Verdict {
         let Some(mut partial) = self.partial.take() else {
             return self.read_segment(chunk, 0, upgraded, emitter);
         };
@@ -154,7 +164,11 @@ impl Side {
         let length = usize::try_from(self.skip).unwrap_or(usize::MAX).min(rest.len());
         origin.pass(length);
         self.skip = self.skip.saturating_sub(length as u64);
-        count(&mut output.counters.oversize_bytes, length as u64);
+        let counters = &mut output.counters;
+        let counter =
+            if self.skips_rest { &mut counters.skipped_bytes } else { &mut counters.oversize_bytes };
+        count(counter, length as u64);
+        self.skips_rest &= self.skip > 0;
         Step::Consume(length)
     }
 
@@ -251,12 +265,22 @@ impl Side {
     ) {
         let place = origin.place(at, message.len());
         let shares = origin.note(message.len(), emitter.output);
-        let found = Found { message, head, place, shares, transport: SipTransport::Tcp };
+        let found = Found { message, head, place, shares, transport: SipTransport::Tcp, missing: 0 };
         if emitter.emit(found, self.frame.as_deref()) {
-            (self.confirmed, self.found) = (true, true);
+            self.found();
         } else {
             count(&mut emitter.output.counters.skipped_bytes, message.len() as u64);
         }
+    }
+
+    /// A message was found.
+    pub(super) const fn found(&mut self) {
+        (self.confirmed, self.found) = (true, true);
+    }
+
+    /// The next bytes are the rest of a message that was cut.
+    pub(super) const fn pass_over_rest(&mut self, length: u64) {
+        (self.skip, self.skips_rest) = (length, length > 0);
     }
 
     /// Looks whether a segment begins with something to start over with: when nothing came of this direction so far,
@@ -285,13 +309,16 @@ impl Side {
     }
 
     /// Bytes were lost.
-    pub(super) fn gap(&mut self, lost: u64, output: &mut Messages) {
+    pub(super) fn gap(&mut self, lost: u64, emitter: &mut Emitter<'_>) {
+        self.cut(lost, usize::MAX, emitter);
         if lost > 0 && lost <= self.skip {
             // All of them are in what is passed over anyway.
             self.skip -= lost;
+            self.skips_rest &= self.skip > 0;
             return;
         }
-        self.skip = 0;
+        let output = &mut *emitter.output;
+        self.pass_over_rest(0);
         self.drop_partial(output);
         count(&mut output.counters.resynchronisations, u64::from(self.confirmed));
         self.resynchronise();
@@ -318,8 +345,11 @@ impl Side {
     }
 
     /// It is over.
-    pub(super) fn end(&mut self, output: &mut Messages) {
+    pub(super) fn end(&mut self, emitter: &mut Emitter<'_>) {
         self.ended = true;
+        self.cut(0, usize::MAX, emitter);
+        self.pass_over_rest(0);
+        let output = &mut *emitter.output;
         let fragments = matches!(&self.mode, Mode::WebSocket { fragments: Some(_), .. });
         if self.confirmed && (self.partial.is_some() || fragments) {
             count(&mut output.counters.incomplete, 1);

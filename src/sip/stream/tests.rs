@@ -9,7 +9,7 @@ use crate::decode::{TcpFlags, TcpHeader};
 use crate::flow::{Address, Direction, Endpoint, PairHasher};
 use crate::pipeline::{Bytes, Place};
 use crate::reassembly::{Application, Budget, Chunk, Context, Limits, Reassembler, Segment, Verdict};
-use crate::sip::{Carriage, FrameHeader, Messages, Share, SipStream, SipTransport, StreamCounters};
+use crate::sip::{Carriage, Faults, FrameHeader, Messages, Share, SipStream, SipTransport, StreamCounters};
 use crate::time::Timestamp;
 
 const BODY: &str =
@@ -43,6 +43,8 @@ struct Play {
     stream: SipStream,
     output: Messages,
     found: Vec<String>,
+    /// Which of these were cut, by their number, and what is missing of them.
+    cut: Vec<(usize, Faults, u32)>,
     copied: usize,
     verdict: Verdict,
     fresh: [bool; 2],
@@ -54,7 +56,8 @@ impl Play {
     fn new(opening: bool) -> Self {
         let (stream, output) = (SipStream::default(), Messages::default());
         let (found, verdict) = (Vec::new(), Verdict::Continue);
-        Self { stream, output, found, copied: 0, verdict, fresh: [opening; 2], time: 0 }
+        let cut = Vec::new();
+        Self { stream, output, found, cut, copied: 0, verdict, fresh: [opening; 2], time: 0 }
     }
 
     fn context(&self, direction: Direction) -> Context {
@@ -74,6 +77,11 @@ impl Play {
     }
 
     fn say(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
+        self.say_part(direction, bytes, 0)
+    }
+
+    /// A segment of whose end `missing` bytes were not captured.
+    fn say_part(&mut self, direction: Direction, bytes: &[u8], missing: u32) -> &mut Self {
         self.time += 1;
         if self.stream.may_resume() && SipStream::resumes(bytes) {
             // As reassembly does it.
@@ -85,9 +93,15 @@ impl Play {
         let opening = std::mem::take(&mut self.fresh[direction as usize]);
         let place = Some(Bytes { place: Place::Packets, start: 1000, length: bytes.len() as u32 });
         let captured = Timestamp(self.time);
-        let chunk = Chunk { bytes, place, captured, opening, segment_start: true };
+        let chunk = Chunk { bytes, place, captured, opening, segment_start: true, missing };
         let context = self.context(direction);
         self.verdict = self.stream.data(&context, &chunk, &mut self.output);
+        self.take_messages(bytes);
+        self
+    }
+
+    /// Takes what was found, some of it in the bytes of the segment at hand.
+    fn take_messages(&mut self, bytes: &[u8]) {
         for message in self.output.list.drain(..) {
             let Bytes { place, start, length } = message.bytes;
             let (start, length) = (start as usize, length as usize);
@@ -98,10 +112,12 @@ impl Play {
             self.copied += usize::from(place == Place::Streams);
             let (first, last) = message.media;
             assert!(first <= last && last as usize <= self.output.media.len());
+            if let Carriage::Stream { missing: missing @ 1.., .. } = message.carriage {
+                self.cut.push((self.found.len(), message.head.faults, missing));
+            }
             let prefix = if message.transport == SipTransport::Ws { "ws " } else { "" };
             self.found.push(format!("{prefix}{}", String::from_utf8_lossy(text)));
         }
-        self
     }
 
     fn up(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -115,6 +131,7 @@ impl Play {
     fn gap(&mut self, lost: u64) -> &mut Self {
         let context = self.context(Direction::Up);
         self.stream.gap(&context, lost, &mut self.output);
+        self.take_messages(&[]);
         self
     }
 
@@ -123,6 +140,7 @@ impl Play {
             let context = self.context(direction);
             self.stream.end(&context, &mut self.output);
         }
+        self.take_messages(&[]);
         assert_eq!(self.stream.held(), 0);
         self.output.counters
     }
@@ -306,7 +324,7 @@ fn after_a_gap_nothing_more_is_lost() {
     let mut play = Play::new(true);
     play.up([&options(1), &invite(2)[..200]].concat()).gap(50);
     play.up([&invite(2)[250..], &options(3), &invite(4)].concat());
-    assert_eq!(play.found, [options(1), options(3), invite(4)]);
+    assert_eq!(play.found, [&options(1), &invite(2)[..200], &options(3), &invite(4)]);
     let counters = play.end();
     assert_eq!((counters.resynchronisations, counters.streams_failed, counters.incomplete), (1, 1, 0));
 }
@@ -407,11 +425,114 @@ fn an_http_stream_without_sip_is_rejected() {
 }
 
 #[test]
-fn an_incomplete_message_is_counted_not_told() {
+fn a_head_that_says_too_little_is_counted_not_told() {
+    // Up to within the line of CSeq, which is the last of those that every message has (RFC 3261 8.1.1).
+    let cseq = invite(1).find("CSeq").unwrap();
+    for length in [40, 100, cseq, cseq + 10] {
+        let mut play = Play::new(true);
+        play.up(&invite(1)[..length]);
+        let counters = play.end();
+        assert_eq!((play.found.len(), counters.incomplete, counters.streams_created), (0, 1, 0));
+    }
+}
+
+/// Bytes of the head of `invite(1)`, and of all of it.
+fn lengths() -> (usize, usize) {
+    (invite(1).find("\r\n\r\n").unwrap() + 4, invite(1).len())
+}
+
+fn faults(list: &[Faults]) -> Faults {
+    let mut faults = Faults::default();
+    list.iter().for_each(|&fault| faults.add(fault));
+    faults
+}
+
+#[test]
+fn a_message_that_is_cut_in_its_body_is_told_as_far_as_it_goes() {
+    let (head, all) = lengths();
+    let truncated = faults(&[Faults::TRUNCATED]);
+    for kept in head..all {
+        let (part, missing) = (&invite(1)[..kept], (all - kept) as u32);
+        // By the snap length: at once, and what follows is in step.
+        let mut play = Play::new(true);
+        play.say_part(Direction::Up, part.as_bytes(), missing);
+        assert_eq!(
+            (&play.found[..], &play.cut[..]),
+            (&[part.to_owned()][..], &[(0, truncated, missing)][..])
+        );
+        play.gap(u64::from(missing)).up(options(2)).up([&invite(3), &options(4)[..]].concat());
+        assert_eq!(play.found[1..], [options(2), invite(3), options(4)]);
+        let counters = play.end();
+        assert_eq!((counters.resynchronisations, counters.skipped_bytes, counters.incomplete), (0, 0, 0));
+        assert_eq!((counters.streams_created, counters.streams_failed, counters.messages), (1, 1, 4));
+
+        // By the snap length, before another segment of it: the rest is passed over.
+        let mut play = Play::new(true);
+        play.say_part(Direction::Up, &part.as_bytes()[..head], missing - 1);
+        play.gap((all - head - 1) as u64).up(["\n", &options(2)].concat());
+        assert_eq!(play.found, [&invite(1)[..head], &options(2)]);
+
+        // By a hole, and by the end.
+        let mut play = Play::new(true);
+        play.up([&options(9), part].concat());
+        assert_eq!(play.found, [options(9)]);
+        play.gap(u64::from(missing)).up(options(2));
+        assert_eq!(
+            (&play.found[1..], &play.cut[..]),
+            (&[part.into(), options(2)][..], &[(1, truncated, missing)][..])
+        );
+        let mut play = Play::new(true);
+        play.up(part);
+        let counters = play.end();
+        assert_eq!((&play.found[..], counters.incomplete), (&[part.to_owned()][..], 0));
+        assert_eq!(play.output.ended[0].messages, 1);
+    }
+}
+
+#[test]
+fn a_message_that_is_cut_in_its_head_is_told_when_that_says_enough() {
+    let (head, all) = lengths();
+    let enough = invite(1).find("Content-Type").unwrap();
+    for kept in enough..head {
+        let (part, missing) = (&invite(1)[..kept], (all - kept) as u32);
+        for by_hole in [false, true] {
+            let mut play = Play::new(true);
+            play.say_part(Direction::Up, part.as_bytes(), if by_hole { 0 } else { missing });
+            play.gap(u64::from(missing)).up([options(2), options(3)].concat());
+            assert_eq!(play.found, [part, &options(2), &options(3)]);
+            assert!(
+                matches!(play.cut[..], [(0, found, lost)] if found.has(Faults::UNTERMINATED) && lost == missing)
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_and_comes_after_all_is_passed_over() {
+    let (head, all) = lengths();
     let mut play = Play::new(true);
-    play.up(&invite(1)[..300]);
-    let counters = play.end();
-    assert_eq!((play.found.len(), counters.incomplete, counters.streams_created), (0, 1, 0));
+    play.say_part(Direction::Up, &invite(1).as_bytes()[..head + 9], (all - head - 9) as u32);
+    play.up([&invite(1)[head + 9..], &options(2)].concat());
+    assert_eq!(play.found, [&invite(1)[..head + 9], &options(2)]);
+    assert_eq!(play.end().skipped_bytes, (all - head - 9) as u64);
+}
+
+#[test]
+fn a_websocket_message_that_is_cut_is_told_and_its_frames_are_kept_track_of() {
+    let (head, all) = lengths();
+    let frame = websocket(0x81, invite(1).as_bytes(), MASK);
+    for kept in [head, head + 1, all - 1] {
+        for by_hole in [false, true] {
+            let mut play = Play::new(true);
+            play.up(UPGRADE);
+            let part = &frame[..frame.len() - (all - kept)];
+            let missing = (all - kept) as u32;
+            play.say_part(Direction::Up, part, if by_hole { 0 } else { missing }).gap(u64::from(missing));
+            play.up(websocket(0x81, options(2).as_bytes(), MASK));
+            assert_eq!(play.found, [format!("ws {}", &invite(1)[..kept]), format!("ws {}", options(2))]);
+            assert_eq!(play.cut, [(0, faults(&[Faults::TRUNCATED]), missing)]);
+        }
+    }
 }
 
 #[test]
@@ -437,7 +558,8 @@ fn shares_tell_which_segment_brought_what() {
     let length = second.len() as u32;
     let expected = [share(1, first.len() as u32), share(2, 10), share(3, length - 10)];
     assert_eq!(play.output.shares, expected);
-    let Carriage::Stream { connection, shares, link, link_header, nanosecond } = play.output.list[1].carriage
+    let Carriage::Stream { connection, shares, link, link_header, nanosecond, .. } =
+        play.output.list[1].carriage
     else {
         panic!("not a stream")
     };
@@ -452,7 +574,7 @@ impl Play {
             self.time += 1;
             let opening = std::mem::take(&mut self.fresh[0]);
             let captured = Timestamp(self.time);
-            let chunk = Chunk { bytes, place: None, captured, opening, segment_start: true };
+            let chunk = Chunk { bytes, place: None, captured, opening, segment_start: true, missing: 0 };
             let context = self.context(Direction::Up);
             self.stream.data(&context, &chunk, &mut self.output);
         }
@@ -494,7 +616,7 @@ fn through_the_reassembler() {
 }
 
 fn chunk(bytes: &[u8], opening: bool) -> Chunk<'_> {
-    Chunk { bytes, place: None, captured: Timestamp(1), opening, segment_start: true }
+    Chunk { bytes, place: None, captured: Timestamp(1), opening, segment_start: true, missing: 0 }
 }
 
 /// Whether a connection to that port which begins so is declined, what is counted of it, and where it was asked.
