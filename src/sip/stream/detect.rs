@@ -116,16 +116,30 @@ pub(super) fn may_be_websocket(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(0x81 | 0x82))
 }
 
-/// Whether bytes are a WebSocket frame that holds a SIP message.
+/// Whether bytes begin with a WebSocket frame that holds a SIP message, or the beginning of one as far as it is there.
 pub(super) fn websocket(bytes: &[u8], max_message: usize, scratch: &mut Vec<u8>) -> bool {
     if !may_be_websocket(bytes) {
         return false;
     }
     scratch.clear();
-    let frame = WebSocket::new(max_message).next(bytes, scratch);
-    let found = matches!(frame, WebSocketFrame::Message { .. }) && is_sip_datagram(scratch);
+    let mut codec = WebSocket::new(max_message);
+    let is_frame = match codec.next(bytes, scratch) {
+        WebSocketFrame::Message { .. } => true,
+        WebSocketFrame::Incomplete { .. } => codec.cut(bytes, scratch).is_some(),
+        _ => false,
+    };
+    let found = is_frame && is_sip_datagram(scratch);
     scratch.clear();
     found
+}
+
+/// Where the WebSocket frame begins whose payload may be what follows `skipped`: one without a mask, of 126 bytes to 64 KiB
+/// (RFC 6455 5.2), as every SIP message is that a server sends.
+pub(super) fn frame_before(skipped: &[u8]) -> Option<usize> {
+    match skipped {
+        [before @ .., 0x81 | 0x82, 126, _, _] => Some(before.len()),
+        _ => None,
+    }
 }
 
 /// Whether a direction begins with a TLS record. Neither SIP nor HTTP begins with such a byte.

@@ -171,7 +171,7 @@ impl Application for SipStream {
 
     fn resumes(payload: &[u8]) -> bool {
         may_resume(payload)
-            && (detect::again(payload) || detect::websocket(payload, payload.len(), &mut Vec::new()))
+            && (detect::again(payload) || detect::websocket(payload, usize::MAX, &mut Vec::new()))
     }
 
     fn gap(&mut self, context: &Context, lost: u64, output: &mut Messages) {

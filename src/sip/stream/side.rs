@@ -65,6 +65,10 @@ impl Side {
         if matches!(self.mode, Mode::New) {
             self.mode = Mode::Detect { joined: !chunk.opening };
         }
+        if upgraded && matches!(self.mode, Mode::Sip { .. }) {
+            // What was found in it was the payload of frames: a WebSocket is one in both directions (RFC 6455 1.2).
+            self.give_up(emitter.output);
+        }
         if chunk.segment_start && !self.found {
             self.take_up(chunk, emitter.output);
         }
@@ -247,6 +251,13 @@ impl Side {
             }
             Frame::NotSip { skip } => {
                 let skip = skip.clamp(1, rest.len());
+                let frame = rest.get(..skip).and_then(detect::frame_before).filter(|_| !self.found);
+                if let Some(frame) = frame
+                    && begins_websocket(rest.get(frame..).unwrap_or_default(), emitter.output)
+                {
+                    self.upgrade(emitter.output.settings.max_message);
+                    return self::skip(frame, origin, emitter.output);
+                }
                 *searched = searched.saturating_add(skip as u64);
                 if !self.found && *searched > emitter.output.settings.search_limit {
                     self.mode = Mode::Dormant;
@@ -286,7 +297,6 @@ impl Side {
     /// Looks whether a segment begins with something to start over with: when nothing came of this direction so far,
     /// or nothing sensible any more.
     fn take_up(&mut self, chunk: &Chunk<'_>, output: &mut Messages) {
-        let max_message = output.settings.max_message;
         let searching = match &self.mode {
             Mode::Dormant => true,
             Mode::Detect { joined } => *joined && self.partial.is_none(),
@@ -297,12 +307,10 @@ impl Side {
             return;
         }
         if detect::may_be_websocket(chunk.bytes) {
-            let mut scratch = Partial::get(&mut output.spare);
-            if detect::websocket(chunk.bytes, max_message, &mut scratch.bytes) {
+            if begins_websocket(chunk.bytes, output) {
                 self.drop_partial(output);
-                self.upgrade(max_message);
+                self.upgrade(output.settings.max_message);
             }
-            scratch.put(&mut output.spare);
         } else if matches!(self.mode, Mode::Dormant) && detect::again(chunk.bytes) {
             self.mode = Mode::Detect { joined: false };
         }
@@ -429,6 +437,14 @@ impl Side {
         };
         self.partial.as_ref().map_or(0, Partial::allocated).saturating_add(beside)
     }
+}
+
+/// Whether bytes begin with a WebSocket frame that holds a SIP message.
+fn begins_websocket(bytes: &[u8], output: &mut Messages) -> bool {
+    let mut scratch = Partial::get(&mut output.spare);
+    let found = detect::websocket(bytes, output.settings.max_message, &mut scratch.bytes);
+    scratch.put(&mut output.spare);
+    found
 }
 
 fn skip(length: usize, origin: &mut Origin<'_>, output: &mut Messages) -> Step {

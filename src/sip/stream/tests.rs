@@ -535,6 +535,46 @@ fn a_websocket_message_that_is_cut_is_told_and_its_frames_are_kept_track_of() {
     }
 }
 
+/// Plays segments of at most `size` bytes.
+fn in_segments(play: &mut Play, direction: Direction, bytes: &[u8], size: usize) {
+    bytes.chunks(size).for_each(|segment| {
+        play.say(direction, segment);
+    });
+}
+
+#[test]
+fn a_websocket_is_taken_up_at_a_frame_of_several_segments() {
+    let more = "a=x:y\r\n".repeat(400);
+    let length = |length: usize| format!("Content-Length: {length}\r\n");
+    let (short, all) = (length(BODY.len()), length(BODY.len() + more.len()));
+    let long = |number| format!("{}{more}", invite(number).replace(&short, &all));
+    let told = |number| format!("ws {}", long(number));
+    for mask in [None, MASK] {
+        // Joined in the middle, and behind a hole of one frame.
+        let mut play = Play::new(false);
+        let frame = |number| websocket(0x81, long(number).as_bytes(), mask);
+        in_segments(&mut play, Direction::Up, &frame(1), 1000);
+        in_segments(&mut play, Direction::Up, &frame(2), 1000);
+        play.gap(200);
+        in_segments(&mut play, Direction::Up, &frame(3), 1000);
+        assert_eq!(play.found, [told(1), told(2), told(3)]);
+        assert_eq!(play.end().skipped_bytes, 0);
+    }
+}
+
+#[test]
+fn text_in_a_frame_is_no_message_of_a_stream() {
+    let frame = |number| websocket(0x81, invite(number).as_bytes(), None);
+    let mut play = Play::new(false);
+    play.up([&frame(1)[50..], &frame(2)].concat()).up(frame(3));
+    assert_eq!(play.found, [2, 3].map(|number| format!("ws {}", invite(number))));
+    // The header of the frame was in another segment; the other direction tells what this one is.
+    let mut play = Play::new(false);
+    play.up(&frame(1)[..3]).up(&frame(1)[3..]).down(websocket(0x81, answer(1).as_bytes(), MASK));
+    play.up(frame(2));
+    assert_eq!(play.found[1..], [format!("ws {}", answer(1)), format!("ws {}", invite(2))]);
+}
+
 #[test]
 fn memory_can_be_taken_away() {
     let mut play = Play::new(true);
