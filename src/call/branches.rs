@@ -69,6 +69,21 @@ impl Branches {
         self.has(branch, SENT)
     }
 
+    /// Who began the call sent the INVITE on that branch.
+    pub(super) fn are_ours(&self, branch: u64) -> bool {
+        self.has(branch, OURS)
+    }
+
+    /// The branch has a final answer that is no 2xx.
+    pub(super) fn has_failed(&self, branch: u64) -> bool {
+        self.has(branch, FAILED)
+    }
+
+    /// At least one has such an answer, and who began the call waits for no other.
+    pub(super) fn have_failed(&self) -> bool {
+        self.0.iter().any(|known| known & FAILED != 0) && !self.are_pending()
+    }
+
     /// Who began the call still waits for an answer on one of them.
     pub(super) fn are_pending(&self) -> bool {
         self.0.iter().any(|known| known & (OURS | FAILED) == OURS)
@@ -102,8 +117,10 @@ mod tests {
         let mut branches = Branches::default();
         assert!(branches.sent(16, true) && branches.sent(32, false) && !branches.sent(16, true));
         branches.failed(32);
-        assert!(branches.are_pending());
+        assert!(branches.are_pending() && !branches.have_failed() && branches.has_failed(32));
+        assert!(branches.are_ours(16) && !branches.are_ours(32));
         branches.failed(16);
+        assert!(branches.have_failed());
         assert!(!branches.are_pending() && branches.may_have(32) && !branches.may_have(48));
         assert!(branches.sent(48, true) && branches.are_pending());
         branches.clear();

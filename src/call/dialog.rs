@@ -431,12 +431,19 @@ impl Dialog {
             }
             self.repeat(look);
         }
-        let is_ours = look.message.source.address == self.source.address;
+        let is_ours = self.is_beginner(look.message.source);
         let is_new = self.branches.sent(look.head.keys.branch, is_ours);
         if is_new && is_ours && self.is_undone_by(look) {
             // The next end is tried, after one has refused.
             self.begin_again(look.message.timestamp);
         }
+    }
+
+    /// Whether a request from there is from who began the dialog. Where the next hop is on the same host, the port tells; elsewhere it
+    /// may be any, as each connection has its own.
+    fn is_beginner(&self, source: Endpoint) -> bool {
+        let is_one_host = self.source.address == self.destination.address;
+        source == self.source || source.address == self.source.address && !is_one_host
     }
 
     /// Whether the call ended, unanswered, with the try that a message is about: what was heard last is not the last
@@ -528,17 +535,36 @@ impl Dialog {
         (self.result, self.ended_by) = (Some(CallResult::Cancelled), Some(EndedBy::Caller));
     }
 
-    /// An ACK on a branch of its own is for a 2xx (RFC 3261 13.2.2.4, 17.1.1.3): if none was seen, it was not captured.
+    /// An ACK on a branch of its own is for a 2xx, and one on the INVITE's for a refusal (RFC 3261 13.2.2.4, 17.1.1.3): if none was
+    /// seen, it was not captured.
     fn acknowledged(&mut self, look: &Look<'_>) -> Option<Step> {
-        let is_missed = !self.is_answered
+        let branch = look.head.keys.branch;
+        let is_open = !self.is_answered
             && self.signalling.invited
-            && self.status < 300
             && self.state != Some(CallState::Ended)
             && look.head.cseq == self.cseq
             && self.is_caller(look)
-            && !look.is_initial()
-            && !self.branches.may_have(look.head.keys.branch);
-        is_missed.then(|| self.answer(look))
+            && !look.is_initial();
+        if is_open && self.is_own_branch(branch) {
+            return self.was_refused(look);
+        }
+        (is_open && self.status < 300 && !self.branches.may_have(branch)).then(|| self.answer(look))
+    }
+
+    /// The caller acknowledges a refusal. Where only that was captured, it may be a challenge, which another try follows, unless
+    /// other hops have told how the request was refused.
+    fn was_refused(&mut self, look: &Look<'_>) -> Option<Step> {
+        let branch = look.head.keys.branch;
+        if self.branches.has_failed(branch) {
+            return None;
+        }
+        self.branches.failed(branch);
+        self.progress = look.message.timestamp;
+        let is_over = self.status >= 300
+            && !asks_again(self.status)
+            && !self.branches.are_pending()
+            && !self.waits_for_digits();
+        is_over.then(|| self.refuse(look))
     }
 
     /// It is answered, as far as a message tells: who gave up came too late.
@@ -690,6 +716,17 @@ impl Dialog {
             && (look.head.keys.branch == self.branch || look.message.destination == self.source)
     }
 
+    /// Whether a response, to a request of any method, goes to who began the dialog.
+    fn is_for_caller(&self, look: &Look<'_>) -> bool {
+        self.is_own_branch(look.head.keys.branch) || look.message.destination == self.source
+    }
+
+    /// Whether who began the dialog sent the latest request, or the latest INVITE to one of several ends, on that branch. A proxy may
+    /// have been seen to send it anew first.
+    fn is_own_branch(&self, branch: u64) -> bool {
+        self.branches.are_ours(branch) || branch == self.branch && !self.branches.was_sent(branch)
+    }
+
     fn success(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
         let (is_known, is_own) = (self.is_answered, self.is_own_hop(look));
         let decides = self.signalling.own_hop.decides(OwnHop::ANSWERED, is_known, is_own);
@@ -725,8 +762,7 @@ impl Dialog {
         let is_challenge = matches!(status, 401 | 407);
         self.branches.failed(look.head.keys.branch);
         // The caller's own hop decides, the last of its branches; what a proxy hears from the next one is a hint until then.
-        let is_own_hop = look.message.destination.address == self.source.address;
-        let decides = !self.request_seen || is_own_hop && !self.branches.are_pending();
+        let decides = !self.request_seen || self.is_for_caller(look) && !self.branches.are_pending();
         if self.status == 0 || decides {
             self.take_status(look, status, reason);
         }
@@ -734,29 +770,22 @@ impl Dialog {
         if is_challenge {
             self.note_challenge(look);
         }
-        if asks_again(status) {
-            self.challenged |= is_challenge;
+        self.challenged |= is_challenge;
+        if asks_again(status) || !decides || self.waits_for_digits() {
             self.progress = look.message.timestamp;
             return None;
         }
-        if !decides {
-            return None;
-        }
-        if self.waits_for_digits() {
-            self.progress = look.message.timestamp;
-            return None;
-        }
-        let result = self.outcome();
         let reason = self.keep_reason(look);
-        if !reason.is_empty() || result != CallResult::Cancelled {
+        if !reason.is_empty() || self.outcome() != CallResult::Cancelled {
             self.end_reason = reason;
         }
-        let by = match result {
-            CallResult::Cancelled => EndedBy::Caller,
-            CallResult::Timeout => EndedBy::Network,
-            _ => EndedBy::Callee,
-        };
-        Some(self.finish(look.message.timestamp, result, Some(by)))
+        Some(self.refuse(look))
+    }
+
+    /// The request was refused, as a message tells.
+    fn refuse(&mut self, look: &Look<'_>) -> Step {
+        let result = self.outcome();
+        self.finish(look.message.timestamp, result, Some(ended_by(result)))
     }
 
     /// What the status code so far makes of an attempt that was not answered.
@@ -766,6 +795,8 @@ impl Dialog {
         }
         match self.status {
             0 if self.cancelled => CallResult::Cancelled,
+            // How it was refused was not captured.
+            0 if self.branches.have_failed() => CallResult::Failed,
             0 | 408 => CallResult::Timeout,
             200..=299 => CallResult::Success,
             300..=399 => CallResult::Redirected,
@@ -854,13 +885,13 @@ impl Dialog {
         if result != CallResult::Cancelled {
             self.end_reason = Span::default();
         }
-        // A challenge that nobody met, or a refusal that another end might have made good.
-        if self.status >= 300 {
-            return Some(self.finish(self.progress, result, Some(EndedBy::Callee)));
+        let by = Some(ended_by(result));
+        // A challenge that nobody met, a refusal that another end might have made good, or one that was not captured.
+        if self.status >= 300 || self.branches.have_failed() {
+            return Some(self.finish(self.progress, result, by));
         }
-        let by = if result == CallResult::Cancelled { EndedBy::Caller } else { EndedBy::Network };
         let (since, time) = self.waits(idle_timeout);
-        Some(self.finish(since.after(time), result, Some(by)))
+        Some(self.finish(since.after(time), result, by))
     }
 
     /// Nothing more of it comes, the input is over or its Call-ID is another call's: a call of which nothing was heard since a BYE of
@@ -1067,6 +1098,15 @@ fn later(known: Timestamp, at: Timestamp) -> Timestamp {
 fn unregisters(look: &Look<'_>) -> bool {
     let contact = NameAddress::parse(first_value(look.head.contact.of(look.bytes)));
     parameter(contact.parameters, b"expires").unwrap_or(look.head.expires.of(look.bytes)) == b"0"
+}
+
+/// Who ended an attempt that came to that.
+const fn ended_by(result: CallResult) -> EndedBy {
+    match result {
+        CallResult::Cancelled => EndedBy::Caller,
+        CallResult::Timeout => EndedBy::Network,
+        _ => EndedBy::Callee,
+    }
 }
 
 const fn kind_of(method: Method) -> CallKind {

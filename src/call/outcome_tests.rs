@@ -179,7 +179,7 @@ fn an_ack_tells_of_an_answer_that_was_not_captured() {
     let ack = Text { to_tag: "x", cseq: "1 ACK", ..Text::default() };
     scene.send(1, 2, &ack.with("ACK sip:bob@b.example SIP/2.0"));
     scene.wait(40 * SECOND);
-    assert_eq!(outcome(scene).0, CallResult::Timeout);
+    assert_eq!(outcome(scene).0, CallResult::Failed);
 }
 
 #[test]

@@ -109,6 +109,11 @@ impl Scene {
     }
 
     fn say(&mut self, from: u8, to: u8, text: &str) {
+        self.say_between(sip_port(from), sip_port(to), text);
+    }
+
+    /// Sends a message between ports of their own, in no time.
+    pub(super) fn say_between(&mut self, source: Endpoint, destination: Endpoint, text: &str) {
         let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
         let bytes = text.as_bytes();
         let head = Head::parse(bytes, true).unwrap();
@@ -118,8 +123,8 @@ impl Scene {
         let message = Message {
             sequence: 1,
             timestamp: packet.timestamp,
-            source: sip_port(from),
-            destination: sip_port(to),
+            source,
+            destination,
             transport: SipTransport::Udp,
             bytes: Bytes { place: Place::Packets, start: 0, length: bytes.len() as u32 },
             head,

@@ -77,7 +77,8 @@ fn no_answer(record: &CallRecord, dialog: &Dialog, asked: bool) -> Option<Findin
 /// A CANCEL, or a BYE before the answer, makes the INVITE end with 487 (RFC 3261 9.2, 15.1.2). Where no answer at all was
 /// captured, that one was not either.
 fn given_up(record: &CallRecord, dialog: &Dialog) -> Option<Finding> {
-    let is_seen = dialog.signalling.responded && record.status_code.is_none();
+    let is_seen =
+        dialog.signalling.responded && record.status_code.is_none() && !dialog.branches.have_failed();
     if record.result != CallResult::Cancelled || !is_seen {
         return None;
     }
