@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::dialog::Dialog;
 use super::record::{CallKind, CallResult, CallState};
+use super::signalling::Challenge;
 use crate::sip::Method;
 use crate::time::Timestamp;
 
@@ -71,9 +72,9 @@ pub struct Performance {
     pub disconnect_delay: Delay,
     /// SDT of sessions that a BYE ended (4.5.1).
     pub duration: Delay,
-    /// REGISTERs that were decided: accepted, refused, or not answered.
+    /// REGISTERs that are over: accepted, refused, challenged, or not answered.
     pub registrations: u64,
-    /// Of these, refused or not answered (4.2); a challenge alone is no refusal.
+    /// Of these, refused, with their credentials too, or not answered (4.2); a challenge alone is no refusal.
     pub ineffective_registrations: u64,
     /// RRD (4.1).
     pub registration_delay: Delay,
@@ -93,6 +94,11 @@ pub const fn is_delivered(status: u16, has_rung: bool) -> bool {
         0 | 408 | 487 => has_rung,
         _ => false,
     }
+}
+
+/// Whether a status code asks for something, and is no failure (RFC 6076 4.2, 4.3.2).
+const fn is_challenge(status: u16) -> bool {
+    matches!(status, 401 | 402 | 407)
 }
 
 /// A share in per cent; none of nothing.
@@ -181,7 +187,7 @@ impl Performance {
         self.declined += u64::from(matches!(status, 480 | 486 | 600 | 603));
         self.ineffective += u64::from(is_late || matches!(status, 408 | 500 | 503 | 504));
         self.delivered += u64::from(is_delivered(status, has_rung));
-        let refusal = dialog.end.filter(|_| status >= 400);
+        let refusal = dialog.end.filter(|_| status >= 400 && !is_challenge(status));
         if let Some(status) = dialog.ringing.or(refusal) {
             self.failed_request_delay.observe(status.since(dialog.attempted));
         }
@@ -192,7 +198,7 @@ impl Performance {
         if dialog.result == Some(CallResult::Success) {
             let end = dialog.end.unwrap_or(dialog.last);
             self.registration_delay.observe(end.since(dialog.attempted));
-        } else {
+        } else if !is_challenge(dialog.status) || dialog.challenge == Challenge::Refused {
             self.ineffective_registrations += 1;
             *self.registration_failures.entry(dialog.status).or_default() += 1;
         }

@@ -206,6 +206,22 @@ fn a_change_that_nothing_answers() {
     }
 }
 
+/// RFC 3261 12.2.2, 15: who has hung up knows no dialog any more, and says so to a change that was on its way.
+#[test]
+fn a_change_that_crosses_the_bye() {
+    for (by, is_crossed) in [(Side::Callee, true), (Side::Caller, false)] {
+        let mut scene = established();
+        let (change, hang_up) = (said(Side::Caller, "2 INVITE"), said(by, "3 BYE"));
+        change.request(&mut scene);
+        hang_up.request(&mut scene);
+        change.answered(&mut scene, "481 Call/Transaction Does Not Exist");
+        said(Side::Caller, "2 ACK").request(&mut scene);
+        hang_up.answered(&mut scene, "200 OK");
+        let expected = if is_crossed { vec![] } else { vec!["change_refused"] };
+        assert_eq!(codes(&one(scene)), expected, "{by:?}");
+    }
+}
+
 /// RFC 3261 15.1.1: 481 or 408 to a BYE, and the session is over all the same. 15.1.2: when both ends hang up at once, either
 /// may say so.
 #[test]

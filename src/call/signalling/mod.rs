@@ -138,6 +138,8 @@ struct Rare {
     still_ringing: Timestamp,
     /// RSeq and To-tag of provisional answers that wait for their PRACK, and when they came.
     reliable: SmallVec<[(u64, u32, Timestamp); 2]>,
+    /// The latest PRACKs: what they acknowledge may come after them.
+    pracks: [(u64, u32); 2],
     reliables: u32,
     /// The latest ones that were counted, so that their other hops do not count again.
     counted: [(u64, u32); 2],
@@ -472,6 +474,8 @@ impl Dialog {
             200..=299 => self.session(look),
             // Those are asked for again, have notes of their own, or were taken back.
             401 | 407 | 422 | 487 | 491 => {}
+            // Who has hung up knows the dialog no more.
+            300.. if self.signalling.released && self.ended_by != Some(self.releaser(look)) => {}
             // A late answer to an earlier try is none of these.
             300.. if self.is_answered && (!self.is_caller(look) || look.head.cseq > self.cseq) => {
                 self.note(What::ChangeRefused(look.head.cseq_method, status), look);
@@ -562,6 +566,7 @@ impl Dialog {
         }
         let Some(sequence) = values(look.bytes, Name::RSeq).next().and_then(number) else { return };
         let key = (sequence, look.head.keys.to_tag as u32);
+        let is_invited = self.signalling.invited;
         let rare = self.signalling.rare();
         if rare.counted.contains(&key) {
             return;
@@ -569,7 +574,9 @@ impl Dialog {
         let [latest, _] = rare.counted;
         rare.counted = [key, latest];
         rare.reliables += 1;
-        if rare.reliable.len() < MAX_UNACKNOWLEDGED {
+        // Where the INVITE was not captured, the PRACK, which comes from the same end, is not missed.
+        let is_missed = is_invited && !rare.pracks.contains(&key);
+        if is_missed && rare.reliable.len() < MAX_UNACKNOWLEDGED {
             rare.reliable.push((key.0, key.1, look.message.timestamp));
         }
     }
@@ -577,11 +584,12 @@ impl Dialog {
     /// RAck has RSeq, CSeq and the method of what it acknowledges (RFC 3262 7.2).
     fn prack(&mut self, look: &Look<'_>) {
         let Some(value) = values(look.bytes, Name::RAck).next() else { return };
-        let (sequence, _) = digits(value);
-        if let Some(rare) = &mut self.signalling.rare {
-            let tag = look.head.keys.to_tag as u32;
-            rare.reliable.retain(|(waiting, of, _)| Some(*waiting) != sequence || *of != tag);
-        }
+        let (Some(sequence), _) = digits(value) else { return };
+        let key = (sequence, look.head.keys.to_tag as u32);
+        let rare = self.signalling.rare();
+        rare.reliable.retain(|&mut (sequence, tag, _)| (sequence, tag) != key);
+        let [latest, _] = rare.pracks;
+        rare.pracks = [key, latest];
     }
 
     /// A message that came again over the same hop.

@@ -529,6 +529,29 @@ fn reliable_answers_wait_for_their_prack() {
     }
 }
 
+/// A capture of several queues may have the PRACK first; one of the answers alone has none.
+#[test]
+fn a_prack_that_comes_first_or_goes_another_way_is_not_missed() {
+    for (is_captured, is_overtaken) in [(true, true), (false, false)] {
+        let mut scene = Scene::plain();
+        let rack = said(Side::Caller, "2 PRACK").extra("RAck: 7 1 INVITE\n");
+        if is_captured {
+            scene.send(1, 2, &Text::default().with(INVITE));
+        }
+        if is_overtaken {
+            rack.request(&mut scene);
+        }
+        let reliable = Text { to_tag: "bob", extra: "Require: 100rel\nRSeq: 7\n", ..Text::default() };
+        scene.send(2, 1, &reliable.with("SIP/2.0 183 Session Progress"));
+        rack.answered(&mut scene, "200 OK");
+        scene.wait(SECOND);
+        scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 200 OK"));
+        let record = one(scene);
+        let told = (record.signalling.reliable_provisionals, record.signalling.unacknowledged_provisionals);
+        assert_eq!((told, codes(&record)), ((1, 0), vec![]), "{is_captured}");
+    }
+}
+
 /// RFC 4028 10: who does not refresh sends its BYE 32 s before a session of 1800 s expires.
 #[test]
 fn a_session_that_nobody_refreshes() {
@@ -807,4 +830,32 @@ fn a_flood_inside_one_dialog_is_bounded() {
 fn a_dialog_stays_small() {
     assert!(size_of::<Dialog>() <= 1216, "{}", size_of::<Dialog>());
     let _ = Timestamp::default();
+}
+
+/// RFC 6076 4.2, 4.3.2: 401, 402 and 407 are no failures. Who has credentials, and is refused all the same, has failed.
+#[test]
+fn a_challenge_that_nobody_meets_is_no_failure() {
+    let credentials = "Authorization: Digest username=\"alice\", realm=\"a\", nonce=\"1\"\n";
+    let challenge = "WWW-Authenticate: Digest realm=\"a\", nonce=\"2\"\n";
+    for (is_tried, failures) in [(false, 0), (true, 1)] {
+        let mut scene = Scene::plain();
+        let extra = if is_tried { credentials } else { "" };
+        let asked = Text { cseq: "1 REGISTER", extra, ..Text::default() };
+        scene.send(1, 2, &asked.with("REGISTER sip:b.example SIP/2.0"));
+        let refused = Text { to_tag: "r", extra: challenge, ..asked };
+        scene.send(2, 1, &refused.with("SIP/2.0 401 Unauthorized"));
+        for (call_id, status) in [("c2", "407 Proxy Authentication Required"), ("c3", "402 Payment Required")]
+        {
+            let text = Text { call_id, ..Text::default() };
+            scene.send(1, 2, &text.with(INVITE));
+            scene.send(2, 1, &Text { to_tag: "p", ..text }.with(&format!("SIP/2.0 {status}")));
+        }
+        scene.wait(300 * SECOND);
+        let (.., census) = scene.end();
+        let figures = &census.performance;
+        assert_eq!((figures.registrations, figures.ineffective_registrations), (1, failures));
+        let told: Vec<_> = figures.registration_failures.iter().collect();
+        assert_eq!(told, vec![(&401, &1); failures as usize]);
+        assert_eq!((figures.attempts, figures.failed_request_delay.count), (2, 0));
+    }
 }
