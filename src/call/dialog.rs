@@ -218,9 +218,9 @@ impl Look<'_> {
         self.head.to_tag.is_empty()
     }
 
-    /// A REFER that no dialog was there for (RFC 3515 2.4.4).
-    fn is_refer_alone(&self) -> bool {
-        self.method() == Some(Method::Refer) && self.is_initial()
+    /// A REFER (RFC 3515 2.4.4) or an INFO (RFC 6086 4.2.1) that no dialog was there for.
+    fn is_alone(&self) -> bool {
+        matches!(self.method(), Some(Method::Refer | Method::Info)) && self.is_initial()
     }
 
     /// Whether the message is one of a call that is up: a request that only follows an answer, hardly anything else.
@@ -268,7 +268,7 @@ impl Dialog {
         self.attempted = message.timestamp;
         self.last = message.timestamp;
         self.progress = message.timestamp;
-        let kind = if look.is_refer_alone() { CallKind::Other } else { kind_of(look.about()) };
+        let kind = if look.is_alone() { CallKind::Other } else { kind_of(look.about()) };
         self.kind = Some(kind);
         // A call whose INVITE was before the capture still is decided by the answers to it.
         self.method = if kind == CallKind::Call { Method::Invite } else { look.about() };

@@ -215,6 +215,19 @@ fn a_refer_without_a_dialog_is_no_call() {
     assert_eq!((records.len(), census.calls), (0, 0));
 }
 
+/// RFC 6086 4.2.1: an INFO is sent inside a dialog, and one that is not is refused.
+#[test]
+fn an_info_without_a_dialog_is_no_call() {
+    let mut scene = Scene::new(Settings { others: true, ..Settings::default() });
+    let info = Text { cseq: "1 INFO", ..Text::default() };
+    scene.send(1, 2, &info.with("INFO sip:bob@b.example SIP/2.0"));
+    scene.send(2, 1, &Text { to_tag: "bob", ..info }.with("SIP/2.0 481 Call/Transaction Does Not Exist"));
+    let (records, _, census) = scene.end();
+    assert_eq!((records[0].kind, census.calls), (CallKind::Other, 0));
+    assert_eq!((records[0].result, records[0].status_code), (CallResult::Failed, Some(481)));
+    assert_eq!(records[0].findings, []);
+}
+
 #[test]
 fn nobody_cancelled() {
     let mut scene = Scene::plain();
