@@ -152,10 +152,9 @@ impl Story {
             _ => String::new(),
         };
         let with = if answer.is_empty() { String::new() } else { format!(" with {answer}") };
-        let setup = self.number("setup_seconds").map(seconds).or_else(|| self.after("answered"));
-        let outcome = match (setup, self.get("result").as_str()) {
-            (Some(after), "open") => format!("answered after {after}, still up {long} later"),
-            (Some(after), _) => format!("answered after {after}, {long} long{by}"),
+        let outcome = match (self.answered(), self.get("result").as_str()) {
+            (Some(answered), "open") => format!("{answered}, still up {long} later"),
+            (Some(answered), _) => format!("{answered}, {long} long{by}"),
             (None, "cancelled") => self.elsewhere().unwrap_or("cancelled by the caller").to_owned(),
             (None, "busy") if self.get("status_code") == "603" => format!("declined{with}"),
             (None, "busy") => format!("busy, {answer}"),
@@ -168,6 +167,12 @@ impl Story {
             (None, result) => format!("{result}{with}"),
         };
         format!("{from} called {to}: {outcome}")
+    }
+
+    /// That it was answered, and after how long if its INVITE is in the capture.
+    fn answered(&self) -> Option<String> {
+        let after = self.number("setup_seconds").map(|setup| format!(" after {}", seconds(setup)));
+        (!self.get("answered").is_empty()).then(|| format!("answered{}", after.unwrap_or_default()))
     }
 
     /// Of a call that was cancelled, who else took it.
@@ -200,9 +205,11 @@ impl Story {
     }
 
     fn times(&self) -> String {
+        // The first message is the answer itself where the INVITE is not in the capture.
+        let is_timed = |key| key != "answered" || self.number("setup_seconds").is_some();
         let steps = [("ringing", "rang"), ("answered", "answered"), ("end", "ended")];
-        let steps =
-            steps.into_iter().filter_map(|(key, word)| Some(format!("{word} after {}", self.after(key)?)));
+        let steps = steps.into_iter().filter(|(key, _)| is_timed(*key));
+        let steps = steps.filter_map(|(key, word)| Some(format!("{word} after {}", self.after(key)?)));
         std::iter::once(self.get("start")).chain(steps).collect::<Vec<_>>().join(", ")
     }
 
@@ -407,7 +414,7 @@ mod tests {
     fn record(call_id: &str) -> Record {
         let value = json!({"call_id": call_id, "kind": "call", "from": "alice\u{1b}[2J", "to": "bob", "result": "success", "status_code": 200,
             "reason": "OK", "start": "2026-01-31T12:00:00.000000Z", "ringing": "2026-01-31T12:00:00.500000Z",
-            "answered": "2026-01-31T12:00:02.000000Z", "end": "2026-01-31T12:02:32.000000Z", "duration_seconds": 150.0,
+            "answered": "2026-01-31T12:00:02.000000Z", "setup_seconds": 2.0, "end": "2026-01-31T12:02:32.000000Z", "duration_seconds": 150.0,
             "ended_by": "callee", "source": "192.0.2.1:5060", "destination": "192.0.2.2:5060", "transports": ["udp"], "messages": 7,
             "media": [{"source": "192.0.2.1:4000", "destination": "192.0.2.2:4000", "codec": "opus", "packets": 98, "expected": 100,
                 "missing": 2, "mos": null, "mos_missing": "no published figures"},
@@ -469,6 +476,20 @@ mod tests {
             let changes = changes.into_iter().chain([("ended_by", by), ("status_code", status)]);
             changes.for_each(|(key, it)| value[key] = it);
             assert_eq!(told(&[Story::of_record(value)]).lines().next().unwrap(), expected);
+        }
+    }
+
+    /// When a call was set up is not known where its INVITE is not in the capture.
+    #[test]
+    fn an_answer_without_its_invite_is_told_without_a_delay() {
+        let mut value = record("x").value;
+        (value["from"], value["setup_seconds"]) = (json!("alice"), json!(null));
+        let text = told(&[Story::of_record(value)]);
+        for line in [
+            "alice called bob: answered, 2 min 30 s long, bob (the called party) hung up",
+            "  Times         2026-01-31T12:00:00.000000Z, rang after 500 ms, ended after 2 min 32 s",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line}\n{text}");
         }
     }
 
