@@ -1,7 +1,7 @@
 //! Who is registered where, as registrars said it (RFC 3261 10.3).
 //!
-//! In: 2xx answers to REGISTER; they list every binding of an address-of-record. Out: bindings that have not
-//! expired. Bounded in number and in the length of their texts; at the cap the one that would expire first goes. The
+//! In: 2xx answers to REGISTER; they list every binding of an address-of-record that their registrar has. Out: bindings that
+//! have not expired. Bounded in number and in the length of their texts; at the cap the one that would expire first goes. The
 //! texts are kept only where somebody may ask for them: an address and a contact are known by their hashes.
 
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ use super::deadlines::{Armed, Deadlines, Entry, Fired};
 use super::firsts::firsts;
 use super::record::{display, rfc3339};
 use super::slots::Slots;
-use crate::flow::{Endpoint, Index};
+use crate::flow::{Address, Endpoint, Index};
 use crate::sip::header::{Name, NameAddress, list, number, parameter, text, values};
 use crate::sip::{Head, Rare};
 use crate::time::{PacketTime, Timestamp};
@@ -43,6 +43,12 @@ const MAX_TEXT: usize = 256;
 
 /// RFC 3261 10.2.1.1: what a registrar takes when nobody says how long.
 const USUAL: u64 = 3600;
+
+/// What is left of a binding is told in whole seconds: when it ends is known no better, however often it is listed.
+const ROUNDING: Duration = Duration::from_secs(2);
+
+/// Moments that a REGISTER waits for its answer, while another one may pass the next hop: 4.3 s, and then it comes again.
+const LONGEST_WAIT: u64 = 64;
 
 /// Nobody registers for longer than a month; larger values are lies or mistakes.
 const LONGEST: u64 = 31 * 24 * 3600;
@@ -111,9 +117,57 @@ struct Known {
     expires: Timestamp,
     /// What else is told of it; none where nobody asks.
     more: Option<Box<More>>,
+    /// Over which hop it was last made or confirmed, and when: the low bits of the moment.
+    hop: Hop,
+    confirmed: u8,
+    /// A REGISTER made it and another one on the next hop: a border controller has a contact of its own there.
+    has_other: bool,
     lapsed: bool,
     /// The answer that is being read has it.
     listed: bool,
+}
+
+const _: () = assert!(size_of::<Known>() == 32);
+
+impl Known {
+    /// Whether it ends at another time than was known, and not only by rounding: a REGISTER was about it.
+    fn ends_otherwise(&self, expires: Timestamp) -> bool {
+        expires.since(self.expires).max(self.expires.since(expires)) >= ROUNDING
+    }
+
+    /// Whether an answer that does not list it says nothing of it: the answer is of another hop, and while its REGISTER waited, this
+    /// one passed that. Whoever comes at another time comes instead, also if another host of a cluster answers.
+    fn is_beside(&self, heard: &Heard) -> bool {
+        let age = (heard.at as u8).wrapping_sub(self.confirmed);
+        !self.hop.shares(heard.hop) && (self.has_other || u64::from(age) <= heard.took)
+    }
+}
+
+/// Where an answer was captured: hashes of the host that registers and of the end that answers it.
+#[derive(Clone, Copy, Debug)]
+struct Hop {
+    client: u16,
+    server: u16,
+}
+
+impl Hop {
+    /// Whether both are to one registrar: that, or one of the hosts of a cluster to whom the same client turns.
+    const fn shares(self, other: Self) -> bool {
+        self.client == other.client || self.server == other.server
+    }
+}
+
+/// An answer that is being read: over which hop it came, when, and how long its REGISTER had waited; both in moments.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    hop: Hop,
+    at: u64,
+    took: u64,
+}
+
+/// A time in moments of 2^26 ns, 67 ms.
+const fn moment(time: Timestamp) -> u64 {
+    time.0 >> 26
 }
 
 /// What is told of a binding and not needed to follow it.
@@ -167,10 +221,14 @@ pub(super) struct Registration<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) source: Endpoint,
     pub(super) registrar: Endpoint,
+    /// Whom the answer goes to, and who gives it: over another hop than the first neither is one of those above.
+    pub(super) client: Endpoint,
+    pub(super) server: Endpoint,
     pub(super) user_agent: &'a [u8],
     /// The contact that was registered.
     pub(super) contact: &'a [u8],
-    /// Packet time.
+    /// When the REGISTER was sent, and now, in packet time.
+    pub(super) asked: Timestamp,
     pub(super) now: Timestamp,
 }
 
@@ -181,7 +239,7 @@ pub struct BindingCounts {
     pub active: u64,
     /// Made.
     pub added: u64,
-    /// Confirmed in time.
+    /// Confirmed in time, by a REGISTER that put off their end: what is listed beside them, and over the next hop, is not.
     pub refreshed: u64,
     /// Taken away: by the phone, or no longer listed by the registrar.
     pub removed: u64,
@@ -268,14 +326,14 @@ impl Bindings {
         self.deadlines.begin(now);
     }
 
-    /// Takes a 2xx answer to a REGISTER: what it lists is bound, and nothing else of its address-of-record.
+    /// Takes a 2xx answer to a REGISTER: what it lists is bound, and nothing else of its address-of-record at that registrar.
     pub(super) fn learn(&mut self, answer: &Registration<'_>) -> Learned {
         let mut learned = Learned::default();
         let aor = without_parameters(answer.head.to_uri.of(answer.bytes));
         if aor.is_empty() {
             return learned;
         }
-        let hash = self.hash(aor);
+        let (hash, heard) = (self.hash(aor), self.heard(answer));
         let mut found = self.find(hash);
         if let Some(slot) = found {
             self.lapse(slot, answer.now);
@@ -287,10 +345,10 @@ impl Bindings {
             if contact.eq_ignore_ascii_case(answer.contact) {
                 learned.own = Some(lifetime);
             }
-            learned.late = learned.late.max(self.bind(slot, (aor, contact), lifetime, answer));
+            learned.late = learned.late.max(self.bind((slot, heard.hop), (aor, contact), lifetime, answer));
         }
         if let Some(slot) = found {
-            self.keep_listed(slot, learned.longest.is_zero());
+            self.keep_listed((slot, &heard), learned.longest.is_zero());
             self.schedule(slot);
         }
         while self.active > MAX_BINDINGS && self.evict() {}
@@ -330,6 +388,15 @@ impl Bindings {
         self.hasher.hash_one(uri.as_slice())
     }
 
+    fn heard(&self, answer: &Registration<'_>) -> Heard {
+        let hash = |value: (Address, u16)| self.hasher.hash_one(value) as u16;
+        let Registration { client, server, asked, now, .. } = *answer;
+        // A client may have another port for each connection.
+        let hop = Hop { client: hash((client.address, 0)), server: hash((server.address, server.port)) };
+        let took = moment(now).saturating_sub(moment(asked));
+        Heard { hop, at: moment(now), took: took.min(LONGEST_WAIT) }
+    }
+
     fn find(&self, hash: u64) -> Option<u32> {
         self.index
             .find(hash, |slot| self.records.get(slot as usize).is_some_and(|record| record.hash == hash))
@@ -346,49 +413,61 @@ impl Bindings {
     /// Binds; tells how long a binding that is made anew had been over.
     fn bind(
         &mut self,
-        slot: u32,
+        (slot, hop): (u32, Hop),
         (aor, contact): (&[u8], &[u8]),
         lifetime: Duration,
         answer: &Registration<'_>,
     ) -> Option<Duration> {
-        let hash = self.hash(contact);
-        let record = self.records.get_mut(slot as usize)?;
-        let mut known = Known {
-            contact: hash,
+        let mut made = Known {
+            contact: self.hash(contact),
             expires: answer.now.after(lifetime),
-            more: self.are_told.then(|| Box::new(More::new(aor, contact, answer))),
+            more: None,
+            hop,
+            confirmed: moment(answer.now) as u8,
+            has_other: false,
             lapsed: false,
             listed: true,
         };
-        let mut late = None;
-        match record.find(known.contact) {
-            Some(before) if !before.lapsed => {
-                if let (Some(more), Some(before)) = (&mut known.more, &before.more) {
-                    more.since = before.since;
-                }
-                *before = known;
-                self.counts.refreshed += 1;
-                return None;
-            }
-            Some(before) => {
-                late = Some(answer.now.since(before.expires));
-                *before = known;
-                self.lapsed -= 1;
-                self.counts.returned += 1;
-            }
-            None => record.contacts.push(known),
+        let more = || self.are_told.then(|| Box::new(More::new(aor, contact, answer)));
+        let record = self.records.get_mut(slot as usize)?;
+        let Some(known) = record.find(made.contact) else {
+            made.more = more();
+            record.contacts.push(made);
+            self.active += 1;
+            self.counts.added += 1;
+            return None;
+        };
+        if !known.lapsed && !known.ends_otherwise(made.expires) {
+            (known.expires, known.listed) = (made.expires, true);
+            return None;
         }
+        (made.more, made.has_other) = (more(), known.has_other);
+        let before = std::mem::replace(known, made);
+        if !before.lapsed {
+            if let (Some(more), Some(before)) = (&mut known.more, &before.more) {
+                more.since = before.since;
+            }
+            self.counts.refreshed += 1;
+            return None;
+        }
+        self.lapsed -= 1;
         self.active += 1;
         self.counts.added += 1;
-        late
+        self.counts.returned += 1;
+        Some(answer.now.since(before.expires))
     }
 
-    /// Forgets what the answer that was read did not list, except, when it bound nothing, what had lapsed before: whoever
-    /// is reached elsewhere now has not gone away.
-    fn keep_listed(&mut self, slot: u32, keep_lapsed: bool) {
+    /// Forgets what the answer that was read did not list, except what it says nothing of, and, when it bound nothing, what had
+    /// lapsed before: whoever is reached elsewhere now has not gone away.
+    fn keep_listed(&mut self, (slot, heard): (u32, &Heard), keep_lapsed: bool) {
         let Some(record) = self.records.get_mut(slot as usize) else { return };
+        let are_two = record.contacts.iter().any(|known| !known.listed && known.is_beside(heard));
         record.contacts.retain(|known| {
-            if std::mem::take(&mut known.listed) || (known.lapsed && keep_lapsed) {
+            if std::mem::take(&mut known.listed) || known.is_beside(heard) {
+                known.has_other |= are_two;
+                return true;
+            }
+            if known.lapsed && keep_lapsed {
                 return true;
             }
             if known.lapsed {
@@ -549,6 +628,9 @@ mod tests {
             bytes: message.as_bytes(),
             source: Endpoint::default(),
             registrar: Endpoint::default(),
+            client: Endpoint::default(),
+            server: Endpoint::default(),
+            asked: Timestamp::new(seconds, 0),
             user_agent: b"phone\x1b[31m",
             contact: b"sip:bob@192.0.2.4",
             now: Timestamp::new(seconds, 0),
@@ -616,11 +698,11 @@ mod tests {
             BOB.replace("sip:bob@biloxi.com", uri).replace("sip:bob@192.0.2.4", contact)
         };
         learn(&mut bindings, &to("sip:alice@atlanta.com", "sip:alice@pc33.atlanta.com"), 0);
-        learn(&mut bindings, &to("SIP:alice@AtLanTa.CoM", "sip:alice@PC33.atlanta.com"), 1);
+        learn(&mut bindings, &to("SIP:alice@AtLanTa.CoM", "sip:alice@PC33.atlanta.com"), 10);
         assert_eq!((bindings.len(), bindings.counts().refreshed), (1, 1));
-        learn(&mut bindings, &to("sip:ALICE@atlanta.com", "sip:alice@pc33.atlanta.com"), 2);
-        learn(&mut bindings, &to("sip:atlanta.com", "sip:alice@pc33.atlanta.com"), 3);
-        learn(&mut bindings, &to("sip:ATLANTA.com", "sip:alice@pc33.atlanta.com"), 4);
+        learn(&mut bindings, &to("sip:ALICE@atlanta.com", "sip:alice@pc33.atlanta.com"), 20);
+        learn(&mut bindings, &to("sip:atlanta.com", "sip:alice@pc33.atlanta.com"), 30);
+        learn(&mut bindings, &to("sip:ATLANTA.com", "sip:alice@pc33.atlanta.com"), 40);
         assert_eq!((bindings.len(), bindings.counts().refreshed), (3, 2));
     }
 

@@ -32,6 +32,8 @@ mod outcome_tests;
 #[cfg(test)]
 mod overlap_tests;
 #[cfg(test)]
+mod registrar_tests;
+#[cfg(test)]
 mod ringing_tests;
 #[cfg(test)]
 mod tests;

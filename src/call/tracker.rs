@@ -382,8 +382,11 @@ impl Tracker {
             bytes,
             source: dialog.source,
             registrar: dialog.destination,
+            client: look.message.destination,
+            server: look.message.source,
             user_agent: dialog.agents().next().unwrap_or_default(),
             contact: dialog.contact(),
+            asked: self.time.bound(dialog.progress),
             now: self.time.bound(look.message.timestamp),
         });
         dialog.bound(&learned, look.message.timestamp);
