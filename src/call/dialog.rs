@@ -51,7 +51,7 @@ const USUAL_TEXT: usize = 384;
 /// Longest text kept of one header field.
 const MAX_VALUE: usize = 1024;
 
-/// Different User-Agent values, codecs and To-tags kept.
+/// Different User-Agent values and codecs kept.
 const MAX_KINDS: usize = 8;
 
 /// Media endpoints that one dialog may announce; as many candidates of ICE, so that who lists thousands of these hides
@@ -121,8 +121,6 @@ pub(crate) struct Dialog {
     pub(crate) duplicates: u32,
     pub(crate) reinvites: u32,
     pub(crate) updates: u32,
-    /// CSeq of the latest re-INVITE or UPDATE counted, so that its other hops do not count again.
-    changed_at: u64,
     /// Hash of the realm of the latest challenge; 0 is none.
     pub(super) realm: u32,
     call_id: Span,
@@ -376,8 +374,8 @@ impl Dialog {
         self.requested(look, method);
         match method {
             Method::Invite if look.is_initial() => self.invite(look),
-            Method::Invite => self.reinvites += self.is_new_change(look),
-            Method::Update => self.updates += self.is_new_change(look),
+            Method::Invite => self.reinvites += u32::from(self.is_new_change(look)),
+            Method::Update => self.updates += u32::from(self.is_new_change(look)),
             Method::Cancel if self.is_of_fewer_digits(look) || self.waits_for_digits() => {}
             Method::Cancel => self.gives_up(look),
             Method::Ack => return self.acknowledged(look),
@@ -425,13 +423,15 @@ impl Dialog {
             self.end = None;
             self.state = Some(CallState::Calling);
         }
-        if look.head.cseq > self.cseq {
+        let is_ours = self.is_beginner(look.message.source);
+        if !is_ours {
+            self.goes_on(look);
+        } else if look.head.cseq > self.cseq {
             if self.is_dialled_further_by(look) {
                 self.dial_further(look);
             }
             self.repeat(look);
         }
-        let is_ours = self.is_beginner(look.message.source);
         let is_new = self.branches.sent(look.head.keys.branch, is_ours);
         if is_new && is_ours && self.is_undone_by(look) {
             // The next end is tried, after one has refused.
@@ -444,6 +444,20 @@ impl Dialog {
     fn is_beginner(&self, source: Endpoint) -> bool {
         let is_one_host = self.source.address == self.destination.address;
         source == self.source || source.address == self.source.address && !is_one_host
+    }
+
+    /// The INVITE passes another leg, where the caller may have another tag, and the number of a try that a challenge there made
+    /// necessary: what became of the one before says nothing of the attempt.
+    fn goes_on(&mut self, look: &Look<'_>) {
+        let has_its_own_tag = look.head.keys.from_tag != self.from_tag;
+        if has_its_own_tag {
+            self.signalling.know_leg(look.head.keys.from_tag);
+        }
+        let is_another = has_its_own_tag || look.head.cseq > self.cseq;
+        if is_another && !self.is_answered && asks_again(self.status) {
+            (self.status, self.reason) = (0, Span::default());
+            self.progress = look.message.timestamp;
+        }
     }
 
     /// Whether the call ended, unanswered, with the try that a message is about: what was heard last is not the last
@@ -542,8 +556,7 @@ impl Dialog {
         let is_open = !self.is_answered
             && self.signalling.invited
             && self.state != Some(CallState::Ended)
-            && look.head.cseq == self.cseq
-            && self.is_caller(look)
+            && self.is_first_invite(look)
             && !look.is_initial();
         if is_open && self.is_own_branch(branch) {
             return self.was_refused(look);
@@ -599,11 +612,6 @@ impl Dialog {
         }
     }
 
-    fn is_new_change(&mut self, look: &Look<'_>) -> u32 {
-        let change = u64::from(look.head.cseq) << 8 | u64::from(look.about() as u8) << 1 | 1;
-        u32::from(std::mem::replace(&mut self.changed_at, change) != change)
-    }
-
     /// Whose BYE a message is, or answers.
     pub(super) fn releaser(&self, look: &Look<'_>) -> EndedBy {
         if self.is_caller(look) { EndedBy::Caller } else { EndedBy::Callee }
@@ -644,7 +652,7 @@ impl Dialog {
         // What asks for another try comes from whom the call passes, not from whom it may reach.
         let is_answer = !head.to_tag.is_empty() && !asks_again(status) && status != TOO_FEW_DIGITS;
         if is_own && is_answer && self.method == Method::Invite && self.is_of_first(look) {
-            self.note_answer_tag(look);
+            self.signalling.answer_tags.know(head.keys.to_tag);
         }
         self.responded(look, status);
         if head.cseq_method == Method::Bye && matches!(status, 200..=299) {
@@ -703,8 +711,10 @@ impl Dialog {
     /// Whether a response tells of a request that was sent anew and comes after it: captures of several queues or cards have
     /// such an order.
     fn is_overtaken_by(&self, look: &Look<'_>) -> bool {
-        let is_open =
-            self.kind != Some(CallKind::Call) || !self.is_answered && self.state != Some(CallState::Ended);
+        // Who answers challenges on the way has numbers of his own there.
+        let is_ours = look.message.destination.address == self.source.address;
+        let is_open = self.kind != Some(CallKind::Call)
+            || is_ours && !self.is_answered && self.state != Some(CallState::Ended);
         look.head.cseq_method == self.method && look.head.cseq > self.cseq && self.request_seen && is_open
     }
 
@@ -921,17 +931,9 @@ impl Dialog {
         }
     }
 
-    /// Whether it answers an INVITE that was to begin the dialog.
+    /// Whether it answers an INVITE that was to begin the dialog. Who answers a leg with another tag answers whoever sent that.
     fn is_of_first(&self, look: &Look<'_>) -> bool {
-        !self.is_answered || self.is_first_invite(look)
-    }
-
-    fn note_answer_tag(&mut self, look: &Look<'_>) {
-        let tag = look.head.keys.to_tag;
-        let known = &mut self.signalling.answer_tags;
-        if known.len() < MAX_KINDS && !known.contains(&tag) {
-            known.push(tag);
-        }
+        !self.is_answered && !self.signalling.is_of_leg(look.head.keys.from_tag) || self.is_first_invite(look)
     }
 
     /// Whether one more endpoint may be announced, or this one again.
@@ -971,7 +973,8 @@ impl Dialog {
 
     /// Whether the request that a message is, or answers, is from who began the dialog.
     pub(super) fn is_caller(&self, look: &Look<'_>) -> bool {
-        look.head.keys.from_tag == self.from_tag
+        let tag = look.head.keys.from_tag;
+        tag == self.from_tag || self.signalling.is_of_leg(tag)
     }
 
     /// All Reason fields of a message, as one list.

@@ -26,6 +26,8 @@ mod slots;
 mod standing;
 mod tally;
 #[cfg(test)]
+mod b2bua_tests;
+#[cfg(test)]
 mod hop_tests;
 #[cfg(test)]
 mod outcome_tests;

@@ -141,7 +141,7 @@ impl Dialog {
             rtcp_packets: 0,
             udptl_packets: 0,
             fax: Vec::new(),
-            forks: self.signalling.answer_tags.len() as u32,
+            forks: self.signalling.answer_tags.count(),
             reinvites: self.reinvites,
             updates: self.updates,
             authenticated: self.authenticated,

@@ -400,7 +400,12 @@ impl Tracker {
         if let Some(took) = dialog.signalling.pace.observe(look, dialog.born) {
             self.census.performance.response(look.about(), took);
         }
-        if dialog.is_answered && matches!(look.about(), Method::Invite | Method::Update) {
+        let may_change = match look.about() {
+            Method::Invite | Method::Update => true,
+            Method::Ack => !media.is_empty(),
+            _ => false,
+        };
+        if may_change && dialog.is_answered {
             dialog.change(look, media);
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::passing::Passing;
+use super::record::Side;
 use crate::call::dialog::{Dialog, Look};
 use crate::flow::Endpoint;
 use crate::sip::sdp::{DISCARD, Media, MediaFlow, MediaKind};
@@ -38,29 +40,56 @@ impl Hold {
     }
 }
 
-/// An offer that waits for its answer.
+/// The latest re-INVITE or UPDATE of one end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
-    cseq: u32,
-    method: Method,
-    /// Who made it holds the other when it is accepted.
-    held: bool,
+pub(super) struct Change {
+    request: Passing,
+    offer: Offer,
+}
+
+/// The offer of a change, as far as it was seen.
+#[derive(Clone, Copy, Debug)]
+enum Offer {
+    /// The request has none: the 2xx makes it.
+    None,
+    /// The request makes it, and holds the other end or does not, when it is accepted.
+    Made { holds: bool },
+    /// The 2xx made it, and the ACK has the answer. Whether who is to hold by that is sent anything.
+    Late { sends: bool },
 }
 
 impl Dialog {
+    /// Takes a re-INVITE or an UPDATE; whether it is another one, and not the latest over its next hop.
+    pub(in crate::call) fn is_new_change(&mut self, look: &Look<'_>) -> bool {
+        let (requester, request) = (self.requester(look), Passing::new(look));
+        let Some(latest) = self.signalling.rare().changes.get_mut(requester as usize) else { return false };
+        let is_new = latest.is_none_or(|latest| !latest.request.is(request));
+        if is_new {
+            *latest = Some(Change { request, offer: Offer::None });
+        }
+        is_new
+    }
+
+    fn latest_change(&mut self, by: Side) -> Option<&mut Change> {
+        self.signalling.rare.as_mut()?.changes.get_mut(by as usize)?.as_mut()
+    }
+
+    /// A final answer to a change.
+    pub(super) fn change_is_over(&mut self, look: &Look<'_>) {
+        let requester = self.requester(look);
+        self.latest_change(requester).into_iter().for_each(|change| change.request.answered(look));
+    }
+
     /// A message about INVITE or UPDATE of an answered call, seen for the first time, with the media that it describes.
     pub(in crate::call) fn change(&mut self, look: &Look<'_>, media: &[Media]) {
-        let (method, requester) = (look.about(), self.requester(look));
+        let requester = self.requester(look);
+        let Some(change) = self.latest_change(requester) else { return };
         match look.head.start {
-            // Without To-tag it is the first INVITE, over another hop.
-            StartLine::Request { method: Method::Invite | Method::Update, .. } if !look.is_initial() => {
-                if let Some(held) = holds(media) {
-                    let offer = Offer { cseq: look.head.cseq, method, held };
-                    let place = self.signalling.rare().offers.get_mut(requester as usize);
-                    place.into_iter().for_each(|place| *place = Some(offer));
-                }
+            StartLine::Request { method: Method::Ack, .. } => self.answered_late(look, media),
+            StartLine::Request { .. } if change.request.came_as(look) => {
+                change.offer = holds(media).map_or(Offer::None, |holds| Offer::Made { holds });
             }
-            StartLine::Response { status: 200..=299, .. } if !self.is_first_invite(look) => {
+            StartLine::Response { status: 200..=299, .. } if change.request.has(look) => {
                 self.offer_accepted(look, media);
             }
             _ => {}
@@ -70,19 +99,38 @@ impl Dialog {
     /// What is not accepted changes nothing.
     fn offer_accepted(&mut self, look: &Look<'_>, media: &[Media]) {
         let requester = self.requester(look);
-        let is_it = |offer: &Offer| offer.cseq == look.head.cseq && offer.method == look.head.cseq_method;
-        let offers = self.signalling.rare.as_ref().map(|rare| rare.offers).unwrap_or_default();
-        let (by, held) = match offers.get(requester as usize).copied().flatten().filter(is_it) {
-            Some(offer) => (requester, Some(offer.held)),
-            // The request had none: this is the offer, and the ACK its answer.
-            None => (requester.other(), holds(media)),
-        };
-        let Some(held) = held else { return };
-        let at = look.message.timestamp;
-        if let Some(hold) = self.signalling.rare().holds.get_mut(by as usize) {
-            hold.set(held, at);
+        let Some(change) = self.latest_change(requester) else { return };
+        if let Offer::Made { holds } = change.offer {
+            self.hold(requester, holds, look);
+        } else if let Some(holds) = holds(media) {
+            change.offer = Offer::Late { sends: sends(media) };
+            self.hold(requester.other(), holds, look);
         }
     }
+
+    /// The answer to an offer that a 2xx made (RFC 3261 13.2.1, 14.1). To one that sends nothing, none may ask to receive (RFC 3264
+    /// 6.1): that is no hold, and takes none back.
+    fn answered_late(&mut self, look: &Look<'_>, media: &[Media]) {
+        let requester = self.requester(look);
+        let Some(Change { request, offer: Offer::Late { sends } }) = self.latest_change(requester) else {
+            return;
+        };
+        let (is_its, sends) = (request.cseq == look.head.cseq, *sends);
+        if let Some(holds) = holds(media).filter(|holds| is_its && (sends || !holds)) {
+            self.hold(requester, holds, look);
+        }
+    }
+
+    fn hold(&mut self, by: Side, holds: bool, look: &Look<'_>) {
+        let hold = self.signalling.rare().holds.get_mut(by as usize);
+        hold.into_iter().for_each(|hold| hold.set(holds, look.message.timestamp));
+    }
+}
+
+/// Whether an offer has any audio sent.
+fn sends(media: &[Media]) -> bool {
+    let mut audio = media.iter().filter(|media| media.kind == MediaKind::Audio);
+    audio.any(|media| matches!(media.flow, MediaFlow::SendRecv | MediaFlow::SendOnly))
 }
 
 /// Whether an offer puts the other end on hold: its audio is not wanted, by direction or, as RFC 2543 had it, by the

@@ -1,6 +1,7 @@
 //! Keys pressed that go by INFO and not by RTP. No RFC has their bodies; gateways and phones agree on
 //! `application/dtmf-relay` (`Signal=5`, `Duration=160`, one a line) and `application/dtmf` (`5`).
 
+use super::passing::Passing;
 use super::record::{InfoDtmfRecord, Side};
 use crate::call::dialog::{Dialog, Look};
 use crate::quality::{MAX_KEYS, key_name};
@@ -16,18 +17,18 @@ pub(super) struct Pressed {
     count: u32,
     /// The first [`MAX_KEYS`].
     keys: Vec<u8>,
-    /// CSeq of the latest, so that its other hops do not count again.
-    latest: Option<u32>,
+    /// The latest, so that its other hops do not count again.
+    latest: Option<Passing>,
     /// The latest was challenged: it comes again, with its credentials and another CSeq.
     is_taken_back: bool,
 }
 
 impl Pressed {
-    fn press(&mut self, cseq: u32, key: u8) {
-        if self.latest.is_some_and(|latest| cseq <= latest) {
+    fn press(&mut self, info: Passing, key: u8) {
+        if self.latest.is_some_and(|latest| info.cseq <= latest.cseq || latest.is(info)) {
             return;
         }
-        self.latest = Some(cseq);
+        self.latest = Some(info);
         self.is_taken_back = false;
         self.count = self.count.saturating_add(1);
         if self.keys.len() < MAX_KEYS {
@@ -35,8 +36,11 @@ impl Pressed {
         }
     }
 
-    fn take_back(&mut self, cseq: u32) {
-        if self.latest == Some(cseq) && !self.is_taken_back {
+    fn answered(&mut self, look: &Look<'_>, status: u16) {
+        let Some(latest) = &mut self.latest else { return };
+        latest.answered(look);
+        let is_challenged = matches!(status, 401 | 407) && latest.has(look);
+        if is_challenged && !self.is_taken_back {
             self.is_taken_back = true;
             self.count -= 1;
             self.keys.truncate(usize::try_from(self.count).unwrap_or(MAX_KEYS));
@@ -48,16 +52,21 @@ impl Dialog {
     /// An INFO: a key, or something else.
     pub(super) fn info(&mut self, look: &Look<'_>) {
         let Some(key) = key_of_info(look.head, look.bytes) else { return };
-        let (by, cseq) = (self.requester(look), look.head.cseq);
+        let keys = &look.head.keys;
+        // A B2BUA answers it at once, and tells its other leg in its own time.
+        if self.signalling.is_of_leg(keys.from_tag) || self.signalling.is_of_leg(keys.to_tag) {
+            return;
+        }
+        let by = self.requester(look);
         let pressed = self.signalling.rare().pressed.get_or_insert_default();
-        pressed.get_mut(by as usize).into_iter().for_each(|pressed| pressed.press(cseq, key));
+        pressed.get_mut(by as usize).into_iter().for_each(|pressed| pressed.press(Passing::new(look), key));
     }
 
-    pub(super) fn info_challenged(&mut self, look: &Look<'_>) {
+    pub(super) fn info_answered(&mut self, look: &Look<'_>, status: u16) {
         let by = self.requester(look);
         let pressed = self.signalling.rare.as_mut().and_then(|rare| rare.pressed.as_mut());
         if let Some(pressed) = pressed.and_then(|pressed| pressed.get_mut(by as usize)) {
-            pressed.take_back(look.head.cseq);
+            pressed.answered(look, status);
         }
     }
 

@@ -4,6 +4,7 @@
 //! What every dialog has stands in [`Signalling`] itself; what few have, in a box. All lists are bounded: what a flood
 //! adds beyond is not told.
 
+mod answer_tags;
 mod change;
 mod challenge;
 mod dtmf;
@@ -13,6 +14,7 @@ mod finding;
 #[cfg(test)]
 mod flow_tests;
 mod pace;
+mod passing;
 #[cfg(test)]
 mod query_tests;
 mod reason;
@@ -31,8 +33,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use self::answer_tags::{AnswerTags, EARLY, UP};
 pub(super) use self::challenge::Challenge;
-use self::change::{Hold, Offer};
+use self::change::{Change, Hold};
 use self::dtmf::Pressed;
 pub(crate) use self::dtmf::key_of_info;
 use self::pace::Pace;
@@ -64,6 +67,9 @@ const MAX_UNACKNOWLEDGED: usize = 16;
 /// Within this a provisional answer that keeps an attempt alive passes its hops.
 const SOON: Duration = Duration::from_secs(1);
 
+/// Legs with tags of their own. Attack: INVITEs of one Call-ID, each with another tag.
+const MAX_LEGS: usize = 16;
+
 /// Notes of one dialog.
 const MAX_NOTES: usize = 16;
 
@@ -72,10 +78,6 @@ const MAX_NOTES: usize = 16;
 #[repr(C)]
 pub(super) struct Signalling {
     rare: Option<Box<Rare>>,
-    /// Bits of `answer_tags` that came in a provisional answer.
-    early: u8,
-    /// Bits of `answer_tags` that came in a 2xx and not in a BYE since.
-    up: u8,
     /// The first INVITE was seen.
     pub(super) invited: bool,
     /// Anything answered the latest try of the first request.
@@ -95,8 +97,8 @@ pub(super) struct Signalling {
     pub(super) pace: Pace,
     /// Topmost branches of the latest 2xx to the first INVITE, by hop.
     answer_branches: [u32; 2],
-    /// Hashes of To-tags in answers to INVITE, in the order of their first.
-    pub(super) answer_tags: SmallVec<[u64; 2]>,
+    /// To-tags in answers to INVITE.
+    pub(super) answer_tags: AnswerTags,
     timer: SessionTimer,
     /// Of a REGISTER.
     registered: Option<Box<Registered>>,
@@ -125,7 +127,10 @@ impl OwnHop {
 struct Rare {
     notes: SmallVec<[Note; 4]>,
     holds: [Hold; 2],
-    offers: [Option<Offer>; 2],
+    /// The latest of either end.
+    changes: [Option<Change>; 2],
+    /// Hashes of the caller's tags in legs that have others than his own (RFC 7092).
+    leg_tags: SmallVec<[u64; 2]>,
     transfers: Vec<Transfer>,
     /// The Call-ID of the dialog that this one takes the place of, and that dialog.
     replaces: Span,
@@ -251,18 +256,24 @@ impl Signalling {
         fetch(&self.answer_tag);
     }
 
-    /// The bit of a tag, if it is one of `answer_tags`.
-    fn bit(&self, tag: u64) -> u8 {
-        self.answer_tags.iter().position(|&known| known == tag).map_or(0, |place| 1 << place)
+    /// The INVITE goes on over another leg, on which the caller has that tag. Who answered has none of these.
+    pub(super) fn know_leg(&mut self, tag: u64) {
+        let tags = self.rare.as_ref().map_or(&[][..], |rare| &rare.leg_tags);
+        if !tags.contains(&tag) && tags.len() < MAX_LEGS && !self.answer_tags.has(tag) {
+            self.rare().leg_tags.push(tag);
+        }
+    }
+
+    /// Whether that is the caller's tag in another leg than his own.
+    pub(super) fn is_of_leg(&self, tag: u64) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.leg_tags.contains(&tag))
     }
 
     /// Who has that tag hangs up, or is hung up on, at that time; whether somebody else who answered is left. A BYE passes
     /// several hops.
     pub(super) fn leaves_others(&mut self, tag: u64, bye: (Timestamp, EndedBy)) -> bool {
-        let bit = self.bit(tag);
-        let was_up = self.up & bit != 0;
-        self.up &= !bit;
-        let are_left = bit != 0 && self.up != 0;
+        let was_up = self.answer_tags.unmark(tag, UP);
+        let are_left = self.answer_tags.has(tag) && self.answer_tags.marked(UP) > 0;
         if are_left && was_up {
             self.rare().left = Some(bye);
         }
@@ -381,8 +392,7 @@ impl Dialog {
 
     /// Whether it is the dialog with these tags: who knows no more than the Call-ID names another (RFC 3891 3).
     pub(super) fn is(&self, named: NamedDialog) -> bool {
-        let are =
-            |ours: u64, theirs: u64| ours == self.from_tag && self.signalling.answer_tags.contains(&theirs);
+        let are = |ours: u64, theirs: u64| ours == self.from_tag && self.signalling.answer_tags.has(theirs);
         are(named.from_tag, named.to_tag) || are(named.to_tag, named.from_tag)
     }
 
@@ -416,8 +426,8 @@ impl Dialog {
         }
         let tag = self.signalling.answer_tag;
         let is_for_first = tag == 0 || tag == look.head.keys.to_tag as u32;
-        if !self.signalling.acknowledged && is_for_first && look.head.cseq == self.cseq {
-            self.signalling.acknowledged = self.is_caller(look);
+        if is_for_first {
+            self.signalling.acknowledged |= self.is_first_invite(look);
         }
     }
 
@@ -456,7 +466,7 @@ impl Dialog {
             (Method::Invite | Method::Update, 422) => self.interval_refused(look),
             (Method::Bye, 200..) => self.bye_answered(look, status),
             (Method::Cancel, 200..) => self.cancel_answered(look, status),
-            (Method::Info, 401 | 407) => self.info_challenged(look),
+            (Method::Info, 200..) => self.info_answered(look, status),
             (Method::Refer, 300..) => self.transfer_refused(look, status),
             (Method::Register, 200..=299) => self.registered(look),
             _ => {}
@@ -469,6 +479,9 @@ impl Dialog {
     fn change_answered(&mut self, look: &Look<'_>, status: u16) {
         if let Some(rare) = &mut self.signalling.rare {
             rare.changes_again = Again::default();
+        }
+        if status >= 200 {
+            self.change_is_over(look);
         }
         match status {
             200..=299 => self.session(look),
@@ -538,15 +551,15 @@ impl Dialog {
         }
     }
 
-    /// Whether a response answers the latest INVITE that was to begin the dialog.
+    /// Whether a message is about the latest INVITE that was to begin the dialog, as the caller numbers it and with his own tag.
     pub(super) fn is_first_invite(&self, look: &Look<'_>) -> bool {
-        look.head.cseq == self.cseq && self.is_caller(look)
+        look.head.cseq == self.cseq && look.head.keys.from_tag == self.from_tag
     }
 
     /// The 2xx to the first INVITE; there may be several, from several ends or over several hops.
     fn accepted(&mut self, look: &Look<'_>) {
         let (branch, tag) = (look.head.keys.branch as u32, look.head.keys.to_tag as u32);
-        self.signalling.up |= self.signalling.bit(look.head.keys.to_tag);
+        self.signalling.answer_tags.mark(look.head.keys.to_tag, UP);
         let [latest, _] = self.signalling.answer_branches;
         self.signalling.answer_branches = [branch, latest];
         if self.signalling.rare.as_ref().is_some_and(|rare| rare.cancel == branch) {
@@ -560,7 +573,7 @@ impl Dialog {
     }
 
     fn provisional(&mut self, look: &Look<'_>) {
-        self.signalling.early |= self.signalling.bit(look.head.keys.to_tag);
+        self.signalling.answer_tags.mark(look.head.keys.to_tag, EARLY);
         if !look.head.rare.has(RareFields::RSEQ) {
             return;
         }

@@ -16,7 +16,7 @@ impl Dialog {
             |method: crate::sip::Method, waited: std::time::Duration| (method.name(), waited.as_secs_f64());
         let pace = signalling.pace.longest().map(|(method, waited)| seconds(method, waited));
         let record = SignallingRecord {
-            early_dialogs: signalling.early.count_ones(),
+            early_dialogs: signalling.answer_tags.marked(super::EARLY),
             session_timer: signalling.timer.record(),
             end_causes: causes(self.end_reason()),
             response_seconds: pace.collect::<BTreeMap<_, _>>(),

@@ -142,6 +142,59 @@ fn a_hold_by_address_and_one_that_the_answer_offers() {
     assert_eq!((finding.time, finding.message.as_deref()), (record.end, Some("BYE")));
 }
 
+/// A re-INVITE that leaves the offer to the 200, and the answer in its ACK (RFC 3261 13.2.1, 14.1).
+fn late_offer(scene: &mut Scene, by: Side, number: u32, offer: &str, answer: &str) {
+    let (invite, ack) = (format!("{number} INVITE"), format!("{number} ACK"));
+    said(by, &invite).request(scene);
+    said(by, &invite).audio(offer).answered(scene, "200 OK");
+    said(by, &ack).audio(answer).request(scene);
+}
+
+/// RFC 3264 8.4: who answers an offer with `sendonly` or `inactive` holds who made it, if there was a choice: to an offer without
+/// `send` no other answer is allowed (6.1).
+#[test]
+fn who_answers_in_the_ack_may_hold_by_it() {
+    for by in [Side::Caller, Side::Callee] {
+        let mut scene = established();
+        late_offer(&mut scene, by, 2, "sendrecv", "sendonly");
+        scene.wait(10 * SECOND);
+        late_offer(&mut scene, by, 3, "recvonly", "sendonly");
+        scene.wait(5 * SECOND);
+        late_offer(&mut scene, by, 4, "sendrecv", "sendrecv");
+        scene.wait(5 * SECOND);
+        late_offer(&mut scene, by, 5, "recvonly", "sendonly");
+        scene.wait(5 * SECOND);
+        bye(&mut scene, true);
+        let record = one(scene);
+        // From ACK to ACK: three transactions of 0.3 s less the first two messages, and 15 s.
+        assert_eq!(record.signalling.holds, [HoldRecord { by, count: 1, seconds: 15.6 }]);
+        assert_eq!((codes(&record), record.reinvites), (vec![], 4));
+    }
+}
+
+/// As a call manager does it, which stops the media first.
+#[test]
+fn a_hold_that_a_call_manager_makes_in_two_steps_ends_the_same_way() {
+    for resumes in [true, false] {
+        let mut scene = established();
+        reinvite(&mut scene, Side::Caller, 2, "inactive", "200 OK", "inactive");
+        late_offer(&mut scene, Side::Caller, 3, "sendrecv", "sendonly");
+        scene.wait(10 * SECOND);
+        if resumes {
+            reinvite(&mut scene, Side::Caller, 4, "inactive", "200 OK", "inactive");
+            late_offer(&mut scene, Side::Caller, 5, "sendrecv", "sendrecv");
+            scene.wait(45 * SECOND);
+        }
+        bye(&mut scene, false);
+        let record = one(scene);
+        let held: Vec<_> = record.signalling.holds.iter().map(|hold| (hold.by, hold.count)).collect();
+        assert_eq!(held, [(Side::Caller, 1)]);
+        let seconds = record.signalling.holds[0].seconds;
+        assert!((10.0..11.5).contains(&seconds), "{seconds}");
+        assert_eq!(codes(&record), if resumes { vec![] } else { vec!["abandoned_on_hold"] });
+    }
+}
+
 /// The consultation of an attended transfer (RFC 5589 7.3): who asked for advice holds it and then lets it be replaced.
 fn consulted() -> Scene {
     let mut scene = established();
