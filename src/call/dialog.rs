@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::branches::Branches;
 use super::deadlines::Armed;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
-use super::seen::{Copy, Seen};
+use super::seen::{Copy, Earlier, Seen};
 use super::signalling::{Challenge, OwnHop, Signalling};
 use super::standing::PayloadTypes;
 use crate::flow::Endpoint;
@@ -136,6 +136,8 @@ pub(crate) struct Dialog {
     /// Payload types that its caller described, and that who was called did.
     pub(super) formats: [PayloadTypes; 2],
     pub(super) media: Option<Box<RareMedia>>,
+    /// What was seen before `seen`, while it rang.
+    earlier: Option<Box<Earlier>>,
     pub(super) branches: Branches,
 }
 
@@ -315,7 +317,13 @@ impl Dialog {
     pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64) -> (Copy, Option<Step>) {
         let is_datagram = matches!(look.message.transport, SipTransport::Udp | SipTransport::Sctp);
         let now = look.message.timestamp;
+        if self.seen.is_full() && self.kind == Some(CallKind::Call) && !self.is_answered {
+            self.earlier.get_or_insert_default().keep(&mut self.seen);
+        }
         let mut copy = self.seen.observe(identity, now, self.born, is_datagram);
+        if let Some(earlier) = self.earlier.as_mut().filter(|_| copy == Copy::First) {
+            copy = earlier.observe(identity, now, self.born, is_datagram);
+        }
         if copy == Copy::Retransmission && self.still_rings(look) {
             copy = Copy::First;
         }

@@ -36,6 +36,8 @@ mod overlap_tests;
 #[cfg(test)]
 mod registrar_tests;
 #[cfg(test)]
+mod ring_group_tests;
+#[cfg(test)]
 mod ringing_tests;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,9 @@ use crate::time::Timestamp;
 /// Messages remembered per call. A plain call through a proxy has 13, with authentication 16.
 const REMEMBERED: usize = 20;
 
+/// As often as so many are kept besides while a call rings: 1 KiB. Attack: an INVITE with any number of answers.
+const MAX_EARLIER: usize = 8;
+
 /// A copy that follows this soon was captured twice (`any`, both sides of a router): the shortest
 /// retransmission timer in use is ten times as long (RFC 3261 17.1.1.1: T1, 500 ms).
 pub(crate) const CAPTURED_TWICE: Duration = Duration::from_millis(20);
@@ -59,18 +62,26 @@ impl Seen {
     pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
         let at = at.0.saturating_sub(start.0) / UNIT;
         self.age((at >> QUARTER) as u16);
-        let at = at as u16;
-        let identity = identity as u32;
-        let known = self.position(identity);
-        if let Some((index, time)) = known.and_then(|index| Some((index, self.times.get_mut(index)?))) {
-            // Two interfaces need not agree on which copy was first.
-            let apart = at.wrapping_sub(*time).min(time.wrapping_sub(at));
-            *time = at;
-            let is_fresh = self.fresh & 1 << index != 0;
-            self.fresh |= 1 << index;
-            let soon = is_fresh && Duration::from_millis(apart.into()) <= CAPTURED_TWICE;
-            return if datagram && soon { Copy::Duplicate } else { Copy::Retransmission };
-        }
+        self.again(identity as u32, at as u16, datagram)
+            .unwrap_or_else(|| self.remember(identity as u32, at as u16))
+    }
+
+    /// What another copy of a message is; none if none was seen.
+    #[inline]
+    fn again(&mut self, identity: u32, at: u16, datagram: bool) -> Option<Copy> {
+        let index = self.position(identity)?;
+        let time = self.times.get_mut(index)?;
+        // Two interfaces need not agree on which copy was first.
+        let apart = at.wrapping_sub(*time).min(time.wrapping_sub(at));
+        *time = at;
+        let is_fresh = self.fresh & 1 << index != 0;
+        self.fresh |= 1 << index;
+        let soon = is_fresh && Duration::from_millis(apart.into()) <= CAPTURED_TWICE;
+        Some(if datagram && soon { Copy::Duplicate } else { Copy::Retransmission })
+    }
+
+    #[inline]
+    fn remember(&mut self, identity: u32, at: u16) -> Copy {
         // Twice round the ring is as good as once: the count stays small and still says that the ring is full.
         self.count = if self.count >= 2 * REMEMBERED as u8 { REMEMBERED as u8 } else { self.count };
         let index = usize::from(self.count) % REMEMBERED;
@@ -80,6 +91,12 @@ impl Seen {
         }
         self.count += 1;
         Copy::First
+    }
+
+    /// Whether the next message takes the place of another.
+    #[inline]
+    pub(crate) const fn is_full(&self) -> bool {
+        self.count >= REMEMBERED as u8
     }
 
     /// A message comes in that quarter: times of two quarters ago or longer are not compared any more.
@@ -124,6 +141,29 @@ impl Seen {
     /// Forgets everything.
     pub(crate) const fn clear(&mut self) {
         (self.count, self.fresh, self.quarter) = (0, 0, 0);
+    }
+}
+
+/// The messages before the latest of a call that has many before it is answered, of the phones of a ring group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Earlier(Vec<Seen>);
+
+impl Earlier {
+    /// Keeps what was seen, which is empty then, while there is room.
+    pub(crate) fn keep(&mut self, seen: &mut Seen) {
+        if self.0.len() < MAX_EARLIER {
+            self.0.push(std::mem::take(seen));
+        }
+    }
+
+    /// Takes a message's identity and tells whether it is among them, as [`Seen::observe`] does.
+    pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
+        let at = at.0.saturating_sub(start.0) / UNIT;
+        let again = self.0.iter_mut().find_map(|seen| {
+            seen.age((at >> QUARTER) as u16);
+            seen.again(identity as u32, at as u16, datagram)
+        });
+        again.unwrap_or(Copy::First)
     }
 }
 

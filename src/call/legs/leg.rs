@@ -16,7 +16,7 @@ use crate::sip::{SipTransport, StartLine};
 use crate::time::Timestamp;
 
 /// Hops of one call. A loop has as many as Max-Forwards allows (RFC 3261 16.3: 70).
-pub(super) const MAX_HOPS: usize = 8;
+const MAX_HOPS: usize = 32;
 
 /// The longest `o=` that is looked at.
 const MAX_ORIGIN: usize = 256;
@@ -99,6 +99,13 @@ impl Parties {
 
     pub(super) fn is_same_calling(&self, other: &Self) -> bool {
         other.calling.iter().any(|number| self.calling.iter().any(|calling| calling.is_same(*number)))
+    }
+}
+
+impl Hop {
+    /// Whether its last word is a 2xx.
+    pub(super) fn is_answered(&self) -> bool {
+        (200..300).contains(&self.status)
     }
 }
 

@@ -9,6 +9,9 @@ use crate::call::record::{display, rfc3339, rfc3339_or_null};
 use crate::flow::Endpoint;
 use crate::time::Timestamp;
 
+/// Hops that are told of one call.
+const MAX_TOLD: usize = 8;
+
 /// One way of a session's INVITE from a sender to a receiver.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LegRecord {
@@ -54,11 +57,23 @@ pub(super) fn legs(mut calls: Vec<Call<'_>>, configured: &[String]) -> Vec<LegRe
     let mut legs: Vec<LegRecord> = calls
         .iter()
         .flat_map(|call| {
-            call.hops.iter().enumerate().map(move |(place, hop)| leg(call, place, hop, configured))
+            told(call.hops).enumerate().map(move |(place, hop)| leg(call, place, hop, configured))
         })
         .collect();
     legs.sort_by_key(|leg| leg.start);
     legs
+}
+
+/// The first hops of a call, and those over which it was answered.
+fn told(hops: &[Hop]) -> impl Iterator<Item = &Hop> {
+    let answered = hops.iter().filter(|hop| hop.is_answered()).count();
+    let mut room = MAX_TOLD.saturating_sub(answered);
+    let has_room = move |hop: &&Hop| {
+        let is_told = hop.is_answered() || room > 0;
+        room -= usize::from(is_told && !hop.is_answered());
+        is_told
+    };
+    hops.iter().filter(has_room).take(MAX_TOLD)
 }
 
 fn leg(call: &Call<'_>, place: usize, hop: &Hop, configured: &[String]) -> LegRecord {

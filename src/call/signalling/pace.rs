@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 /// Requests of one dialog that may wait at a time: those of a proxy's two hops, and one of each side.
 const WAITING: usize = 4;
 
+/// Of an INVITE that a proxy sends to several ends, so many. Attack: one that is sent to everybody.
+const FORKED: usize = 32;
+
 /// Methods of one dialog whose times are kept. Attack: a dialog of every method; the run's own times are not bounded by it.
 const MAX_METHODS: usize = 8;
 
@@ -32,9 +35,8 @@ pub(super) const fn duration(ticks: u32) -> Duration {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(in crate::call) struct Pace {
-    /// Topmost branch, and ticks since the dialog began. 0 and 0 is none.
-    waiting: [(u32, u32); WAITING],
-    next: u8,
+    /// Topmost branch, and ticks since the dialog began, in the order in which they came.
+    waiting: SmallVec<[(u32, u32); WAITING]>,
     longest: SmallVec<[(Method, u32); 2]>,
 }
 
@@ -47,10 +49,12 @@ impl Pace {
         match look.method() {
             // Nobody answers an ACK; a CANCEL has the branch of its INVITE.
             Some(Method::Ack | Method::Cancel) => None,
-            Some(_) => {
-                let slot = self.waiting.get_mut(usize::from(self.next) % WAITING);
-                slot.into_iter().for_each(|slot| *slot = (branch, at));
-                self.next = self.next.wrapping_add(1);
+            Some(method) => {
+                let may_fork = method == Method::Invite && look.is_initial();
+                if self.waiting.len() >= if may_fork { FORKED } else { WAITING } {
+                    self.waiting.remove(0);
+                }
+                self.waiting.push((branch, at));
                 None
             }
             None => self.answered(branch, at, look.head.cseq_method),
@@ -59,11 +63,11 @@ impl Pace {
 
     #[inline]
     fn answered(&mut self, branch: u32, at: u32, method: Method) -> Option<Duration> {
-        let slot = self.waiting.iter_mut().find(|(waiting, _)| *waiting == branch)?;
+        let place = self.waiting.iter().position(|(waiting, _)| *waiting == branch)?;
         if method == Method::Cancel || branch == 0 {
             return None;
         }
-        let (_, asked) = std::mem::take(slot);
+        let (_, asked) = self.waiting.remove(place);
         let waited = at.saturating_sub(asked);
         if let Some((_, longest)) = self.longest.iter_mut().find(|(known, _)| *known == method) {
             *longest = (*longest).max(waited);
