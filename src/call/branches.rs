@@ -18,7 +18,10 @@ const SENT: u32 = 4;
 /// A refusal was acknowledged on it.
 const ACKNOWLEDGED: u32 = 8;
 
-const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED;
+/// It was cancelled.
+const CANCELLED: u32 = 1 << 31;
+
+const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED | CANCELLED;
 
 /// The branches of the latest try.
 #[derive(Debug, Default)]
@@ -52,6 +55,38 @@ impl Branches {
     pub(super) fn failed(&mut self, branch: u64) {
         self.know(branch, false);
         self.mark(branch, FAILED);
+    }
+
+    /// The INVITE was cancelled on that branch, by who began the call (`is_ours`) or by somebody after: a CANCEL goes over one hop and
+    /// has the branch of what it cancels (RFC 3261 9.1). Where that was not captured, it is of all that who began the call sent.
+    pub(super) fn cancelled(&mut self, branch: u64, is_ours: bool) {
+        if !self.may_have(branch) && is_ours {
+            self.0.iter_mut().filter(|known| **known & OURS != 0).for_each(|known| *known |= CANCELLED);
+            // No other answer to it is waited for.
+            self.0.push(of(branch) | OURS | FAILED);
+        }
+        self.mark(branch, CANCELLED);
+    }
+
+    /// Whether who began the call has given it up: of the branches that they sent, those that did not fail were cancelled. What a
+    /// proxy cancels behind them, for another branch or because its Timer C has fired, is not given up (RFC 3261 16.7, 16.8).
+    pub(super) fn are_given_up(&self) -> bool {
+        self.are_cancelled() && !self.0.iter().any(|known| known & (OURS | FAILED | CANCELLED) == OURS)
+    }
+
+    /// Whether who began the call has cancelled one of them.
+    pub(super) fn are_cancelled(&self) -> bool {
+        self.0.iter().any(|known| known & (OURS | CANCELLED) == OURS | CANCELLED)
+    }
+
+    /// Whether somebody has cancelled one of them.
+    pub(super) fn is_one_cancelled(&self) -> bool {
+        self.0.iter().any(|known| known & CANCELLED != 0)
+    }
+
+    /// The branch has failed.
+    pub(super) fn has_failed(&self, branch: u64) -> bool {
+        self.has(branch, FAILED)
     }
 
     /// The ACK of a refusal has the branch of its INVITE (RFC 3261 17.1.1.3).
@@ -125,6 +160,28 @@ mod tests {
         assert!(branches.sent(48, true) && branches.are_pending());
         branches.clear();
         assert!(!branches.are_pending() && !branches.may_have(16));
+    }
+
+    #[test]
+    fn who_began_the_call_gives_it_up() {
+        let mut branches = Branches::default();
+        branches.sent(16, true);
+        branches.sent(32, false);
+        branches.cancelled(32, false);
+        branches.cancelled(48, false);
+        assert!(!branches.are_given_up() && branches.is_one_cancelled(), "a proxy cancels its own branches");
+        branches.sent(64, true);
+        branches.cancelled(16, true);
+        assert!(!branches.are_given_up() && branches.are_cancelled(), "the other one goes on");
+        branches.failed(64);
+        assert!(branches.are_given_up());
+        branches.sent(80, true);
+        assert!(!branches.are_given_up());
+        branches.cancelled(96, true);
+        assert!(branches.are_given_up(), "its INVITE was not captured");
+        branches.failed(80);
+        branches.failed(16);
+        assert!(!branches.are_pending());
     }
 
     #[test]

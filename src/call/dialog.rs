@@ -22,9 +22,13 @@ use crate::time::{Timestamp, WILD_JUMP};
 /// that ended is past its last retransmission.
 pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(32);
 
-/// Timer C (RFC 3261 16.6): a call that was answered provisionally has failed this long after the last word, and so has one
+/// Timer C (RFC 3261 16.6): a call that was answered with 100 has failed this long after the last word, and so has one
 /// that waits for credentials: somebody may have to type them.
-const RINGING_TIMEOUT: Duration = Duration::from_secs(180);
+const PROCEEDING_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// A call that rings has no timer at who calls (RFC 3261 17.1.1.2), and proxies wait for longer than Timer C where they hear of it
+/// each minute (13.3.1.1, 16.7 step 2), which a capture may miss: ten of these are enough.
+const RINGING_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// 484 (RFC 3261 21.4.22).
 const TOO_FEW_DIGITS: u16 = 484;
@@ -93,7 +97,10 @@ pub(crate) struct Dialog {
     pub(crate) wanted: bool,
     /// A message matched the filter.
     pub(crate) matched: bool,
+    /// Who called gave up: with a CANCEL, or a BYE before the answer.
     cancelled: bool,
+    /// It ended without a final answer, when the time for one was over.
+    timed_out: bool,
     pub(crate) challenged: bool,
     pub(crate) authenticated: bool,
     /// The latest try had credentials, and what its challenge was about.
@@ -384,8 +391,7 @@ impl Dialog {
             Method::Invite if look.is_initial() => self.invite(look),
             Method::Invite => self.reinvites += u32::from(self.is_new_change(look)),
             Method::Update => self.updates += u32::from(self.is_new_change(look)),
-            Method::Cancel if self.is_of_fewer_digits(look) || self.waits_for_digits() => {}
-            Method::Cancel => self.gives_up(look),
+            Method::Cancel => self.cancels(look),
             Method::Ack => return self.acknowledged(look),
             Method::Bye => return self.bye(look),
             other if other == self.method && head.cseq > self.cseq => self.repeat(look),
@@ -441,9 +447,12 @@ impl Dialog {
             self.repeat(look);
         }
         let is_new = self.branches.sent(look.head.keys.branch, is_ours);
-        if is_new && is_ours && self.is_undone_by(look) {
-            // The next end is tried, after one has refused.
-            self.begin_again(look.message.timestamp);
+        if is_new && is_ours {
+            if self.is_undone_by(look) {
+                // The next end is tried, after one has refused.
+                self.begin_again(look.message.timestamp);
+            }
+            self.reconsider();
         }
     }
 
@@ -479,10 +488,27 @@ impl Dialog {
     }
 
     fn begin_again(&mut self, now: Timestamp) {
+        self.go_on(now);
+        self.end_reason = Span::default();
+        if self.status == REQUEST_TERMINATED {
+            self.forget_status();
+        }
+    }
+
+    /// What it was taken to have come to was not the last word.
+    fn go_on(&mut self, now: Timestamp) {
         self.state = Some(CallState::Calling);
         self.progress = now;
+        self.timed_out = false;
         (self.result, self.end, self.ended_by) = (None, None, None);
-        self.end_reason = Span::default();
+    }
+
+    /// What was given up may go on: on another branch, or in an early dialog beside the one that a BYE ended.
+    fn reconsider(&mut self) {
+        if self.cancelled && !self.branches.are_given_up() && !self.signalling.answer_tags.are_left() {
+            self.cancelled = false;
+            self.end_reason = Span::default();
+        }
     }
 
     /// Whether an INVITE has more digits of the number than the one before: overlap dialling, under one Call-ID with the next
@@ -528,6 +554,21 @@ impl Dialog {
         self.attempted = look.message.timestamp;
         self.signalling.more_digits();
         self.begin_again(look.message.timestamp);
+    }
+
+    /// A CANCEL, or the answer to one that may not have been captured. It goes over one hop (RFC 3261 9.2, 16.10): a proxy cancels
+    /// branches of its own, and the call goes on.
+    fn cancels(&mut self, look: &Look<'_>) {
+        if self.is_of_fewer_digits(look) || self.waits_for_digits() {
+            return;
+        }
+        let is_request = look.method().is_some();
+        let sender = if is_request { look.message.source } else { look.message.destination };
+        self.branches.cancelled(look.head.keys.branch, self.is_beginner(sender));
+        if self.branches.are_given_up() && (is_request || !self.cancelled) {
+            self.note_cancel(look);
+            self.gives_up(look);
+        }
     }
 
     /// Somebody gives up before the answer: the refusal that this makes is still to come. Why, a CANCEL says, and the refusal hardly
@@ -609,8 +650,7 @@ impl Dialog {
             self.from_tag = look.head.keys.from_tag;
         }
         if !self.is_answered {
-            self.status = 0;
-            self.reason = Span::default();
+            self.forget_status();
         }
         if self.kind != Some(CallKind::Call) && self.state == Some(CallState::Ended) {
             self.state = Some(CallState::Calling);
@@ -633,8 +673,11 @@ impl Dialog {
             return None;
         }
         if self.signalling.invited && !self.is_answered && self.status == 0 {
-            // It ends an early dialog (RFC 3261 15): the INVITE still has its answer, which is no 2xx.
-            self.gives_up(look);
+            // It ends an early dialog (RFC 3261 15): the INVITE still has its answer, which is no 2xx where no other branch rings.
+            self.signalling.answer_tags.leave(look.called_tag(self.from_tag));
+            if self.signalling.answer_tags.are_left() {
+                self.gives_up(look);
+            }
             return None;
         }
         // Several have answered: who began the call keeps one of them (RFC 3261 13.2.2.4).
@@ -654,20 +697,26 @@ impl Dialog {
         if self.is_overtaken_by(look) {
             self.repeat(look);
         }
+        let is_answer_late = self.timed_out && status > 100 && !asks_again(status);
+        if is_answer_late && head.cseq_method == self.method && self.is_undone_by(look) {
+            // It had not failed: only what came of it took its time.
+            self.go_on(look.message.timestamp);
+        }
         // An answer may come late, or on another branch than the one that was refused.
         let is_late = matches!(status, 200..=299) && self.is_undone_by(look);
         let is_own = head.cseq_method == self.method && (self.state != Some(CallState::Ended) || is_late);
         // What asks for another try comes from whom the call passes, not from whom it may reach.
         let is_answer = !head.to_tag.is_empty() && !asks_again(status) && status != TOO_FEW_DIGITS;
         if is_own && is_answer && self.method == Method::Invite && self.is_of_first(look) {
-            self.signalling.answer_tags.know(head.keys.to_tag);
+            self.signalling.answer_tags.know(head.keys.to_tag, matches!(status, 200..=299));
         }
         self.responded(look, status);
         if head.cseq_method == Method::Bye && matches!(status, 200..=299) {
             return self.bye_accepted(look);
         }
         if head.cseq_method == Method::Cancel && matches!(status, 200..=299) {
-            self.cancel_accepted(look);
+            // It was sent, whether it was captured or not.
+            self.cancels(look);
         }
         if !is_own {
             return None;
@@ -676,6 +725,8 @@ impl Dialog {
         match status {
             0..=100 => None,
             101..=199 => {
+                self.reconsider();
+                self.rings_elsewhere(look);
                 let is_first = self.ringing.is_none() && !self.is_answered;
                 // The 200 may have overtaken it: who was answered does not begin to ring.
                 let is_late = self.answered.is_some_and(|answered| now > answered);
@@ -709,10 +760,12 @@ impl Dialog {
         step
     }
 
-    /// A CANCEL that is accepted was sent, whether it was captured or not.
-    fn cancel_accepted(&mut self, look: &Look<'_>) {
-        if !self.cancelled && !self.is_of_fewer_digits(look) && !self.waits_for_digits() {
-            self.gives_up(look);
+    /// What one branch was refused with is not the last word while another one rings after that.
+    fn rings_elsewhere(&mut self, look: &Look<'_>) {
+        let is_refused = self.status >= 300 && !asks_again(self.status) && self.status != TOO_FEW_DIGITS;
+        let is_of_try = look.head.cseq == self.cseq && !self.branches.has_failed(look.head.keys.branch);
+        if is_refused && is_of_try && !self.is_answered {
+            self.forget_status();
         }
     }
 
@@ -773,6 +826,11 @@ impl Dialog {
         self.reason = self.keep(reason.of(look.bytes));
     }
 
+    fn forget_status(&mut self) {
+        self.status = 0;
+        self.reason = Span::default();
+    }
+
     fn failure(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
         if self.is_answered {
             return None;
@@ -803,7 +861,13 @@ impl Dialog {
     /// The request was refused, as a message tells.
     fn refuse(&mut self, look: &Look<'_>) -> Step {
         let result = self.outcome();
-        self.finish(look.message.timestamp, result, Some(ended_by(result)))
+        let by = match result {
+            CallResult::Failed if self.status == REQUEST_TERMINATED && self.branches.is_one_cancelled() => {
+                EndedBy::Network
+            }
+            _ => ended_by(result),
+        };
+        self.finish(look.message.timestamp, result, Some(by))
     }
 
     /// What the status code so far makes of an attempt that was not answered.
@@ -818,7 +882,9 @@ impl Dialog {
             0 | 408 => CallResult::Timeout,
             200..=299 => CallResult::Success,
             300..=399 => CallResult::Redirected,
-            REQUEST_TERMINATED if self.cancelled || !self.request_seen => CallResult::Cancelled,
+            REQUEST_TERMINATED if self.cancelled || self.branches.are_cancelled() || !self.request_seen => {
+                CallResult::Cancelled
+            }
             486 | 600 | 603 => CallResult::Busy,
             _ => CallResult::Failed,
         }
@@ -856,7 +922,12 @@ impl Dialog {
             return DIGITS_TIMEOUT;
         }
         let is_under_way = matches!(self.kind, Some(CallKind::Call)) && self.signalling.responded;
-        if is_under_way && !self.cancelled { RINGING_TIMEOUT } else { TRANSACTION_TIMEOUT }
+        match self.state {
+            _ if !is_under_way || self.cancelled => TRANSACTION_TIMEOUT,
+            // Once a branch was refused, the caller would have heard of it.
+            Some(CallState::Ringing) if self.status < 300 => RINGING_TIMEOUT,
+            _ => PROCEEDING_TIMEOUT,
+        }
     }
 
     /// Media flowed at that time: something goes on before the answer.
@@ -900,6 +971,7 @@ impl Dialog {
             return Some(self.finish(self.last, CallResult::Success, Some(EndedBy::Network)));
         }
         let result = self.outcome();
+        self.timed_out = true;
         if result != CallResult::Cancelled {
             self.end_reason = Span::default();
         }

@@ -28,6 +28,8 @@ mod tally;
 #[cfg(test)]
 mod b2bua_tests;
 #[cfg(test)]
+mod forking_tests;
+#[cfg(test)]
 mod hop_tests;
 #[cfg(test)]
 mod outcome_tests;

@@ -538,15 +538,18 @@ fn silence_is_a_timeout_after_64_t1() {
     assert_eq!(census.retransmissions, 5);
 }
 
+/// Timer C (RFC 3261 16.6) is that of proxies; who called has none once it rings (17.1.1.2).
 #[test]
-fn a_ringing_call_times_out_after_timer_c() {
-    let mut scene = Scene::plain();
-    scene.send(1, 2, &Text::default().with(INVITE));
-    scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 180 Ringing"));
-    scene.wait(179 * SECOND);
-    assert!(!scene.heard.events.iter().any(|(event, _)| *event == "end"));
-    scene.wait(3 * SECOND);
-    assert_eq!(scene.end().0[0].result, CallResult::Timeout);
+fn a_call_times_out_after_timer_c_and_later_when_it_rings() {
+    for (to_tag, answer, seconds) in [("", "SIP/2.0 100 Trying", 180), ("bob", "SIP/2.0 180 Ringing", 600)] {
+        let mut scene = Scene::plain();
+        scene.send(1, 2, &Text::default().with(INVITE));
+        scene.send(2, 1, &Text { to_tag, ..Text::default() }.with(answer));
+        scene.wait((seconds - 1) * SECOND);
+        assert!(!scene.heard.events.iter().any(|(event, _)| *event == "end"), "{answer}");
+        scene.wait(3 * SECOND);
+        assert_eq!(scene.end().0[0].result, CallResult::Timeout, "{answer}");
+    }
 }
 
 #[test]

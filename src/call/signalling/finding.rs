@@ -68,7 +68,7 @@ fn no_answer(record: &CallRecord, dialog: &Dialog, asked: bool) -> Option<Findin
         ));
     }
     let (text, at, message) = match record.ringing {
-        Some(at) => ("it rang, and then nothing came for three minutes", at, "18x"),
+        Some(at) => ("it rang, and then nothing came", at, "18x"),
         None => ("provisional answers, and then nothing came", asked_at, method.as_str()),
     };
     Some(finding("no_final_answer", text.to_owned(), at, message))

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use self::answer_tags::{AnswerTags, EARLY, UP};
+use self::answer_tags::{AnswerTags, EARLY, OPEN, UP};
 pub(super) use self::challenge::Challenge;
 use self::change::{Change, Hold};
 use self::dtmf::Pressed;
@@ -69,6 +69,9 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// Legs with tags of their own. Attack: INVITEs of one Call-ID, each with another tag.
 const MAX_LEGS: usize = 16;
+
+/// So soon after a second answer its BYE is that of a program, which keeps the other one (RFC 3261 13.2.2.4).
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// Notes of one dialog.
 const MAX_NOTES: usize = 16;
@@ -167,7 +170,9 @@ struct Rare {
     bye_unseen: bool,
     /// Topmost branch of the latest CANCEL.
     cancel: u32,
-    /// The latest BYE to one of several who answered: when, and by whom.
+    /// When the latest of several answered.
+    answered_again: Timestamp,
+    /// The latest BYE to one of them that was not sent at once: when, and by whom.
     left: Option<(Timestamp, EndedBy)>,
     /// Keys of either end that went by INFO.
     pressed: Option<Box<[Pressed; 2]>>,
@@ -275,7 +280,10 @@ impl Signalling {
         let was_up = self.answer_tags.unmark(tag, UP);
         let are_left = self.answer_tags.has(tag) && self.answer_tags.marked(UP) > 0;
         if are_left && was_up {
-            self.rare().left = Some(bye);
+            let rare = self.rare();
+            // Who calls keeps one and hangs up on the others at once; later it is the call that ends.
+            let is_at_once = bye.0.since(rare.answered_again) <= AT_ONCE;
+            rare.left = Some(bye).filter(|_| !is_at_once);
         }
         are_left
     }
@@ -371,7 +379,6 @@ impl Dialog {
         match method {
             Method::Ack => self.acknowledge(look),
             Method::Invite if look.is_initial() => self.invited(look),
-            Method::Cancel if look.is_initial() => self.cancel(look),
             Method::Prack => self.prack(look),
             Method::Refer => self.refer(look),
             Method::Info => self.info(look),
@@ -431,8 +438,11 @@ impl Dialog {
         }
     }
 
-    /// The CANCEL has the branch of what it cancels (RFC 3261 9.1): a proxy that has its answer cancels other branches.
-    fn cancel(&mut self, look: &Look<'_>) {
+    /// Who called gives up with a CANCEL. It has the branch of what it cancels (RFC 3261 9.1).
+    pub(super) fn note_cancel(&mut self, look: &Look<'_>) {
+        if look.method().is_none() || !look.is_initial() {
+            return;
+        }
         let branch = look.head.keys.branch as u32;
         if self.is_answered {
             if look.head.cseq == self.cseq && self.signalling.answer_branches.contains(&branch) {
@@ -568,12 +578,13 @@ impl Dialog {
         if self.signalling.answer_tag == 0 {
             self.signalling.answer_tag = tag;
         } else if self.signalling.answer_tag != tag {
+            self.signalling.rare().answered_again = look.message.timestamp;
             self.note(What::SecondAnswer, look);
         }
     }
 
     fn provisional(&mut self, look: &Look<'_>) {
-        self.signalling.answer_tags.mark(look.head.keys.to_tag, EARLY);
+        self.signalling.answer_tags.mark(look.head.keys.to_tag, EARLY | OPEN);
         if !look.head.rare.has(RareFields::RSEQ) {
             return;
         }
@@ -666,6 +677,7 @@ impl Dialog {
     /// The first request is sent anew.
     pub(super) fn sent_anew(&mut self) {
         self.signalling.responded = false;
+        self.signalling.answer_tags.sent_anew();
         if let Some(rare) = &mut self.signalling.rare {
             rare.requests_again = 0;
             rare.refused_again.clear();

@@ -503,7 +503,7 @@ fn nothing_at_all_is_told_from_ringing_for_ever() {
     let mut scene = Scene::plain();
     scene.send(1, 2, &Text::default().with(INVITE));
     scene.send(2, 1, &Text { to_tag: "bob", ..Text::default() }.with("SIP/2.0 180 Ringing"));
-    scene.wait(200 * SECOND);
+    scene.wait(610 * SECOND);
     assert_eq!(codes(&one(scene)), ["no_final_answer"]);
     let mut scene = Scene::plain();
     scene.send(1, 2, &Text::default().with(INVITE));
