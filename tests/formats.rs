@@ -51,7 +51,7 @@ fn g722_has_a_clock_of_8000_whatever_is_said() {
         scene.voice((100, 9_900), [ONE, TWO], (payload_type, 0, 160), &[0x55; 160]);
         scene.voice((100, 9_900), [TWO, ONE], (payload_type, 0, 160), &[0x55; 160]);
         let (stream, findings) = scene.stream_of(1);
-        assert_eq!(findings, [json!({}); 0]);
+        assert!(findings.is_empty(), "{findings:?}");
         let told = ["discarded", "packet_ms", "jitter_ms", "codec"].map(|key| stream[key].clone());
         assert_eq!(told, [json!(0), json!(20.0), json!(0.0), json!("G722")]);
     }
@@ -74,7 +74,7 @@ fn an_empty_packet_is_no_other_codec() {
     });
     scene.voice((100, 9_900), [TWO, ONE], (0, 0, 160), &[0x55; 160]);
     let (stream, findings) = scene.stream_of(1);
-    assert_eq!(findings, [json!({}); 0]);
+    assert!(findings.is_empty(), "{findings:?}");
     let keys = ["payload_type", "codec", "packets", "jitter_ms", "timestamp_leaps", "discarded"];
     assert_eq!(
         keys.map(|key| stream[key].clone()),

@@ -84,11 +84,6 @@ impl Branches {
         self.0.iter().any(|known| known & CANCELLED != 0)
     }
 
-    /// The branch has failed.
-    pub(super) fn has_failed(&self, branch: u64) -> bool {
-        self.has(branch, FAILED)
-    }
-
     /// The ACK of a refusal has the branch of its INVITE (RFC 3261 17.1.1.3).
     pub(super) fn acknowledged(&mut self, branch: u64) {
         self.mark(branch, ACKNOWLEDGED);
