@@ -773,7 +773,7 @@ impl Dialog {
     /// such an order.
     fn is_overtaken_by(&self, look: &Look<'_>) -> bool {
         // Who answers challenges on the way has numbers of his own there.
-        let is_ours = look.message.destination.address == self.source.address;
+        let is_ours = self.is_beginner(look.message.destination);
         let is_open = self.kind != Some(CallKind::Call)
             || is_ours && !self.is_answered && self.state != Some(CallState::Ended);
         look.head.cseq_method == self.method && look.head.cseq > self.cseq && self.request_seen && is_open
