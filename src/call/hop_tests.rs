@@ -112,8 +112,8 @@ fn a_number_that_the_proxy_had_before_the_caller() {
     hops.next(CARRIERS[0], true, &text("b1", "x").with("SIP/2.0 407 Proxy Authentication Required"));
     let again = Text { cseq: "2 INVITE", ..text("b2", "") };
     hops.next(CARRIERS[0], false, &again.with(INVITE));
-    let answered = hops.next(CARRIERS[0], true, &Text { to_tag: "bob", ..again }.with("SIP/2.0 200 OK"));
-    hops.own(true, &text("a1", "bob").with("SIP/2.0 200 OK"));
+    hops.next(CARRIERS[0], true, &Text { to_tag: "bob", ..again }.with("SIP/2.0 200 OK"));
+    let answered = hops.own(true, &text("a1", "bob").with("SIP/2.0 200 OK"));
     hops.own(false, &Text { cseq: "1 ACK", ..text("a2", "bob") }.with("ACK sip:bob@b.example SIP/2.0"));
     hops.scene.wait(10 * SECOND);
     let change = Text { cseq: "2 INVITE", ..text("a3", "bob") };
