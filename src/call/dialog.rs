@@ -908,7 +908,9 @@ impl Dialog {
     pub(crate) fn waits(&self, idle_timeout: Duration) -> (Timestamp, Duration) {
         match self.state {
             Some(CallState::Ended) => (self.last, self.linger(idle_timeout)),
-            Some(CallState::Confirmed) if self.signalling.left().is_some() => {
+            Some(CallState::Confirmed)
+                if self.signalling.left().is_some() && !self.signalling.was_left_at_once() =>
+            {
                 (self.last, TRANSACTION_TIMEOUT)
             }
             Some(CallState::Confirmed) => (self.last, idle_timeout),
@@ -961,7 +963,8 @@ impl Dialog {
         if self.state == Some(CallState::Ended) {
             return None;
         }
-        if let Some((at, by)) = self.signalling.left().filter(|_| self.is_answered) {
+        let goes_on = |at| self.signalling.was_left_at_once() && self.last.since(at) >= SOON;
+        if let Some((at, by)) = self.signalling.left().filter(|(at, _)| self.is_answered && !goes_on(*at)) {
             // Whoever else had answered was never heard of again: it was the BYE of the call.
             self.signalling.released = true;
             return Some(self.finish(at, CallResult::Success, Some(by)));

@@ -172,7 +172,7 @@ struct Rare {
     cancel: u32,
     /// When the latest of several answered.
     answered_again: Timestamp,
-    /// The latest BYE to one of them that was not sent at once: when, and by whom.
+    /// The latest BYE to one of them: when, and by whom.
     left: Option<(Timestamp, EndedBy)>,
     /// Keys of either end that went by INFO.
     pressed: Option<Box<[Pressed; 2]>>,
@@ -280,10 +280,7 @@ impl Signalling {
         let was_up = self.answer_tags.unmark(tag, UP);
         let are_left = self.answer_tags.has(tag) && self.answer_tags.marked(UP) > 0;
         if are_left && was_up {
-            let rare = self.rare();
-            // Who calls keeps one and hangs up on the others at once; later it is the call that ends.
-            let is_at_once = bye.0.since(rare.answered_again) <= AT_ONCE;
-            rare.left = Some(bye).filter(|_| !is_at_once);
+            self.rare().left = Some(bye);
         }
         are_left
     }
@@ -316,6 +313,12 @@ impl Signalling {
     /// The latest BYE that left somebody else in the call.
     pub(super) fn left(&self) -> Option<(Timestamp, EndedBy)> {
         self.rare.as_ref()?.left
+    }
+
+    /// Whether that was at once: who calls keeps one and hangs up on the others then; later it is the call that ends.
+    pub(super) fn was_left_at_once(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| rare.left.is_some_and(|(at, _)| at.since(rare.answered_again) <= AT_ONCE))
     }
 
     fn noted(&self, what: What) -> Option<&Note> {
