@@ -201,7 +201,8 @@ impl Side {
             Guess::Proxy(length) => return skip(length, origin, output),
             Guess::Unknown => {
                 self.mode = Mode::Dormant;
-                return skip(rest.len(), origin, output);
+                origin.pass(rest.len());
+                return Step::Consume(rest.len());
             }
             Guess::Tls => {
                 count(&mut output.counters.tls_streams, 1);
