@@ -198,7 +198,10 @@ impl Side {
                 return Step::Consume(head);
             }
             Guess::NeedMore if rest.len() < MAX_DETECT => return Step::Wait(1),
-            Guess::Proxy(length) => return skip(length, origin, output),
+            Guess::Proxy(length) => {
+                origin.pass(length);
+                return Step::Consume(length);
+            }
             Guess::Unknown => {
                 self.mode = Mode::Dormant;
                 origin.pass(rest.len());
