@@ -472,7 +472,7 @@ impl Dialog {
         }
         let is_another = has_its_own_tag || look.head.cseq > self.cseq;
         if is_another && !self.is_answered && asks_again(self.status) {
-            (self.status, self.reason) = (0, Span::default());
+            self.forget_status();
             self.progress = look.message.timestamp;
         }
     }

@@ -267,8 +267,7 @@ fn read(
         return false;
     }
     if !message.head.body.is_empty() {
-        let is_cut = work.missing > 0 && !message.head.has_whole_body();
-        let parse = if is_cut { sdp::parse_cut } else { sdp::parse };
+        let parse = if work.missing > 0 { sdp::parse_cut } else { sdp::parse };
         message.sdp = parse(bytes, &message.head, &mut messages.sections, &mut messages.media);
         message.media.1 = messages.media.len() as u32;
     }

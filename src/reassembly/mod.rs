@@ -28,8 +28,8 @@ mod sctp;
 mod seq;
 mod store;
 mod stray;
-mod window;
 mod waiting;
+mod window;
 #[cfg(test)]
 mod tests;
 

@@ -20,7 +20,7 @@ pub(super) const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: 
 /// zeros the message stays as it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameHeader {
-    bytes: [u8; 14],
+    bytes: [u8; Self::LONGEST],
     used: usize,
 }
 
@@ -30,7 +30,7 @@ impl FrameHeader {
 
     pub(super) fn new(length: usize, masked: bool) -> Self {
         const FINAL_TEXT: u8 = 0x81;
-        let mut bytes = [0; 14];
+        let mut bytes = [0; Self::LONGEST];
         let (short, size) = match length {
             0..=125 => (length as u8, 2),
             126..=0xffff => {

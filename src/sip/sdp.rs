@@ -172,30 +172,25 @@ const MAX_FORMATS: usize = 32;
 /// the body, or a part of a multipart body, of type `application/sdp`; a body without a type that begins with `v=0`
 /// is taken for one. True when there is a description, even one without media. `known` are the sections read before.
 pub fn parse(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Media>) -> bool {
-    read(message, head, known, out, |description| description)
+    read(message, head, false, known, out)
 }
 
 /// [`parse`] of a message whose end was not captured: as far as it is certain what its description says.
 pub fn parse_cut(message: &[u8], head: &Head, known: &mut Sections, out: &mut Vec<Media>) -> bool {
-    read(message, head, known, out, certain)
+    read(message, head, !head.has_whole_body(), known, out)
 }
 
-fn read(
-    message: &[u8],
-    head: &Head,
-    known: &mut Sections,
-    out: &mut Vec<Media>,
-    part: impl Fn(&[u8]) -> &[u8],
-) -> bool {
+fn read(message: &[u8], head: &Head, is_cut: bool, known: &mut Sections, out: &mut Vec<Media>) -> bool {
+    let there = |text| if is_cut { certain(text) } else { text };
     let (content_type, body) = (head.content_type.of(message), head.body.of(message));
     let Some(description) = session_description(content_type, body) else {
         // Candidates that were found after the offer or the answer (RFC 8840 9).
         if is_media_type(content_type, b"application", b"trickle-ice-sdpfrag") {
-            parse_fragment(part(body), out);
+            parse_fragment(there(body), out);
         }
         return false;
     };
-    parse_description(part(description), known, out);
+    parse_description(there(description), known, out);
     true
 }
 

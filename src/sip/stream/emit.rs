@@ -94,8 +94,8 @@ impl Emitter<'_> {
         let Some(bytes) = found.place.or_else(|| self.output.store(message)) else { return false };
         let first = index(self.output.media.len());
         let Messages { sections, media, .. } = &mut *self.output;
-        let read_sdp = if is_cut && !head.has_whole_body() { sdp::parse_cut } else { sdp::parse };
-        let sdp = !head.body.is_empty() && read_sdp(message, head, sections, media);
+        let parse = if is_cut { sdp::parse_cut } else { sdp::parse };
+        let sdp = !head.body.is_empty() && parse(message, head, sections, media);
         let counters = &mut self.output.counters;
         counters.messages = counters.messages.saturating_add(1);
         counters.faults = counters.faults.saturating_add(u64::from(!head.faults.is_empty()));
