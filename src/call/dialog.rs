@@ -328,7 +328,10 @@ impl Dialog {
             self.earlier.get_or_insert_default().keep(&mut self.seen);
         }
         let mut copy = self.seen.observe(identity, now, self.born, is_datagram);
-        if let Some(earlier) = self.earlier.as_mut().filter(|_| copy == Copy::First) {
+        if copy == Copy::First
+            && self.seen.is_continued()
+            && let Some(earlier) = &mut self.earlier
+        {
             copy = earlier.observe(identity, now, self.born, is_datagram);
         }
         if copy == Copy::Retransmission && self.still_rings(look) {
@@ -763,8 +766,8 @@ impl Dialog {
     /// What one branch was refused with is not the last word while another one rings after that.
     fn rings_elsewhere(&mut self, look: &Look<'_>) {
         let is_refused = self.status >= 300 && !asks_again(self.status) && self.status != TOO_FEW_DIGITS;
-        let is_of_try = look.head.cseq == self.cseq && !self.branches.has_failed(look.head.keys.branch);
-        if is_refused && is_of_try && !self.is_answered {
+        let is_of_try = || look.head.cseq == self.cseq && !self.branches.has_failed(look.head.keys.branch);
+        if is_refused && !self.is_answered && is_of_try() {
             self.forget_status();
         }
     }
@@ -772,11 +775,16 @@ impl Dialog {
     /// Whether a response tells of a request that was sent anew and comes after it: captures of several queues or cards have
     /// such an order.
     fn is_overtaken_by(&self, look: &Look<'_>) -> bool {
+        let is_later =
+            look.head.cseq > self.cseq && look.head.cseq_method == self.method && self.request_seen;
         // Who answers challenges on the way has numbers of his own there.
-        let is_ours = self.is_beginner(look.message.destination);
-        let is_open = self.kind != Some(CallKind::Call)
-            || is_ours && !self.is_answered && self.state != Some(CallState::Ended);
-        look.head.cseq_method == self.method && look.head.cseq > self.cseq && self.request_seen && is_open
+        let is_open = || {
+            self.kind != Some(CallKind::Call)
+                || !self.is_answered
+                    && self.state != Some(CallState::Ended)
+                    && self.is_beginner(look.message.destination)
+        };
+        is_later && is_open()
     }
 
     /// Whether a response answers the latest INVITE on the hop over which that was first seen: the one from the caller, as a
@@ -1092,13 +1100,27 @@ impl Dialog {
     pub(super) fn touch_for(&self, message: &Message) {
         self.touch();
         match message.head.start {
+            StartLine::Request { method: Method::Invite, .. } => {
+                fetch(&self.source);
+                fetch(&self.branches);
+            }
             StartLine::Request { method: Method::Bye, .. } => {
                 fetch(&self.start);
+                fetch(&self.source);
+                fetch(&self.reason);
                 fetch(&self.endpoints);
             }
-            StartLine::Response { status: 101.., .. } => {
+            StartLine::Response { status: 101..=199, .. } => {
                 fetch(&self.start);
                 fetch(&self.agents);
+            }
+            StartLine::Response { status, .. } if status >= 200 => {
+                fetch(&self.start);
+                fetch(&self.agents);
+                fetch(&self.reason);
+                if status >= 300 {
+                    fetch(&self.branches);
+                }
             }
             _ => {}
         }

@@ -41,13 +41,22 @@ pub(crate) struct Seen {
     /// Quarter of 65.5 s, counted from the call's begin, in which the latest message came.
     quarter: u16,
     count: u8,
+    /// Others came before: they are [kept](Earlier::keep).
+    is_continued: bool,
 }
 
 const _: () = assert!(size_of::<Seen>() == 128);
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { identities: [0; REMEMBERED], times: [0; REMEMBERED], fresh: 0, quarter: 0, count: 0 }
+        Self {
+            identities: [0; REMEMBERED],
+            times: [0; REMEMBERED],
+            fresh: 0,
+            quarter: 0,
+            count: 0,
+            is_continued: false,
+        }
     }
 }
 
@@ -99,6 +108,12 @@ impl Seen {
         self.count >= REMEMBERED as u8
     }
 
+    /// Whether messages before these are kept elsewhere.
+    #[inline]
+    pub(crate) const fn is_continued(&self) -> bool {
+        self.is_continued
+    }
+
     /// A message comes in that quarter: times of two quarters ago or longer are not compared any more.
     #[inline]
     fn age(&mut self, quarter: u16) {
@@ -140,7 +155,7 @@ impl Seen {
 
     /// Forgets everything.
     pub(crate) const fn clear(&mut self) {
-        (self.count, self.fresh, self.quarter) = (0, 0, 0);
+        (self.count, self.fresh, self.quarter, self.is_continued) = (0, 0, 0, false);
     }
 }
 
@@ -153,6 +168,7 @@ impl Earlier {
     pub(crate) fn keep(&mut self, seen: &mut Seen) {
         if self.0.len() < MAX_EARLIER {
             self.0.push(std::mem::take(seen));
+            seen.is_continued = true;
         }
     }
 
