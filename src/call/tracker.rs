@@ -25,7 +25,7 @@ use crate::flow::{Endpoint, Index};
 use crate::media::{
     self, CallRef, Claim, Effects, EndpointId, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
 };
-use crate::near::fetch;
+use crate::near::{fetch, steps};
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
 use crate::sip::sdp::{Candidate, CodecName, Format, Media, MediaFlow, MediaKind};
@@ -84,9 +84,14 @@ impl DialogHint {
     pub const NONE: Self = Self(u32::MAX);
 }
 
-/// Dialogs, or their files, that are looked at together before the first is used: what they need fits into the first
-/// cache.
+/// Dialogs, or their files, that are looked up together before the first is used.
 pub(crate) const GROUP: usize = 16;
+
+/// Slots of so many.
+type Group = SmallVec<[u32; GROUP]>;
+
+/// What a dialog needs to be closed is fetched so many dialogs before it.
+const CLOSINGS_AHEAD: usize = 2;
 
 /// At the cap, one dialog of so many is found to be one of the oldest at once.
 const OLDEST_PART: usize = 64;
@@ -131,8 +136,6 @@ pub struct Tracker {
     effects: Effects,
     archive: Archive,
     fired: Vec<Entry>,
-    /// Where [`Tracker::touch`] keeps what it found.
-    slots: Vec<u32>,
     pub(super) census: Census,
     /// None where nobody is told of legs.
     pub(super) legs: Option<Box<Legs>>,
@@ -168,7 +171,6 @@ impl Tracker {
             effects: Effects::default(),
             archive: Archive::default(),
             fired: Vec::new(),
-            slots: Vec::new(),
             census: Census::default(),
             active: [0; 2],
             tally: Tally::default(),
@@ -256,46 +258,57 @@ impl Tracker {
         self.index.is_empty()
     }
 
-    /// Fetches the dialogs of what is about to come, at most sixteen messages, all before the first is used, and the
-    /// endpoints that it announces: they are waited for together then. For the same reason nothing here waits for what
-    /// was found the moment before. Tells where the dialogs are.
-    pub fn touch(&mut self, group: &[(&Messages, &Message)], listener: &dyn Listener) -> [DialogHint; GROUP] {
+    /// Tells where the dialogs of what is about to come probably are, at most sixteen messages, all looked up before the first is
+    /// used, and fetches the endpoints that it announces: they are waited for together then. For the same reason nothing here
+    /// waits for what was found the moment before.
+    pub fn look_up(&self, group: &[(&Messages, &Message)], listener: &dyn Listener) -> [DialogHint; GROUP] {
         group.iter().for_each(|(_, message)| self.index.fetch(message.head.keys.call_id));
         let mut hints = [DialogHint::NONE; GROUP];
         for (hint, (_, message)) in hints.iter_mut().zip(group) {
             let likely = self.index.find(message.head.keys.call_id, |_| true);
             likely.into_iter().for_each(|slot| hint.0 = slot);
         }
-        let known = hints.iter().filter(|hint| **hint != DialogHint::NONE).map(|hint| hint.0);
-        self.slots.clear();
-        self.slots.extend(known);
-        let messages = hints.iter().zip(group).map(|(hint, (_, message))| (hint.0, message));
-        let known = messages.filter_map(|(slot, message)| Some((self.dialogs.get(slot as usize)?, message)));
-        known.for_each(|(dialog, message)| dialog.touch_for(message));
-        // Whoever is new gets these.
-        let new = self.free.iter().rev().take(group.len() - self.slots.len());
-        let dialogs = new.clone().filter_map(|&slot| self.dialogs.get(slot as usize));
-        dialogs.for_each(Dialog::touch_all);
-        self.media.touch_calls(self.slots.iter().chain(new).copied());
         let media = group.iter().flat_map(|(messages, message)| descriptions(message, messages));
         self.media.touch_endpoints(media.map(|media| media.endpoint));
         if self.wants.frames {
-            listener.touch(&self.slots);
+            let known = hints.iter().filter(|hint| **hint != DialogHint::NONE).map(|hint| hint.0);
+            listener.touch(&known.collect::<Group>());
         }
         hints
     }
 
-    /// Fetches dialogs that may be closed, their endpoints and their files.
-    fn touch_closing(&mut self, slots: impl Iterator<Item = u32>, listener: &dyn Listener) {
-        self.slots.clear();
-        self.slots.extend(slots);
-        let dialogs = || self.slots.iter().filter_map(|&slot| self.dialogs.get(slot as usize));
-        dialogs().for_each(Dialog::touch_all);
-        let announced = dialogs().flat_map(|dialog| &dialog.endpoints);
-        self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
-        dialogs().for_each(|dialog| self.index.fetch(dialog.hash));
+    /// Fetches the files of calls.
+    fn touch_files(&self, slots: &[u32], listener: &dyn Listener) {
         if self.wants.frames {
-            listener.touch(&self.slots);
+            listener.touch(slots);
+        }
+    }
+
+    /// Fetches the dialog of a message that comes soon.
+    #[inline]
+    pub fn touch(&self, hint: DialogHint, message: &Message) {
+        if let Some(dialog) = self.dialogs.get(hint.0 as usize) {
+            dialog.touch_for(message);
+            self.media.touch_call(hint.0);
+        }
+    }
+
+    /// Fetches the dialog that whoever is new next gets.
+    fn touch_free(&self) {
+        let Some(&slot) = self.free.last() else { return };
+        self.dialogs.get(slot as usize).into_iter().for_each(Dialog::touch_all);
+        self.media.touch_call(slot);
+    }
+
+    /// Fetches the dialog in slot number `soon` of those that may be closed, and the endpoints of the one before it, which was
+    /// fetched the step before.
+    fn touch_closing(&self, slots: &[u32], soon: usize) {
+        let dialog = |index: usize| self.dialogs.get(*slots.get(index)? as usize);
+        dialog(soon).into_iter().for_each(Dialog::touch_all);
+        if let Some(dialog) = soon.checked_sub(1).and_then(dialog) {
+            let announced = dialog.endpoints.iter();
+            self.media.touch_announced(announced.map(|announced| (announced.id, announced.endpoint)));
+            self.index.fetch(dialog.hash);
         }
     }
 
@@ -419,7 +432,10 @@ impl Tracker {
     /// Takes datagrams that are not SIP as long as they are usual packets of media; tells how many those are. The one
     /// behind them is for [`Self::media`], as are all when their frames are asked for.
     #[inline]
-    pub fn usual_media<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Sighting<'a>)>) -> usize {
+    pub fn usual_media<'a>(
+        &mut self,
+        datagrams: impl Iterator<Item = (FlowHint, FlowHint, Sighting<'a>)>,
+    ) -> usize {
         if self.wants.frames && self.settings.media_frames { 0 } else { self.media.usual(datagrams) }
     }
 
@@ -483,9 +499,12 @@ impl Tracker {
         self.deadlines.expire(now, &mut fired);
         for group in fired.chunks(GROUP) {
             let due = self.due_of(group, now);
-            self.touch_closing(due.iter().map(|entry| entry.slot), listener);
-            for entry in due {
-                self.due(entry, now, listener);
+            let slots: Group = due.iter().map(|entry| entry.slot).collect();
+            self.touch_files(&slots, listener);
+            for (soon, turn) in steps(due.len(), CLOSINGS_AHEAD) {
+                self.touch_closing(&slots, soon);
+                let entry = turn.and_then(|turn| due.get(turn));
+                entry.into_iter().for_each(|entry| self.due(*entry, now, listener));
             }
         }
         fired.clear();
@@ -519,8 +538,11 @@ impl Tracker {
         let mut open = self.numbered();
         open.sort_unstable();
         for group in open.chunks(GROUP) {
-            self.touch_closing(group.iter().map(|&(_, slot)| slot), listener);
-            for &(_, slot) in group {
+            let slots: Group = group.iter().map(|&(_, slot)| slot).collect();
+            self.touch_files(&slots, listener);
+            for (soon, turn) in steps(slots.len(), CLOSINGS_AHEAD) {
+                self.touch_closing(&slots, soon);
+                let Some(&slot) = turn.and_then(|turn| slots.get(turn)) else { continue };
                 self.hear_media(slot);
                 self.conclude(slot, listener);
             }
@@ -577,6 +599,7 @@ impl Tracker {
             self.evict(listener);
         }
         let slot = self.free.pop().unwrap_or_else(|| self.dialogs.push(Dialog::default()));
+        self.touch_free();
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return slot };
         self.number += 1;
         dialog.reset(hash);

@@ -82,10 +82,9 @@ impl Calls {
         Some(mark)
     }
 
-    /// Fetches the marks of the calls in these slots.
-    pub(crate) fn touch(&self, slots: impl Iterator<Item = u32>) {
-        let marks = slots.filter_map(|slot| self.0.get(slot as usize));
-        marks.for_each(fetch);
+    /// Fetches the mark of the call in that slot.
+    pub(crate) fn touch(&self, slot: u32) {
+        self.0.get(slot as usize).into_iter().for_each(fetch);
     }
 
     fn has(&self, call: CallRef, bit: u32) -> bool {

@@ -222,6 +222,9 @@ impl FlowHint {
     pub const NONE: Self = Self(u32::MAX);
 }
 
+/// What a datagram's flow needs is fetched so many datagrams before it.
+pub const AHEAD: usize = 12;
+
 /// Every media flow, and every endpoint that SDP announced.
 #[derive(Debug)]
 pub struct MediaTable {
@@ -311,11 +314,16 @@ impl MediaTable {
     #[inline]
     pub fn look_up(&mut self, hashes: impl Iterator<Item = u64>, found: &mut Vec<FlowHint>) {
         found.extend(hashes.map(|hash| FlowHint(self.hints.find(hash))));
-        let flows = found.iter().filter_map(|hint| self.flows.get(hint.0 as usize));
-        flows.for_each(|flow| {
+        found.iter().take(AHEAD).for_each(|&hint| self.touch(hint));
+    }
+
+    /// Fetches what the next packet of a flow will need.
+    #[inline(always)]
+    fn touch(&self, hint: FlowHint) {
+        if let Some(flow) = self.flows.get(hint.0 as usize) {
             fetch(&flow.hash);
             flow.stream.touch();
-        });
+        }
     }
 
     /// Takes the next datagram; `hint` is where its flow probably is. What is known of calls beside their media is asked
@@ -340,9 +348,13 @@ impl MediaTable {
     /// Takes datagrams, none of which came in fragments, as long as they are what most are: each the next packet of its
     /// flow's stream. Tells how many it took; the one behind them is for [`Self::packet`].
     #[inline(never)]
-    pub fn usual<'a>(&mut self, datagrams: impl Iterator<Item = (FlowHint, Sighting<'a>)>) -> usize {
+    pub fn usual<'a>(
+        &mut self,
+        datagrams: impl Iterator<Item = (FlowHint, FlowHint, Sighting<'a>)>,
+    ) -> usize {
         let (mut taken, mut owned) = (0, 0);
-        for (hint, seen) in datagrams {
+        for (hint, ahead, seen) in datagrams {
+            self.touch(ahead);
             let Some(is_owned) = self.take_usual(hint, &seen) else { break };
             owned += u64::from(is_owned);
             taken += 1;
@@ -539,9 +551,9 @@ impl MediaTable {
         }
     }
 
-    /// Fetches what is known of calls that are about to announce something or to end.
-    pub fn touch_calls(&self, slots: impl Iterator<Item = u32>) {
-        self.calls.touch(slots);
+    /// Fetches what is known of a call that is about to announce something or to end.
+    pub fn touch_call(&self, slot: u32) {
+        self.calls.touch(slot);
     }
 
     /// Fetches what is known of endpoints that are about to be announced.

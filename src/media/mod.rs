@@ -20,6 +20,6 @@ pub use backlog::StoredPacket;
 pub(crate) use endpoints::next_port;
 pub use endpoints::{CallRef, EndpointId};
 pub use flows::{
-    CallMedia, Claim, Counters, Datagram, Effects, FaxReport, Finding, FlowHint, Limits, MediaTable, Owners,
-    Payload, Sighting, Sought, Standing, Standings, Stranger, StreamReport,
+    AHEAD, CallMedia, Claim, Counters, Datagram, Effects, FaxReport, Finding, FlowHint, Limits, MediaTable,
+    Owners, Payload, Sighting, Sought, Standing, Standings, Stranger, StreamReport,
 };

@@ -9,9 +9,13 @@ use super::work::{MediaBatch, MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
 use crate::call::{Delivery, GROUP, Listener, Tracker};
 use crate::flow::PairHasher;
-use crate::media::FlowHint;
+use crate::media::{AHEAD, FlowHint};
+use crate::near::steps;
 use crate::sip::{Message, Messages};
 use crate::tls;
+
+/// What a message's dialog needs is fetched so many messages before it.
+const MESSAGES_AHEAD: usize = 2;
 
 /// Packets by what the tracker found them to be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +72,7 @@ impl Order {
         let mut flows = std::mem::take(&mut self.flows);
         flows.clear();
         self.tracker.look_up_flows(staged.media.iter().map(|work| work.hash), &mut flows);
+        flows.extend([FlowHint::NONE; AHEAD]);
         let batch = MediaBatch { others: &staged.others, view };
         let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, batch };
         let mut merge = Merge::new(outputs);
@@ -90,11 +95,16 @@ impl Order {
         }
     }
 
-    /// Takes some messages. What is known of them is fetched before, so that it is waited for together.
+    /// Takes some messages. What is known of them is fetched before.
     fn group(&mut self, group: &Group<'_>, direct: &mut Direct<'_>, listener: &mut dyn Listener) {
         let view = direct.batch.view;
-        let hints = self.tracker.touch(group, listener);
-        for (&(messages, message), hint) in group.iter().zip(hints) {
+        let hints = self.tracker.look_up(group, listener);
+        for (soon, turn) in steps(group.len(), MESSAGES_AHEAD) {
+            if let (Some((_, message)), Some(hint)) = (group.get(soon), hints.get(soon)) {
+                self.tracker.touch(*hint, message);
+            }
+            let at = |turn: usize| Some((*group.get(turn)?, *hints.get(turn)?));
+            let Some(((messages, message), hint)) = turn.and_then(at) else { continue };
             if direct.is_due(message.sequence) {
                 self.direct(direct, message.sequence, listener);
             }
@@ -141,7 +151,11 @@ impl Order {
                 let hasher = &self.hasher;
                 self.tracker.nobodys_media(unknown.map_while(|(work, _)| batch.stranger(work, hasher)))
             } else {
-                self.tracker.usual_media(rest.map_while(|(work, &flow)| Some((flow, batch.sighting(work)?))))
+                let ahead = flows.get(done + AHEAD..).unwrap_or_default();
+                let known = rest
+                    .zip(ahead)
+                    .map_while(|((work, &flow), &ahead)| Some((flow, ahead, batch.sighting(work)?)));
+                self.tracker.usual_media(known)
             };
             done += taken;
             if taken == 0 {
@@ -159,7 +173,7 @@ impl Order {
 struct Direct<'a> {
     ticks: &'a [Work],
     media: &'a [MediaWork],
-    /// Where the flow of each of `media` was found when the batch began.
+    /// Where the flow of each of `media` was found when the batch began, and [`AHEAD`] more that are none.
     flows: &'a [FlowHint],
     batch: MediaBatch<'a>,
 }
@@ -179,7 +193,8 @@ impl<'a> Direct<'a> {
             Some(last) if !is_due(last) => self.media.partition_point(is_due),
             _ => self.media.len(),
         };
-        let taken = (self.media.get(..due).unwrap_or_default(), self.flows.get(..due).unwrap_or_default());
+        let flows = self.flows.get(..due + AHEAD).unwrap_or_default();
+        let taken = (self.media.get(..due).unwrap_or_default(), flows);
         self.media = self.media.get(due..).unwrap_or_default();
         self.flows = self.flows.get(due..).unwrap_or_default();
         taken

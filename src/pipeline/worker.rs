@@ -10,6 +10,7 @@ use crate::call::GROUP;
 use crate::counters::counters;
 use crate::decode::{DataChunk, data_chunks};
 use crate::flow::EntryId;
+use crate::near::steps;
 use crate::reassembly::{self, Budget, Reassembler, Segment, Taken, UserMessages};
 use crate::sip::sdp;
 use crate::sip::{
@@ -39,6 +40,9 @@ counters! {
         sctp_repeated,
     }
 }
+
+/// What a segment's connection needs is fetched so many segments before it, and what its application needs half as many.
+const AHEAD: usize = 4;
 
 /// Connections that are remembered to have been told of: nearly all of those in a batch.
 const SAID: usize = 8;
@@ -97,8 +101,14 @@ impl StreamWorker {
         for group in lane.chunks(GROUP) {
             let mut hints = [None; GROUP];
             let hash = |work: &Work| matches!(work.task, Task::Segment(_)).then_some(work.hash);
-            self.reassembler.look_ahead(group.iter().map(hash), &mut hints);
-            for (work, hint) in group.iter().zip(hints) {
+            self.reassembler.look_up(group.iter().map(hash), &mut hints);
+            let at = |index: usize| hints.get(index).copied().flatten();
+            for (soon, turn) in steps(group.len(), AHEAD) {
+                self.reassembler.look_ahead(at(soon), soon.checked_sub(AHEAD / 2).and_then(at));
+                let Some((turn, work)) = turn.and_then(|turn| Some((turn, group.get(turn)?))) else {
+                    continue;
+                };
+                let hint = at(turn);
                 match work.task {
                     Task::Tick | Task::Finish => self.tick(work, messages),
                     Task::Believed => self.reassembler.heard(work.hash, work.now),

@@ -116,21 +116,22 @@ impl<A: Application> Reassembler<A> {
         Some(id)
     }
 
-    /// Fetches what the connections with these hashes will need: it is waited for together then, where one after
-    /// the other each would be waited for. Notes where the connections probably are.
-    pub fn look_ahead(
-        &self,
-        hashes: impl Iterator<Item = Option<u64>> + Clone,
-        hints: &mut [Option<EntryId>],
-    ) {
+    /// Notes where the connections with these hashes probably are. They are looked up together, so that none is waited for
+    /// alone.
+    pub fn look_up(&self, hashes: impl Iterator<Item = Option<u64>> + Clone, hints: &mut [Option<EntryId>]) {
         hashes.clone().flatten().for_each(|hash| self.table.fetch(hash));
         for (hint, hash) in hints.iter_mut().zip(hashes) {
             *hint = hash.and_then(|hash| self.table.likely(hash));
         }
-        let connections = || hints.iter().filter_map(|&id| self.table.get(id?));
-        connections().for_each(Connection::touch);
-        let applications = connections().filter_map(Connection::application);
-        applications.for_each(A::touch);
+    }
+
+    /// Fetches what a connection will need soon, and of one that comes sooner, which was fetched before, what its application
+    /// will. All at once would be too much: a processor forgets what it is told to fetch while it fetches.
+    #[inline]
+    pub fn look_ahead(&self, soon: Option<EntryId>, sooner: Option<EntryId>) {
+        soon.and_then(|id| self.table.get(id)).into_iter().for_each(Connection::touch);
+        let connection = sooner.and_then(|id| self.table.get(id));
+        connection.and_then(Connection::application).into_iter().for_each(A::touch);
     }
 
     fn push(
