@@ -170,6 +170,44 @@ fn what_passes_both_legs_counts_once_and_is_its_sender_s() {
     }
 }
 
+/// A re-INVITE over one leg only, with its answer and ACK.
+fn changes(scene: &mut Scene, way: Way, by: Side, number: u32, [offer, answer]: [&str; 2]) {
+    way.request(scene, by, (number, "INVITE"), ("", way.audio(by, offer)));
+    way.answer(scene, by, (number, "INVITE"), "200 OK", way.audio(by.other(), answer));
+    way.request(scene, by, (number, "ACK"), ("", String::new()));
+}
+
+/// A B2BUA plays music to the end that is held, or refreshes its session: these are dialogs of its own (RFC 7092), and who holds on
+/// the other leg holds on.
+#[test]
+fn what_a_b2bua_changes_on_one_leg_says_nothing_of_the_other() {
+    for by in [Side::Caller, Side::Callee] {
+        for (requester, passes_both) in [(by, true), (by, false), (by.other(), true), (by.other(), false)] {
+            let mut scene = Scene::plain();
+            let mut inner = Way { ends: [BETWEEN, BOB], tags: OWN, first: 102 };
+            set_up(&mut scene, &mut inner, false);
+            let [leg, other] = in_order(inner, by);
+            changes(&mut scene, leg, by, 2, ["sendonly", "recvonly"]);
+            scene.wait(15 * SECOND);
+            changes(&mut scene, other, requester, 3, ["sendrecv", "sendrecv"]);
+            scene.wait(15 * SECOND);
+            if passes_both {
+                passes(&mut scene, inner, by, (4, "INVITE"), "", ["sendrecv", "sendrecv"]);
+            } else {
+                changes(&mut scene, leg, by, 4, ["sendrecv", "sendrecv"]);
+            }
+            scene.wait(10 * SECOND);
+            passes(&mut scene, inner, by, (5, "BYE"), "", ["", ""]);
+            let (records, ..) = scene.end();
+            let is = format!("{by:?} {requester:?} {passes_both}");
+            let [record] = records.as_slice() else { panic!("{is} {records:#?}") };
+            let [hold] = record.signalling.holds.as_slice() else { panic!("{is} {record:#?}") };
+            assert_eq!((hold.by, hold.count), (by, 1), "{is}");
+            assert!((30.0..31.5).contains(&hold.seconds), "{is} {hold:?}");
+        }
+    }
+}
+
 /// RFC 3261 14.1 is about one end: when the other asks too, that is a change of its own.
 #[test]
 fn changes_of_both_ends_at_once_are_two() {

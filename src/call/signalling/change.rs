@@ -17,16 +17,19 @@ pub(super) struct Hold {
     total: Duration,
     /// Since when it does.
     pub(super) since: Option<Timestamp>,
+    /// The leg on which it does.
+    leg: u64,
 }
 
 impl Hold {
-    fn set(&mut self, held: bool, at: Timestamp) {
+    /// Takes what a change that is accepted says.
+    fn set(&mut self, held: bool, change: Change, at: Timestamp) {
         match (held, self.since) {
             (true, None) => {
                 self.count += 1;
-                self.since = Some(at);
+                (self.since, self.leg) = (Some(at), change.leg);
             }
-            (false, Some(since)) => {
+            (false, Some(since)) if change.is_of(self.leg) => {
                 self.total += at.since(since);
                 self.since = None;
             }
@@ -40,11 +43,26 @@ impl Hold {
     }
 }
 
-/// The latest re-INVITE or UPDATE of one end.
+/// The latest re-INVITE, or the latest UPDATE, of one end: while the first waits, the second may come (RFC 3311 5.1).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
     request: Passing,
     offer: Offer,
+    /// The leg on which it was seen first.
+    leg: u64,
+    /// It went on over another.
+    is_of_all: bool,
+}
+
+/// Changes that are remembered: for either end, one of each method.
+pub(super) const KINDS: usize = 4;
+
+impl Change {
+    /// Whether it is one of that leg. A B2BUA has others on its other leg, to play music or to refresh the session (RFC 7092), which
+    /// say nothing of who holds on this one.
+    const fn is_of(&self, leg: u64) -> bool {
+        self.is_of_all || self.leg == leg
+    }
 }
 
 /// The offer of a change, as far as it was seen.
@@ -61,29 +79,39 @@ enum Offer {
 impl Dialog {
     /// Takes a re-INVITE or an UPDATE; whether it is another one, and not the latest over its next hop.
     pub(in crate::call) fn is_new_change(&mut self, look: &Look<'_>) -> bool {
-        let (requester, request) = (self.requester(look), Passing::new(look));
-        let Some(latest) = self.signalling.rare().changes.get_mut(requester as usize) else { return false };
-        let is_new = latest.is_none_or(|latest| !latest.request.is(request));
-        if is_new {
-            *latest = Some(Change { request, offer: Offer::None });
+        let (kind, leg, request) = (self.kind_of_change(look), self.leg(look), Passing::new(look));
+        let Some(latest) = self.signalling.rare().changes.get_mut(kind) else { return false };
+        if let Some(latest) = latest.as_mut().filter(|latest| latest.request.is(request)) {
+            latest.is_of_all |= latest.leg != leg;
+            return false;
         }
-        is_new
+        *latest = Some(Change { request, offer: Offer::None, leg, is_of_all: false });
+        true
     }
 
-    fn latest_change(&mut self, by: Side) -> Option<&mut Change> {
-        self.signalling.rare.as_mut()?.changes.get_mut(by as usize)?.as_mut()
+    fn kind_of_change(&self, look: &Look<'_>) -> usize {
+        2 * self.requester(look) as usize + usize::from(look.about() == Method::Update)
+    }
+
+    /// The leg that a message is of: hash of the caller's tag there.
+    fn leg(&self, look: &Look<'_>) -> u64 {
+        let keys = &look.head.keys;
+        if self.is_caller(look) { keys.from_tag } else { keys.to_tag }
+    }
+
+    fn latest_change(&mut self, look: &Look<'_>) -> Option<&mut Change> {
+        let kind = self.kind_of_change(look);
+        self.signalling.rare.as_mut()?.changes.get_mut(kind)?.as_mut()
     }
 
     /// A final answer to a change.
     pub(super) fn change_is_over(&mut self, look: &Look<'_>) {
-        let requester = self.requester(look);
-        self.latest_change(requester).into_iter().for_each(|change| change.request.answered(look));
+        self.latest_change(look).into_iter().for_each(|change| change.request.answered(look));
     }
 
     /// A message about INVITE or UPDATE of an answered call, seen for the first time, with the media that it describes.
     pub(in crate::call) fn change(&mut self, look: &Look<'_>, media: &[Media]) {
-        let requester = self.requester(look);
-        let Some(change) = self.latest_change(requester) else { return };
+        let Some(change) = self.latest_change(look) else { return };
         match look.head.start {
             StartLine::Request { method: Method::Ack, .. } => self.answered_late(look, media),
             StartLine::Request { .. } if change.request.came_as(look) => {
@@ -96,34 +124,42 @@ impl Dialog {
         }
     }
 
-    /// What is not accepted changes nothing.
+    /// What is not accepted changes nothing. Who still holds answers neither `sendrecv` nor `recvonly` (RFC 3264 6.1, RFC 6337 5.3).
     fn offer_accepted(&mut self, look: &Look<'_>, media: &[Media]) {
         let requester = self.requester(look);
-        let Some(change) = self.latest_change(requester) else { return };
-        if let Offer::Made { holds } = change.offer {
-            self.hold(requester, holds, look);
-        } else if let Some(holds) = holds(media) {
-            change.offer = Offer::Late { sends: sends(media) };
-            self.hold(requester.other(), holds, look);
+        let Some(change) = self.latest_change(look) else { return };
+        let answer = holds(media);
+        match (change.offer, answer) {
+            (Offer::Made { holds }, _) => {
+                let change = *change;
+                self.hold(requester, holds, change, look);
+                if answer == Some(false) {
+                    self.hold(requester.other(), false, change, look);
+                }
+            }
+            (_, Some(holds)) => {
+                change.offer = Offer::Late { sends: sends(media) };
+                let change = *change;
+                self.hold(requester.other(), holds, change, look);
+            }
+            _ => {}
         }
     }
 
     /// The answer to an offer that a 2xx made (RFC 3261 13.2.1, 14.1). To one that sends nothing, none may ask to receive (RFC 3264
     /// 6.1): that is no hold, and takes none back.
     fn answered_late(&mut self, look: &Look<'_>, media: &[Media]) {
-        let requester = self.requester(look);
-        let Some(Change { request, offer: Offer::Late { sends } }) = self.latest_change(requester) else {
-            return;
-        };
-        let (is_its, sends) = (request.cseq == look.head.cseq, *sends);
+        let Some(&mut change) = self.latest_change(look) else { return };
+        let Offer::Late { sends } = change.offer else { return };
+        let is_its = change.request.cseq == look.head.cseq;
         if let Some(holds) = holds(media).filter(|holds| is_its && (sends || !holds)) {
-            self.hold(requester, holds, look);
+            self.hold(self.requester(look), holds, change, look);
         }
     }
 
-    fn hold(&mut self, by: Side, holds: bool, look: &Look<'_>) {
+    fn hold(&mut self, by: Side, holds: bool, change: Change, look: &Look<'_>) {
         let hold = self.signalling.rare().holds.get_mut(by as usize);
-        hold.into_iter().for_each(|hold| hold.set(holds, look.message.timestamp));
+        hold.into_iter().for_each(|hold| hold.set(holds, change, look.message.timestamp));
     }
 }
 

@@ -13,6 +13,8 @@ mod ending_tests;
 mod finding;
 #[cfg(test)]
 mod flow_tests;
+#[cfg(test)]
+mod hold_tests;
 mod pace;
 mod passing;
 #[cfg(test)]
@@ -130,8 +132,7 @@ impl OwnHop {
 struct Rare {
     notes: SmallVec<[Note; 4]>,
     holds: [Hold; 2],
-    /// The latest of either end.
-    changes: [Option<Change>; 2],
+    changes: [Option<Change>; change::KINDS],
     /// Hashes of the caller's tags in legs that have others than his own (RFC 7092).
     leg_tags: SmallVec<[u64; 2]>,
     transfers: Vec<Transfer>,

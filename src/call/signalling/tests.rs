@@ -24,7 +24,7 @@ impl<'a> Said<'a> {
         Self { extra, ..self }
     }
 
-    fn audio(self, direction: &str) -> Self {
+    pub(super) fn audio(self, direction: &str) -> Self {
         let host = if self.by == Side::Caller { 1 } else { 2 };
         Self { body: format!("{}a={direction}\n", sdp(host, 4000)), ..self }
     }
@@ -143,7 +143,7 @@ fn a_hold_by_address_and_one_that_the_answer_offers() {
 }
 
 /// A re-INVITE that leaves the offer to the 200, and the answer in its ACK (RFC 3261 13.2.1, 14.1).
-fn late_offer(scene: &mut Scene, by: Side, number: u32, offer: &str, answer: &str) {
+pub(super) fn late_offer(scene: &mut Scene, by: Side, number: u32, offer: &str, answer: &str) {
     let (invite, ack) = (format!("{number} INVITE"), format!("{number} ACK"));
     said(by, &invite).request(scene);
     said(by, &invite).audio(offer).answered(scene, "200 OK");
