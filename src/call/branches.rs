@@ -21,7 +21,10 @@ const ACKNOWLEDGED: u32 = 8;
 /// It was cancelled.
 const CANCELLED: u32 = 1 << 31;
 
-const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED | CANCELLED;
+/// Something answered on it, be it provisionally.
+const HEARD: u32 = 1 << 30;
+
+const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED | CANCELLED | HEARD;
 
 /// The branches of the latest try.
 #[derive(Debug, Default)]
@@ -49,6 +52,11 @@ impl Branches {
 
     fn has(&self, branch: u64, mark: u32) -> bool {
         self.0.iter().any(|&known| is(known, branch) && known & mark != 0)
+    }
+
+    /// Something answered on that branch.
+    pub(super) fn heard(&mut self, branch: u64) {
+        self.mark(branch, HEARD);
     }
 
     /// The branch has a final answer that is no 2xx; the INVITE may still come, if the answer overtook it.
@@ -117,6 +125,13 @@ impl Branches {
     /// Who began the call still waits for an answer on one of them.
     pub(super) fn are_pending(&self) -> bool {
         self.0.iter().any(|known| known & (OURS | FAILED) == OURS)
+    }
+
+    /// Whether somebody who answered provisionally has not refused: of those behind the hop of who began the call, where such were seen.
+    pub(super) fn ring_on(&self) -> bool {
+        let are_behind = self.0.iter().any(|known| known & OURS == 0);
+        let mut last = self.0.iter().filter(|known| (*known & OURS == 0) == are_behind);
+        last.any(|known| known & (HEARD | FAILED) == HEARD)
     }
 
     /// Whether the INVITE may have been sent on that branch.

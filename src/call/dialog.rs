@@ -714,6 +714,9 @@ impl Dialog {
             self.signalling.answer_tags.know(head.keys.to_tag, matches!(status, 200..=299));
         }
         self.responded(look, status);
+        if head.cseq_method == Method::Invite && !self.is_answered {
+            self.branches.heard(head.keys.branch);
+        }
         if head.cseq_method == Method::Bye && matches!(status, 200..=299) {
             return self.bye_accepted(look);
         }
@@ -934,8 +937,8 @@ impl Dialog {
         let is_under_way = matches!(self.kind, Some(CallKind::Call)) && self.signalling.responded;
         match self.state {
             _ if !is_under_way || self.cancelled => TRANSACTION_TIMEOUT,
-            // Once a branch was refused, the caller would have heard of it.
-            Some(CallState::Ringing) if self.status < 300 => RINGING_TIMEOUT,
+            // Once all that rang were refused, the caller would have heard of it.
+            Some(CallState::Ringing) if self.status < 300 || self.branches.ring_on() => RINGING_TIMEOUT,
             _ => PROCEEDING_TIMEOUT,
         }
     }

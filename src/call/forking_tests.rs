@@ -250,6 +250,29 @@ fn a_refusal_is_not_the_last_word_while_another_branch_rings() {
     }
 }
 
+/// RFC 3261 16.7, 17.1.1.2: one phone refuses, and for as long as another rings the caller hears nothing of it.
+#[test]
+fn who_refuses_does_not_end_the_ringing_of_others() {
+    for sees_caller in [true, false] {
+        for seconds in [150, 230, 590] {
+            let mut fork = Forking::new(sees_caller);
+            fork.request(OTHER, "", "1 INVITE", INVITE);
+            fork.rings(OTHER, "y");
+            fork.scene.wait(3 * SECOND);
+            fork.answer(FIRST, "x", "1 INVITE", "SIP/2.0 486 Busy Here");
+            fork.request(FIRST, "x", "1 ACK", "ACK sip:bob@b.example SIP/2.0");
+            fork.scene.wait(seconds * SECOND);
+            fork.talks(30);
+            let record = fork.one();
+            let what = format!("{sees_caller} {seconds}");
+            let is_answered = (CallResult::Success, Some(200), Some(EndedBy::Caller));
+            assert_eq!(told(&record), is_answered, "{what}");
+            assert!(record.setup_seconds.is_some_and(|it| it > (seconds + 3) as f64), "{what}");
+            assert_eq!(record.duration_seconds.map(|it| it as u64), Some(30), "{what}");
+        }
+    }
+}
+
 /// RFC 3261 17.1.1.2: who called and hears it ring has no timer.
 #[test]
 fn it_may_ring_for_long() {
