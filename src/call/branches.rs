@@ -59,6 +59,13 @@ impl Branches {
         self.mark(branch, HEARD);
     }
 
+    /// Who began the call sends the INVITE on that branch in place of those that nothing answered: to the next server (RFC 3263 4.3).
+    pub(super) fn replace_silent(&mut self, branch: u64) {
+        let silent =
+            self.0.iter_mut().filter(|known| **known & (OURS | HEARD) == OURS && !is(**known, branch));
+        silent.for_each(|known| *known |= FAILED);
+    }
+
     /// The branch has a final answer that is no 2xx; the INVITE may still come, if the answer overtook it.
     pub(super) fn failed(&mut self, branch: u64) {
         self.know(branch, false);
@@ -203,6 +210,28 @@ mod tests {
         branches.acknowledged(16);
         branches.acknowledged(32);
         assert!(branches.is_acknowledged(16) && !branches.is_acknowledged(32));
+    }
+
+    #[test]
+    fn some_answer_and_some_are_silent() {
+        let mut branches = Branches::default();
+        branches.sent(16, true);
+        branches.sent(32, true);
+        branches.heard(32);
+        assert!(branches.ring_on());
+        branches.sent(48, true);
+        branches.replace_silent(48);
+        assert!(branches.has_failed(16) && !branches.has_failed(32) && !branches.has_failed(48));
+        for branch in [64, 80] {
+            branches.sent(branch, false);
+            assert!(!branches.ring_on(), "what is behind tells");
+        }
+        branches.replace_silent(48);
+        assert!(!branches.has_failed(64), "a proxy's are not the caller's to replace");
+        branches.heard(64);
+        assert!(branches.ring_on());
+        branches.failed(64);
+        assert!(!branches.ring_on() && branches.are_pending());
     }
 
     #[test]

@@ -30,6 +30,9 @@ const PROCEEDING_TIMEOUT: Duration = Duration::from_secs(180);
 /// each minute (13.3.1.1, 16.7 step 2), which a capture may miss: ten of these are enough.
 const RINGING_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// T1 (RFC 3261 17.1.1.1): a fork sends its INVITEs within less; who sends another later than that has waited for an answer.
+const T1: Duration = Duration::from_millis(500);
+
 /// 484 (RFC 3261 21.4.22).
 const TOO_FEW_DIGITS: u16 = 484;
 
@@ -451,9 +454,14 @@ impl Dialog {
         }
         let is_new = self.branches.sent(look.head.keys.branch, is_ours);
         if is_new && is_ours {
+            let now = look.message.timestamp;
+            if now.since(self.progress) > T1 {
+                self.branches.replace_silent(look.head.keys.branch);
+            }
+            self.progress = now;
             if self.is_undone_by(look) {
                 // The next end is tried, after one has refused.
-                self.begin_again(look.message.timestamp);
+                self.begin_again(now);
             }
             self.reconsider();
         }

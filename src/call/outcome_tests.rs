@@ -116,6 +116,72 @@ fn one_branch_that_fails_is_not_the_call() {
     assert_eq!(outcome(scene), (CallResult::Busy, Some(486), None), "all have failed");
 }
 
+/// RFC 3263 4.3, RFC 3261 17.1.1.2: a server does not answer at all, and the same INVITE goes to the next, with another branch. What
+/// that one says decides.
+#[test]
+fn a_server_that_does_not_answer_is_followed_by_the_next() {
+    for waits in [&[500, 1000, 2000, 500][..], &[500, 1000, 2000, 4000, 8000, 16_000, 500]] {
+        for servers in [2, 3] {
+            for is_cancelled in [false, true] {
+                let mut scene = Scene::plain();
+                for server in 2..=servers {
+                    for wait in waits {
+                        invite(&mut scene, server, &format!("b{server}"));
+                        scene.wait(*wait);
+                    }
+                }
+                invite(&mut scene, 1 + servers, &format!("b{}", 1 + servers));
+                let (last, branch) = (1 + servers, format!("b{}", 1 + servers));
+                answer(&mut scene, (last, 1), (&branch, "bob"), "180 Ringing");
+                scene.wait(5 * SECOND);
+                let cancel = Text { branch: &branch, cseq: "1 CANCEL", ..Text::default() };
+                if is_cancelled {
+                    scene.send(1, last, &cancel.with("CANCEL sip:bob@b.example SIP/2.0"));
+                    scene.send(last, 1, &cancel.with("SIP/2.0 200 OK"));
+                }
+                let end = scene.now;
+                let status = if is_cancelled { "487 Request Terminated" } else { "486 Busy Here" };
+                answer(&mut scene, (last, 1), (&branch, "bob"), status);
+                let what = format!("{waits:?} {servers} {is_cancelled}");
+                assert_eq!(scene.heard.events.last().unwrap().0, "end", "{what}");
+                let (records, ..) = scene.end();
+                let [record] = records.as_slice() else { panic!("{what} {records:?}") };
+                let told = (record.result, record.status_code, record.ended_by);
+                let expected = if is_cancelled {
+                    (CallResult::Cancelled, Some(487), Some(EndedBy::Caller))
+                } else {
+                    (CallResult::Busy, Some(486), Some(EndedBy::Callee))
+                };
+                assert_eq!((told, record.end), (expected, Some(end)), "{what}");
+            }
+        }
+    }
+    // Timer B is that of each (RFC 3261 17.1.1.2).
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    scene.wait(20 * SECOND);
+    invite(&mut scene, 3, "b2");
+    scene.wait(60 * SECOND);
+    let (records, ..) = scene.end();
+    assert_eq!((records.len(), records[0].result), (1, CallResult::Timeout));
+    assert_eq!(records[0].end.unwrap().since(records[0].start), Duration::from_millis(20_100 + 32_000));
+}
+
+/// RFC 3261 17.1.1.2: who has answered with 100 has no Timer B, and is waited for beside the next.
+#[test]
+fn a_server_that_is_at_work_is_waited_for() {
+    let mut scene = Scene::plain();
+    invite(&mut scene, 2, "b1");
+    answer(&mut scene, (2, 1), ("b1", ""), "100 Trying");
+    scene.wait(4 * SECOND);
+    invite(&mut scene, 3, "b2");
+    answer(&mut scene, (3, 1), ("b2", "x"), "503 Service Unavailable");
+    assert_ne!(scene.heard.events.last().unwrap().0, "end");
+    scene.wait(40 * SECOND);
+    talk(&mut scene, (2, "b1"), 20);
+    assert_eq!(outcome(scene), (CallResult::Success, Some(200), Some(20)));
+}
+
 /// RFC 3261 13.2.2.4: the caller hangs up on all but one who answered.
 #[test]
 fn a_bye_to_one_of_two_who_answered_leaves_the_other() {
