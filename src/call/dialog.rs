@@ -443,7 +443,7 @@ impl Dialog {
             self.end = None;
             self.state = Some(CallState::Calling);
         }
-        let is_ours = self.is_beginner(look.message.source);
+        let is_ours = self.is_beginner(look.message.source) || self.is_met_by(look);
         if !is_ours {
             self.goes_on(look);
         } else if look.head.cseq > self.cseq {
@@ -472,6 +472,16 @@ impl Dialog {
     fn is_beginner(&self, source: Endpoint) -> bool {
         let is_one_host = self.source.address == self.destination.address;
         source == self.source || source.address == self.source.address && !is_one_host
+    }
+
+    /// Whether who began the dialog meets a challenge from another port or, behind a NAT, another address: where the try before went,
+    /// and was refused, this one goes too. A proxy that meets a challenge of the next hop sends that on.
+    fn is_met_by(&self, look: &Look<'_>) -> bool {
+        look.head.cseq > self.cseq
+            && asks_again(self.status)
+            && look.head.keys.from_tag == self.from_tag
+            && look.message.destination == self.destination
+            && self.branches.has_failed(self.branch)
     }
 
     /// The INVITE passes another leg, where the caller may have another tag, and the number of a try that a challenge there made

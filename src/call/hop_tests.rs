@@ -86,21 +86,66 @@ fn a_proxy_on_the_callers_host_is_another_hop() {
     }
 }
 
+const CREDENTIALS: &str = "Proxy-Authorization: Digest username=\"alice\", realm=\"b\"\n";
+
 /// A proxy answers the carrier's challenge itself, with the next CSeq number: what the next carriers say is not the last word either.
 #[test]
 fn a_proxy_with_credentials_of_its_own() {
-    let mut hops = Hops::new(7);
-    hops.own(false, &text("a1", "").with(INVITE));
-    hops.next(CARRIERS[0], false, &text("b1", "").with(INVITE));
-    hops.next(CARRIERS[0], true, &text("b1", "x").with("SIP/2.0 407 Proxy Authentication Required"));
-    for (carrier, branch) in CARRIERS.into_iter().zip(["b2", "b3"]) {
-        let again = Text { cseq: "2 INVITE", ..text(branch, "") };
-        hops.next(carrier, false, &again.with(INVITE));
-        hops.next(carrier, true, &Text { to_tag: "x", ..again }.with("SIP/2.0 503 Service Unavailable"));
+    for (caller, extra) in [(1, ""), (1, CREDENTIALS), (7, ""), (7, CREDENTIALS)] {
+        let mut hops = Hops::new(caller);
+        hops.own(false, &text("a1", "").with(INVITE));
+        hops.next(CARRIERS[0], false, &text("b1", "").with(INVITE));
+        hops.next(CARRIERS[0], true, &text("b1", "x").with("SIP/2.0 407 Proxy Authentication Required"));
+        for (carrier, branch) in CARRIERS.into_iter().zip(["b2", "b3"]) {
+            let again = Text { cseq: "2 INVITE", extra, ..text(branch, "") };
+            hops.next(carrier, false, &again.with(INVITE));
+            hops.next(carrier, true, &Text { to_tag: "x", ..again }.with("SIP/2.0 503 Service Unavailable"));
+        }
+        let end = hops.own(true, &text("a1", "bob").with("SIP/2.0 480 Temporarily Unavailable"));
+        let (record, _) = one(hops.scene);
+        assert_eq!((record.status_code, record.end), (Some(480), Some(end)));
     }
-    let end = hops.own(true, &text("a1", "bob").with("SIP/2.0 480 Temporarily Unavailable"));
-    let (record, _) = one(hops.scene);
-    assert_eq!((record.status_code, record.end), (Some(480), Some(end)));
+}
+
+/// RFC 3261 22.2, 18.1.1: after a challenge the caller tries again with the next CSeq number, over a connection that may have
+/// another port, or behind a NAT another address. It is the caller's hop that this goes over, on a host with the proxy too.
+#[test]
+fn a_caller_that_tries_again_from_elsewhere() {
+    let elsewhere = [(1, Endpoint::new(host(1), 5081)), (7, Endpoint::new(host(77), 5080))];
+    for ((first, caller), is_cancelled) in elsewhere.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let mut hops = Hops::new(first);
+        hops.own(false, &text("a1", "").with(INVITE));
+        hops.own(true, &text("a1", "p").with("SIP/2.0 407 Proxy Authentication Required"));
+        hops.own(false, &ack("a1"));
+        hops.caller = caller;
+        let again = |branch, to_tag| Text { cseq: "2 INVITE", ..text(branch, to_tag) };
+        hops.own(false, &Text { extra: CREDENTIALS, ..again("a2", "") }.with(INVITE));
+        hops.next(CARRIERS[0], false, &again("b2", "").with(INVITE));
+        hops.next(CARRIERS[0], true, &again("b2", "bob").with("SIP/2.0 180 Ringing"));
+        let ringing = hops.own(true, &again("a2", "bob").with("SIP/2.0 180 Ringing"));
+        hops.scene.wait(3 * SECOND);
+        let cancel = |branch| Text { cseq: "2 CANCEL", ..text(branch, "") };
+        if is_cancelled {
+            hops.own(false, &cancel("a2").with("CANCEL sip:bob@b.example SIP/2.0"));
+            hops.own(true, &cancel("a2").with("SIP/2.0 200 OK"));
+            hops.next(CARRIERS[0], false, &cancel("b2").with("CANCEL sip:bob@b.example SIP/2.0"));
+            hops.next(CARRIERS[0], true, &cancel("b2").with("SIP/2.0 200 OK"));
+        }
+        let status = if is_cancelled { "SIP/2.0 487 Request Terminated" } else { "SIP/2.0 486 Busy Here" };
+        hops.next(CARRIERS[0], true, &again("b2", "bob").with(status));
+        let end = hops.own(true, &again("a2", "bob").with(status));
+        assert_eq!(hops.scene.heard.events.last().unwrap().0, "end", "{caller} {is_cancelled}");
+        let (record, _) = one(hops.scene);
+        let told = (record.result, record.status_code, record.ended_by);
+        let expected = if is_cancelled {
+            (CallResult::Cancelled, Some(487), Some(EndedBy::Caller))
+        } else {
+            (CallResult::Busy, Some(486), Some(EndedBy::Callee))
+        };
+        assert_eq!(told, expected, "{caller}");
+        assert_eq!((record.ringing, record.end), (Some(ringing), Some(end)), "{caller} {is_cancelled}");
+        assert_eq!(record.source, Endpoint::new(host(first), 5080), "of the first INVITE");
+    }
 }
 
 /// The same, answered: the caller's next INVITE has the number that the proxy had for the first, and is another one.
