@@ -170,6 +170,25 @@ fn what_passes_both_legs_counts_once_and_is_its_sender_s() {
     }
 }
 
+/// RFC 3261 13.2.2.4: two have answered when the caller gets two answers. A B2BUA has a To-tag of its own for its one, and may keep the
+/// caller's.
+#[test]
+fn who_answers_a_b2bua_is_no_second() {
+    for by in [Side::Caller, Side::Callee] {
+        let mut inner = Way { ends: [BETWEEN, BOB], tags: ["alice", "bob-2"], first: 1 };
+        let mut scene = Scene::plain();
+        set_up(&mut scene, &mut inner, false);
+        scene.wait(10 * SECOND);
+        passes(&mut scene, inner, by, (2, "BYE"), "", ["", ""]);
+        let (records, ..) = scene.end();
+        let [record] = records.as_slice() else { panic!("{records:#?}") };
+        let ended_by = if by == Side::Caller { EndedBy::Caller } else { EndedBy::Callee };
+        assert_eq!((record.result, record.ended_by), (CallResult::Success, Some(ended_by)));
+        let mut found = record.findings.iter().map(|it| it.code);
+        assert!(found.all(|it| it == "no_rtp"), "{:?}", record.findings);
+    }
+}
+
 /// A re-INVITE over one leg only, with its answer and ACK.
 fn changes(scene: &mut Scene, way: Way, by: Side, number: u32, [offer, answer]: [&str; 2]) {
     way.request(scene, by, (number, "INVITE"), ("", way.audio(by, offer)));

@@ -117,9 +117,13 @@ impl OwnHop {
     pub(super) const RINGING: u8 = 1;
     pub(super) const ANSWERED: u8 = 2;
 
+    const fn has_told(self, what: u8) -> bool {
+        self.0 & what != 0
+    }
+
     /// Whether a time is to be that of a message: the first of any hop, or the first of the caller's own.
     pub(super) const fn decides(&mut self, what: u8, is_known: bool, is_own: bool) -> bool {
-        let is_first_of_own = is_own && self.0 & what == 0;
+        let is_first_of_own = is_own && !self.has_told(what);
         if is_own {
             self.0 |= what;
         }
@@ -326,9 +330,9 @@ impl Signalling {
         self.rare.as_ref()?.notes.iter().find(|note| note.what == what)
     }
 
-    /// How long its BYE waited for the answer; none while there is none.
+    /// How long the BYE that ended it waited for the answer; none while there is none.
     pub(super) const fn disconnected(&self) -> Option<Duration> {
-        if self.disconnect == 0 { None } else { Some(pace::duration(self.disconnect - 1)) }
+        if self.released && self.disconnect != 0 { Some(pace::duration(self.disconnect - 1)) } else { None }
     }
 }
 
@@ -579,7 +583,9 @@ impl Dialog {
         if self.signalling.rare.as_ref().is_some_and(|rare| rare.cancel == branch) {
             self.note(What::CancelRace, look);
         }
-        if self.signalling.answer_tag == 0 {
+        // The first that the caller hears of may have told the next hop with another tag: a B2BUA has its own (RFC 7092).
+        let is_first_of_own = self.is_own_hop(look) && !self.signalling.own_hop.has_told(OwnHop::ANSWERED);
+        if self.signalling.answer_tag == 0 || is_first_of_own {
             self.signalling.answer_tag = tag;
         } else if self.signalling.answer_tag != tag {
             self.signalling.rare().answered_again = look.message.timestamp;
