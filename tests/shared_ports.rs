@@ -264,6 +264,47 @@ fn legs_have_the_same_media_from_behind_a_nat() {
     scene.assert_strangers_told_apart();
 }
 
+/// A call is told as its own descriptions have it, when the next has its port for something else before half a minute is over:
+/// as it is told where there is no next.
+#[test]
+fn what_was_announced_stays_with_its_call() {
+    let (phone, peer) = ((1, 4000), (2, 6000));
+    let told = |next: Option<[String; 2]>| {
+        let mut scene = Scene::default();
+        scene.agree("first", 0, 1, [phone, peer]);
+        scene.speak("first", (100, 4_900), [phone, peer]);
+        // Empty lines keep the port open.
+        scene.packets.extend((5..45).map(|step| at(100 * step, udp(peer, phone, b"\r\n\r\n"))));
+        scene.hang_up("first", 5_000, (1, 2));
+        if let Some(next) = next {
+            scene.agree_on("next", (12_000, 1), (1, 3), &next);
+            scene.hang_up("next", 16_000, (1, 3));
+        }
+        scene.packets.push(at(60_000, udp((7, 1_234), (8, 53), b"a tick")));
+        let (run, _) = scene.run();
+        let record = run.records.iter().find(|it| it["call_id"] == "first").unwrap().clone();
+        for stream in record["media"].as_array().unwrap() {
+            assert_eq!(
+                ["kind", "codec", "encrypted"].map(|key| stream[key].clone()),
+                [json!("audio"), json!("PCMU"), json!(false)]
+            );
+        }
+        ["media", "findings", "fax", "udptl_packets", "rtp_packets"].map(|key| record[key].clone())
+    };
+    let alone = told(None);
+    assert_eq!(alone[1..], [json!([]), json!(null), json!(null), json!(480)]);
+    let keys = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n";
+    for end in [peer, (3, 6000)] {
+        let both = |description: &dyn Fn(End) -> String| [phone, end].map(description);
+        let secure = |end| audio(end, "0", keys).replace("RTP/AVP", "RTP/SAVP");
+        let video = |end| audio(end, "96", "a=rtpmap:96 H264/90000\r\n").replace("m=audio", "m=video");
+        let g729 = |end| audio(end, "18", "a=rtpmap:18 G729/8000\r\n");
+        for next in [both(&g729), both(&video), both(&fax), both(&secure)] {
+            assert_eq!(told(Some(next.clone())), alone, "{next:?}");
+        }
+    }
+}
+
 /// A description of T.38 at `end`.
 fn fax(end: End) -> String {
     audio(end, "0", "").replace("m=audio", "m=image").replace("RTP/AVP 0", "udptl t38")

@@ -236,6 +236,11 @@ impl Entry {
         if both.is_empty() { last.into_iter().collect() } else { both }
     }
 
+    /// Whether those who announced it are other calls, and over.
+    pub(crate) fn is_left_to(&self, call: CallRef, calls: &Calls) -> bool {
+        self.crowd.is_none() && self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner))
+    }
+
     /// Whoever owned it is gone, and what they announced.
     fn forget(&mut self, lists: &mut Lists) {
         lists.release(&mut self.formats);
@@ -244,7 +249,7 @@ impl Entry {
 
     /// Adds or renews a call's claim.
     fn claim(&mut self, call: CallRef, claim: &Claim<'_>, calls: &mut Calls, lists: &mut Lists) {
-        if self.crowd.is_none() && self.owners.iter().all(|&owner| owner != call && calls.has_ended(owner)) {
+        if self.is_left_to(call, calls) {
             self.forget(lists);
         }
         // Where T.38 follows speech, as it does at the same port, speech it was.

@@ -6,6 +6,7 @@ mod onset;
 mod owners;
 mod report;
 mod room;
+mod terms;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -576,12 +577,6 @@ impl MediaTable {
             Look::Neither => false,
         };
         is_doubtful && flow.numbers.go_on_with(payload) && self.is_fax(flow)
-    }
-
-    /// Whether one end of a flow was announced for T.38.
-    fn is_fax(&self, flow: &Flow) -> bool {
-        let mut ends = [flow.destination, flow.source].into_iter();
-        ends.any(|end| self.endpoints.claimed(end).is_some_and(|entry| entry.fax))
     }
 
     /// A stream missed packets at that moment. When all did, it was the capture.

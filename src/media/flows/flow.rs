@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::terms::Terms;
 use super::{FaxReport, Owners, arrival};
 use crate::flow::Endpoint;
 use crate::media::endpoints::CallRef;
@@ -76,6 +77,8 @@ pub(super) struct Aside {
     pub(super) unfollowed: u64,
     /// RTP and RTCP packets that came in fragments.
     pub(super) fragmented: (u64, u64),
+    /// What its ends had announced when its calls were over and another announced one of them.
+    pub(super) terms: Option<Terms>,
     /// Calls that it became one of while it was another's, and when its latest packet was then.
     pub(super) joined: SmallVec<[(CallRef, Timestamp); 2]>,
 }
@@ -208,7 +211,8 @@ impl Flow {
     /// Those of its calls that it was not of `before` begin at its next packet.
     pub(super) fn join(&mut self, before: Owners) {
         let (owners, last) = (self.owners, self.latest());
-        let joined = &mut self.aside_mut().joined;
+        let Aside { joined, terms, .. } = self.aside_mut();
+        *terms = None;
         joined.retain(|(call, _)| owners.as_slice().contains(call));
         let new = owners.as_slice().iter().filter(|owner| !before.as_slice().contains(owner));
         joined.extend(new.map(|&call| (call, last)));
@@ -240,6 +244,11 @@ impl Flow {
 
     pub(super) fn had_packets_for(&self, call: CallRef) -> bool {
         self.joined(call).is_none_or(|at| self.latest() > at)
+    }
+
+    /// What its ends had announced, where that is not what they have announced now.
+    pub(super) fn terms(&self) -> Option<&Terms> {
+        self.aside.as_ref().and_then(|aside| aside.terms.as_ref())
     }
 
     pub(super) fn fax_began(&self) -> Option<Timestamp> {

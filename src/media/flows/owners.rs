@@ -11,6 +11,7 @@ impl MediaTable {
     /// [settled](Self::settle_at) then.
     pub fn claim(&mut self, call: CallRef, claim: &Claim<'_>) -> EndpointId {
         let slot = self.endpoints.find_or_insert(claim.endpoint);
+        self.keep_terms(slot, call);
         self.endpoints.claim(slot, call, claim, &mut self.calls);
         EndpointId(slot)
     }
@@ -248,7 +249,7 @@ impl MediaTable {
     /// Tells the streams of a flow what SDP has said by now: whether they are SRTP, and their clock rate.
     fn learn(&mut self, slot: u32) {
         self.learn_srtp(slot);
-        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let Some(flow) = self.flows.get(slot as usize).filter(|flow| flow.terms().is_none()) else { return };
         if !flow.stream.is_some() || flow.stream.has_clock() {
             return;
         }
@@ -260,7 +261,7 @@ impl MediaTable {
 
     /// Tells the streams of a flow that do not know it whether they are SRTP, once both ends have said what goes together.
     pub(super) fn learn_srtp(&mut self, slot: u32) {
-        let Some(flow) = self.flows.get(slot as usize) else { return };
+        let Some(flow) = self.flows.get(slot as usize).filter(|flow| flow.terms().is_none()) else { return };
         if flow.streams().all(|stream| stream.is_srtp().is_some()) {
             return;
         }

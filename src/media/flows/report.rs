@@ -4,7 +4,7 @@ use super::{Flow, MediaTable};
 use crate::flow::Endpoint;
 use crate::media::endpoints::{CallRef, EndpointId, next_port};
 use crate::quality::{Events, Heard, Stream};
-use crate::sip::sdp::{MediaKind, Srtp};
+use crate::sip::sdp::MediaKind;
 use crate::time::Timestamp;
 
 /// One stream of a call, as it was.
@@ -93,10 +93,7 @@ impl MediaTable {
 
     /// What the streams were like that had packets while the flow was that call's.
     fn reports<'a>(&'a self, flow: &'a Flow, call: CallRef) -> impl Iterator<Item = StreamReport> + 'a {
-        let receiver = self.endpoints.claimed(flow.destination);
-        let either = receiver.or_else(|| self.endpoints.claimed(flow.source));
-        let announced = either.is_some_and(|entry| entry.srtp != Srtp::Never);
-        let kind = either.and_then(|entry| entry.kinds.only());
+        let terms = self.terms(flow);
         let events = flow.aside.as_ref().map(|aside| &aside.events);
         flow.streams_for(call).map(move |stream| StreamReport {
             source: flow.source,
@@ -104,12 +101,9 @@ impl MediaTable {
             stream: stream.clone(),
             // The keys of one sender; which of its streams they are in is not worth a table.
             events: events.filter(|_| stream.ssrc == flow.stream.ssrc).cloned().unwrap_or_default(),
-            encrypted: stream.is_srtp().unwrap_or(announced),
-            kind,
-            announced: receiver
-                .map(|entry| self.endpoints.formats(entry))
-                .filter(|formats| !formats.is_empty())
-                .map(|formats| formats.iter().any(|format| format.payload_type == stream.payload_type())),
+            encrypted: stream.is_srtp().unwrap_or(terms.is_srtp),
+            kind: terms.kind,
+            announced: terms.has(stream.payload_type()),
         })
     }
 
