@@ -83,6 +83,73 @@ fn an_empty_packet_is_no_other_codec() {
     assert!(stream["mos"].is_f64(), "{stream}");
 }
 
+/// Who sends nothing else is not heard, and has no codec that nobody announced.
+#[test]
+fn empty_packets_alone_are_no_audio() {
+    let mut scene = call("0", "");
+    (0..5).zip((100..).step_by(2_000)).for_each(|(number, time)| {
+        scene.packets.push(at(time, udp(ONE, TWO, &rtp(126, number, 0, 1, &[]))));
+    });
+    scene.voice((100, 9_900), [TWO, ONE], (0, 0, 160), &[0x55; 160]);
+    let (stream, findings) = scene.stream_of(1);
+    assert_eq!((&stream["packets"], &stream["codec"]), (&json!(5), &Value::Null));
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(finding["code"], "one_way_audio");
+    assert!(
+        finding["text"].as_str().unwrap().ends_with("from 192.0.2.2:6000 to 192.0.2.1:4000"),
+        "{finding}"
+    );
+}
+
+/// Speech behind them begins with its own times.
+#[test]
+fn speech_may_begin_with_empty_packets() {
+    let mut scene = call("0", "");
+    (0..3).zip([100, 600, 1_100]).for_each(|(number, time)| {
+        scene.packets.push(at(time, udp(ONE, TWO, &rtp(126, number, 0, 1, &[]))));
+    });
+    for (number, time) in (3u16..400).zip((1_500..).step_by(20)) {
+        let packet = rtp(0, number, 0x4000_0000 + 160 * u32::from(number), 1, &[0x55; 160]);
+        scene.packets.push(at(time, udp(ONE, TWO, &packet)));
+    }
+    scene.voice((100, 9_900), [TWO, ONE], (0, 0, 160), &[0x55; 160]);
+    let (stream, findings) = scene.stream_of(1);
+    assert!(findings.is_empty(), "{findings:?}");
+    let keys = ["payload_type", "codec", "packets", "max_jitter_ms", "timestamp_leaps", "discarded"];
+    assert_eq!(
+        keys.map(|key| stream[key].clone()),
+        [json!(0), json!("PCMU"), json!(400), json!(0.0), json!(0), json!(0)]
+    );
+}
+
+/// Both ends take up another codec at once (RFC 3264 8.3.2), one with another SSRC and one without; or one does so alone.
+#[test]
+fn a_codec_that_both_take_up_differs_from_none() {
+    let change = |number: u16, time, ends, (payload_type, ssrc)| {
+        at(
+            time,
+            udp(
+                ends,
+                if ends == ONE { TWO } else { ONE },
+                &rtp(payload_type, number, 160 * u32::from(number), ssrc, &[0x55; 160]),
+            ),
+        )
+    };
+    for (theirs, expected) in [(9, "ssrc_change"), (0, "codec_mismatch")] {
+        let mut scene = call("0 9", "");
+        for (number, time) in (5u16..490).map(|number| (number, 20 * u32::from(number))) {
+            let is_after = time >= 4_000;
+            let ours = if is_after { (9, if theirs == 9 { 11 } else { 1 }) } else { (0, 1) };
+            scene.packets.push(change(number, time, ONE, ours));
+            // The answer takes its time.
+            scene.packets.push(change(number, time, TWO, (if time >= 4_200 { theirs } else { 0 }, 2)));
+        }
+        let (run, _) = scene.run();
+        let found = run.records[0]["findings"].as_array().unwrap();
+        assert_eq!(found.iter().map(|it| &it["code"]).collect::<Vec<_>>(), [expected]);
+    }
+}
+
 /// Speech that is sent twice (RFC 2198), and comfort noise alone (RFC 3389): audio goes both ways.
 #[test]
 fn redundant_speech_and_noise_are_heard() {

@@ -27,6 +27,9 @@ const NAMED_LOSS: f64 = 0.01;
 /// Sources that nobody announced and that are named; of others it is told how many there are.
 const NAMED_SOURCES: usize = 3;
 
+/// Seconds within which both sides take up another codec.
+const TAKEN_UP: f64 = 2.0;
+
 /// Score below which nearly all users are dissatisfied (G.107 table B.1, R below 60).
 const POOR: f64 = 3.1;
 
@@ -81,7 +84,8 @@ fn between(from: Timestamp, to: Timestamp) -> f64 {
 
 /// Whether it is speech, or may be: video and text have their own times.
 fn is_speech(stream: &MediaRecord) -> bool {
-    stream.kind.is_none_or(|kind| kind == "audio")
+    !stream.is_nothing
+        && stream.kind.is_none_or(|kind| kind == "audio")
         && impairment(stream.codec.as_deref().unwrap_or_default()) != Err(Unrated::NoSpeech)
 }
 
@@ -216,7 +220,7 @@ fn strangers(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
 }
 
 fn codec_not_announced(stream: &MediaRecord) -> Option<Finding> {
-    stream.unannounced.then(|| {
+    (stream.unannounced && !stream.is_nothing).then(|| {
         let text = format!(
             "payload type {} {}, which its receiver did not announce",
             stream.payload_type,
@@ -233,9 +237,9 @@ fn codecs_differ(record: &CallRecord) -> Option<Finding> {
         let name = codec(one)?;
         let later = record.media.iter().skip(index + 1);
         let mut back = later.filter(|other| {
+            let (from, to) = (one.codec_since.max(other.codec_since), one.end.min(other.end));
             (one.source, one.destination) == (other.destination, other.source)
-                && one.start < other.end
-                && other.start < one.end
+                && between(from, to) >= TAKEN_UP
         });
         let other = back.find_map(codec).filter(|other| !other.eq_ignore_ascii_case(&name))?;
         let text = format!("{name} {}, {other} the other way", route(one));

@@ -85,6 +85,15 @@ pub struct MediaRecord {
     /// Time of its last packet.
     #[serde(serialize_with = "rfc3339")]
     pub end: Timestamp,
+    /// Sequence number of its first packet.
+    #[serde(skip)]
+    pub first_number: u16,
+    /// Time of the first packet of `codec`.
+    #[serde(skip)]
+    pub codec_since: Timestamp,
+    /// All of its packets were empty, and of a payload type that means nothing (RFC 6263 4.6).
+    #[serde(skip)]
+    pub is_nothing: bool,
     /// Its receiver has announced another payload type, and not this one.
     #[serde(skip)]
     pub unannounced: bool,
@@ -206,6 +215,9 @@ impl MediaRecord {
             }),
             start: stream.first(),
             end: stream.latest(),
+            first_number: stream.first_number(),
+            codec_since: stream.codec_since(),
+            is_nothing: stream.is_nothing(),
             unannounced: report.announced == Some(false),
             pressed: report.events.times().collect(),
         }

@@ -481,11 +481,7 @@ impl MediaTable {
     fn begin_stream(&mut self, slot: u32, header: RtpHeader, datagram: &Datagram<'_>) {
         let Some(flow) = self.flows.get(slot as usize) else { return };
         let format = self.format(flow, header.payload_type);
-        // Where a capture has headers alone, every packet is empty.
-        let is_nothing = format == PayloadFormat::default()
-            && flow.stream.ssrc == header.ssrc
-            && flow.stream.has_clock()
-            && audio(datagram.seen.payload).is_empty();
+        let is_nothing = format == PayloadFormat::default() && audio(datagram.seen.payload).is_empty();
         let role = if is_nothing { Role::Nothing } else { role(format) };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
         let is_new = flow.switch(&header, datagram.seen.timestamp, (format, role));

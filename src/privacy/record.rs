@@ -171,6 +171,9 @@ const fn stream(stream: &MediaRecord) {
         far_end: _,
         start: _,
         end: _,
+        first_number: _,
+        codec_since: _,
+        is_nothing: _,
         unannounced: _,
         pressed: _,
     } = stream;

@@ -158,6 +158,8 @@ struct Rest {
     /// Nanoseconds in a unit of the clock, in 65,536ths; 0 when unknown.
     unit: u64,
     codec: CodecName,
+    /// When the first packet of this codec came.
+    codec_since: Timestamp,
     /// It is SRTP; none as long as that is not agreed.
     srtp: Option<bool>,
     /// A frame seen once: seen again, it is the usual one.
@@ -239,6 +241,7 @@ impl Stream {
             rest: Box::new(Rest {
                 unit: unit(format.clock),
                 codec: format.name,
+                codec_since: arrival.time,
                 first: arrival.time,
                 base,
                 markers: u64::from(arrival.marker),
@@ -293,6 +296,24 @@ impl Stream {
         self.rest.codec
     }
 
+    /// When the first packet of that codec came.
+    #[must_use]
+    pub const fn codec_since(&self) -> Timestamp {
+        self.rest.codec_since
+    }
+
+    /// Whether all of its packets were empty, to keep a path open: [`Role::Nothing`].
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.payload_type & NO_MEDIA_YET != 0 && self.rest.codec.is_empty()
+    }
+
+    /// Sequence number of its first packet.
+    #[must_use]
+    pub const fn first_number(&self) -> u16 {
+        self.rest.base as u16
+    }
+
     /// Whether it is SRTP, as was agreed first; none as long as nothing is.
     #[must_use]
     pub const fn is_srtp(&self) -> Option<bool> {
@@ -327,9 +348,18 @@ impl Stream {
         self.payload_type = payload_type | NO_MEDIA_YET;
     }
 
-    /// From now on the stream has this payload type.
-    pub fn set_format(&mut self, payload_type: u8, format: PayloadFormat) {
+    /// It carries something from this packet on: those before said nothing of times.
+    pub const fn begin_at(&mut self, arrival: &Arrival) {
+        self.last = arrival.time;
+        self.next = arrival.timestamp;
+    }
+
+    /// From then on the stream has this payload type.
+    pub fn set_format(&mut self, payload_type: u8, format: PayloadFormat, at: Timestamp) {
         self.payload_type = payload_type;
+        if self.rest.codec != format.name {
+            self.rest.codec_since = at;
+        }
         self.learn(format);
     }
 

@@ -244,6 +244,9 @@ mod tests {
             }),
             start: time,
             end: time,
+            first_number: 1,
+            codec_since: time,
+            is_nothing: false,
             unannounced: false,
             pressed: vec![time],
         }

@@ -151,8 +151,15 @@ impl Flow {
             }
             return true;
         }
-        if role == Role::Media && !self.is_next(header) {
-            self.stream.set_format(header.payload_type, format);
+        let begins = role != Role::Nothing && self.stream.is_nothing();
+        if begins || (role == Role::Media && !self.is_next(header)) {
+            self.stream.set_format(header.payload_type, format, at);
+        }
+        if begins {
+            self.stream.begin_at(&arrival);
+            if role != Role::Media {
+                self.stream.set_aside(header.payload_type);
+            }
         }
         match role {
             Role::Media => {

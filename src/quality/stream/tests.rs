@@ -127,8 +127,9 @@ fn without_a_clock_there_is_no_jitter() {
     stream.observe(&arrival(1, 160, 50.0));
     assert_eq!(stream.figures().jitter_ms, None);
     // From here on it is known: two samples, 30 ms and none.
-    stream.set_format(96, pcmu());
-    stream.observe(&arrival(2, 320, 100.0));
+    let third = arrival(2, 320, 100.0);
+    stream.set_format(96, pcmu(), third.time);
+    stream.observe(&third);
     stream.observe(&arrival(3, 480, 120.0));
     let figures = stream.figures();
     let after = 30.0 / 16.0 * 15.0 / 16.0;
