@@ -50,6 +50,7 @@ mod quality;
 mod recut;
 mod reports;
 mod rewritten;
+mod routes;
 mod scene;
 mod sctp;
 mod selection;

@@ -68,9 +68,9 @@ pub(super) fn findings(record: &CallRecord, endpoints: &[Announced]) -> Vec<Find
     findings.extend(record.media.iter().filter_map(codec_not_announced));
     findings.extend(codecs_differ(record));
     findings.extend(sources(record));
-    findings.extend(record.media.iter().filter_map(loss));
+    findings.extend(record.media.iter().filter_map(|stream| loss(stream, record)));
     findings.extend(record.media.iter().filter_map(capture_loss));
-    findings.extend(record.media.iter().filter_map(poor));
+    findings.extend(record.media.iter().filter_map(|stream| poor(stream, record)));
     findings
 }
 
@@ -128,35 +128,68 @@ fn one_way(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
         .collect()
 }
 
-/// Whether `other` goes to where `one` comes from. Ports count only on one host: many devices send from another
-/// port than they receive on.
+/// Whether `other` goes to where `one` comes from, or to the same group (RFC 3264 5.2). Ports count only on one host: many
+/// devices send from another port than they receive on.
 fn answers(one: &MediaRecord, other: &MediaRecord) -> bool {
+    if is_to_group(one) {
+        return other.destination == one.destination && other.source != one.source;
+    }
     let is_back = other.destination.address == one.source.address;
     let is_local = one.source.address == one.destination.address;
     is_back && (!is_local || other.destination == one.source || other.source == one.destination)
 }
 
-/// A listener that both sides had let hear, and who hears nothing at first.
+/// Whether it goes to whoever listens there: descriptions name the group, and nobody who sends to it.
+fn is_to_group(stream: &MediaRecord) -> bool {
+    stream.destination.address.ip().is_multicast()
+}
+
+/// Whether the caller's side listens to a stream; none when neither of its ends is announced.
+fn is_for_caller(stream: &MediaRecord, endpoints: &[&Announced]) -> Option<bool> {
+    let is_caller_s = |end| endpoints.iter().find(|known| known.endpoint == end).map(|known| known.by_caller);
+    is_caller_s(stream.destination).or_else(|| is_caller_s(stream.source).map(|by_caller| !by_caller))
+}
+
+/// When descriptions had allowed a stream: those of its ends, or what its listener had announced by then, whom a NAT has at
+/// another address.
+fn allowed(
+    stream: &MediaRecord,
+    for_caller: Option<bool>,
+    endpoints: &[&Announced],
+) -> impl Iterator<Item = Timestamp> {
+    let is_known = endpoints.iter().any(|announced| announced.endpoint == stream.destination);
+    let ends = endpoints.iter().filter(move |announced| {
+        let is_listener_s = for_caller == Some(announced.by_caller) && announced.open_since <= stream.start;
+        [stream.source, stream.destination].contains(&announced.endpoint) || (!is_known && is_listener_s)
+    });
+    ends.map(|announced| announced.open_since)
+}
+
+/// A listener that both sides had let hear, and who hears nothing at first. Whoever heard something at another address missed
+/// nothing before that ended.
 fn late(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
     let Some(answered) = record.answered else { return Vec::new() };
-    let heard: Vec<&MediaRecord> =
-        record.media.iter().filter(|stream| stream.end > answered && is_audio(stream)).collect();
+    let heard = record.media.iter().filter(|stream| stream.end > answered && is_audio(stream));
+    let heard: Vec<(&MediaRecord, Option<bool>)> =
+        heard.map(|stream| (stream, is_for_caller(stream, endpoints))).collect();
     let mut first: BTreeMap<Endpoint, &MediaRecord> = BTreeMap::new();
-    for &stream in &heard {
+    for &(stream, _) in &heard {
         let known = first.entry(stream.destination).or_insert(stream);
         if stream.start < known.start {
             *known = stream;
         }
     }
-    let is_first = |stream: &&&MediaRecord| {
-        first.get(&stream.destination).is_some_and(|first| std::ptr::eq(*first, **stream))
+    let is_first = |stream: &MediaRecord| {
+        first.get(&stream.destination).is_some_and(|first| std::ptr::eq(*first, stream))
     };
-    let late = heard.iter().filter(is_first).filter_map(|stream| {
-        let ends = endpoints.iter().filter(|announced| {
-            announced.endpoint == stream.source || announced.endpoint == stream.destination
+    let late = heard.iter().filter(|(stream, _)| is_first(stream)).filter_map(|&(stream, for_caller)| {
+        let elsewhere = heard.iter().filter(|(other, is_for)| {
+            let is_its_own = other.source.address == stream.destination.address;
+            other.start < stream.start && for_caller.is_some() && *is_for == for_caller && !is_its_own
         });
-        let allowed = ends.map(|announced| announced.open_since).fold(answered, Timestamp::max);
-        let seconds = between(allowed, stream.start);
+        let waited_since =
+            elsewhere.map(|(other, _)| other.end).chain(allowed(stream, for_caller, endpoints));
+        let seconds = between(waited_since.fold(answered, Timestamp::max), stream.start);
         (seconds >= LATE_AFTER)
             .then(|| finding("late_media", format!("audio begins {seconds:.1} s late, {}", route(stream))))
     });
@@ -197,7 +230,8 @@ fn after_end(record: &CallRecord) -> Option<Finding> {
 /// whom there may be as many as streams are told of.
 fn strangers(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
     let mut routes: Vec<(Endpoint, Vec<Endpoint>)> = Vec::new();
-    for stream in record.media.iter().filter(|stream| !is_announced(stream.source, endpoints)) {
+    let is_strange = |stream: &&MediaRecord| !is_announced(stream.source, endpoints) && !is_to_group(stream);
+    for stream in record.media.iter().filter(is_strange) {
         match routes.iter_mut().find(|(destination, _)| *destination == stream.destination) {
             Some((_, sources)) if sources.contains(&stream.source) => {}
             Some((_, sources)) => sources.push(stream.source),
@@ -261,9 +295,12 @@ fn sources(record: &CallRecord) -> Vec<Finding> {
             Some((_, _, end)) => *end = stream.end.min(*end),
             None => routes.push((key, 1, stream.end)),
         }
-        if stream.restarts > 0 {
-            let times =
-                if stream.restarts == 1 { "once".to_owned() } else { format!("{} times", stream.restarts) };
+        let goes_on = detours(stream, record)
+            .filter(|other| other.start < stream.end && stream.start < other.end)
+            .count() as u64;
+        let restarts = stream.restarts.saturating_sub(goes_on);
+        if restarts > 0 {
+            let times = if restarts == 1 { "once".to_owned() } else { format!("{restarts} times") };
             let text = format!("sequence numbers began anew {times}, {}", route(stream));
             findings.push(finding("sequence_restart", text));
         }
@@ -279,13 +316,40 @@ fn sources(record: &CallRecord) -> Vec<Finding> {
     findings
 }
 
-fn loss(stream: &MediaRecord) -> Option<Finding> {
+/// Streams that the numbers of one may go on in: media goes past a B2BUA for a while, or by another candidate.
+fn detours<'a>(stream: &'a MediaRecord, record: &'a CallRecord) -> impl Iterator<Item = &'a MediaRecord> {
+    record.media.iter().filter(|other| {
+        let has_end = (other.source == stream.source) != (other.destination == stream.destination);
+        has_end && other.ssrc == stream.ssrc
+    })
+}
+
+/// Packets that are missing in a stream and came in such another one.
+fn elsewhere(stream: &MediaRecord, record: &CallRecord) -> u64 {
+    let between_its_own = |other: &MediaRecord| {
+        // Numbers of the other that are before the first of the stream, or behind its last.
+        let outside = if other.start < stream.start {
+            let before = u64::from(stream.first_number.wrapping_sub(other.first_number));
+            before + other.expected.saturating_sub(before).saturating_sub(stream.expected)
+        } else {
+            let after_first = u64::from(other.first_number.wrapping_sub(stream.first_number));
+            (after_first + other.expected).saturating_sub(stream.expected)
+        };
+        other.expected.saturating_sub(other.missing).saturating_sub(outside)
+    };
+    let count = detours(stream, record).map(between_its_own).sum();
+    // One that was sent to two has the same numbers in both.
+    if count <= stream.missing { count } else { 0 }
+}
+
+fn loss(stream: &MediaRecord, record: &CallRecord) -> Option<Finding> {
+    let elsewhere = elsewhere(stream, record);
     // What the capture lost, whoever listened heard.
-    let missing = stream.missing.saturating_sub(stream.lost_by_capture);
+    let missing = stream.missing.saturating_sub(elsewhere).saturating_sub(stream.lost_by_capture);
     // Pictures are not sent in the order of their timestamps (RFC 3550 5.1): the playout buffer is one for speech.
     let discarded = if is_audio(stream) { stream.discarded } else { 0 };
     let lost = missing + discarded;
-    let share = lost as f64 / stream.expected.max(1) as f64;
+    let share = lost as f64 / stream.expected.saturating_sub(elsewhere).max(1) as f64;
     (share >= NAMED_LOSS).then(|| {
         let text = format!(
             "{:.1} % of RTP lost or too late, {} ({missing} missing, {discarded} too late to be played)",
@@ -308,8 +372,9 @@ fn capture_loss(stream: &MediaRecord) -> Option<Finding> {
     })
 }
 
-fn poor(stream: &MediaRecord) -> Option<Finding> {
-    let mos = stream.mos.filter(|mos| *mos < POOR)?;
+fn poor(stream: &MediaRecord, record: &CallRecord) -> Option<Finding> {
+    // The score counts what came elsewhere as lost.
+    let mos = stream.mos.filter(|mos| *mos < POOR && elsewhere(stream, record) == 0)?;
     Some(finding("poor_quality", format!("MOS {mos:.2}, {}", route(stream))))
 }
 
@@ -365,7 +430,7 @@ mod tests {
 
     fn announced(endpoint: Endpoint, may: Directions, since: Timestamp) -> Announced {
         let (id, open_since) = (EndpointId::default(), since);
-        let by_caller = true;
+        let by_caller = endpoint == caller();
         Announced { endpoint, id, is_rtcp: false, is_candidate: false, by_caller, may, since, open_since }
     }
 
