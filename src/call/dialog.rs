@@ -1131,19 +1131,19 @@ impl Dialog {
                 fetch(&self.reason);
                 fetch(&self.endpoints);
             }
-            StartLine::Response { status: 101..=199, .. } => {
-                fetch(&self.start);
-                fetch(&self.agents);
-            }
-            StartLine::Response { status, .. } if status >= 200 => {
-                fetch(&self.start);
-                fetch(&self.agents);
-                fetch(&self.reason);
-                if status >= 300 {
+            StartLine::Response { status, .. } => {
+                if message.head.cseq_method == Method::Invite {
                     fetch(&self.branches);
                 }
+                if status > 100 {
+                    fetch(&self.start);
+                    fetch(&self.agents);
+                }
+                if status >= 200 {
+                    fetch(&self.reason);
+                }
             }
-            _ => {}
+            StartLine::Request { .. } => {}
         }
         let (first, end) = message.media;
         if first != end {
