@@ -1032,15 +1032,18 @@ fn streams_that_were_over_are_no_later_call_s() {
 fn streams_that_change_hands_are_bounded_for_a_call() {
     let mut scene = Scene::plain();
     let ports: Vec<u16> = (0..10).map(|number| 4000 + 2 * number).collect();
-    let more = ports[1..].iter().map(|port| format!("m=audio {port} RTP/AVP 0\n")).collect::<String>();
-    let offer = |call_id| Text { call_id, body: sdp(1, ports[0]) + &more, ..Text::default() }.with(INVITE);
-    scene.send(1, 2, &offer("first"));
+    let offer = |call_id, ports: &[u16]| {
+        let more = ports[1..].iter().map(|port| format!("m=audio {port} RTP/AVP 0\n")).collect::<String>();
+        Text { call_id, body: sdp(1, ports[0]) + &more, ..Text::default() }.with(INVITE)
+    };
+    scene.send(1, 2, &offer("first", &ports));
     for from in 0..32 {
         ports.iter().for_each(|&port| assert!(scene.rtp((99, 10_000 + from), (1, port), 1)));
     }
-    for (before, call) in [("first", "second"), ("second", "third")] {
-        refuse(&mut scene, before);
-        scene.send(1, 2, &offer(call));
+    refuse(&mut scene, "first");
+    // As many as change hands with one message.
+    for (ports, call) in ports.chunks(2).zip(["second", "third", "fourth", "fifth", "sixth"]) {
+        scene.send(1, 2, &offer(call, ports));
     }
     let (records, _, census) = scene.end();
     assert_eq!((records[0].rtp_packets, records[0].media.len()), (320, 256));

@@ -742,9 +742,7 @@ impl Tracker {
             claimed.clear();
             claimed.extend(dialog.endpoints.iter().map(|announced| announced.id));
         }
-        for id in claimed {
-            self.media.settle_at(id, &self.dialogs, &mut self.effects);
-        }
+        self.media.settle_at(claimed.into_iter(), &self.dialogs, &mut self.effects);
         self.settle(listener);
     }
 

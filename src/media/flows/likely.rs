@@ -124,18 +124,24 @@ impl<'a> Signs<'a> {
         end: Endpoint,
         mut others: impl Iterator<Item = CallRef>,
     ) -> bool {
+        if self.begins.is_none() {
+            return true;
+        }
         let since = |call| self.standing(flow, call, end).since;
-        let last = || flow.latest().max(since(call));
-        self.begins.is_none() || others.all(|other| other == call || since(other) <= last())
+        let last = flow.latest().max(since(call));
+        others.all(|other| other == call || since(other) <= last)
     }
 
-    /// Whether two calls may be legs of one conversation: another host said in each where `end` is.
-    pub(super) fn are_legs(&self, flow: &Flow, (one, other): (CallRef, CallRef), end: Endpoint) -> bool {
-        let announced_by = |call| self.standing(flow, call, end).announced_by;
-        self.known.may_be_legs(one, other) && announced_by(one) != announced_by(other)
+    /// Whether two calls may be legs of one conversation: another host said in each where an end is.
+    pub(super) fn are_legs(
+        &self,
+        (one, its): (CallRef, &Standing),
+        (other, other_s): (CallRef, &Standing),
+    ) -> bool {
+        its.announced_by != other_s.announced_by && self.known.may_be_legs(one, other)
     }
 
-    fn standing(&self, flow: &Flow, call: CallRef, end: Endpoint) -> Standing {
+    pub(super) fn standing(&self, flow: &Flow, call: CallRef, end: Endpoint) -> Standing {
         let is_heard = flow.ends_at(end);
         let other = if is_heard { flow.source } else { flow.destination }.address;
         self.known.standing(call, &Sought { end, other, is_heard, stream: self.stream(flow) })
@@ -156,6 +162,7 @@ struct Fit {
 /// A call that a flow may be of.
 struct Candidate {
     call: CallRef,
+    standing: Standing,
     fit: Fit,
 }
 
@@ -194,7 +201,8 @@ impl MediaTable {
             return if is_over { had } else { end.calls(&self.calls) };
         };
         let is_leg = |other: &&Candidate| {
-            other.fit.waits == best.fit.waits && signs.are_legs(flow, (best.call, other.call), end.endpoint)
+            other.fit.waits == best.fit.waits
+                && signs.are_legs((best.call, &best.standing), (other.call, &other.standing))
         };
         let leg = candidates.iter().filter(is_leg).max_by_key(|candidate| candidate.fit);
         let likely = [Some(best), leg].into_iter().flatten().map(|candidate| candidate.call);
@@ -219,25 +227,28 @@ impl MediaTable {
         signs: Signs<'_>,
         open: bool,
     ) -> SmallVec<[CallRef; 8]> {
-        let all = SmallVec::from_slice(calls);
         if calls.len() <= 1 {
-            return all;
+            return SmallVec::from_slice(calls);
         }
         let mut fit = signs.named(flow, calls.iter().copied());
         if fit.is_empty() && !open {
-            return all;
+            return SmallVec::from_slice(calls);
         }
+        // One standing for each call: what follows asks for those of each two.
+        let all: SmallVec<[(CallRef, Standing); 8]> =
+            calls.iter().map(|&call| (call, signs.standing(flow, call, end.endpoint))).collect();
         if fit.is_empty() {
-            let misses: SmallVec<[u8; 8]> =
-                calls.iter().map(|&call| signs.standing(flow, call, end.endpoint).misses).collect();
-            let least = misses.iter().min();
-            let fits = calls.iter().zip(&misses).filter(|(_, misses)| Some(*misses) == least);
-            fit = fits.map(|(&call, _)| call).collect();
+            let least = all.iter().map(|(_, standing)| standing.misses).min();
+            let fits = all.iter().filter(|(_, standing)| Some(standing.misses) == least);
+            fit = fits.map(|&(call, _)| call).collect();
         }
-        let is_leg_of = |other, call| signs.are_legs(flow, (call, other), end.endpoint);
-        all.into_iter()
-            .filter(|&other| fit.iter().any(|&call| call == other || is_leg_of(other, call)))
-            .collect()
+        let fits = |call: &CallRef| fit.contains(call);
+        let is_leg_of_these = |(other, its): (CallRef, &Standing)| {
+            let mut these = all.iter().filter(|(call, _)| fits(call));
+            these.any(|(call, standing)| signs.are_legs((*call, standing), (other, its)))
+        };
+        let chosen = all.iter().filter(|(call, its)| fits(call) || is_leg_of_these((*call, its)));
+        chosen.map(|&(call, _)| call).collect()
     }
 
     /// RTCP is of the calls that have the RTP between the ports before, and who speaks is heard by whom he hears; of these,
@@ -293,7 +304,7 @@ impl MediaTable {
                 was_under_way: standing.is_under_way && (is_known || since <= flow.first()),
                 since,
             };
-            Candidate { call, fit }
+            Candidate { call, standing, fit }
         });
         candidates.collect()
     }

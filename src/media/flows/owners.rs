@@ -1,10 +1,16 @@
 //! Whose a flow is: descriptions announce endpoints, and flows between or at these are their calls'.
 
+use smallvec::SmallVec;
+
 use super::{CallMedia, Claim, Effects, Flow, Listed, MediaTable, Owners, Signs, Standings, distinct};
 use crate::flow::Endpoint;
 use crate::media::endpoints::{CallRef, EndpointId, Entry, next_port, port_before};
 use crate::quality::PayloadFormat;
 use crate::sip::sdp::static_format;
+
+/// Flows of calls that a message has looked at anew, at all endpoints that it concerns; beyond, they stay whose they are.
+/// Attack: one message after the other that names 64 endpoints, at each of which there are flows from everywhere.
+const ANEW: usize = 64;
 
 impl MediaTable {
     /// A call announces an endpoint; RTCP is expected there and at the next port. Whose the flows there are is to be
@@ -37,9 +43,42 @@ impl MediaTable {
         self.calls.shares(call)
     }
 
-    /// Decides anew whose the flows at an endpoint are.
-    pub fn settle_at(&mut self, endpoint: EndpointId, known: &dyn Standings, effects: &mut Effects) {
-        self.settle_around(endpoint.0, known, effects);
+    /// Decides anew whose the flows at the endpoints that a message concerns, and RTCP at their next ports, are.
+    pub fn settle_at(
+        &mut self,
+        endpoints: impl Iterator<Item = EndpointId>,
+        known: &dyn Standings,
+        effects: &mut Effects,
+    ) {
+        if self.is_empty() {
+            return;
+        }
+        let next = |EndpointId(slot)| {
+            let entry = self.endpoints.get(slot)?;
+            self.endpoints.find(next_port(entry.endpoint)?)
+        };
+        let with_flows = |slot| {
+            let entry = self.endpoints.get(slot)?;
+            Some((entry.flows.len(), slot)).filter(|(flows, _)| *flows > 0)
+        };
+        let around = endpoints.flat_map(|endpoint| [Some(endpoint.0), next(endpoint)]);
+        let mut lists: SmallVec<[(usize, u32); 16]> = around.flatten().filter_map(with_flows).collect();
+        let mut left = ANEW;
+        if lists.iter().map(|(flows, _)| flows).sum::<usize>() > left {
+            // Who sends to one of them from everywhere changes nothing at the others.
+            lists.sort_by_key(|(flows, _)| *flows);
+        }
+        for (_, entry) in lists {
+            let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
+            for flow in flows {
+                let is_owned = !self.owners(flow).is_empty();
+                if is_owned && left == 0 {
+                    continue;
+                }
+                left -= usize::from(is_owned);
+                self.settle(flow, Signs::of(known), effects);
+            }
+        }
     }
 
     /// A call ended: another one may use its endpoints now, but late media still is its own.
@@ -52,7 +91,7 @@ impl MediaTable {
     ) {
         // Of an endpoint that only this call announced nothing changes hands.
         if self.calls.end(call) {
-            endpoints.for_each(|endpoint| self.settle_around(endpoint.0, known, effects));
+            self.settle_at(endpoints, known, effects);
         }
     }
 
@@ -141,8 +180,10 @@ impl MediaTable {
         let had = self.still(flow, |call| ends.0.has(call) && ends.1.has(call));
         let keeps = |flow: &Flow, call| {
             let end = ends.0.endpoint;
-            let others = both.iter().copied().filter(|&other| !signs.are_legs(flow, (call, other), end));
-            signs.keeps(flow, call, end, others)
+            let standing = |call| signs.standing(flow, call, end);
+            let is_leg =
+                |&other: &CallRef| signs.are_legs((call, &standing(call)), (other, &standing(other)));
+            signs.keeps(flow, call, end, both.iter().copied().filter(|other| !is_leg(other)))
         };
         let is_under_way =
             signs.go_on(flow, self.time) && had.as_slice().iter().any(|&owner| keeps(flow, owner));
@@ -178,21 +219,6 @@ impl MediaTable {
             return announced;
         }
         port_before(endpoint).and_then(|before| self.endpoints.claimed(before))
-    }
-
-    /// Decides anew whose the flows at an endpoint and RTCP at its next port are.
-    fn settle_around(&mut self, endpoint: u32, known: &dyn Standings, effects: &mut Effects) {
-        if self.is_empty() {
-            return;
-        }
-        let Some(entry) = self.endpoints.get(endpoint) else { return };
-        let next = next_port(entry.endpoint).and_then(|next| self.endpoints.find(next));
-        for entry in [Some(endpoint), next].into_iter().flatten() {
-            let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
-            for flow in flows {
-                self.settle(flow, Signs::of(known), effects);
-            }
-        }
     }
 
     /// Decides anew whose a flow is.
@@ -279,5 +305,115 @@ impl MediaTable {
         });
         let format = announced.copied().or_else(|| static_format(payload_type));
         format.map(|format| PayloadFormat { clock: format.clock, name: format.name }).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::flow::Address;
+    use crate::media::{Datagram, FlowHint, Limits, Sought, Standing};
+    use crate::sip::sdp::{MediaKind, Srtp};
+    use crate::time::{PacketTime, Timestamp};
+
+    /// Counts what a message costs; who comes later got further.
+    #[derive(Default)]
+    struct Counting(Cell<usize>);
+
+    impl Standings for Counting {
+        fn standing(&self, call: CallRef, _: &Sought) -> Standing {
+            self.0.set(self.0.get() + 1);
+            Standing { since: at(call.slot.into()), ..Standing::default() }
+        }
+
+        fn names(&self, _: CallRef, _: u32) -> bool {
+            false
+        }
+
+        fn may_be_legs(&self, _: CallRef, _: CallRef) -> bool {
+            true
+        }
+    }
+
+    fn at(milliseconds: u64) -> Timestamp {
+        Timestamp((1_000_000 + milliseconds) * 1_000_000)
+    }
+
+    fn port(number: u16) -> Endpoint {
+        Endpoint::new(Address::v4([192, 0, 2, 1]), 4000 + 2 * number)
+    }
+
+    struct Scene {
+        table: MediaTable,
+        known: Counting,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let limits = Limits {
+                max_flows: 10_000,
+                max_unclaimed: 100,
+                unclaimed_timeout: Duration::from_secs(10),
+                backlog_bytes: 0,
+            };
+            let mut table = MediaTable::new(limits);
+            table.begin(PacketTime::plain(at(0)));
+            Self { table, known: Counting::default() }
+        }
+
+        /// A call announces the first `ports`, in this order; tells how many standings were asked for.
+        fn announce(&mut self, call: u32, ports: impl Iterator<Item = u16>) -> usize {
+            let call = CallRef { slot: call, generation: 1 };
+            let claim =
+                |endpoint| Claim { endpoint, formats: &[], srtp: Srtp::Never, kind: MediaKind::Audio };
+            let ids: Vec<_> = ports.map(|number| self.table.claim(call, &claim(port(number)))).collect();
+            self.known.0.set(0);
+            self.table.settle_at(ids.into_iter(), &self.known, &mut Effects::default());
+            self.known.0.get()
+        }
+
+        /// Strangers, one packet each.
+        fn send(&mut self, to: u16, strangers: u8) {
+            for stranger in 0..strangers {
+                let payload = [0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 1, 0x55];
+                let ends = (Endpoint::new(Address::v4([198, 51, 100, stranger]), 4000), port(to));
+                let datagram = Datagram::whole(at(0), ends, &payload);
+                self.table.packet(FlowHint::NONE, &datagram, &self.known, &mut Effects::default());
+            }
+        }
+
+        /// Whose the flows to a port are.
+        fn owners(&self, to: u16) -> Vec<u32> {
+            let flows = self.table.flows.iter().filter(|flow| flow.in_use && flow.destination == port(to));
+            flows.flat_map(|flow| flow.owners.as_slice()).map(|owner| owner.slot).collect()
+        }
+    }
+
+    /// Attack: calls that name 48 ports, at each of which 32 strangers sent a packet: 48 * 32 flows, of eight calls and more.
+    #[test]
+    fn a_message_that_names_many_ports_costs_no_more_than_one() {
+        let mut scene = Scene::new();
+        scene.announce(0, 0..48);
+        (0..48).for_each(|to| scene.send(to, 32));
+        for call in 1..40 {
+            let asked = scene.announce(call, 0..48);
+            assert!(asked <= 64 * 10, "{asked} by call {call}");
+        }
+    }
+
+    /// Who sends to one port from everywhere changes nothing at another, whichever of them is named first.
+    #[test]
+    fn a_flood_at_some_ports_changes_nothing_at_others() {
+        let mut scene = Scene::new();
+        scene.announce(0, 0..12);
+        (0..11).for_each(|to| scene.send(to, 32));
+        scene.send(11, 1);
+        assert_eq!(scene.owners(11), [0]);
+        scene.announce(1, 0..12);
+        assert_eq!(scene.owners(11), [1], "the call that got somewhere last");
+        assert!(scene.owners(10).contains(&0), "beyond that they stay whose they are");
     }
 }
