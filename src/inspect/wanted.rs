@@ -1,6 +1,7 @@
 //! Which Call-ID a person means.
 
 use crate::escape::{acts, is_blank, spelled};
+use crate::sip::header;
 
 /// What a Call-ID is to the one that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +69,10 @@ impl Wanted {
     }
 }
 
-/// A Call-ID as it is shown, compared and suggested: what acts and what is blank is spelled `\u{a0}`, so that it can be copied.
+/// A Call-ID as it is shown, compared and suggested: a fold is a space (RFC 3261 7.3.1); what acts and what is blank is spelled
+/// `\u{a0}`, so that it can be copied.
 pub(crate) fn shown(call_id: &[u8]) -> String {
-    spelled(&String::from_utf8_lossy(call_id), |c| acts(c) || is_blank(c)).collect()
+    spelled(&header::text(call_id), |c| acts(c) || is_blank(c)).collect()
 }
 
 /// Characters instead of the escapes that spell them: a terminal without UTF-8 shows all others so.
@@ -216,6 +218,14 @@ mod tests {
             }
         }
         assert_ne!(Wanted::new("\u{a0}x@h").fit("x@h"), Fit::Whole);
+    }
+
+    /// RFC 3261 7.3.1: a folded line is the same as one with a space there.
+    #[test]
+    fn a_folded_call_id_is_asked_for_in_one_line() {
+        for call_id in [&b"abc4\r\n @x"[..], b"abc4\n\t @x"] {
+            assert_eq!(Wanted::new("abc4 @x").fit(&shown(call_id)), Fit::Whole);
+        }
     }
 
     #[test]

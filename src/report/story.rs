@@ -275,7 +275,8 @@ impl Story {
         }
         writeln!(out, "Findings")?;
         for finding in &self.findings {
-            let code = finding.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+            let code =
+                finding.code.as_deref().map(|code| format!(" ({})", screen.text(code))).unwrap_or_default();
             writeln!(out, "  {} {}{code}", screen.pick("▸", "*"), screen.text(&finding.text))?;
             let shown = finding.shown.as_ref().filter(|_| finding.messages.is_empty());
             if let Some((time, message)) = shown {
@@ -409,6 +410,7 @@ impl Taker for Finder {
 mod tests {
     use super::*;
     use crate::config::Color;
+    use crate::escape::acts;
     use crate::privacy::Privacy;
 
     fn record(call_id: &str) -> Record {
@@ -429,6 +431,16 @@ mod tests {
         let mut out = Vec::new();
         stories.iter().for_each(|story| story.text(None, &screen, &mut out).unwrap());
         String::from_utf8(out).unwrap()
+    }
+
+    /// A file of records may be anybody's.
+    #[test]
+    fn what_a_record_says_does_not_act() {
+        let mut value = record("a@b").value;
+        value["findings"] = json!([{"code": "packet\u{1b}[31m_loss", "text": "lost\u{9b}2J"}]);
+        let text = told(&[Story::of_record(value)]);
+        assert!(text.contains("  * lost\\u{9b}2J (packet\\u{1b}[31m_loss)"), "{text}");
+        assert!(!text.contains(|c| acts(c) && c != '\n'), "{text:?}");
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::flow::Endpoint;
 use crate::inspect::trace::Call;
 use crate::media::rtp::{self, Look};
 use crate::sink::NameTemplate;
+use crate::sip::header;
 use crate::time::Timestamp;
 use timeline::Timeline;
 use track::{Piece, Track};
@@ -258,7 +259,7 @@ impl Listener for Audio {
 
     fn opened(&mut self, call: u32, about: &About<'_>) {
         self.calls.remove(&call);
-        if about.call_id == self.call_id {
+        if header::text(about.call_id).as_bytes() == self.call_id {
             self.calls.insert(call);
         }
     }
