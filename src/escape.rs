@@ -31,6 +31,23 @@ pub fn spelled(text: &str, is_spelled: impl Fn(char) -> bool) -> impl Iterator<I
     })
 }
 
+/// Lines to a person, in which what [`acts`] but for line ends is spelled out.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    spelled(text, |c| c != '\n' && acts(c)).collect()
+}
+
+/// A text that goes into a line, or the beginning of one that is too long for that.
+#[must_use]
+pub fn brief(text: &str) -> Cow<'_, str> {
+    const CHARACTERS: usize = 120;
+    let end = text.char_indices().nth(CHARACTERS).map(|(end, _)| end);
+    match end.and_then(|end| text.get(..end)) {
+        Some(beginning) => Cow::Owned(format!("{beginning}...")),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Whether `c` shows as nothing, or as a space that it is not, and acts on nothing: spaces of the general category Zs but for
 /// U+0020, characters that Unicode 16 has ignored by default, and the empty pattern of Braille. Who copies them from a
 /// terminal may lose them.
@@ -170,6 +187,18 @@ mod tests {
     use proptest::prelude::*;
 
     /// The categories as another crate knows them.
+    #[test]
+    fn lines_stay_and_what_acts_in_them_is_spelled() {
+        assert_eq!(lines("a\u{1b}[31m\nb\u{202e}\u{9b}\n"), "a\\u{1b}[31m\nb\\u{202e}\\u{9b}\n");
+    }
+
+    #[test]
+    fn only_a_long_text_is_cut() {
+        let (short, long) = ("\u{e4}".repeat(120), "\u{e4}".repeat(121));
+        assert_eq!(brief(&short), short);
+        assert_eq!(brief(&long), format!("{short}..."));
+    }
+
     #[test]
     fn what_acts_are_controls_format_characters_and_separators() {
         let acting = regex::Regex::new(r"^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]$").unwrap();

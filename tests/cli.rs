@@ -56,6 +56,44 @@ fn what_cannot_be_understood_is_a_usage_error() {
     }
 }
 
+/// ECMA-48: ESC and C1 controls begin sequences; UAX #9: U+202E turns text round.
+#[test]
+fn names_in_errors_do_not_act() {
+    let home = directory(&[("a.pcap", "")]);
+    let name = "\u{1b}[31m\u{202e}\u{9b}2Jx";
+    let (flag, below) = (format!("--{name}"), format!("/proc/{name}"));
+    let rows: [&[&str]; 10] = [
+        &["sniff", "voip", "-r", "a.pcap", "-c", name],
+        &["sniff", "voip", "-r", "a.pcap", "-w", "--pcap-dir", &below],
+        &["sniff", "voip", "-r", "a.pcap", "--records", &below],
+        &["sniff", "voip", "-r", "a.pcap", "--user", name],
+        &["sniff", "voip", "-r", "a.pcap", "--format", name],
+        &["sniff", "voip", "-r", "a.pcap", "-f", name],
+        &["sniff", "voip", "-r", "a.pcap", &flag],
+        &["sniff", "voip", name],
+        &["debug", "health", "--control-socket", name],
+        &["report", "calls", "-r", "a.pcap", "--fields", name],
+    ];
+    for arguments in rows {
+        let output = lippycat(home.path()).args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("\\u{1b}[31m\\u{202e}\\u{9b}2Jx"), "{arguments:?}: {said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{arguments:?}: {said:?}");
+    }
+    let mut command = lippycat(home.path());
+    command.env("LIPPYCAT_CONFIG", name).args(["config", "show"]);
+    command.assert().code(1).stderr(contains("\\u{1b}").and(contains("\u{1b}").not()));
+}
+
+#[test]
+fn what_was_given_is_repeated_in_brief() {
+    let home = directory(&[]);
+    let long = format!("port 1{}", " or port 2".repeat(3)) + &" foo".repeat(20_000);
+    let output = lippycat(home.path()).args(["sniff", "voip", "-r", "a", "-f", &long]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("error: invalid value 'port 1 or port 2") && said.len() < 400, "{said}");
+}
+
 #[test]
 fn a_usage_error_is_one_line() {
     let home = directory(&[]);

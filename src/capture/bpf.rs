@@ -6,6 +6,7 @@
 use pcap::{BpfProgram, Capture, Linktype};
 
 use super::LinkType;
+use crate::escape::brief;
 
 /// A filter that libpcap refuses: what it was, and why.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +51,10 @@ impl PacketFilter {
         }
         let words = ["libpcap error: ", "can't parse filter expression: "];
         let reason = words.iter().fold(reason.as_str(), |reason, word| reason.trim_start_matches(word));
-        let reason = reason.to_owned();
-        Err(FilterError { expression: expression.to_owned(), reason })
+        // What libpcap has no memory for is too long: it has a fixed amount for an expression.
+        let is_too_large = ["malloc", "out of memory"].contains(&reason);
+        let reason = if is_too_large { "the expression is too large" } else { reason }.to_owned();
+        Err(FilterError { expression: brief(expression).into_owned(), reason })
     }
 
     /// Whether the packet is one that the filter asks for. On a link type that the filter makes no sense on
@@ -91,6 +94,13 @@ mod tests {
     fn a_wrong_filter_is_refused_with_its_text() {
         let error = PacketFilter::new("prot 5060").unwrap_err().to_string();
         assert!(error.contains("`prot 5060`") && error.contains("pcap-filter(7)"), "{error}");
+    }
+
+    #[test]
+    fn a_filter_that_is_too_large_is_refused_in_brief() {
+        let ports: Vec<String> = (1..9000).map(|port| format!("port {port}")).collect();
+        let error = PacketFilter::new(&ports.join(" or ")).unwrap_err().to_string();
+        assert!(error.contains("the expression is too large") && error.len() < 300, "{error}");
     }
 
     #[test]

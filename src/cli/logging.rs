@@ -20,6 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat, LogLevel};
+use crate::escape;
 pub use journal::{is_journal, with_priority};
 use limit::Limiter;
 use line::Lines;
@@ -135,12 +136,13 @@ pub fn never_wait() {
     stderr::never_wait();
 }
 
-/// Writes lines to stderr, behind those of the log. That nobody reads it is no failure, and hides none: its reader has left, or
-/// its terminal is gone (EIO).
+/// Writes lines to stderr, behind those of the log; what is in them (names of files, arguments) does not act. That nobody reads
+/// it is no failure, and hides none: its reader has left, or its terminal is gone (EIO).
 ///
 /// # Errors
 /// Stderr cannot be written to.
 pub fn tell(lines: &str) -> io::Result<()> {
+    let lines = escape::lines(lines);
     let Some(live) = stderr::live() else {
         let written = io::stderr().lock().write_all(lines.as_bytes());
         return written.or_else(|error| match Errno::from_io_error(&error) {

@@ -28,14 +28,16 @@ pub use report::{
 };
 pub use sniff::SniffVoip;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Color, LogFormat, LogLevel, Settings, units};
+use crate::escape::brief;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -187,10 +189,10 @@ impl Refusal {
     pub fn show(&self) -> io::Result<()> {
         match self {
             Self::Clap(error) if is_one_error(error) => {
-                writeln!(io::stderr().lock(), "{}", in_one_line(&error.to_string()))
+                logging::tell(&format!("{}\n", in_one_line(&in_brief(error))))
             }
             Self::Clap(error) => error.print(),
-            Self::Explained(text) => writeln!(io::stderr().lock(), "error: {text}"),
+            Self::Explained(text) => logging::tell(&format!("error: {text}\n")),
         }
     }
 }
@@ -199,6 +201,19 @@ impl Refusal {
 fn is_one_error(error: &clap::Error) -> bool {
     let lists = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];
     error.use_stderr() && !lists.contains(&error.kind())
+}
+
+/// The parser's words, what was given in brief: it may be as long as a command line.
+fn in_brief(error: &clap::Error) -> String {
+    let given = [ContextKind::InvalidValue, ContextKind::InvalidArg].into_iter();
+    let given = given.filter_map(|kind| match error.get(kind)? {
+        ContextValue::String(given) => Some(given),
+        _ => None,
+    });
+    given.fold(error.to_string(), |text, given| match brief(given) {
+        Cow::Owned(short) => text.replace(given.as_str(), &short),
+        Cow::Borrowed(_) => text,
+    })
 }
 
 /// The parser's words in one line: what is wrong, what may have been meant, where to read on.

@@ -1,6 +1,7 @@
 //! Answers for what the parser does not know: flags and commands of what is not built yet, files without `-r`.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -124,7 +125,18 @@ fn stray(word: &str, arguments: &[OsString]) -> Option<String> {
     let before = arguments.get(at.checked_sub(1)?)?.to_str()?;
     if matches!(before, "-w" | "--write-file") {
         return Some(format!(
-            "unexpected '{word}': {before} takes its prefix after =, as in {before}={word}"
+            "unexpected '{word}': {before} writes one file for each call, into the directory of --pcap-dir; \
+             what their names are to begin with goes after =, as in {before}=PREFIX"
+        ));
+    }
+    let is_file = |word: &str| Path::new(word).is_file();
+    let asks = |command: &str| arguments.windows(3).any(|three| three == [command, "call", before]);
+    if let Some(command) = ["inspect", "report"].into_iter().find(|command| asks(command))
+        && is_file(before)
+        && !is_file(word)
+    {
+        return Some(format!(
+            "unexpected '{word}': the Call-ID comes first, and files behind a flag, as in {command} call {word} -r {before}"
         ));
     }
     let is_below = |command: &str| arguments.iter().take(at).any(|argument| argument == command);
@@ -174,10 +186,27 @@ mod tests {
             "l report calls x.jsonl",
             "unexpected 'x.jsonl': records are read with --records, captures with -r, as in -r x.jsonl",
         ),
-        ("l sniff voip -r a -w out", "unexpected 'out': -w takes its prefix after =, as in -w=out"),
+        (
+            "l inspect call Cargo.toml a84b",
+            "unexpected 'a84b': the Call-ID comes first, and files behind a flag, as in inspect call a84b -r Cargo.toml",
+        ),
+        (
+            "l report call Cargo.toml a84b",
+            "unexpected 'a84b': the Call-ID comes first, and files behind a flag, as in report call a84b -r Cargo.toml",
+        ),
+        (
+            "l inspect call Cargo.toml Cargo.lock",
+            "unexpected 'Cargo.lock': capture files are read with -r, as in -r Cargo.lock",
+        ),
+        (
+            "l sniff voip -r a -w out.pcap",
+            "unexpected 'out.pcap': -w writes one file for each call, into the directory of --pcap-dir; what their names \
+             are to begin with goes after =, as in -w=PREFIX",
+        ),
         (
             "l sniff voip -r a --write-file out",
-            "unexpected 'out': --write-file takes its prefix after =, as in --write-file=out",
+            "unexpected 'out': --write-file writes one file for each call, into the directory of --pcap-dir; what their \
+             names are to begin with goes after =, as in --write-file=PREFIX",
         ),
         (
             "l sniff voip -i eth0 -r a",
