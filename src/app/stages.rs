@@ -117,7 +117,7 @@ fn reassembly(config: &Config) -> reassembly::Limits {
 }
 
 fn filter(selection: &Selection) -> Filter {
-    let patterns = |names: &[String]| names.iter().map(|name| Pattern::new(name)).collect();
+    let patterns = |names: &[String]| names.iter().flat_map(|name| Pattern::of(name)).collect();
     Filter {
         users: patterns(&selection.users),
         from: patterns(&selection.from),

@@ -1,11 +1,13 @@
 //! Which calls to keep.
 
+use std::borrow::Cow;
+
 use regex::bytes::Regex;
 
 use crate::sip::header::first_value;
 use crate::sip::{Head, StartLine, uri};
 
-/// A user name with `*` for any characters; `\*` is a star. Letters match in either case.
+/// A user name with `*` for any characters; `\*` is a star. Letters match in either case, and escapes are what they stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// The literal pieces between the stars.
@@ -25,7 +27,19 @@ impl Pattern {
                 other => push(&mut pieces, other),
             }
         }
+        let pieces = pieces.iter().map(|piece| uri::unescaped(piece).into_owned()).collect();
         Self { pieces }
+    }
+
+    /// What to look for where a user is asked for: that, and if it is a telephone number with visual separators, the number without
+    /// them, as [`uri::compared_user`] has it.
+    #[must_use]
+    pub fn of(text: &str) -> Vec<Self> {
+        let whole = Self::new(text);
+        let is_number = whole.pieces.concat().iter().any(u8::is_ascii_digit);
+        let bare = whole.pieces.iter().map(|piece| uri::without_separators(piece)).collect();
+        let bare = Some(Self { pieces: bare }).filter(|bare| is_number && *bare != whole);
+        [Some(whole), bare].into_iter().flatten().collect()
     }
 
     /// Whether the whole of `name` matches.
@@ -96,9 +110,9 @@ impl Filter {
     pub fn matches(&self, head: &Head, message: &[u8]) -> bool {
         let from = user(head.from_uri.of(message));
         let to = user(head.to_uri.of(message));
-        any(&self.from, &[from])
-            && any(&self.to, &[to])
-            && self.matches_user(head, message, from, to)
+        any(&self.from, &[&from])
+            && any(&self.to, &[&to])
+            && self.matches_user(head, message, &from, &to)
             && self.matches_method(head, message)
             && self.text.as_ref().is_none_or(|text| text.is_match(message))
     }
@@ -106,10 +120,10 @@ impl Filter {
     fn matches_user(&self, head: &Head, message: &[u8], from: &[u8], to: &[u8]) -> bool {
         let target = match head.start {
             StartLine::Request { uri, .. } => user(uri.of(message)),
-            StartLine::Response { .. } => b"",
+            StartLine::Response { .. } => Cow::default(),
         };
         let asserted = user(uri::addr_spec(first_value(head.asserted.of(message))));
-        any(&self.users, &[from, to, asserted, target])
+        any(&self.users, &[from, to, &asserted, &target])
     }
 
     fn matches_method(&self, head: &Head, message: &[u8]) -> bool {
@@ -120,8 +134,8 @@ impl Filter {
     }
 }
 
-fn user(uri: &[u8]) -> &[u8] {
-    uri::user_part(uri).unwrap_or_default()
+fn user(uri: &[u8]) -> Cow<'_, [u8]> {
+    uri::compared_user(uri).unwrap_or_default()
 }
 
 fn any(patterns: &[Pattern], names: &[&[u8]]) -> bool {
@@ -132,6 +146,26 @@ fn any(patterns: &[Pattern], names: &[&[u8]]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 3261 19.1.4, RFC 3966 4.
+    #[test]
+    fn a_number_is_asked_for_with_and_without_separators() {
+        for (asked, uri, expected) in [
+            ("+13105550000", "tel:+1-310-555-0000", true),
+            ("+13105550000", "sip:%2B13105550000@10.0.0.2", true),
+            ("+1-310-555-0000", "sip:+13105550000@10.0.0.2", true),
+            ("+1-310-*", "tel:+1(310)5550000", true),
+            ("%2B1310*", "sip:+13105550000@10.0.0.2", true),
+            ("alice", "sip:%61lice@atlanta.com", true),
+            ("*555-1212", "sip:555-1212@gateway.com", true),
+            ("john.doe", "sip:john.doe@example.com", true),
+            ("johndoe", "sip:john.doe@example.com", false),
+            ("john.doe", "sip:johndoe@example.com", false),
+            ("+13105550000", "tel:+1-310-555-0001", false),
+        ] {
+            assert_eq!(any(&Pattern::of(asked), &[&user(uri.as_bytes())]), expected, "{asked} and {uri}");
+        }
+    }
 
     #[test]
     fn stars_stand_for_any_characters() {

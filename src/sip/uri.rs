@@ -1,4 +1,6 @@
-//! URIs: whom they name (RFC 3261 19.1, RFC 3966). Escapes stay as they are.
+//! URIs: whom they name (RFC 3261 19.1, RFC 3966). Escapes stay as they are, but where users are compared.
+
+use std::borrow::Cow;
 
 use super::search::memchr;
 
@@ -29,6 +31,59 @@ pub fn user_part(uri: &[u8]) -> Option<&[u8]> {
         Kind::Sip => until(until(rest.get(..memchr(b'@', rest)?)?, b':'), b';'),
     };
     (!user.is_empty()).then_some(user)
+}
+
+/// The user part as it is compared: escapes are what they stand for (RFC 3261 19.1.4), and visual separators of a telephone
+/// number do not count (RFC 3966 4). A number is that of a `tel:` URI, of one with `user=phone`, or begins with `+`.
+#[must_use]
+pub fn compared_user(uri: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let user = unescaped(user_part(uri)?);
+    let is_number =
+        || user.starts_with(b"+") || matches!(dissect(uri), Some((Kind::Telephone, _))) || is_phone(uri);
+    let has_separators = user.iter().copied().any(is_separator) && user.iter().copied().all(is_dialled);
+    Some(if has_separators && is_number() { without_separators(&user).into() } else { user })
+}
+
+/// Bytes instead of the escapes that stand for them.
+#[must_use]
+pub fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'%', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = match rest {
+            [b'%', high, low, ..] => digit(*high).zip(digit(*low)).map(|(high, low)| (high << 4 | low) as u8),
+            _ => None,
+        };
+        out.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { rest.get(3..).unwrap_or_default() } else { after };
+    }
+    Cow::Owned(out)
+}
+
+/// A visual separator of a telephone number (RFC 3966 3).
+const fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'-' | b'.' | b'(' | b')')
+}
+
+/// What a telephone number consists of (RFC 3966 3), but for the letters that a local one may have.
+const fn is_dialled(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'+' | b'*' | b'#') || is_separator(byte)
+}
+
+/// A number without its visual separators; any other text as it is.
+#[must_use]
+pub fn without_separators(number: &[u8]) -> Vec<u8> {
+    let is_number = number.iter().copied().all(is_dialled);
+    number.iter().copied().filter(|&byte| !is_number || !is_separator(byte)).collect()
+}
+
+/// Whether a `sip:` or `sips:` URI says that its user is a telephone number.
+fn is_phone(uri: &[u8]) -> bool {
+    let parameters = host_and_port(uri).map(|(_, after)| until(after, b'?')).unwrap_or_default();
+    parameters.split(|byte| *byte == b';').any(|parameter| parameter.eq_ignore_ascii_case(b"user=phone"))
 }
 
 /// The host of a `sip:` or `sips:` URI; an IPv6 address without its brackets.
@@ -130,6 +185,28 @@ mod tests {
             assert_eq!(port(bytes), port_number, "{uri}");
             assert_eq!(display(bytes), user.unwrap_or(uri).as_bytes(), "{uri}");
         }
+    }
+
+    /// RFC 3261 19.1.4 and RFC 3966 4, with URIs of RFC 3261 19.1.3 and RFC 3966 6.
+    #[test]
+    fn users_are_compared_by_what_they_stand_for() {
+        for (uri, user) in [
+            ("sip:%61lice@atlanta.com;transport=TCP", "alice"),
+            ("sip:%2B13105550000@example.com", "+13105550000"),
+            ("tel:+1-201-555-0123", "+12015550123"),
+            ("tel:863-1234;phone-context=+1-914-555", "8631234"),
+            ("sip:+1-212-555-1212:1234@gateway.com;user=phone", "+12125551212"),
+            ("sip:+1(212)555.1212@gateway.com", "+12125551212"),
+            ("sip:555-1212@gateway.com;User=Phone?a=b", "5551212"),
+            ("sip:555-1212@gateway.com", "555-1212"),
+            ("sip:john.doe@example.com;user=phone", "john.doe"),
+            ("sip:100%25@example.com", "100%"),
+            ("sip:100%2@example.com", "100%2"),
+            ("sip:1_unusual.URI~(to-be!sure)@example.com", "1_unusual.URI~(to-be!sure)"),
+        ] {
+            assert_eq!(compared_user(uri.as_bytes()).as_deref(), Some(user.as_bytes()), "{uri}");
+        }
+        assert_eq!(compared_user(b"sip:host"), None);
     }
 
     /// RFC 4475 3.1.1.2: a user part of everything that is allowed in one, then a password.
