@@ -16,7 +16,7 @@ use crate::flow::{Age, Direction, Endpoint, EntryId, FlowKey, PairHasher, Table}
 use crate::reassembly::window::Window;
 use crate::time::Timestamp;
 
-/// Associations waited for at once, of each worker; about 200 bytes each.
+/// Associations waited for at once, of each worker; about 600 bytes each.
 const MAX_ASSOCIATIONS: usize = 10_000;
 
 /// Pieces that one direction may hold. The longest message has 47 in packets of 1,500 bytes.
@@ -25,8 +25,11 @@ const MAX_PIECES: usize = 256;
 /// Bytes that one direction may hold, hence of the longest message: as much as a datagram has.
 const MAX_BYTES: usize = 64 << 10;
 
-/// Bytes that all may hold, of each worker.
+/// Bytes that all may hold, of each worker, with what it takes to hold them. Attack: pieces of a byte.
 const MAX_BYTES_IN_ALL: usize = 16 << 20;
+
+/// What an allocator takes for a piece beside its bytes, and what it rounds up, about.
+const ALLOCATED: usize = 24;
 
 /// What a sender repeats a piece for, and a bit more (RFC 9260 16: ten times, up to a minute apart, at worst; nobody
 /// waits for SIP that long).
@@ -161,7 +164,7 @@ impl UserMessages {
             self.repeated += 1;
             return Taken::Held;
         }
-        let before = waiting.bytes;
+        let before = waiting.held();
         let gone = waiting.make_room(chunk.bytes.len(), now);
         self.given_up += if is_known { gone } else { 0 };
         let run = waiting.add(chunk, now);
@@ -173,8 +176,11 @@ impl UserMessages {
                 self.whole.extend_from_slice(&piece.bytes);
             }
             waiting.bytes -= self.whole.len();
+            if waiting.pieces.is_empty() {
+                waiting.pieces = Vec::new();
+            }
         }
-        self.bytes = self.bytes - before + waiting.bytes;
+        self.bytes = self.bytes - before + waiting.held();
         while self.bytes > MAX_BYTES_IN_ALL && self.evict() {}
         if run.is_some() && !is_known {
             // Its first piece was too short to tell.
@@ -212,7 +218,7 @@ impl UserMessages {
         } else if begins == Carries::Other && carries == Carries::Unknown {
             let known = self.associations.get_mut(id)?.1;
             let before = std::mem::replace(known, Association { carries: begins, ..Association::default() });
-            self.bytes -= before.ways.iter().map(|way| way.bytes).sum::<usize>();
+            self.bytes -= before.ways.iter().map(Waiting::held).sum::<usize>();
         }
         Some(id)
     }
@@ -244,9 +250,9 @@ impl UserMessages {
     }
 
     fn give_up(&mut self, Association { carries, ways }: Association) {
-        for Waiting { pieces, bytes, .. } in ways {
-            self.given_up += if carries == Carries::Sip { pieces.len() as u64 } else { 0 };
-            self.bytes -= bytes;
+        for way in ways {
+            self.given_up += if carries == Carries::Sip { way.pieces.len() as u64 } else { 0 };
+            self.bytes -= way.held();
         }
     }
 }
@@ -262,6 +268,11 @@ impl Association {
 }
 
 impl Waiting {
+    /// Bytes that it takes.
+    fn held(&self) -> usize {
+        self.bytes + self.pieces.capacity() * size_of::<Piece>() + self.pieces.len() * ALLOCATED
+    }
+
     /// Whether what has that number was whole.
     fn is_done(&self, number: u32) -> bool {
         self.done.as_ref().is_some_and(|done| done.has(number))
@@ -546,6 +557,22 @@ mod tests {
         assert_eq!(messages.associations.len(), 1);
         messages.expire(now(70));
         assert_eq!((messages.associations.len(), messages.given_up, messages.bytes), (0, 4, 0));
+    }
+
+    /// What is counted is what is in memory: lists with their room, and the bytes of each piece.
+    #[test]
+    fn pieces_of_a_byte_are_bounded_too() {
+        let mut messages = UserMessages::default();
+        for port in 0..2500 {
+            for number in 0..256 {
+                let tiny = chunk(2 * number, (number == 0, false), if number == 0 { FIRST } else { b"x" });
+                assert_ne!(messages.piece(ends(port), &tiny, now(1), begins_sip), Taken::Not);
+            }
+        }
+        let ways = || messages.associations.ids().flat_map(|(_, it)| &it.ways);
+        let in_memory: usize = ways().map(|way| way.pieces.capacity() * size_of::<Piece>() + way.bytes).sum();
+        assert!(in_memory <= MAX_BYTES_IN_ALL, "{in_memory}");
+        assert!(ways().map(|way| way.pieces.len()).sum::<usize>() > 100_000, "room is used");
     }
 
     #[test]
