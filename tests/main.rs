@@ -56,6 +56,7 @@ mod sctp;
 mod selection;
 mod service;
 mod shared_ports;
+mod silence;
 mod sources;
 mod srtp;
 mod support;

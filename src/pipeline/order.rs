@@ -124,10 +124,10 @@ impl Order {
         }
     }
 
-    /// Gives the tracker what came directly, up to that sequence number. The end comes behind the messages that it made
-    /// workers let go of, which have its number.
+    /// Gives the tracker what came directly, up to that sequence number. A tick comes behind the messages that it made
+    /// workers let go of, which have its number: they were captured before it, however long the wire was silent.
     fn direct(&mut self, direct: &mut Direct<'_>, until: u64, listener: &mut dyn Listener) {
-        let is_due = |tick: &Work| tick.sequence <= until && (tick.task != Task::Finish || until == u64::MAX);
+        let is_due = |tick: &Work| tick.sequence < until || until == u64::MAX;
         while let Some((tick, later)) = direct.ticks.split_first().filter(|(tick, _)| is_due(tick)) {
             direct.ticks = later;
             self.media(direct, tick.sequence, listener);
