@@ -1,5 +1,6 @@
-//! Calls over TCP of whose packets a snap length left less than was on the wire.
+//! Calls of whose packets a snap length left less than was on the wire.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,7 @@ use tempfile::NamedTempFile;
 use crate::classic::Packet;
 use crate::joined::segment;
 use crate::support::{Run, assert_nothing_vanished, has_tshark};
-use crate::wire::{at, ethernet};
+use crate::wire::{at, ethernet, udp};
 
 const CLIENT: (u8, u16) = (1, 40_000);
 const SERVER: (u8, u16) = (2, 5_060);
@@ -23,12 +24,12 @@ fn description(host: u8) -> String {
 }
 
 /// A call of seven messages: when, from whom, what.
-fn call() -> Vec<(u32, u8, Vec<u8>)> {
+fn call(transport: &str, call_id: &str) -> Vec<(u32, u8, Vec<u8>)> {
     let message = |start: &str, cseq: &str, tag: &str, body: &str| {
         let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
-            "{start}\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK{}\r\nFrom: <sip:a@192.0.2.1>;tag=1\r\n\
-             To: <sip:b@192.0.2.2>{tag}\r\nCall-ID: cut@192.0.2.1\r\nCSeq: {cseq}\r\n{content}Content-Length: {}\r\n\r\n{body}",
+            "{start}\r\nVia: SIP/2.0/{transport} 192.0.2.1;branch=z9hG4bK{}\r\nFrom: <sip:a@192.0.2.1>;tag=1\r\n\
+             To: <sip:b@192.0.2.2>{tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n{content}Content-Length: {}\r\n\r\n{body}",
             &cseq[..1],
             body.len()
         )
@@ -50,17 +51,26 @@ fn call() -> Vec<(u32, u8, Vec<u8>)> {
 /// The call, of each packet at most so many bytes.
 fn capture(snap_length: usize) -> NamedTempFile {
     let mut sequences = [1_000_u32, 9_000];
-    let packets = call().into_iter().map(|(time, sender, message)| {
+    let packets = call("TCP", "cut@192.0.2.1").into_iter().map(|(time, sender, message)| {
         let (source, destination) = if sender == 1 { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let sequence = &mut sequences[usize::from(sender - 1)];
-        let mut frame = segment(source, destination, *sequence, &message);
+        let frame = segment(source, destination, *sequence, &message);
         *sequence += u32::try_from(message.len()).unwrap();
-        let original = u32::try_from(frame.len()).unwrap();
-        frame.truncate(snap_length);
-        Packet { original, ..at(time, frame) }
+        cut(time, frame, snap_length)
     });
+    written(packets.collect())
+}
+
+/// The first bytes of a packet.
+fn cut(time: u32, mut frame: Vec<u8>, snap_length: usize) -> Packet {
+    let original = u32::try_from(frame.len()).unwrap();
+    frame.truncate(snap_length);
+    Packet { original, ..at(time, frame) }
+}
+
+fn written(packets: Vec<Packet>) -> NamedTempFile {
     let mut file = NamedTempFile::with_suffix(".pcap").unwrap();
-    file.write_all(&ethernet(packets.collect()).bytes()).unwrap();
+    file.write_all(&ethernet(packets).bytes()).unwrap();
     file
 }
 
@@ -98,6 +108,46 @@ fn what_the_snap_length_cut_is_used_as_far_as_it_goes() {
             assert_eq!(frames(&paths[0], "sip"), 7, "{snap_length}");
             assert_eq!(frames(&paths[0], "frame.len > frame.cap_len"), cut as usize);
             assert_eq!(frames(&paths[0], "tcp.analysis.flags || _ws.malformed"), 0);
+        }
+    }
+}
+
+/// Two calls over UDP one after the other, one's Call-ID the beginning of the other's, of each packet at most so many bytes. What
+/// the cut has left of a message is told by its lines: one counts when the next has begun.
+#[test]
+fn a_field_that_the_snap_length_cut_is_none() {
+    const HEADERS: usize = 14 + 20 + 8;
+    let calls = ["19", "1998", "1"].map(|call_id| call("UDP", call_id));
+    for snap_length in (HEADERS..HEADERS + 330).step_by(3) {
+        let (mut packets, mut messages) = (Vec::new(), 0);
+        let (mut told, mut begun) = (BTreeSet::new(), BTreeSet::new());
+        for (number, call) in (0..).zip(&calls) {
+            for (time, sender, message) in call {
+                let text = std::str::from_utf8(&message[..message.len().min(snap_length - HEADERS)]).unwrap();
+                messages += u64::from(text.contains("\r\n"));
+                let call_id = text.split_once("\r\nCall-ID: ").and_then(|(_, rest)| rest.split_once("\r\nC"));
+                if let Some((call_id, _)) = call_id {
+                    told.insert(call_id.to_owned());
+                    begun.extend(text.starts_with("INVITE").then(|| call_id.to_owned()));
+                }
+                let frame = udp((*sender, 5060), (3 - sender, 5060), message);
+                packets.push(cut(number * 60_000 + time, frame, snap_length));
+            }
+        }
+        let run = Run::of(written(packets).path(), &[]);
+        assert_nothing_vanished(&run, "cut");
+        assert_eq!(run.number("/sip/messages"), messages, "{snap_length}: {}", run.summary);
+        let methods = run.summary["sip"]["requests"].as_object().unwrap();
+        assert!(methods.keys().all(|method| ["INVITE", "ACK", "BYE"].contains(&&method[..])), "{methods:?}");
+        let call_ids = run.records.iter().map(|record| record["call_id"].as_str().unwrap().to_owned());
+        let found: BTreeSet<String> = call_ids.collect();
+        assert_eq!(found.len(), run.records.len(), "{snap_length}: a call is told once");
+        assert!(found.is_superset(&begun) && found.is_subset(&told), "{snap_length}: {found:?}");
+        for record in &run.records {
+            for (party, whole) in [("from", "a"), ("to", "b")] {
+                let user = record[party].as_str().unwrap_or_default();
+                assert!(user.is_empty() || user == whole, "{snap_length}: {record}");
+            }
         }
     }
 }

@@ -321,7 +321,7 @@ impl Tracker {
         if head.call_id.is_empty() {
             return;
         }
-        let look = Look { message, head, bytes };
+        let look = Look { message, head, bytes: head.known(bytes) };
         let slot = self.slot(hint, &look, listener);
         let identity = self.identity(&look);
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };

@@ -15,7 +15,7 @@ use crate::reassembly::{self, Budget, Reassembler, Segment, Taken, UserMessages}
 use crate::sip::sdp;
 use crate::sip::{
     Carriage, FrameHeader, Glimpse, Message, Messages, Probe, Share, SipStream, SipTransport, StreamCounters,
-    StreamSettings, is_sip_datagram, line_ends, probe,
+    StreamSettings, certain, is_sip_datagram, line_ends, probe,
 };
 use crate::time::Timestamp;
 
@@ -272,6 +272,7 @@ fn read(
     message.bytes = payload;
     message.media = (first, first);
     message.carriage = work.carriage();
+    let bytes = if work.missing > 0 { certain(bytes) } else { bytes };
     if !message.head.fill(bytes, known, true) {
         messages.list.pop();
         return false;

@@ -218,6 +218,14 @@ impl Head {
         self.content_length == ContentLength::Given(u64::from(self.body.length))
     }
 
+    /// The message as far as it was read: without what is [not certain](super::certain) of a header section that was cut.
+    #[inline]
+    pub(crate) fn known<'a>(&self, message: &'a [u8]) -> &'a [u8] {
+        let is_open = self.faults.has(Faults::UNTERMINATED);
+        let end = if is_open { self.body.start as usize } else { message.len() };
+        message.get(..end).unwrap_or_default()
+    }
+
     /// Reads a message's start line and header fields. In a `datagram` the body is what Content-Length says of the
     /// rest, and all of it without one (RFC 3261 18.3); a message out of a stream has been cut to size already.
     /// Line ends before the start line are passed over (RFC 3261 7.5). None when there is no start line.

@@ -9,6 +9,7 @@
 //! Absent on purpose: transactions and dialogs (see [`crate::call`]), building messages, decoding of escapes, and
 //! whatever header field nobody above asks for.
 
+mod cut;
 mod framer;
 mod head;
 pub mod header;
@@ -29,6 +30,7 @@ mod torture;
 pub mod uri;
 pub mod websocket;
 
+pub use cut::certain;
 pub use framer::{Frame, Framer, Probe, is_sip_datagram, may_begin_sip, probe, sip_datagram};
 pub use head::{ContentLength, Faults, Head, Rare, Span};
 pub use keys::{Keys, call_id_key};

@@ -7,7 +7,7 @@ use crate::reassembly::Context;
 use crate::sip::stream::emit::{Emitter, Found};
 use crate::sip::stream::partial::Partial;
 use crate::sip::stream::side::{Mode, Side, count};
-use crate::sip::{Faults, Head, SipTransport, is_sip_datagram, line_ends};
+use crate::sip::{Faults, Head, SipTransport, certain, is_sip_datagram, line_ends};
 use crate::time::Timestamp;
 
 impl Side {
@@ -95,11 +95,9 @@ impl Side {
     }
 }
 
-/// Whether a head that may go on has what every message must have: start line, Call-ID, CSeq, Via, From and To, all of
-/// them in lines that have ended.
+/// Whether it is certain of a head that may go on that it has what every message must have: start line, Call-ID, CSeq, Via, From and To.
 fn says_enough(message: &[u8]) -> bool {
-    let lines = message.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    Head::parse(message.get(..lines).unwrap_or_default(), true).is_some_and(|head| {
+    Head::parse(certain(message), true).is_some_and(|head| {
         let lacks = [Faults::NO_CALL_ID, Faults::CSEQ, Faults::MISSING_HEADER];
         !head.faults.has(Faults::UNTERMINATED) || !lacks.into_iter().any(|fault| head.faults.has(fault))
     })

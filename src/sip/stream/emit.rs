@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::pipeline::Bytes;
 use crate::reassembly::Context;
 use crate::sip::stream::partial::take_shares;
-use crate::sip::{Carriage, FrameHeader, Head, Message, Messages, Share, SipTransport, sdp};
+use crate::sip::{Carriage, FrameHeader, Head, Message, Messages, Share, SipTransport, certain, sdp};
 use crate::time::Timestamp;
 
 /// Where messages go, and who caused them.
@@ -86,7 +86,8 @@ impl Emitter<'_> {
                 &*head
             }
             None => {
-                let Some(head) = Head::parse(message, datagram) else { return false };
+                let text = if is_cut { certain(message) } else { message };
+                let Some(head) = Head::parse(text, datagram) else { return false };
                 parsed = head;
                 &parsed
             }

@@ -492,7 +492,8 @@ fn a_message_that_is_cut_in_its_body_is_told_as_far_as_it_goes() {
 #[test]
 fn a_message_that_is_cut_in_its_head_is_told_when_that_says_enough() {
     let (head, all) = lengths();
-    let enough = invite(1).find("Content-Type").unwrap();
+    // The last field that it must have does not go on in the line behind it.
+    let enough = invite(1).find("Content-Type").unwrap() + 1;
     for kept in enough..head {
         let (part, missing) = (&invite(1)[..kept], (all - kept) as u32);
         for by_hole in [false, true] {
