@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use crate::classic::Packet;
 use crate::joined::segment;
 use crate::support::{Run, assert_nothing_vanished, has_tshark};
-use crate::wire::{at, ethernet, udp};
+use crate::wire::{at, checksum, ethernet, udp};
 
 const CLIENT: (u8, u16) = (1, 40_000);
 const SERVER: (u8, u16) = (2, 5_060);
@@ -147,6 +147,102 @@ fn a_field_that_the_snap_length_cut_is_none() {
             for (party, whole) in [("from", "a"), ("to", "b")] {
                 let user = record[party].as_str().unwrap_or_default();
                 assert!(user.is_empty() || user == whole, "{snap_length}: {record}");
+            }
+        }
+    }
+}
+
+/// The IPv4 fragments of a packet on a link with an MTU of 1500 (RFC 791 3.2).
+fn fragments(frame: &[u8], identification: u16) -> Vec<Vec<u8>> {
+    let (headers, payload) = frame.split_at(14 + 20);
+    let count = payload.chunks(1480).count();
+    let pieces = payload.chunks(1480).zip(0_u16..);
+    pieces
+        .map(|(piece, number)| {
+            let mut frame = headers.to_vec();
+            let more = if usize::from(number) + 1 < count { 0x2000 } else { 0 };
+            frame[16..18].copy_from_slice(&u16::try_from(20 + piece.len()).unwrap().to_be_bytes());
+            frame[18..20].copy_from_slice(&identification.to_be_bytes());
+            frame[20..22].copy_from_slice(&(more | (number * 185)).to_be_bytes());
+            frame[24..26].fill(0);
+            let sum = checksum(&frame[14..34]);
+            frame[24..26].copy_from_slice(&sum.to_be_bytes());
+            frame.extend(piece);
+            frame
+        })
+        .collect()
+}
+
+/// Which fragments of a datagram are captured: when, which, how many bytes of the frame.
+type Kept = fn(u32, u32) -> (u32, usize);
+
+/// Three calls over UDP, a minute apart, whose INVITEs have 1,700 bytes. Of their fragments there are in the capture the first alone,
+/// as a filter for ports leaves it, also cut by the snap length; the first, and the second too late; both, the second first.
+#[test]
+fn an_invite_of_which_only_the_first_fragment_was_captured_is_told() {
+    let ways: [(&str, Kept, u64); 4] = [
+        ("alone", |number, _| (number * 3_600_000, usize::MAX), 1),
+        ("cut", |number, _| (number * 3_600_000, 400), 1),
+        ("late", |number, _| (number * 2_000, usize::MAX), 2),
+        ("all", |number, count| (count - 1 - number, usize::MAX), 1),
+    ];
+    for (way, kept, copies) in ways {
+        let mut packets = Vec::new();
+        for (number, call_id) in (0_u16..).zip(["unanswered", "refused", "answered"]) {
+            for (time, sender, message) in call("UDP", call_id) {
+                let time = u32::from(number) * 60_000 + time;
+                let mut frame = udp((sender, 5060), (3 - sender, 5060), &message);
+                match (call_id, time % 60_000) {
+                    (_, 0) => {
+                        let all = fragments(&frame, 1 + number);
+                        assert_eq!(all.len(), 2);
+                        for (piece, frame) in (0..).zip(all) {
+                            let (late, length) = kept(piece, 2);
+                            if late < 60_000 {
+                                packets.push(cut(time + late, frame, length));
+                            }
+                        }
+                    }
+                    ("unanswered", _) | ("refused", 501..) => {}
+                    (name, moment) => {
+                        if (name, moment) == ("refused", 500) {
+                            frame[42 + 8..][..11].copy_from_slice(b"486 Busy   ");
+                        }
+                        packets.push(at(time, frame));
+                    }
+                }
+            }
+        }
+        packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+        let file = written(packets);
+        let run = Run::of(file.path(), &[]);
+        assert_nothing_vanished(&run, way);
+        let text =
+            |record: &serde_json::Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+        let told = ["unanswered", "refused", "answered"].map(|call_id| {
+            let mut records = run.records.iter().filter(|record| record["call_id"] == call_id);
+            let record = records.next().unwrap();
+            assert!(records.next().is_none(), "{way}: {call_id} is told twice");
+            let messages = record["messages"].as_u64().unwrap();
+            (text(record, "start"), text(record, "result"), text(record, "method"), messages)
+        });
+        let expected = [("13:20", "timeout", 1), ("14:20", "busy", 3), ("15:20", "success", 7)];
+        assert_eq!(run.records.len(), expected.len());
+        // A datagram is of the time of the fragment that made it whole.
+        let milliseconds = if way == "all" { "001" } else { "000" };
+        let expected = expected.map(|(start, result, messages)| {
+            let start = format!("2023-11-14T22:{start}.{milliseconds}000Z");
+            (start, result.to_owned(), "INVITE".to_owned(), messages + copies - 1)
+        });
+        assert_eq!(told, expected, "{way}");
+        let other = Run::of(file.path(), &["--workers", "3", "--batch-size", "1"]);
+        assert!(other.summary == run.summary && other.files == run.files, "{way}");
+        assert_eq!(other.records_without_paths(), run.records_without_paths(), "{way}");
+        if way == "alone" && has_tshark() {
+            // The frames of the calls' files are those of the capture, each in one of them.
+            for filter in ["ip.flags.mf == 1", "frame", "_ws.malformed"] {
+                let found: usize = run.paths().iter().map(|path| frames(path, filter)).sum();
+                assert_eq!(found, frames(file.path(), filter), "{way}: {filter}");
             }
         }
     }

@@ -377,11 +377,7 @@ impl Dialog {
     fn request(&mut self, look: &Look<'_>, method: Method) -> Option<Step> {
         let head = look.head;
         if !self.request_seen {
-            self.request_seen = true;
-            if let StartLine::Request { token, uri, .. } = head.start {
-                self.token = self.keep(token.of(look.bytes));
-                self.request_uri = self.keep(uri.of(look.bytes));
-            }
+            self.keep_request(look);
         }
         if self.kind != Some(CallKind::Call) && look.is_of_call() {
             self.join_call();
@@ -404,6 +400,15 @@ impl Dialog {
             _ => {}
         }
         None
+    }
+
+    /// Keeps what the request asks for, with which the dialog begins.
+    fn keep_request(&mut self, look: &Look<'_>) {
+        self.request_seen = true;
+        if let StartLine::Request { token, uri, .. } = look.head.start {
+            self.token = self.keep(token.of(look.bytes));
+            self.request_uri = self.keep(uri.of(look.bytes));
+        }
     }
 
     /// A call that was up before the capture, of which something else was heard first.
@@ -443,6 +448,9 @@ impl Dialog {
             self.end = None;
             self.state = Some(CallState::Calling);
         }
+        if look.message.timestamp < self.start {
+            self.begins_before(look);
+        }
         let is_ours = self.is_beginner(look.message.source) || self.is_met_by(look);
         if !is_ours {
             self.goes_on(look);
@@ -458,13 +466,24 @@ impl Dialog {
             if now.since(self.progress) > T1 {
                 self.branches.replace_silent(look.head.keys.branch);
             }
-            self.progress = now;
+            self.progress = later(self.progress, now);
             if self.is_undone_by(look) {
                 // The next end is tried, after one has refused.
                 self.begin_again(now);
             }
             self.reconsider();
         }
+    }
+
+    /// The INVITE is told behind its answers: what there is of it has waited for its rest.
+    #[cold]
+    fn begins_before(&mut self, look: &Look<'_>) {
+        let at = look.message.timestamp;
+        if self.attempted == self.start {
+            self.attempted = at;
+        }
+        self.start = at;
+        self.keep_request(look);
     }
 
     /// Whether a request from there is from who began the dialog. Where the next hop is on the same host, the port tells; elsewhere it

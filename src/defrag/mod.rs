@@ -1,6 +1,8 @@
 //! IPv4 and IPv6 fragments become datagrams (RFC 791 3.2, RFC 8200 4.5).
 //!
-//! In: fragments in any order. Out: each datagram's payload once, when its last missing piece arrives.
+//! In: fragments in any order. Out: each datagram's payload once, when its last missing piece arrives. Of one whose rest does not
+//! come soon, what there is from its first byte on is given out once before ([`Defragmenter::beginning`]): a filter for ports lets
+//! nothing but first fragments through.
 //!
 //! Where fragments overlap the bytes that came first win, in both families. Fragments that cannot be are dropped
 //! and counted by reason; each fragment is counted in the end as one of `joined`, `duplicates`, `conflicts`,
@@ -25,11 +27,11 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::capture::Packet;
+use crate::capture::{LinkType, Packet};
 use crate::decode::Fragment;
 use crate::time::Timestamp;
 pub use pending::Carrier;
-use pending::{Arrival, Kept, Key, Outcome, Pending};
+use pending::{Arrival, Beginning, Kept, Key, Outcome, Pending};
 use table::Table;
 
 /// How many copies of one datagram are collected at a time: a packet that crosses a host's bridges shows on a few
@@ -38,6 +40,10 @@ pub const MAX_COPIES: usize = 4;
 
 /// How long after a datagram its copies may come.
 pub const COPY_WINDOW: Duration = Duration::from_secs(1);
+
+/// How long the beginning of a datagram waits for its rest: as long as a hole in a stream does. The fragments of a datagram are
+/// sent in one go.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest datagram (RFC 791 3.1, RFC 8200 3).
 const MAX_LENGTH: u32 = 65_535;
@@ -100,7 +106,7 @@ impl Counters {
     }
 }
 
-/// A datagram put together, valid until the next fragment is pushed.
+/// A datagram put together, or the beginning of one; valid until the next fragment is pushed.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
     /// Everything after the IP header (in IPv6, after the fragment header).
@@ -110,6 +116,10 @@ pub struct Datagram<'a> {
     pub first: Fragment,
     /// The first fragment's frame up to its payload: link headers, then the IP header from `first.network` on.
     pub header: &'a [u8],
+    /// When the first fragment was captured.
+    pub captured: Timestamp,
+    /// Link type of the first fragment's frame; none when that came in a datagram.
+    pub link: Option<LinkType>,
     /// How many fragments it was made of.
     pub fragments: u32,
     frames: &'a [Kept],
@@ -117,7 +127,8 @@ pub struct Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// The frames of its fragments in the order in which these came; none unless [`Limits::keep_frames`].
+    /// The frames of its fragments in the order in which these came, without those that were given out with its beginning; none
+    /// unless [`Limits::keep_frames`].
     /// [`Packet::offset`] is where the frame lay in its own batch.
     pub fn frames(&self) -> impl Iterator<Item = (Packet, &'a [u8])> + use<'a> {
         let arena = self.arena;
@@ -183,6 +194,27 @@ impl Defragmenter {
         while let Some(pending) = slot.and_then(|slot| self.table.get_mut(slot)) {
             pending.created = at;
             slot = slot.and_then(|slot| self.table.copy_of(slot));
+        }
+    }
+
+    /// What there is of the next datagram whose rest has not come within [`PATIENCE`], or without `now`, when the capture is over,
+    /// of any: as if the capture had cut it there. Each is given once, and goes on waiting; its fragments are counted as before. Copies are
+    /// not given: what they are copies of was.
+    pub fn beginning(&mut self, now: Option<Timestamp>) -> Option<Datagram<'_>> {
+        loop {
+            let slot = self.table.oldest_unseen()?;
+            let pending = self.table.get_mut(slot)?;
+            if now.is_some_and(|now| now.since(pending.created) < PATIENCE) {
+                return None;
+            }
+            let is_given = !pending.copy && pending.has_beginning();
+            if is_given {
+                pending.given = pending.frames.len();
+            }
+            self.table.see(slot);
+            if is_given {
+                return self.datagram(slot, 0);
+            }
         }
     }
 
@@ -308,17 +340,23 @@ impl Defragmenter {
     /// Takes a datagram out if it is whole.
     fn complete(&mut self, slot: u32, now: Timestamp) -> Option<Datagram<'_>> {
         let pending = self.table.get(slot).filter(|pending| pending.is_complete())?;
-        let (hash, fragments) = (pending.hash, pending.fragments);
+        let (hash, fragments, given) = (pending.hash, pending.fragments, pending.given);
         self.counters.reassembled += 1;
         self.counters.joined += u64::from(fragments);
         if let Some(place) = self.completed_at(hash) {
             *place = (hash, now);
         }
         self.table.remove(slot);
+        self.datagram(slot, given)
+    }
+
+    /// A datagram as far as it is there, with the frames behind the first `given`.
+    fn datagram(&mut self, slot: u32, given: usize) -> Option<Datagram<'_>> {
         let pending = self.table.get(slot)?;
-        let (first, header) = pending.join(&mut self.payload)?;
-        let (frames, arena) = (&pending.frames[..], &pending.arena[..]);
-        Some(Datagram { payload: &self.payload, first, header, fragments, frames, arena })
+        let Beginning { first, header, captured, link } = pending.join(&mut self.payload)?;
+        let frames = pending.frames.get(given..).unwrap_or_default();
+        let (fragments, arena) = (pending.fragments, &pending.arena[..]);
+        Some(Datagram { payload: &self.payload, first, header, captured, link, fragments, frames, arena })
     }
 
     fn completed_at(&mut self, hash: u64) -> Option<&mut (u64, Timestamp)> {

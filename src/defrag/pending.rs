@@ -1,7 +1,8 @@
 //! One datagram whose fragments are being collected.
 
+use super::MAX_LENGTH;
 use super::pieces::Pieces;
-use crate::capture::{Packet, PacketBatch};
+use crate::capture::{LinkType, Packet, PacketBatch};
 use crate::decode::Fragment;
 use crate::flow::Address;
 use crate::time::Timestamp;
@@ -102,6 +103,29 @@ struct Last {
     end: u32,
 }
 
+/// The first fragment.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    fragment: Fragment,
+    /// Where its headers and its bytes begin in the arena.
+    at: u32,
+    captured: Timestamp,
+    link: Option<LinkType>,
+}
+
+/// A datagram's beginning, as far as there is no hole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning<'a> {
+    /// The first fragment, made to stand for the whole.
+    pub(super) first: Fragment,
+    /// What was before its bytes in its frame.
+    pub(super) header: &'a [u8],
+    /// When it was captured.
+    pub(super) captured: Timestamp,
+    /// The link type of its frame; none when it came in a datagram.
+    pub(super) link: Option<LinkType>,
+}
+
 /// A captured frame in the arena.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
@@ -129,8 +153,10 @@ pub(super) struct Pending {
     /// Frames, or pieces of them, one behind the other.
     pub(super) arena: Vec<u8>,
     pub(super) frames: Vec<Kept>,
+    /// So many of them were given out with the beginning.
+    pub(super) given: usize,
     pieces: Pieces,
-    first: Option<(Fragment, u32)>,
+    first: Option<First>,
     last: Option<Last>,
 }
 
@@ -141,6 +167,7 @@ impl Pending {
         self.fragments = 0;
         self.arena.clear();
         self.frames.clear();
+        self.given = 0;
         self.pieces.clear();
         (self.first, self.last) = (None, None);
     }
@@ -162,7 +189,9 @@ impl Pending {
         if !self.is_consistent(arrival) {
             return Outcome::Inconsistent;
         }
-        if fragment.more && fragment.missing > 0 {
+        // Of the first one, what there is is the datagram's beginning.
+        let is_beginning = fragment.offset == 0 && !arrival.bytes.is_empty();
+        if fragment.more && fragment.missing > 0 && !is_beginning {
             return Outcome::Cut;
         }
         let fit = self.pieces.fit(fragment.offset, arrival.bytes, &self.arena);
@@ -216,7 +245,13 @@ impl Pending {
             at
         });
         if fragment.offset == 0 && self.first.is_none() {
-            self.first = Some((*fragment, at));
+            let (captured, link) = match arrival.carrier {
+                Carrier::Frame(packet) => (packet.timestamp, Some(packet.link)),
+                Carrier::Datagram(frames) => {
+                    (frames.packets.last().map_or(arrival.now, |packet| packet.timestamp), None)
+                }
+            };
+            self.first = Some(First { fragment: *fragment, at, captured, link });
         }
         self.pieces.add(fragment.offset, arrival.end(), at + before);
     }
@@ -229,20 +264,25 @@ impl Pending {
         at
     }
 
+    /// The first fragment is there.
+    pub(super) const fn has_beginning(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Everything is there but what the capture cut off the end.
     pub(super) fn is_complete(&self) -> bool {
         let Some(last) = self.last else { return false };
         self.first.is_some() && self.pieces.received() == self.pieces.reach().max(last.start)
     }
 
-    /// Of a complete datagram: puts its payload into `payload`, and tells its first fragment (made to stand for
-    /// the whole) and the bytes before that in its frame.
-    pub(super) fn join(&self, payload: &mut Vec<u8>) -> Option<(Fragment, &[u8])> {
-        let ((first, at), last) = (self.first?, self.last?);
-        payload.clear();
+    /// Puts what there is of the datagram from its first byte on into `payload`: all of one that is complete. None without a
+    /// first fragment. Where its last one is not there, it is as long as a datagram can be: what it carries says more.
+    pub(super) fn join(&self, payload: &mut Vec<u8>) -> Option<Beginning<'_>> {
+        let First { fragment, at, captured, link } = self.first?;
         self.pieces.join(&self.arena, payload);
-        let missing = last.end.saturating_sub(self.pieces.reach());
-        let header = self.arena.get(at as usize..)?.get(..first.start as usize)?;
-        Some((Fragment { more: false, missing, ..first }, header))
+        let end = self.last.map_or(MAX_LENGTH, |last| last.end);
+        let missing = end.saturating_sub(payload.len() as u32);
+        let header = self.arena.get(at as usize..)?.get(..fragment.start as usize)?;
+        Some(Beginning { first: Fragment { more: false, missing, ..fragment }, header, captured, link })
     }
 }

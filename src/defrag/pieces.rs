@@ -85,10 +85,14 @@ impl Pieces {
         }
     }
 
-    /// Copies all pieces, in order, behind each other.
-    pub(super) fn join(&self, arena: &[u8], into: &mut Vec<u8>) {
+    /// Puts the bytes up to the first hole into `payload`.
+    pub(super) fn join(&self, arena: &[u8], payload: &mut Vec<u8>) {
+        payload.clear();
         for piece in &self.sorted {
-            into.extend_from_slice(part(arena, piece.at, piece.end - piece.start));
+            if piece.start as usize != payload.len() {
+                return;
+            }
+            payload.extend_from_slice(part(arena, piece.at, piece.end - piece.start));
         }
     }
 
@@ -127,6 +131,9 @@ mod tests {
         pieces.join(arena, &mut whole);
         assert_eq!(whole, b"abbdeffh");
         assert_eq!(pieces.received(), 8);
+        pieces.add(9, 11, 5);
+        pieces.join(arena, &mut whole);
+        assert_eq!(whole, b"abbdeffh", "up to the hole");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Table {
     hasher: RandomState,
     oldest: Option<u32>,
     newest: Option<u32>,
+    /// The youngest that was [`Table::seen`]; all older ones were.
+    seen: Option<u32>,
     /// Bytes of all buffers.
     allocated: usize,
     /// Those of unused slots among them.
@@ -52,6 +54,19 @@ impl Table {
 
     pub(super) const fn oldest(&self) -> Option<u32> {
         self.oldest
+    }
+
+    /// The oldest that was not seen.
+    pub(super) fn oldest_unseen(&self) -> Option<u32> {
+        match self.seen.and_then(|seen| self.slots.get(seen as usize)) {
+            Some(seen) => seen.newer,
+            None => self.oldest,
+        }
+    }
+
+    /// It was, and all that are older.
+    pub(super) const fn see(&mut self, slot: u32) {
+        self.seen = Some(slot);
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Pending> {
@@ -106,6 +121,9 @@ impl Table {
         let (older, newer) = (entry.older.take(), entry.newer.take());
         entry.copy = None;
         self.idle = self.idle.saturating_add(entry.counted);
+        if self.seen == Some(slot) {
+            self.seen = older;
+        }
         match older.and_then(|older| self.slots.get_mut(older as usize)) {
             Some(older) => older.newer = newer,
             None => self.oldest = newer,

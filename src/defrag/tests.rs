@@ -180,12 +180,83 @@ fn the_capture_may_cut_the_end_only() {
     // Nothing of the last one was captured.
     push(&mut table, &cut(piece(8, b"", false), 5), 5);
     assert_eq!(push(&mut table, &piece(0, b"abcdefgh", true), 5).unwrap(), b"abcdefgh");
-    // In the middle.
+    // In the middle, and the first.
+    push(&mut table, &cut(piece(8, b"abcdef", true), 2), 9);
     push(&mut table, &cut(piece(0, b"abcdef", true), 2), 9);
-    assert_eq!(push(&mut table, &piece(8, b"ij", false), 9), None);
+    assert_eq!(push(&mut table, &piece(16, b"ij", false), 9), None);
+    let beginning = table.beginning(Some(Timestamp::new(10, 1))).unwrap();
+    assert_eq!((beginning.payload, beginning.first.missing), (&b"abcdef"[..], 12));
     table.expire(Timestamp::new(40, 0));
-    assert_eq!((table.counters().cut, table.counters().expired, table.counters().stranded), (1, 1, 1));
+    assert_eq!((table.counters().cut, table.counters().expired, table.counters().stranded), (1, 1, 2));
     balanced(&table);
+}
+
+#[test]
+fn the_beginning_is_given_when_its_rest_does_not_come() {
+    let mut table = Defragmenter::new(limits());
+    let named = |(fragment, frame): (Fragment, Vec<u8>), identification| {
+        (Fragment { identification, ..fragment }, frame)
+    };
+    let (one, two, three) =
+        (piece(0, b"abcdefgh", true), piece(8, b"ijklmnop", true), piece(16, b"qr", false));
+    let given = |table: &mut Defragmenter, now: Option<u64>| {
+        let now = now.map(|now| Timestamp::new(now, 1));
+        let datagram = table.beginning(now)?;
+        let Datagram { first, header, .. } = datagram;
+        assert_eq!((first.more, first.offset, header), (false, 0, &one.1[..HEADER]));
+        assert_eq!(datagram.frames().count(), datagram.fragments as usize);
+        Some((datagram.payload.to_vec(), first.missing))
+    };
+    let longest = |length: u32| 65_535 - length;
+    // The first alone, with the second, with the last, and without the first.
+    push(&mut table, &named(one.clone(), 1), 1);
+    push(&mut table, &named(two.clone(), 2), 1);
+    push(&mut table, &named(one.clone(), 2), 1);
+    push(&mut table, &named(one.clone(), 3), 1);
+    push(&mut table, &named(three.clone(), 3), 1);
+    push(&mut table, &named(two.clone(), 4), 1);
+    push(&mut table, &named(one.clone(), 5), 2);
+    assert_eq!(given(&mut table, Some(1)), None);
+    assert_eq!(given(&mut table, Some(2)), Some((b"abcdefgh".to_vec(), longest(8))));
+    assert_eq!(given(&mut table, Some(2)), Some((b"abcdefghijklmnop".to_vec(), longest(16))));
+    assert_eq!(given(&mut table, Some(2)), Some((b"abcdefgh".to_vec(), 10)));
+    assert_eq!(given(&mut table, Some(2)), None);
+    // The rest comes after all; a copy is no news.
+    assert_eq!(push(&mut table, &named(two.clone(), 1), 2), None);
+    assert_eq!(push(&mut table, &named(three.clone(), 1), 2).unwrap(), b"abcdefghijklmnopqr");
+    push(&mut table, &named(one.clone(), 1), 2);
+    push(&mut table, &named(one.clone(), 5), 2);
+    assert_eq!(given(&mut table, None), Some((b"abcdefgh".to_vec(), longest(8))));
+    assert_eq!(given(&mut table, None), None);
+    table.finish();
+    balanced(&table);
+    assert_eq!((table.counters().reassembled, table.counters().failed()), (1, 4));
+}
+
+#[test]
+fn each_beginning_is_given_once_whatever_goes_meanwhile() {
+    let mut table = Defragmenter::new(Limits { max_datagrams: 7, ..limits() });
+    let mut given = Vec::new();
+    for number in 0..200_u32 {
+        let (fragment, frame) = piece(0, &u64::from(number).to_be_bytes(), true);
+        let now = u64::from(number / 3);
+        push(&mut table, &(Fragment { identification: number, ..fragment }, frame), now);
+        if number % 5 == 0 {
+            // Any of those that wait becomes whole.
+            let (fragment, frame) = piece(8, b"z", false);
+            push(
+                &mut table,
+                &(Fragment { identification: number.saturating_sub(number % 7), ..fragment }, frame),
+                now,
+            );
+        }
+        while let Some(datagram) = table.beginning(Some(Timestamp::new(now, 1))) {
+            given.push(datagram.payload.to_vec());
+        }
+    }
+    let mut once = given.clone();
+    once.dedup();
+    assert!(given.is_sorted() && once == given && given.len() > 100, "{}", given.len());
 }
 
 #[test]

@@ -396,6 +396,7 @@ impl Intake {
     /// The input is over: every stage lets go of what it waits with.
     pub(crate) fn finish(&mut self, staged: &mut Staged) {
         staged.clear();
+        self.beginnings(None, staged);
         self.defragmenter.finish();
         self.sequence += 1;
         let time = self.clock.at(self.clock.now());
@@ -408,6 +409,7 @@ impl Intake {
         if self.last_tick == Some(time) {
             return;
         }
+        self.beginnings(Some(time.now), staged);
         self.defragmenter.expire(time.now);
         self.sequence += 1;
         staged.push_everywhere(Work::tick(self.sequence, time, Task::Tick));
@@ -492,6 +494,29 @@ impl Intake {
                 }
                 Ok(_) | Err(_) => return,
             }
+        }
+    }
+
+    /// A SIP message whose later fragments do not come is told as far as it goes, as a datagram is that the snap length cut.
+    fn beginnings(&mut self, now: Option<Timestamp>, staged: &mut Staged) {
+        while let Some(datagram) = self.defragmenter.beginning(now) {
+            let decoded = decode_datagram(&datagram.first, datagram.payload);
+            let Ok(Decoded::Unit(unit)) = decoded else { continue };
+            let is_sip = matches!(unit.transport, Transport::Udp | Transport::Hep { .. })
+                && is_sip_datagram(part(datagram.payload, unit.start, unit.length));
+            let passes = |filter: &mut PacketFilter| {
+                is_asked_for(filter, datagram.link, &datagram, decoded.as_ref().ok())
+            };
+            if !is_sip || !self.filter.as_mut().is_none_or(passes) {
+                continue;
+            }
+            let packet = Packet { timestamp: datagram.captured, ..Packet::default() };
+            let (start, index) = staged.push_datagram(&datagram);
+            let payload = Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
+            self.sequence += 1;
+            let (sequence, now) = (self.sequence, self.clock.now());
+            let origin = Origin { packet: &packet, index: u32::MAX, sequence, now };
+            self.dispatch(&Carried { unit, payload, is_sip, reassembled: Some(index) }, &origin, staged);
         }
     }
 
