@@ -20,6 +20,7 @@ mod cli;
 mod clock;
 mod corpus;
 mod cut;
+mod dead_air;
 mod debug;
 mod determinism;
 mod disk;

@@ -64,7 +64,7 @@ fn direct(back: u32, end: u32, lost: fn(u32) -> bool) -> Scene {
     scene.go_on((2_100, back), [PHONE, PEER], none);
     scene.agree("c", back - 50, 3, [PHONE, PBX]);
     scene.go_on((back, end), [PHONE, PBX], lost);
-    scene.hang_up("c", 90_000, (1, 9));
+    scene.hang_up("c", end.max(16_000) + 100, (1, 9));
     scene
 }
 

@@ -9,6 +9,7 @@ use super::deadlines::Armed;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
 use super::seen::{Copy, Earlier, Seen};
 use super::signalling::{Challenge, OwnHop, Signalling};
+use super::silence::Directed;
 use super::standing::PayloadTypes;
 use crate::flow::Endpoint;
 use crate::media::{CallMedia, EndpointId};
@@ -162,6 +163,8 @@ pub(super) struct RareMedia {
     pub(super) archived: CallMedia,
     /// The SSRCs that descriptions named.
     pub(super) sources: Vec<u32>,
+    /// What later descriptions said of its audio.
+    pub(super) directed: Directed,
 }
 
 /// An endpoint that a dialog announced.
@@ -185,6 +188,11 @@ pub(crate) struct Announced {
 pub(crate) struct Directions {
     pub(crate) send: bool,
     pub(crate) receive: bool,
+}
+
+impl Directions {
+    /// `sendrecv`.
+    pub(crate) const BOTH: Self = Self { send: true, receive: true };
 }
 
 /// What happened to a dialog, as far as others want to hear of it.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::dialog::{Announced, Directions};
 use super::media_record::MediaRecord;
 use super::record::{CallKind, CallRecord, rfc3339_or_null};
+use super::silence::{Directed, media_stops};
 use crate::flow::Endpoint;
 use crate::quality::{Unrated, impairment};
 use crate::time::Timestamp;
@@ -48,12 +49,16 @@ pub struct Finding {
     pub message: Option<String>,
 }
 
-fn finding(code: &'static str, text: String) -> Finding {
+pub(super) fn finding(code: &'static str, text: String) -> Finding {
     Finding { code, text, time: None, message: None }
 }
 
-/// What a call's record and the endpoints that it announced show.
-pub(super) fn findings(record: &CallRecord, endpoints: &[Announced]) -> Vec<Finding> {
+/// What a call's record, the endpoints that it announced and its later descriptions show, if they tell of silence.
+pub(super) fn findings(
+    record: &CallRecord,
+    endpoints: &[Announced],
+    directed: Option<Directed>,
+) -> Vec<Finding> {
     if record.kind != CallKind::Call {
         return Vec::new();
     }
@@ -62,6 +67,7 @@ pub(super) fn findings(record: &CallRecord, endpoints: &[Announced]) -> Vec<Find
     findings.extend(no_rtp(record, &endpoints));
     findings.extend(one_way(record, &endpoints));
     findings.extend(late(record, &endpoints));
+    findings.extend(directed.and_then(|directed| media_stops(record, &endpoints, &directed)));
     findings.extend(before_answer(record, &endpoints));
     findings.extend(after_end(record));
     findings.extend(strangers(record, &endpoints));
@@ -74,11 +80,11 @@ pub(super) fn findings(record: &CallRecord, endpoints: &[Announced]) -> Vec<Find
     findings
 }
 
-fn route(stream: &MediaRecord) -> String {
+pub(super) fn route(stream: &MediaRecord) -> String {
     format!("from {} to {}", stream.source, stream.destination)
 }
 
-fn between(from: Timestamp, to: Timestamp) -> f64 {
+pub(super) fn between(from: Timestamp, to: Timestamp) -> f64 {
     to.since(from).as_secs_f64()
 }
 
@@ -90,7 +96,7 @@ fn is_speech(stream: &MediaRecord) -> bool {
 }
 
 /// Whether it is heard: speech, speech that is sent twice (RFC 2198), or the noise of who is silent (RFC 3389).
-fn is_audio(stream: &MediaRecord) -> bool {
+pub(super) fn is_audio(stream: &MediaRecord) -> bool {
     let has = |name: &str| stream.codec.as_ref().is_some_and(|codec| codec.eq_ignore_ascii_case(name));
     is_speech(stream) || (stream.kind == Some("audio") && (has("RED") || has("CN")))
 }
@@ -114,8 +120,8 @@ fn one_way(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
             let known = endpoints.iter().find(|announced| announced.endpoint == endpoint);
             known.map_or(default, |announced| announced.may)
         };
-        let any = Directions { send: true, receive: true };
-        let is_wanted = may(stream.destination, any).send && may(stream.source, any).receive;
+        let is_wanted =
+            may(stream.destination, Directions::BOTH).send && may(stream.source, Directions::BOTH).receive;
         // Who sends from where it does not receive is answered where it does.
         let is_stranger = !is_announced(stream.source, endpoints);
         let is_answer = |other: &&MediaRecord| {
@@ -140,12 +146,12 @@ fn answers(one: &MediaRecord, other: &MediaRecord) -> bool {
 }
 
 /// Whether it goes to whoever listens there: descriptions name the group, and nobody who sends to it.
-fn is_to_group(stream: &MediaRecord) -> bool {
+pub(super) fn is_to_group(stream: &MediaRecord) -> bool {
     stream.destination.address.ip().is_multicast()
 }
 
 /// Whether the caller's side listens to a stream; none when neither of its ends is announced.
-fn is_for_caller(stream: &MediaRecord, endpoints: &[&Announced]) -> Option<bool> {
+pub(super) fn is_for_caller(stream: &MediaRecord, endpoints: &[&Announced]) -> Option<bool> {
     let is_caller_s = |end| endpoints.iter().find(|known| known.endpoint == end).map(|known| known.by_caller);
     is_caller_s(stream.destination).or_else(|| is_caller_s(stream.source).map(|by_caller| !by_caller))
 }
@@ -382,12 +388,13 @@ fn poor(stream: &MediaRecord, record: &CallRecord) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::call::dialog::Dialog;
+    use crate::call::record::EndedBy;
     use crate::flow::Address;
     use crate::media::{EndpointId, StreamReport};
     use crate::quality::{Arrival, Events, PayloadFormat, Playout, Stream};
     use crate::sip::sdp::CodecName;
 
-    const BOTH: Directions = Directions { send: true, receive: true };
+    const BOTH: Directions = Directions::BOTH;
 
     fn at(ms: u64) -> Timestamp {
         Timestamp((1_000_000 + ms) * 1_000_000)
@@ -445,11 +452,15 @@ mod tests {
             kind: CallKind::Call,
             answered: Some(at(1000)),
             end: Some(at(10_000)),
+            ended_by: Some(EndedBy::Caller),
             duration_seconds: Some(9.0),
             media,
             ..Dialog::default().record()
         };
-        findings(&record, &endpoints).into_iter().map(|finding| finding.code).collect()
+        findings(&record, &endpoints, Some(Directed::default()))
+            .into_iter()
+            .map(|finding| finding.code)
+            .collect()
     }
 
     fn found(media: Vec<MediaRecord>) -> Vec<&'static str> {
@@ -465,8 +476,8 @@ mod tests {
             found(vec![out((1000, 9990)), back((500, 980))]),
             ["one_way_audio", "media_before_answer"]
         );
-        // Too short to be missed.
-        assert_eq!(found(vec![out((1000, 2500))]), [""; 0]);
+        // Too short for an answer to be missed; then the call is silent until 10 s.
+        assert_eq!(found(vec![out((1000, 2500))]), ["media_stops"]);
         let send = Directions { send: true, receive: false };
         let receive = Directions { send: false, receive: true };
         assert_eq!(found_with(vec![out((1000, 9990))], [send, receive]), [""; 0], "music on hold");
@@ -493,7 +504,7 @@ mod tests {
             // Another stream of the first.
             media.extend(media.first().cloned());
             let record = CallRecord { kind: CallKind::Call, media, ..Dialog::default().record() };
-            let found = findings(&record, &[announced(caller(), BOTH, at(0))]);
+            let found = findings(&record, &[announced(caller(), BOTH, at(0))], None);
             let found = found.into_iter().filter(|found| found.code == "unannounced_source");
             found.map(|found| found.text).collect::<Vec<_>>()
         };
@@ -547,6 +558,13 @@ mod tests {
     }
 
     #[test]
+    fn audio_that_stops_is_missed_from_5_s_before_the_end_on() {
+        assert_eq!(found(vec![out((1000, 9990)), back((1000, 5020))]), [""; 0]);
+        assert_eq!(found(vec![out((1000, 9990)), back((1000, 5000))]), ["media_stops"]);
+        assert_eq!(found(vec![out((1000, 4000)), back((1000, 5000))]), ["media_stops"], "dead air");
+    }
+
+    #[test]
     fn who_sends_from_where_it_does_not_receive_is_answered() {
         let elsewhere = Endpoint::new(Address::v4([198, 51, 100, 7]), 6000);
         let from_elsewhere = stream((elsewhere, caller()), "PCMU", (1000, 9990), |_| true);
@@ -580,13 +598,13 @@ mod tests {
         };
         assert_eq!(found(vec![out((1000, 9990)), with("PCMU", (2000, 8000))]), [""; 0]);
         assert_eq!(found(vec![out((1000, 9990)), with("VP8", (1000, 9990))]), [""; 0], "BUNDLE");
-        assert_eq!(found(vec![out((1000, 5000)), with("VP8", (5020, 9990))]), [""; 0], "two media");
+        assert_eq!(found(vec![out((1000, 6000)), with("VP8", (6020, 9990))]), [""; 0], "two media");
         let beside = vec![out((1000, 5000)), out((5020, 9990)), with("VP8", (1000, 9990))];
         assert_eq!(found(beside), ["ssrc_change"], "audio alone");
         // Of three the one in the middle overlaps both others.
         let text = |media: Vec<MediaRecord>| {
             let record = CallRecord { kind: CallKind::Call, media, ..Dialog::default().record() };
-            findings(&record, &[])
+            findings(&record, &[], None)
                 .into_iter()
                 .find(|found| found.code == "ssrc_change")
                 .map(|found| found.text)

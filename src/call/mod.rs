@@ -22,6 +22,7 @@ mod record;
 mod report;
 mod seen;
 mod signalling;
+mod silence;
 mod slots;
 mod standing;
 mod tally;

@@ -81,6 +81,11 @@ impl Dialog {
         }
     }
 
+    /// Whether both sides have announced comfort noise by its static payload type (RFC 3551 6).
+    pub(super) fn has_comfort_noise(&self) -> bool {
+        self.formats.iter().all(|formats| formats.has(PayloadTypes::of(13)))
+    }
+
     /// Whether a description named that SSRC.
     fn names(&self, ssrc: u32) -> bool {
         self.media.as_ref().is_some_and(|media| media.sources.contains(&ssrc))

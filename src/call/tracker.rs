@@ -699,6 +699,9 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get_mut(slot as usize).filter(|_| !media.is_empty()) else { return };
         if look.message.sdp {
             dialog.keep_sections(look, media);
+            let by_caller = dialog.is_caller(look) == look.method().is_some();
+            let is_both_ways = |media: &Media| is_claimable(media) && may(media) == Directions::BOTH;
+            dialog.note_directions(by_caller, media.iter().any(is_both_ways));
             self.claim(slot, look, media, listener);
         } else {
             let media = dialog.trickled(look, media);

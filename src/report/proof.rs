@@ -79,7 +79,7 @@ fn about_media(code: &str, messages: &[Traced]) -> Vec<usize> {
     let mut proof = match code {
         "media_before_answer" | "late_media" => all(&is_answer),
         "media_after_end" => all(&is_end),
-        "no_rtp" | "one_way_audio" | "unannounced_source" | "codec_mismatch" => {
+        "no_rtp" | "one_way_audio" | "media_stops" | "unannounced_source" | "codec_mismatch" => {
             return all(&|message| message.media.is_some());
         }
         _ => Vec::new(),
