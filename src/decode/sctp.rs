@@ -8,7 +8,8 @@ use super::{DecodeError, Layer, Transport};
 pub(super) fn header(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
     let header = cursor.take::<12>(Layer::Sctp)?;
     let (source, destination) = (be16(header[0], header[1]), be16(header[2], header[3]));
-    Ok(Next::Done(cursor.unit(Transport::Sctp, source, destination)))
+    let tag = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    Ok(Next::Done(cursor.unit(Transport::Sctp { tag }, source, destination)))
 }
 
 /// One DATA chunk (RFC 9260 3.3.1): a user message or a piece of one.
@@ -24,21 +25,25 @@ pub struct DataChunk<'a> {
     pub end: bool,
     /// Payload protocol identifier, in network order as numbers are read.
     pub protocol: u32,
-    /// The user data.
+    /// The user data, as far as it is there.
     pub bytes: &'a [u8],
+    /// Bytes of it that the capture cut off.
+    pub missing: u32,
     /// Offset of the user data in the payload that was iterated.
     pub start: u32,
 }
 
-/// The DATA chunks of an SCTP payload (everything after the common header), in order. Other chunks are stepped
-/// over; the first one whose length is wrong, or that the capture cut, ends the iteration.
-pub fn data_chunks(payload: &[u8]) -> impl Iterator<Item = DataChunk<'_>> {
-    Chunks { payload, at: 0 }.flatten()
+/// The DATA chunks of an SCTP payload (everything after the common header, of which the capture cut `missing` bytes off),
+/// in order. Other chunks are stepped over; the first one whose length is wrong, or of which not even the header is there,
+/// ends the iteration.
+pub fn data_chunks(payload: &[u8], missing: u32) -> impl Iterator<Item = DataChunk<'_>> {
+    Chunks { payload, missing: missing as usize, at: 0 }.flatten()
 }
 
 /// Steps from chunk to chunk; `None` inside for those that are not DATA.
 struct Chunks<'a> {
     payload: &'a [u8],
+    missing: usize,
     at: usize,
 }
 
@@ -52,7 +57,11 @@ impl<'a> Iterator for Chunks<'a> {
         let rest = self.payload.get(self.at..)?;
         let [kind, flags, high, low] = *rest.first_chunk()?;
         let length = usize::from(be16(high, low));
-        let chunk = rest.get(..length).filter(|_| length >= 4)?;
+        if length < 4 {
+            return None;
+        }
+        let missing = length.saturating_sub(rest.len());
+        let chunk = rest.get(..length - missing).filter(|_| missing <= self.missing)?;
         let start = self.at + DATA_HEADER;
         // RFC 9260 3.2: padded to four bytes, which the length does not count.
         self.at += length.next_multiple_of(4);
@@ -67,6 +76,7 @@ impl<'a> Iterator for Chunks<'a> {
             end: flags & 1 != 0,
             protocol: u32::from_be_bytes([header[12], header[13], header[14], header[15]]),
             bytes,
+            missing: missing as u32,
             start: start as u32,
         }))
     }
@@ -82,7 +92,7 @@ mod tests {
     fn the_common_header() {
         let packet = v4(132, &[&[0x13, 0xc4, 0x13, 0xc5, 0, 0, 0, 9, 1, 2, 3, 4][..], PAYLOAD].concat());
         let found = unit(LinkType::RAW, &packet);
-        assert_eq!((found.transport, payload(&found, &packet)), (Transport::Sctp, PAYLOAD));
+        assert_eq!((found.transport, payload(&found, &packet)), (Transport::Sctp { tag: 9 }, PAYLOAD));
         assert_eq!((found.source.port, found.destination.port), (5060, 5061));
         assert_eq!(error(LinkType::RAW, &v4(132, &[0; 11])), "sctp.bad_length");
     }
@@ -96,9 +106,17 @@ mod tests {
 
     #[test]
     fn finds_data_between_other_chunks() {
-        let chunks: Vec<_> = data_chunks(PAYLOAD).collect();
-        let whole =
-            DataChunk { stream: 2, tsn: 7, begin: true, end: true, protocol: 0, bytes: b"hello", start: 32 };
+        let chunks: Vec<_> = data_chunks(PAYLOAD, 0).collect();
+        let whole = DataChunk {
+            stream: 2,
+            tsn: 7,
+            begin: true,
+            end: true,
+            protocol: 0,
+            bytes: b"hello",
+            missing: 0,
+            start: 32,
+        };
         assert_eq!(chunks[0], whole);
         assert_eq!(
             chunks[1],
@@ -112,15 +130,35 @@ mod tests {
         for length in [0, 3, 15, 200] {
             let mut payload = PAYLOAD.to_vec();
             payload[19] = length;
-            assert_eq!(data_chunks(&payload).count(), 0, "length {length}");
+            assert_eq!(data_chunks(&payload, 0).count(), 0, "length {length}");
         }
-        assert_eq!(data_chunks(&PAYLOAD[..PAYLOAD.len() - 1]).count(), 1);
+        assert_eq!(data_chunks(&PAYLOAD[..PAYLOAD.len() - 1], 0).count(), 1);
+    }
+
+    /// Cut anywhere: what is there of a chunk, if that is its header at least, and how much is not.
+    #[test]
+    fn a_chunk_that_the_capture_cut_is_read_as_far_as_it_goes() {
+        for kept in 0..PAYLOAD.len() {
+            let (payload, cut) = PAYLOAD.split_at(kept);
+            let found: Vec<_> =
+                data_chunks(payload, cut.len() as u32).map(|chunk| (chunk.bytes, chunk.missing)).collect();
+            let expected: &[(&[u8], u32)] = match kept {
+                0..32 => &[],
+                32..37 => &[(&b"hello"[..kept - 32], 37 - kept as u32)],
+                37..56 => &[(b"hello", 0)],
+                _ => &[(b"hello", 0), (&b"ab"[..kept - 56], 58 - kept as u32)],
+            };
+            assert_eq!(found, expected, "of {kept} bytes");
+        }
+        // A length that the packet did not have.
+        assert_eq!(data_chunks(&PAYLOAD[..57], 0).count(), 1);
     }
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_end(payload in proptest::collection::vec(0_u8..24, 0..200)) {
-            for chunk in data_chunks(&payload) {
+        fn any_bytes_end(payload in proptest::collection::vec(0_u8..24, 0..200), missing in 0_u32..30) {
+            for chunk in data_chunks(&payload, missing) {
+                assert!(chunk.missing <= missing);
                 let start = chunk.start as usize;
                 assert_eq!(&payload[start..start + chunk.bytes.len()], chunk.bytes);
             }

@@ -42,7 +42,10 @@ pub enum Transport {
     /// RFC 9293.
     Tcp(TcpHeader),
     /// RFC 9260; the payload is everything after the common header: chunks.
-    Sctp,
+    Sctp {
+        /// Verification tag: what the receiver knows the association by.
+        tag: u32,
+    },
     /// A message out of a HEP packet; the payload is the message, the addresses are those inside HEP.
     Hep {
         /// IP protocol number that carried the message before HEP did.

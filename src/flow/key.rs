@@ -134,6 +134,14 @@ impl PairHasher {
         fold(fold(a ^ first, b ^ first), second)
     }
 
+    /// The hash of one direction of an SCTP association, whichever of their addresses its hosts use (RFC 9260 6.4): the
+    /// verification tag, which its receiver drew at random (5.3.1), and the ports of sender and receiver.
+    #[must_use]
+    #[inline]
+    pub const fn hash_tag(&self, tag: u32, (source, destination): (u16, u16)) -> u64 {
+        self.hash_v4(tag as u64, (source as u32) << 16 | destination as u32)
+    }
+
     /// The hash of one endpoint.
     #[must_use]
     #[inline]

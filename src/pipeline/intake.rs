@@ -528,7 +528,7 @@ impl Intake {
         let task = match unit.transport {
             Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp, Glimpse::NOTHING),
             Transport::Tcp(header) => Task::Segment(header),
-            Transport::Sctp => Task::Chunks,
+            Transport::Sctp { .. } => Task::Chunks,
             Transport::Hep { protocol } if is_sip => {
                 let transport = match protocol {
                     decode::TCP => SipTransport::Tcp,
@@ -554,13 +554,18 @@ impl Intake {
                 return;
             }
         };
+        let (source, destination) = (unit.source, unit.destination);
+        let hash = match unit.transport {
+            Transport::Sctp { tag } => self.hasher.hash_tag(tag, (source.port, destination.port)),
+            _ => self.hasher.hash_either_way(source, destination),
+        };
         let work = Work {
             sequence: origin.sequence,
             timestamp: origin.packet.timestamp,
             now: origin.now,
-            source: unit.source,
-            destination: unit.destination,
-            hash: self.hasher.hash_either_way(unit.source, unit.destination),
+            source,
+            destination,
+            hash,
             task,
             payload,
             missing: unit.missing,

@@ -21,7 +21,7 @@ pub(crate) struct Work {
     pub(crate) now: Timestamp,
     pub(crate) source: Endpoint,
     pub(crate) destination: Endpoint,
-    /// What [`PairHasher::hash_either_way`] has for both.
+    /// What [`PairHasher::hash_either_way`] has for both; of an SCTP packet, what [`PairHasher::hash_tag`] has.
     pub(crate) hash: u64,
     pub(crate) task: Task,
     pub(crate) payload: Bytes,

@@ -199,20 +199,20 @@ impl StreamWorker {
         }
     }
 
-    /// SIP over SCTP (RFC 4168): one message per user message.
+    /// SIP over SCTP (RFC 4168): one message per user message. One that the capture cut is read as far as it goes.
     fn chunks(&mut self, work: &Work, view: &View<'_>, messages: &mut Messages) {
         let payload = view.resolve(work.payload, &[]);
-        let is_alone = data_chunks(payload).nth(1).is_none();
-        let ends = (work.source, work.destination);
+        let is_alone = data_chunks(payload, work.missing).nth(1).is_none();
         let mut is_sip = false;
-        for chunk in data_chunks(payload) {
-            is_sip |= if !(chunk.begin && chunk.end) {
-                self.piece(work, &chunk, view, messages)
+        for chunk in data_chunks(payload, work.missing) {
+            let is_cut = chunk.missing > 0;
+            is_sip |= if !(chunk.begin && (chunk.end || is_cut)) {
+                !is_cut && self.piece(work, &chunk, view, messages)
             } else if is_sip_datagram(chunk.bytes) {
                 let payload = work.payload.part(chunk.start, chunk.bytes.len() as u32);
-                let part = Work { payload, ..*work };
+                let part = Work { payload, missing: chunk.missing, ..*work };
                 let carriage = is_alone.then(|| work.carriage());
-                self.user_messages.is_repeated(ends, &chunk, work.now)
+                self.user_messages.is_repeated(work.hash, &chunk, work.now)
                     || user_message(&part, chunk.bytes, carriage, view, messages)
             } else {
                 false
@@ -232,13 +232,12 @@ impl StreamWorker {
         view: &View<'_>,
         messages: &mut Messages,
     ) -> bool {
-        let ends = (work.source, work.destination);
-        match self.user_messages.piece(ends, chunk, work.now, begins_sip) {
+        match self.user_messages.piece(work.hash, chunk, work.now, begins_sip) {
             Taken::Not => false,
             Taken::Held => true,
-            Taken::Whole(bytes) => messages
-                .store(bytes)
-                .is_some_and(|payload| user_message(&Work { payload, ..*work }, bytes, None, view, messages)),
+            Taken::Whole(bytes) => messages.store(bytes).is_some_and(|payload| {
+                user_message(&Work { payload, missing: 0, ..*work }, bytes, None, view, messages)
+            }),
         }
     }
 }

@@ -25,11 +25,11 @@ mod holders;
 mod limits;
 mod reassembler;
 mod sctp;
+mod seen;
 mod seq;
 mod store;
 mod stray;
 mod waiting;
-mod window;
 #[cfg(test)]
 mod tests;
 
