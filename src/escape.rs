@@ -186,7 +186,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The categories as another crate knows them.
     #[test]
     fn lines_stay_and_what_acts_in_them_is_spelled() {
         assert_eq!(lines("a\u{1b}[31m\nb\u{202e}\u{9b}\n"), "a\\u{1b}[31m\nb\\u{202e}\\u{9b}\n");
@@ -199,6 +198,7 @@ mod tests {
         assert_eq!(brief(&long), format!("{short}..."));
     }
 
+    /// The categories as another crate knows them.
     #[test]
     fn what_acts_are_controls_format_characters_and_separators() {
         let acting = regex::Regex::new(r"^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]$").unwrap();

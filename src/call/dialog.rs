@@ -31,8 +31,9 @@ const PROCEEDING_TIMEOUT: Duration = Duration::from_secs(180);
 /// each minute (13.3.1.1, 16.7 step 2), which a capture may miss: ten of these are enough.
 const RINGING_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// T1 (RFC 3261 17.1.1.1): a fork sends its INVITEs within less; who sends another later than that has waited for an answer.
-const T1: Duration = Duration::from_millis(500);
+/// T1 (RFC 3261 17.1.1.1): what is not acknowledged within is sent again. A fork sends its INVITEs within less; who sends
+/// another later than that has waited for an answer.
+pub(super) const T1: Duration = Duration::from_millis(500);
 
 /// 484 (RFC 3261 21.4.22).
 const TOO_FEW_DIGITS: u16 = 484;

@@ -4,6 +4,7 @@ use super::dialog::{Announced, Dialog, Directions};
 use super::findings::{Finding, between, finding, is_audio, is_for_caller, is_to_group, route};
 use super::media_record::MediaRecord;
 use super::record::{CallRecord, EndedBy};
+use crate::media::MAX_STREAMS;
 use crate::time::Timestamp;
 
 /// Seconds without audio at the end of a call from which on it is missed.
@@ -14,9 +15,6 @@ const MOVED_WITHIN: f64 = 2.0;
 
 /// Share of its time that a stream without pauses has packets for.
 const UNINTERRUPTED: f64 = 0.9;
-
-/// Streams that a flow has room for: with as many, audio may go on in one that is not told.
-const MANY_STREAMS: usize = 16;
 
 /// What a call's later descriptions say of its audio.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,7 +110,8 @@ fn until(record: &CallRecord) -> Option<Timestamp> {
     }
 }
 
-/// Whether both sides want audio to flow both ways at the end, and nothing says that it goes on elsewhere.
+/// Whether both sides want audio to flow both ways at the end, and nothing says that it goes on elsewhere. With as many streams
+/// as a flow has room for, it may go on in one that is not told.
 fn is_wanted(record: &CallRecord, endpoints: &[&Announced], directed: &Directed) -> bool {
     let is_open =
         |by_caller| endpoints.iter().any(|it| it.by_caller == by_caller && it.may == Directions::BOTH);
@@ -123,7 +122,7 @@ fn is_wanted(record: &CallRecord, endpoints: &[&Announced], directed: &Directed)
         && signalling.transfers.is_empty()
         && signalling.replaced_by.is_none()
         && record.udptl_packets == 0
-        && record.media.len() < MANY_STREAMS
+        && record.media.len() < MAX_STREAMS
         && !record.media.iter().any(is_to_group)
 }
 

@@ -277,13 +277,6 @@ impl Tracker {
         hints
     }
 
-    /// Fetches the files of calls.
-    fn touch_files(&self, slots: &[u32], listener: &dyn Listener) {
-        if self.wants.frames {
-            listener.touch(slots);
-        }
-    }
-
     /// Fetches the dialog of a message that comes soon.
     #[inline]
     pub fn touch(&self, hint: DialogHint, message: &Message) {
@@ -298,6 +291,24 @@ impl Tracker {
         let Some(&slot) = self.free.last() else { return };
         self.dialogs.get(slot as usize).into_iter().for_each(Dialog::touch_all);
         self.media.touch_call(slot);
+    }
+
+    /// Calls `close` with the number of each dialog in these slots, which it may close. They, their endpoints and their files are
+    /// fetched before.
+    fn each_closing(
+        &mut self,
+        slots: impl Iterator<Item = u32>,
+        listener: &mut dyn Listener,
+        close: impl Fn(&mut Self, usize, &mut dyn Listener),
+    ) {
+        let slots: Group = slots.collect();
+        if self.wants.frames {
+            listener.touch(&slots);
+        }
+        for (soon, turn) in steps(slots.len(), CLOSINGS_AHEAD) {
+            self.touch_closing(&slots, soon);
+            turn.into_iter().for_each(|turn| close(self, turn, listener));
+        }
     }
 
     /// Fetches the dialog in slot number `soon` of those that may be closed, and the endpoints of the one before it, which was
@@ -499,13 +510,9 @@ impl Tracker {
         self.deadlines.expire(now, &mut fired);
         for group in fired.chunks(GROUP) {
             let due = self.due_of(group, now);
-            let slots: Group = due.iter().map(|entry| entry.slot).collect();
-            self.touch_files(&slots, listener);
-            for (soon, turn) in steps(due.len(), CLOSINGS_AHEAD) {
-                self.touch_closing(&slots, soon);
-                let entry = turn.and_then(|turn| due.get(turn));
-                entry.into_iter().for_each(|entry| self.due(*entry, now, listener));
-            }
+            self.each_closing(due.iter().map(|entry| entry.slot), listener, |tracker, turn, listener| {
+                due.get(turn).into_iter().for_each(|entry| tracker.due(*entry, now, listener));
+            });
         }
         fired.clear();
         self.fired = fired;
@@ -538,14 +545,11 @@ impl Tracker {
         let mut open = self.numbered();
         open.sort_unstable();
         for group in open.chunks(GROUP) {
-            let slots: Group = group.iter().map(|&(_, slot)| slot).collect();
-            self.touch_files(&slots, listener);
-            for (soon, turn) in steps(slots.len(), CLOSINGS_AHEAD) {
-                self.touch_closing(&slots, soon);
-                let Some(&slot) = turn.and_then(|turn| slots.get(turn)) else { continue };
-                self.hear_media(slot);
-                self.conclude(slot, listener);
-            }
+            self.each_closing(group.iter().map(|&(_, slot)| slot), listener, |tracker, turn, listener| {
+                let Some(&(_, slot)) = group.get(turn) else { return };
+                tracker.hear_media(slot);
+                tracker.conclude(slot, listener);
+            });
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub(crate) use self::flow::MAX_STREAMS;
 use self::flow::{Flow, Listed};
 use self::likely::Signs;
 pub use self::likely::{Sought, Standing, Standings};

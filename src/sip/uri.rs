@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::search::memchr;
 
-use super::header::{NameAddress, digits};
+use super::header::{NameAddress, digits, parameter};
 
 /// The scheme, without its colon; none when what stands before the first colon cannot be one.
 #[must_use]
@@ -83,7 +83,7 @@ pub fn without_separators(number: &[u8]) -> Vec<u8> {
 /// Whether a `sip:` or `sips:` URI says that its user is a telephone number.
 fn is_phone(uri: &[u8]) -> bool {
     let parameters = host_and_port(uri).map(|(_, after)| until(after, b'?')).unwrap_or_default();
-    parameters.split(|byte| *byte == b';').any(|parameter| parameter.eq_ignore_ascii_case(b"user=phone"))
+    parameter(parameters, b"user").is_some_and(|user| user.eq_ignore_ascii_case(b"phone"))
 }
 
 /// The host of a `sip:` or `sips:` URI; an IPv6 address without its brackets.

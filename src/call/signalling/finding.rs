@@ -1,19 +1,14 @@
 //! What is wrong with a dialog's signalling, in the words of who has to repair it, with the message that shows it.
 
-use std::time::Duration;
-
 use super::reason::{Q850, is_fault};
 use super::record::{Side, TransferRecord};
 use super::session_timer::Overdue;
 use super::{ByeChallenged, Challenge, RefusedAgain, Signalling, What};
-use crate::call::dialog::{Dialog, TRANSACTION_TIMEOUT};
+use crate::call::dialog::{Dialog, T1, TRANSACTION_TIMEOUT};
 use crate::call::findings::Finding;
 use crate::call::record::{CallKind, CallRecord, CallResult, EndedBy};
 use crate::sip::Method;
 use crate::time::Timestamp;
-
-/// T1 (RFC 3261 17.1.1.1): what is not acknowledged within is sent again.
-const T1: Duration = Duration::from_millis(500);
 
 /// So often a 2xx comes again before its ACK is missed, and a change before its answer: once may be a slow one.
 const MISSED_AFTER: u32 = 2;

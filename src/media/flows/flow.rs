@@ -14,7 +14,7 @@ use crate::quality::{Control, Events, PayloadFormat, Playout, Role, Stream};
 use crate::time::{PacketTime, Timestamp};
 
 /// SSRCs followed at a time within one flow.
-const MAX_STREAMS: usize = 16;
+pub(crate) const MAX_STREAMS: usize = 16;
 
 /// How long a flow has to be there for its calls to be known: descriptions are late by no more, see [`Backlog`](crate::media::backlog::Backlog).
 const KNOWN_AFTER: Duration = Duration::from_millis(500);
