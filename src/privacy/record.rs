@@ -124,6 +124,7 @@ const fn leg(leg: &LegRecord) {
         // Times and numbers.
         start: _,
         first_response: _,
+        ringing: _,
         final_response: _,
         status_code: _,
         score: _,

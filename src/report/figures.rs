@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::attempt::Attempt;
 use super::records::Record;
 use crate::call::{self, is_delivered};
 
@@ -42,18 +43,43 @@ impl Figures {
         let whole = |key| record.number(key).unwrap_or_default() as u64;
         self.messages += whole("messages");
         self.retransmissions += whole("retransmissions");
-        self.request(record);
+        let code = record.number("status_code").unwrap_or_default();
+        self.request(record.text("method"), code >= 400.0 || record.text("result") == "timeout");
         if record.text("kind") != "call" {
             return;
         }
         self.calls += 1;
         self.outcome(record);
-        record
-            .number("duration_seconds")
-            .filter(|_| is_answered(record))
-            .inspect(|it| self.duration.add(*it));
         record.number("post_dial_delay_seconds").inspect(|it| self.delay.add(*it));
         record.number("setup_seconds").inspect(|it| self.setup.add(*it));
+        if is_answered(record) {
+            self.duration(record);
+        }
+        self.media(record);
+    }
+
+    /// Adds a further leg of a call. When it ended, and what was heard, is known of the call alone: that is of the leg that was answered.
+    pub(super) fn add_attempt(&mut self, record: &Record, attempt: &Attempt<'_>) {
+        let (code, is_over) = (attempt.code(), !attempt.is_open());
+        self.retransmissions += attempt.retransmissions();
+        self.request("INVITE", is_over && code.is_none_or(|code| code >= 400));
+        self.calls += 1;
+        attempt.post_dial_delay().inspect(|it| self.delay.add(*it));
+        if attempt.is_answered() {
+            self.answered();
+            attempt.setup().inspect(|it| self.setup.add(*it));
+            self.duration(record);
+            self.media(record);
+        } else if is_over {
+            self.not_answered(code.unwrap_or_default(), attempt.has_rung());
+        }
+    }
+
+    fn duration(&mut self, record: &Record) {
+        record.number("duration_seconds").inspect(|it| self.duration.add(*it));
+    }
+
+    fn media(&mut self, record: &Record) {
         for stream in record.value.get("media").and_then(Value::as_array).into_iter().flatten() {
             let number = |key| stream.get(key).and_then(Value::as_f64);
             number("mos").inspect(|mos| self.mos.add(*mos));
@@ -70,24 +96,30 @@ impl Figures {
         }
         let result = record.text("result");
         if is_answered(record) {
-            self.seizures += 1;
-            self.answered += 1;
-            self.effective += 1;
+            self.answered();
         } else if result != "open" {
-            self.seizures += 1;
             let code = record.number("status_code").map_or(0, |code| code as u16);
-            *self.failed.entry(code).or_default() += 1;
-            self.effective += u64::from(is_delivered(code, !record.text("ringing").is_empty()));
+            self.not_answered(code, !record.text("ringing").is_empty());
         }
     }
 
-    fn request(&mut self, record: &Record) {
-        let method = record.text("method");
+    const fn answered(&mut self) {
+        self.seizures += 1;
+        self.answered += 1;
+        self.effective += 1;
+    }
+
+    fn not_answered(&mut self, code: u16, has_rung: bool) {
+        self.seizures += 1;
+        *self.failed.entry(code).or_default() += 1;
+        self.effective += u64::from(is_delivered(code, has_rung));
+    }
+
+    fn request(&mut self, method: &str, has_failed: bool) {
         let is_known = self.requests.contains_key(method) || self.requests.len() < MAX_METHODS;
         let entry = self.requests.entry(if is_known { method } else { "OTHER" }.to_owned()).or_default();
-        let code = record.number("status_code").unwrap_or_default();
         entry.0 += 1;
-        entry.1 += u64::from(code >= 400.0 || record.text("result") == "timeout");
+        entry.1 += u64::from(has_failed);
     }
 
     /// Calls.

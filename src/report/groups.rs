@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use super::attempt::{Attempt, attempts};
 use super::condition::Selection;
 use super::figures::Figures;
 use super::records::{Go, Record, Taker};
@@ -108,16 +109,34 @@ impl Groups {
         Self { grouped, groups: BTreeMap::new(), members: BTreeMap::new() }
     }
 
-    fn names(&mut self, record: &Record) -> Vec<String> {
+    /// The groups that it counts in, each as a whole or for a further leg of it.
+    fn names<'a>(&mut self, record: &'a Record) -> Vec<(String, Option<Attempt<'a>>)> {
         let ends = Ends::of(record);
         match self.grouped.grouping {
-            Grouping::Targets => self.targets(&ends),
-            Grouping::Carriers { by: By::Carrier, .. } => vec![self.carrier(&ends).to_owned()],
-            Grouping::Carriers { by: By::Prefix, digits } => vec![prefix(record, digits)],
+            Grouping::Targets => self.targets(&ends, record),
+            Grouping::Carriers { by: By::Carrier, .. } => self.carriers(&ends, record),
+            Grouping::Carriers { by: By::Prefix, digits } => vec![(prefix(record, digits), None)],
             Grouping::Carriers { by: By::Address, .. } => {
-                vec![self.own(&ends).map_or_else(|| OTHER.to_owned(), |it| it.to_string())]
+                vec![(self.own(&ends).map_or_else(|| OTHER.to_owned(), |it| it.to_string()), None)]
             }
         }
+    }
+
+    /// The carriers that further legs went to; and that of the first leg, which is known by its addresses then: whom its URI names
+    /// is behind us.
+    fn carriers<'a>(&self, ends: &Ends, record: &'a Record) -> Vec<(String, Option<Attempt<'a>>)> {
+        let carriers = &self.grouped.carriers;
+        let further = attempts(record).into_iter().filter_map(|attempt| {
+            let (carrier, _) = attempt.receiver(carriers)?;
+            Some((carrier.name.clone(), Some(attempt)))
+        });
+        let further: Vec<_> = further.collect();
+        if further.is_empty() {
+            return vec![(self.carrier(ends).to_owned(), None)];
+        }
+        let is_first = |carrier: &&Party| ends.addresses().any(|address| carrier.has_address(address));
+        let first = carriers.iter().find(is_first).map(|carrier| (carrier.name.clone(), None));
+        first.into_iter().chain(further).collect()
     }
 
     fn carrier(&self, ends: &Ends) -> &str {
@@ -140,30 +159,22 @@ impl Groups {
             .or(ends.destination)
     }
 
-    /// Each target that is an end of it, or an address of one.
-    fn targets(&mut self, ends: &Ends) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+    /// Each target that is an end of its first leg or receives a further one, or an address of one.
+    fn targets<'a>(&mut self, ends: &Ends, record: &'a Record) -> Vec<(String, Option<Attempt<'a>>)> {
+        let mut names: Vec<(String, Option<Attempt<'a>>)> = Vec::new();
         for address in ends.addresses() {
-            let Some(target) = self.grouped.targets.iter().find(|target| target.has_address(address)) else {
-                continue;
-            };
-            let name = if target.each {
-                let members = self.members.entry(target.name.clone()).or_default();
-                let is_told = members.contains(&address) || members.len() < MAX_MEMBERS;
-                if is_told {
-                    members.insert(address);
-                    format!("{} {address}", target.name)
-                } else {
-                    format!("{} {OTHER}", target.name)
-                }
-            } else {
-                target.name.clone()
-            };
-            if !names.contains(&name) {
-                names.push(name);
+            let found = self.grouped.targets.iter().find(|target| target.has_address(address));
+            let Some(name) = found.map(|target| member(&mut self.members, target, address)) else { continue };
+            if names.iter().all(|(known, _)| *known != name) {
+                names.push((name, None));
             }
         }
-        if names.is_empty() { vec![OTHER.to_owned()] } else { names }
+        for attempt in attempts(record) {
+            if let Some((target, address)) = attempt.receiver(&self.grouped.targets) {
+                names.push((member(&mut self.members, target, address), Some(attempt)));
+            }
+        }
+        if names.is_empty() { vec![(OTHER.to_owned(), None)] } else { names }
     }
 
     /// Prints the groups, the one with most calls first; returns how many are not shown. `is_whole`: everything could be
@@ -215,12 +226,29 @@ impl Taker for Groups {
         if !is_wanted || !self.grouped.selection.takes(&record.value) {
             return Ok(Go::On);
         }
-        for name in self.names(record) {
+        for (name, attempt) in self.names(record) {
             let is_told = self.groups.contains_key(&name) || self.groups.len() < MAX_GROUPS;
-            self.groups.entry(if is_told { name } else { OTHER.to_owned() }).or_default().add(record);
+            let figures = self.groups.entry(if is_told { name } else { OTHER.to_owned() }).or_default();
+            match attempt {
+                None => figures.add(record),
+                Some(attempt) => figures.add_attempt(record, &attempt),
+            }
         }
         Ok(Go::On)
     }
+}
+
+/// The name of a target's row for one of its addresses.
+fn member(members: &mut BTreeMap<String, BTreeSet<IpAddr>>, target: &Party, address: IpAddr) -> String {
+    if !target.each {
+        return target.name.clone();
+    }
+    let known = members.entry(target.name.clone()).or_default();
+    if !known.contains(&address) && known.len() >= MAX_MEMBERS {
+        return format!("{} {OTHER}", target.name);
+    }
+    known.insert(address);
+    format!("{} {address}", target.name)
 }
 
 /// The first digits of the number in the request URI, else of To; `other` when that is no number.
@@ -353,7 +381,8 @@ mod tests {
         for (source, destination, request_uri) in calls {
             let value = json!({"call_id": "x", "kind": "call", "source": source, "destination": destination, "request_uri": request_uri, "to": "x"});
             let record = Record::new(value, Privacy::default());
-            found.push(groups.names(&record).join("|"));
+            let told = groups.names(&record).into_iter().map(|(name, _)| name);
+            found.push(told.collect::<Vec<_>>().join("|"));
             groups.take(&record).unwrap();
         }
         let mut out = Vec::new();

@@ -8,6 +8,7 @@
 //! spreadsheet. Fields are those of the schema, and no list of them is kept here. Absent on purpose: opening inputs and
 //! the process's exit code.
 
+mod attempt;
 mod audio;
 mod calls;
 mod condition;

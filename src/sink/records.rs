@@ -191,6 +191,7 @@ mod tests {
             destination: endpoint,
             start: time,
             first_response: Some(time),
+            ringing: Some(time),
             final_response: Some(time),
             status_code: Some(200),
             joined_by: Some("evidence".to_owned()),

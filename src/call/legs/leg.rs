@@ -57,9 +57,11 @@ pub(super) struct Leg {
 pub(super) struct Hop {
     pub(super) source: Endpoint,
     pub(super) destination: Endpoint,
-    /// When the INVITE was sent; when its first answer, and its final one, came: 0 is never.
+    /// When the INVITE was sent; when its first answer, the first that is provisional and not 100, and its final one came: 0
+    /// is never.
     pub(super) start: Timestamp,
     pub(super) first: Timestamp,
+    pub(super) ringing: Timestamp,
     pub(super) last: Timestamp,
     /// Status code of the final answer; 0 is none.
     pub(super) status: u16,
@@ -166,6 +168,9 @@ impl Leg {
         let Some(hop) = hop else { return };
         if hop.first == Timestamp::default() {
             hop.first = message.timestamp;
+        }
+        if matches!(status, 101..=199) && hop.ringing == Timestamp::default() {
+            hop.ringing = message.timestamp;
         }
         // Of the answers of a fork, the one that accepts is the last word.
         if status >= 200 && !(200..300).contains(&hop.status) {

@@ -29,6 +29,9 @@ pub struct LegRecord {
     /// Time of its first answer; null when none was seen.
     #[serde(serialize_with = "rfc3339_or_null")]
     pub first_response: Option<Timestamp>,
+    /// Time of its first provisional answer other than 100; null when none was seen.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub ringing: Option<Timestamp>,
     /// Time of its final answer.
     #[serde(serialize_with = "rfc3339_or_null")]
     pub final_response: Option<Timestamp>,
@@ -93,6 +96,7 @@ fn leg(call: &Call<'_>, place: usize, hop: &Hop, configured: &[String]) -> LegRe
         destination: hop.destination,
         start: hop.start,
         first_response: some(hop.first),
+        ringing: some(hop.ringing),
         final_response: some(hop.last),
         status_code: (hop.status != 0).then_some(hop.status),
         joined_by,
