@@ -65,4 +65,5 @@ mod tidy;
 mod tls;
 mod traffic;
 mod tunnels;
+mod unreachable;
 mod wire;

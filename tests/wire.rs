@@ -51,6 +51,26 @@ pub(crate) fn udp((source, from): (u8, u16), (destination, to): (u8, u16), paylo
     frame
 }
 
+/// An ICMP error (RFC 792) of that type and code from the receiver of `frame` to its sender, with so many bytes of its packet.
+pub(crate) fn icmp(frame: &[u8], (kind, code): (u8, u8), quoted: usize) -> Vec<u8> {
+    let packet = &frame[14..];
+    let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
+    message.extend(&packet[..quoted.min(packet.len())]);
+    message.resize(message.len().next_multiple_of(2), 0);
+    let sum = checksum(&message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let mut error = udp((packet[19], 0), (packet[15], 0), &message);
+    // The UDP header goes, and the protocol is another one.
+    error.drain(34..42);
+    let length = u16::try_from(error.len() - 14).unwrap();
+    error[16..18].copy_from_slice(&length.to_be_bytes());
+    error[23] = 1;
+    error[24..26].fill(0);
+    let sum = checksum(&error[14..34]);
+    error[24..26].copy_from_slice(&sum.to_be_bytes());
+    error
+}
+
 /// A packet of `frame`, so many milliseconds after 2023-11-14 22:13:20 UTC.
 pub(crate) fn at(milliseconds: u32, frame: Vec<u8>) -> Packet {
     Packet {

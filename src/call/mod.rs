@@ -62,7 +62,7 @@ pub(crate) use seen::CAPTURED_TWICE;
 pub(crate) use signalling::key_of_info;
 pub use signalling::{
     CauseRecord, HoldRecord, HopRecord, InfoDtmfRecord, RegistrationRecord, SessionTimerRecord, Side,
-    SignallingRecord, TransferRecord,
+    SignallingRecord, TransferRecord, Undelivered,
 };
 pub use tally::Tally;
 pub(crate) use tracker::GROUP;

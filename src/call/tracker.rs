@@ -18,7 +18,7 @@ use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
 use super::record::{CallKind, CallResult, CallState};
 use super::report::Archive;
 use super::seen::Copy;
-use super::signalling::{self, NamedDialog};
+use super::signalling::{self, NamedDialog, Unnamed};
 use super::slots::Slots;
 use super::tally::Tally;
 use crate::flow::{Endpoint, Index};
@@ -143,6 +143,7 @@ pub struct Tracker {
     active: [u64; 2],
     tally: Tally,
     bindings: Bindings,
+    pub(super) unnamed: Unnamed,
     /// The latest tick.
     time: PacketTime,
 }
@@ -175,6 +176,7 @@ impl Tracker {
             active: [0; 2],
             tally: Tally::default(),
             bindings,
+            unnamed: Unnamed::default(),
             time: PacketTime::default(),
         }
     }

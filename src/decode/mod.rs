@@ -45,7 +45,9 @@ pub use next::MAX_LAYERS;
 use plain::plain;
 pub(crate) use plain::{Ends, Front, Part, Plain, TCP, UDP};
 pub use sctp::{DataChunk, data_chunks};
-pub use unit::{DecodeError, Decoded, Fault, Fragment, Layer, TcpFlags, TcpHeader, Transport, Unit};
+pub use unit::{
+    DecodeError, Decoded, Fault, Fragment, Layer, TcpFlags, TcpHeader, Transport, Unit, Unreachable,
+};
 
 use crate::capture::LinkType;
 use cursor::Cursor;

@@ -51,10 +51,39 @@ pub enum Transport {
         /// IP protocol number that carried the message before HEP did.
         protocol: u8,
     },
-    /// ICMP or ICMPv6 error; the payload is what follows the quoted UDP or TCP header (empty when none is quoted).
-    Icmp,
+    /// ICMP or ICMPv6; the payload is what follows the quoted UDP or TCP header (empty when none is quoted).
+    Icmp {
+        /// Why a UDP datagram could not be delivered: the unit's sender and receiver are the datagram's then.
+        unreachable: Option<Unreachable>,
+    },
     /// Any other IP protocol, by number; no ports.
     Other(u8),
+}
+
+/// Why a datagram could not be delivered: codes of Destination Unreachable (RFC 792, RFC 1812 5.2.7.1, RFC 4443 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// No route to its network.
+    Network,
+    /// Its host does not answer.
+    Host,
+    /// Nothing listens at its port.
+    Port,
+    /// A filter does not let it through.
+    Prohibited,
+}
+
+impl Unreachable {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network unreachable",
+            Self::Host => "host unreachable",
+            Self::Port => "port unreachable",
+            Self::Prohibited => "administratively prohibited",
+        }
+    }
 }
 
 /// What reassembly needs of a TCP header.

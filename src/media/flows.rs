@@ -477,6 +477,23 @@ impl MediaTable {
         self.flows.get(flow as usize).map_or_else(Owners::default, |flow| flow.owners)
     }
 
+    /// The calls of an RTP packet that was not delivered, and of whose payload that is the beginning, maybe nothing: those of its
+    /// flow, else those that announced its receiver.
+    #[must_use]
+    pub fn calls_of_lost(&self, source: Endpoint, destination: Endpoint, payload: &[u8]) -> Owners {
+        let slot = self.find_flow(&source, &destination);
+        let flow = slot.and_then(|slot| self.flows.get(slot as usize));
+        let is_rtp = match look(payload) {
+            Look::Rtp(_) => true,
+            Look::Rtcp => false,
+            // Where no more than the ports is known, RTCP is told by what else goes that way.
+            Look::Neither => payload.len() < 12 && flow.is_none_or(|flow| flow.streams().next().is_some()),
+        };
+        let owners = flow.map(|flow| flow.owners).filter(|owners| !owners.is_empty());
+        let announced = || self.endpoints.claimed(destination).map(|entry| entry.calls(&self.calls));
+        owners.or_else(announced).filter(|_| is_rtp).unwrap_or_default()
+    }
+
     /// A packet of another SSRC or payload type than the one before it on its flow.
     #[cold]
     fn begin_stream(&mut self, slot: u32, header: RtpHeader, datagram: &Datagram<'_>) {

@@ -376,6 +376,7 @@ impl Intake {
                 self.foreign.void(work.hash, work.sequence);
             }
             Task::Datagram(..) => self.counters.sip_datagrams += u64::from(work.reassembled.is_none()),
+            Task::Undelivered(_) => return staged.ticks.push(work),
             _ => {}
         }
         staged.push_lane(self.lane(work.hash), work);
@@ -544,10 +545,11 @@ impl Intake {
                 staged.push_other((origin.sequence, origin.index), hash, payload, other);
                 return;
             }
-            Transport::Icmp => {
+            Transport::Icmp { unreachable } => {
                 self.counters.icmp += counts;
                 self.counters.quoted_in_icmp += u64::from(is_sip);
-                return;
+                let Some(why) = unreachable else { return };
+                Task::Undelivered(why)
             }
             Transport::Other(_) => {
                 self.counters.other_ip += counts;
@@ -556,6 +558,7 @@ impl Intake {
         };
         let (source, destination) = (unit.source, unit.destination);
         let hash = match unit.transport {
+            Transport::Icmp { .. } => 0,
             Transport::Sctp { tag } => self.hasher.hash_tag(tag, (source.port, destination.port)),
             _ => self.hasher.hash_either_way(source, destination),
         };

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::board::Board;
 use super::work::{MediaBatch, MediaWork, Staged, Task, Work};
 use super::{View, stream_log};
-use crate::call::{Delivery, GROUP, Listener, Tracker};
+use crate::call::{Delivery, GROUP, Listener, Tracker, Undelivered};
 use crate::flow::PairHasher;
 use crate::media::{AHEAD, FlowHint};
 use crate::near::steps;
@@ -132,6 +132,12 @@ impl Order {
             direct.ticks = later;
             self.media(direct, tick.sequence, listener);
             match tick.task {
+                Task::Undelivered(why) => {
+                    let (source, destination) = (tick.source, tick.destination);
+                    let payload = direct.batch.view.resolve(tick.payload, &[]);
+                    let at = tick.timestamp;
+                    self.tracker.undelivered(&Undelivered { at, source, destination, why, payload });
+                }
                 Task::Finish => self.tracker.finish(tick.time(), listener),
                 _ => self.tracker.tick(tick.time(), listener),
             }
@@ -171,6 +177,7 @@ impl Order {
 
 /// What of a batch no worker saw and is still to be done.
 struct Direct<'a> {
+    /// Ticks, and what was not delivered.
     ticks: &'a [Work],
     media: &'a [MediaWork],
     /// Where the flow of each of `media` was found when the batch began, and [`AHEAD`] more that are none.

@@ -3,7 +3,7 @@
 use super::{Bytes, FragmentFrames, Place, View};
 use crate::call::MediaPacket;
 use crate::capture::PacketBatch;
-use crate::decode::{Ends, TcpHeader};
+use crate::decode::{Ends, TcpHeader, Unreachable};
 use crate::defrag;
 use crate::flow::{Endpoint, PairHasher};
 use crate::media::{Datagram, Sighting, Stranger};
@@ -50,6 +50,8 @@ pub(crate) enum Task {
     Segment(TcpHeader),
     /// An SCTP packet's chunks.
     Chunks,
+    /// A UDP datagram between these ends was not delivered; the payload is the beginning of its own, as ICMP quotes it.
+    Undelivered(Unreachable),
 }
 
 impl Work {
@@ -193,7 +195,7 @@ pub(crate) struct Staged {
     pub(crate) media: Vec<MediaWork>,
     /// Of those that did not come in plain packets.
     pub(crate) others: Vec<Other>,
-    /// Ticks for the tracker; the lanes have them too.
+    /// Ticks for the tracker, which the lanes have too, and what was not delivered.
     pub(crate) ticks: Vec<Work>,
     /// Bytes of datagrams that became whole.
     pub(crate) datagrams: Vec<u8>,

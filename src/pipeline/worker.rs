@@ -117,6 +117,8 @@ impl StreamWorker {
                     }
                     Task::Segment(_) => self.segment(work, hint, view, messages),
                     Task::Chunks => self.chunks(work, view, messages),
+                    // That is for the tracker alone.
+                    Task::Undelivered(_) => {}
                 }
             }
         }

@@ -48,6 +48,12 @@ fn proof(finding: &Told, messages: &[Traced]) -> Vec<usize> {
     let Some((time, what)) = &finding.shown else {
         return about_media(finding.code.as_deref().unwrap_or_default(), messages);
     };
+    if finding.code.as_deref() == Some("unreachable") {
+        // The error came after the message that it quotes.
+        let before = messages.iter().zip(1..).filter(|(message, _)| message.at.rfc3339() <= *time);
+        let quoted = before.filter(|(message, _)| is_named(what, message)).last();
+        return quoted.map_or_else(|| about_media("unreachable", messages), |(_, number)| vec![number]);
+    }
     // Several may have come in one microsecond.
     let then = || messages.iter().zip(1..).filter(|(message, _)| message.at.rfc3339() == *time);
     let named = then().find(|(message, _)| is_named(what, message));
@@ -79,7 +85,12 @@ fn about_media(code: &str, messages: &[Traced]) -> Vec<usize> {
     let mut proof = match code {
         "media_before_answer" | "late_media" => all(&is_answer),
         "media_after_end" => all(&is_end),
-        "no_rtp" | "one_way_audio" | "media_stops" | "unannounced_source" | "codec_mismatch" => {
+        "no_rtp"
+        | "one_way_audio"
+        | "media_stops"
+        | "unannounced_source"
+        | "unreachable"
+        | "codec_mismatch" => {
             return all(&|message| message.media.is_some());
         }
         _ => Vec::new(),

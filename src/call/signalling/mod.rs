@@ -30,6 +30,7 @@ mod taken_tests;
 mod tests;
 mod transfer;
 mod trickle;
+mod unreached;
 
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub(super) use self::registration::Registered;
 use self::session_timer::SessionTimer;
 use self::transfer::Transfer;
 use self::trickle::Section;
+pub use self::unreached::Undelivered;
+pub(super) use self::unreached::Unnamed;
+use self::unreached::Unreached;
 use super::dialog::{Dialog, Look};
 use super::record::{CallKind, EndedBy};
 use crate::flow::Endpoint;
@@ -183,6 +187,8 @@ struct Rare {
     pressed: Option<Box<[Pressed; 2]>>,
     /// What candidates may still come for.
     sections: Vec<Section>,
+    /// Where its datagrams did not arrive.
+    unreached: Vec<Unreached>,
 }
 
 /// Something rare that happened, and the message that shows it.
