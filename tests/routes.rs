@@ -178,3 +178,51 @@ fn who_speaks_to_a_group_is_answered_there() {
         assert_eq!(codes(&findings(&run.records[0])), expected);
     }
 }
+
+/// What is found of a call of phone and peer from 0 to 12.1 s.
+fn to_a_port(add: impl Fn(&mut Scene)) -> Vec<(String, String)> {
+    let mut scene = Scene::default();
+    scene.agree("c", 0, 1, [PHONE, PEER]);
+    add(&mut scene);
+    scene.hang_up("c", 12_100, (1, 2));
+    findings(&scene.run().0.records[0])
+}
+
+#[test]
+fn audio_to_a_port_that_nobody_announced_is_told() {
+    let wrong = (PHONE.0, PHONE.1 + 4);
+    let found = to_a_port(|scene| {
+        scene.say("c", (100, 12_000), [PHONE, PEER]);
+        scene.say("c", (100, 12_000), [PEER, wrong]);
+    });
+    let text =
+        "audio from 192.0.2.2:5000 to 192.0.2.1:4004, which no SDP announces, and none to 192.0.2.1:4000";
+    assert_eq!(found, [("unannounced_destination".to_owned(), text.to_owned())]);
+
+    // The phone sends from that port, so it listens there (RFC 4961), though it is behind a NAT that it knows.
+    let symmetric = to_a_port(|scene| {
+        scene.say("c", (100, 12_000), [wrong, PEER]);
+        scene.say("c", (100, 12_000), [PEER, wrong]);
+    });
+    assert_eq!(symmetric, []);
+    // It is heard at the port that it announced all the same.
+    let both = to_a_port(|scene| {
+        scene.speak("c", (100, 12_000), [PHONE, PEER]);
+        scene.say("c", (100, 12_000), [PEER, wrong]);
+    });
+    assert_eq!(both, []);
+    // For a second.
+    let short = to_a_port(|scene| {
+        scene.say("c", (100, 12_000), [PHONE, PEER]);
+        scene.say("c", (100, 1_100), [PEER, wrong]);
+        scene.say("c", (1_100, 12_000), [PEER, PHONE]);
+    });
+    assert!(short.iter().all(|(code, _)| code != "unannounced_destination"), "{short:?}");
+    // At a port that it announces later.
+    let moved = to_a_port(|scene| {
+        scene.speak("c", (100, 3_000), [PHONE, PEER]);
+        scene.agree("c", 3_000, 2, [wrong, PEER]);
+        scene.speak("c", (3_100, 12_000), [wrong, PEER]);
+    });
+    assert_eq!(moved, []);
+}

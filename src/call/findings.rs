@@ -67,6 +67,7 @@ pub(super) fn findings(
     findings.extend(no_rtp(record, &endpoints));
     findings.extend(one_way(record, &endpoints));
     findings.extend(late(record, &endpoints));
+    findings.extend(astray(record, &endpoints));
     findings.extend(directed.and_then(|directed| media_stops(record, &endpoints, &directed)));
     findings.extend(before_answer(record, &endpoints));
     findings.extend(after_end(record));
@@ -200,6 +201,42 @@ fn late(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
             .then(|| finding("late_media", format!("audio begins {seconds:.1} s late, {}", route(stream))))
     });
     late.collect()
+}
+
+/// Audio to a port that no description names, of a host that named others, to which nothing goes meanwhile: it is not heard. Who
+/// sends from that port listens there (symmetric RTP, RFC 4961), and ICE finds ports that nobody named (RFC 8445 7.3.1.3).
+fn astray(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
+    let Some(answered) = record.answered else { return Vec::new() };
+    if endpoints.iter().any(|known| known.is_candidate) {
+        return Vec::new();
+    }
+    let missed = |stream: &MediaRecord| {
+        let sender = endpoints.iter().find(|known| known.endpoint == stream.source)?;
+        let is_used = |end: Endpoint| record.media.iter().any(|other| other.source == end);
+        if endpoints.iter().any(|known| known.endpoint == stream.destination) || is_used(stream.destination) {
+            return None;
+        }
+        let mut listener = endpoints
+            .iter()
+            .filter(|known| known.by_caller != sender.by_caller && known.may.receive)
+            .map(|known| known.endpoint);
+        let is_heard =
+            |end| record.media.iter().any(|other| other.destination == end && other.end > stream.start);
+        let missed = listener.clone().rfind(|end| end.address == stream.destination.address)?;
+        (!listener.any(is_heard)).then_some(missed)
+    };
+    let lasts = |stream: &&MediaRecord| {
+        between(stream.start.max(answered), stream.end) >= MISSED_AFTER && is_audio(stream)
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    for stream in record.media.iter().filter(lasts) {
+        let Some(missed) = missed(stream) else { continue };
+        let text = format!("audio {}, which no SDP announces, and none to {missed}", route(stream));
+        if findings.iter().all(|known| known.text != text) {
+            findings.push(finding("unannounced_destination", text));
+        }
+    }
+    findings
 }
 
 /// RTP before the answer between ends that had not both told of themselves: early media (RFC 3960 3) has a description

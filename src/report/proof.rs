@@ -89,6 +89,7 @@ fn about_media(code: &str, messages: &[Traced]) -> Vec<usize> {
         | "one_way_audio"
         | "media_stops"
         | "unannounced_source"
+        | "unannounced_destination"
         | "unreachable"
         | "codec_mismatch" => {
             return all(&|message| message.media.is_some());
