@@ -92,6 +92,6 @@ impl Attempt<'_> {
             let ends = ends(hop);
             ends == [source, destination] || ends == [destination, source]
         });
-        own.filter_map(|hop| hop.get("retransmissions").and_then(Value::as_u64)).sum()
+        own.filter_map(|hop| hop.get("retransmissions")?.as_u64()).fold(0, u64::saturating_add)
     }
 }

@@ -41,8 +41,8 @@ impl Figures {
     /// Adds a record. Of dialogs that are no calls only the request counts.
     pub fn add(&mut self, record: &Record) {
         let whole = |key| record.number(key).unwrap_or_default() as u64;
-        self.messages += whole("messages");
-        self.retransmissions += whole("retransmissions");
+        self.messages = self.messages.saturating_add(whole("messages"));
+        self.retransmissions = self.retransmissions.saturating_add(whole("retransmissions"));
         let code = record.number("status_code").unwrap_or_default();
         self.request(record.text("method"), code >= 400.0 || record.text("result") == "timeout");
         if record.text("kind") != "call" {
@@ -61,7 +61,7 @@ impl Figures {
     /// Adds a further leg of a call. When it ended, and what was heard, is known of the call alone: that is of the leg that was answered.
     pub(super) fn add_attempt(&mut self, record: &Record, attempt: &Attempt<'_>) {
         let (code, is_over) = (attempt.code(), !attempt.is_open());
-        self.retransmissions += attempt.retransmissions();
+        self.retransmissions = self.retransmissions.saturating_add(attempt.retransmissions());
         self.request("INVITE", is_over && code.is_none_or(|code| code >= 400));
         self.calls += 1;
         attempt.post_dial_delay().inspect(|it| self.delay.add(*it));
