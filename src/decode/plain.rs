@@ -28,23 +28,22 @@ const FRONT: usize = 48;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Front<'a> {
     bytes: &'a [u8; FRONT],
-    ends: Ends<'a>,
-    /// Bytes of the frame behind its Ethernet header.
-    there: u32,
 }
 
 impl<'a> Front<'a> {
     /// `None` for a packet of any other kind, plain or not.
     #[inline(always)]
     pub(crate) fn of(packet: &Packet, arena: &'a [u8]) -> Option<Self> {
-        let bytes: &[u8; FRONT] = arena.get(packet.offset as usize..)?.first_chunk()?;
-        let ends = Ends(bytes.get(ETHERNET + 12..)?.first_chunk()?);
-        let front = Self { bytes, ends, there: packet.captured.wrapping_sub(ETHERNET as u32) };
+        let start = packet.offset as usize;
+        let bytes: &[u8; FRONT] = arena.get(start..start + FRONT)?.first_chunk()?;
+        let front = Self { bytes };
         // EtherType, version and words of header; neither more fragments nor an offset. One branch for all of it.
         let kind = u32::from_be_bytes(*bytes.get(12..)?.first_chunk()?) ^ 0x0800_4500;
         let pieces = u32::from_be_bytes(*bytes.get(20..)?.first_chunk()?);
-        let odd = kind >> 8 | pieces << 2 >> 18 | u32::from(packet.link.0 ^ LinkType::ETHERNET.0);
-        (odd == 0 && packet.captured as usize >= FRONT).then_some(front)
+        // Set when fewer bytes were captured: less than nothing are left then.
+        let missing = packet.captured.wrapping_sub(FRONT as u32) >> 31;
+        let odd = kind >> 8 | pieces << 2 >> 18 | u32::from(packet.link.0 ^ LinkType::ETHERNET.0) | missing;
+        (odd == 0).then_some(front)
     }
 
     /// See [`Plain::protocol`].
@@ -56,15 +55,21 @@ impl<'a> Front<'a> {
     /// See [`Plain::ends`].
     #[inline(always)]
     pub(crate) const fn ends(self) -> Ends<'a> {
-        self.ends
+        match self.bytes.split_at(ETHERNET + 12).1.first_chunk() {
+            Some(ends) => Ends(ends),
+            None => Ends(&[0; ENDS]),
+        }
     }
 
-    /// Offset in the frame of what TCP carries, and its length.
+    /// Offset in the frame of what TCP carries, and its length; of the packet that it is the front of.
     #[inline(always)]
-    pub(crate) fn segment(self) -> Option<(u32, u32)> {
+    pub(crate) fn segment(self, packet: &Packet) -> Option<(u32, u32)> {
         let total = u32::from(be16(self.bytes[16], self.bytes[17]));
         let headers = (IPV4 as u32) + u32::from(self.bytes[46] >> 4) * 4;
-        if total > self.there || headers < (IPV4 + tcp::LEAST) as u32 || total < headers {
+        if total + ETHERNET as u32 > packet.captured
+            || headers < (IPV4 + tcp::LEAST) as u32
+            || total < headers
+        {
             return None;
         }
         Some((ETHERNET as u32 + headers, total - headers))
@@ -87,12 +92,15 @@ impl<'a> Front<'a> {
         }
     }
 
-    /// Length and first bytes of what UDP carries, at [`Front::DATAGRAM`].
+    /// Length and first bytes of what UDP carries, at [`Front::DATAGRAM`]; of the packet that it is the front of.
     #[inline(always)]
-    pub(crate) fn datagram(self) -> Option<(u32, [u8; 3])> {
+    pub(crate) fn datagram(self, packet: &Packet) -> Option<(u32, [u8; 3])> {
         let total = u32::from(be16(self.bytes[16], self.bytes[17]));
         let length = u32::from(be16(self.bytes[38], self.bytes[39]));
-        if total > self.there || length + IPV4 as u32 > total || length < udp::LENGTH as u32 + 3 {
+        if total + ETHERNET as u32 > packet.captured
+            || length + IPV4 as u32 > total
+            || length < udp::LENGTH as u32 + 3
+        {
             return None;
         }
         Some((length - udp::LENGTH as u32, [self.bytes[42], self.bytes[43], self.bytes[44]]))
@@ -154,17 +162,22 @@ impl<'a> Ends<'a> {
     /// The hash that `hasher` has for both.
     #[inline]
     pub(crate) const fn hash(self, hasher: &PairHasher) -> u64 {
-        let [a, b, c, d, e, f, g, h, ports @ ..] = *self.0;
-        hasher.hash_v4(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes(ports))
+        self.hash_as(UDP, hasher)
     }
 
     /// The hash that `hasher` has for both, whoever is the sender.
     #[inline]
     pub(crate) const fn hash_either_way(self, hasher: &PairHasher) -> u64 {
+        self.hash_as(TCP, hasher)
+    }
+
+    /// The hash that is asked for of that protocol: of both, whoever is the sender, but of datagrams from one to the other.
+    #[inline(always)]
+    pub(crate) const fn hash_as(self, protocol: u8, hasher: &PairHasher) -> u64 {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = *self.0;
         let source = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([i, j]));
         let destination = (u32::from_le_bytes([e, f, g, h]), u16::from_le_bytes([k, l]));
-        hasher.hash_either_way_v4(source, destination)
+        hasher.hash_v4(source, destination, protocol == UDP)
     }
 
     /// The hashes that `hasher` has for the sender alone, and for the receiver.

@@ -248,14 +248,14 @@ proptest! {
         let unit = match &decoded {
             Ok(Decoded::Unit(unit)) => unit,
             _ => {
-                prop_assert!(front.protocol() != TCP || front.segment().is_none(), "{:?}", decoded);
-                let datagram = front.datagram().filter(|(_, beginning)| !front.may_wrap(beginning[0]));
+                prop_assert!(front.protocol() != TCP || front.segment(&packet).is_none(), "{:?}", decoded);
+                let datagram = front.datagram(&packet).filter(|(_, beginning)| !front.may_wrap(beginning[0]));
                 prop_assert!(front.protocol() != UDP || datagram.is_none(), "{:?}", decoded);
                 return Ok(());
             }
         };
         let ends = (front.ends().source(), front.ends().destination());
-        match (front.protocol(), front.segment(), front.datagram()) {
+        match (front.protocol(), front.segment(&packet), front.datagram(&packet)) {
             (TCP, Some((start, length)), _) => {
                 prop_assert_eq!(unit.transport, Transport::Tcp(front.fields()));
                 prop_assert_eq!(front.flags(), front.fields().flags);

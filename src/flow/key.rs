@@ -95,43 +95,34 @@ impl PairHasher {
         let [first, second, third] = self.secret;
         let (source_high, source_low) = source.address.halves();
         let (destination_high, destination_low) = destination.address.halves();
-        let ports = (source.port as u32) << 16 | destination.port as u32;
         if source.address.is_v4() && destination.address.is_v4() {
-            let addresses = source_low << 32 | destination_low & 0xffff_ffff;
-            return self.hash_v4(addresses.swap_bytes(), ports.swap_bytes());
+            return self.pair((self.one(source), self.one(destination)), true);
         }
+        let ports = (source.port as u32) << 16 | destination.port as u32;
         let high = fold(source_high ^ second, destination_high ^ third);
         let low = fold(source_low ^ first, destination_low ^ second);
         fold(low ^ ports as u64, high ^ first)
     }
 
-    /// The same for IPv4: the two addresses and the two ports as they follow each other in a packet, the sender's first,
-    /// the first byte of each the lowest.
+    /// The same for IPv4, address and port of each as they lie in a packet, the first byte of each the lowest; that of both
+    /// ways, if it is not to be `directed`.
     #[must_use]
-    #[inline]
-    pub const fn hash_v4(&self, addresses: u64, ports: u32) -> u64 {
+    #[inline(always)]
+    pub const fn hash_v4(&self, source: (u32, u16), destination: (u32, u16), directed: bool) -> u64 {
+        self.pair((one_v4(source.0, source.1), one_v4(destination.0, destination.1)), directed)
+    }
+
+    #[inline(always)]
+    const fn pair(&self, (source, destination): (u64, u64), directed: bool) -> u64 {
         let [first, second, third] = self.secret;
-        fold(fold(addresses ^ first, second) ^ ports as u64, third)
+        fold(fold(source ^ first, destination ^ if directed { third } else { first }), second)
     }
 
     /// The hash of both ways between two endpoints.
     #[must_use]
     #[inline]
     pub const fn hash_either_way(&self, a: Endpoint, b: Endpoint) -> u64 {
-        self.both(self.one(a), self.one(b))
-    }
-
-    /// The same for IPv4: address and port of each as they lie in a packet, the first byte of each the lowest.
-    #[must_use]
-    #[inline]
-    pub const fn hash_either_way_v4(&self, a: (u32, u16), b: (u32, u16)) -> u64 {
-        self.both(one_v4(a.0, a.1), one_v4(b.0, b.1))
-    }
-
-    #[inline]
-    const fn both(&self, a: u64, b: u64) -> u64 {
-        let [first, second, _] = self.secret;
-        fold(fold(a ^ first, b ^ first), second)
+        self.pair((self.one(a), self.one(b)), false)
     }
 
     /// The hash of one direction of an SCTP association, whichever of their addresses its hosts use (RFC 9260 6.4): the
@@ -139,7 +130,7 @@ impl PairHasher {
     #[must_use]
     #[inline]
     pub const fn hash_tag(&self, tag: u32, (source, destination): (u16, u16)) -> u64 {
-        self.hash_v4(tag as u64, (source as u32) << 16 | destination as u32)
+        self.pair((tag as u64, (source as u64) << 16 | destination as u64), true)
     }
 
     /// The hash of one endpoint.

@@ -671,10 +671,14 @@ fn may_be_media(payload: &[u8], ports: (u16, u16), look: Look) -> bool {
 }
 
 /// Whether an unannounced datagram is worth following: an RTP or RTCP header whose lengths are those of the datagram,
-/// unprivileged ports, room for a payload.
+/// unprivileged ports, room for a payload. Contributing sources are a mixer's (RFC 3550 7.1), which is announced before it
+/// has any; of what is not RTP, fifteen times as much looks like that as like RTP without.
 fn is_plausible(payload: &[u8], (source, destination): (u16, u16), look: Look) -> bool {
     let is_media = match look {
-        Look::Rtp(_) => rtp_header(payload).is_some_and(|length| length < payload.len()),
+        Look::Rtp(_) => {
+            let has_sources = payload.first().is_some_and(|first| first & 0x0f != 0);
+            !has_sources && rtp_header(payload).is_some_and(|length| length < payload.len())
+        }
         Look::Rtcp => rtcp_packet(payload).is_some_and(|length| length <= payload.len()),
         Look::Neither => false,
     };

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use wide::i32x4;
 
 use crate::decode::TcpFlags;
+use crate::near::fetch;
 use crate::time::{Timestamp, tick_number};
 
 /// Connections in a set: as many as are compared at once.
@@ -119,6 +120,8 @@ pub(crate) struct ForeignConnections {
     tick: i32,
     /// The number on the grid of tick 0.
     origin: u64,
+    /// Nothing was ever said of any.
+    is_empty: bool,
     /// Those displaced while their time was not up, since the table grew.
     displaced: usize,
     verdicts: Receiver<Foreign>,
@@ -133,6 +136,7 @@ impl ForeignConnections {
             sets: vec![Set::default(); LEAST_SETS],
             tick: 0,
             origin: 0,
+            is_empty: true,
             displaced: 0,
             verdicts,
             counters: Counters::default(),
@@ -142,6 +146,11 @@ impl ForeignConnections {
 
     pub(crate) const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Whether nothing was ever said of any connection.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.is_empty
     }
 
     /// It is that time now; to be said whenever a tick has passed. After six years, and when the first packet is not of
@@ -201,6 +210,7 @@ impl ForeignConnections {
     pub(crate) fn learn(&mut self, sequence: u64) {
         while let Ok(foreign) = self.verdicts.try_recv() {
             self.insert(&foreign);
+            self.is_empty = false;
         }
         if self.displaced > self.sets.len() && self.sets.len() < MOST_SETS {
             // What was known is soon said again.
@@ -224,6 +234,12 @@ impl ForeignConnections {
         (*way.hash.0, *way.hash.1) = halves(hash);
         *way.until = until;
         set.may_resume = set.may_resume & !(1 << index) | u32::from(foreign.may_resume) << index;
+    }
+
+    /// Fetches what is known of the connection with that hash.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, hash: u64) {
+        self.sets.get(self.index(hash)).into_iter().for_each(fetch);
     }
 
     #[inline]

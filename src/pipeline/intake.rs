@@ -20,6 +20,9 @@ use crate::time::{PacketClock, PacketTime, TICK, Timestamp, WILD_JUMP, grid};
 /// IP protocol number of SCTP, which HEP may have carried.
 const SCTP: u8 = 132;
 
+/// Packets that are looked up together.
+const GROUP: usize = 16;
+
 /// Packets by what they turned out to be. Each packet is counted once; those given to a worker or to the tracker
 /// are counted there.
 #[derive(Clone, Debug, Default)]
@@ -158,35 +161,80 @@ impl Intake {
         self.counters.packets += batch.packets.len() as u64;
         batch.packets.first().into_iter().for_each(|packet| self.counters.stamped(packet.timestamp));
         self.foreign.learn(self.sequence);
+        // Where nothing is known of any connection, there is nothing to fetch.
+        if self.foreign.is_empty() {
+            self.take_all::<false>(batch, staged);
+        } else {
+            self.take_all::<true>(batch, staged);
+        }
+    }
+
+    /// Takes all packets; with `AHEAD`, what is known of the connections of some is fetched before the first of them is taken.
+    #[inline(always)]
+    fn take_all<const AHEAD: bool>(&mut self, batch: PacketBatch<'_>, staged: &mut Staged) {
         // What a filter has to see goes the long way.
         let seen = if self.filter.is_some() { &[] } else { batch.arena };
         let mut latest = Timestamp::default();
-        for (packet, index) in batch.packets.iter().zip(0u32..) {
-            self.counters.count(packet);
-            if self.clock.follow(packet.timestamp, self.calm_until) {
-                latest = packet.timestamp;
-            } else {
-                self.counters.last = self.counters.last.max(Some(latest));
-                self.observe(packet, batch, staged);
+        let mut index = 0;
+        let mut fronts = [None; GROUP];
+        for group in batch.packets.chunks(GROUP) {
+            if AHEAD {
+                self.look_ahead(group, seen, &mut fronts);
             }
-            self.sequence += 1;
-            if !self.common(seen, packet, index, staged) {
-                self.other(batch, packet, index, staged);
+            for (packet, &front) in group.iter().zip(&fronts) {
+                self.counters.count(packet);
+                if self.clock.follow(packet.timestamp, self.calm_until) {
+                    latest = packet.timestamp;
+                } else {
+                    self.counters.last = self.counters.last.max(Some(latest));
+                    self.observe(packet, batch, staged);
+                }
+                self.sequence += 1;
+                let front = if AHEAD { front } else { Front::of(packet, seen).map(|front| (front, 0)) };
+                let is_common =
+                    front.is_some_and(|front| self.common::<AHEAD>(front, seen, (packet, index), staged));
+                if !is_common {
+                    self.other(batch, packet, index, staged);
+                }
+                index += 1;
             }
         }
         // Those that followed came after the first of all.
         self.counters.last = self.counters.last.max(Some(latest).filter(|_| !batch.packets.is_empty()));
     }
 
-    /// Takes a packet of the commonest kind; false when it is none.
+    /// Finds the fronts of packets of the commonest kind, and what [`Ends::hash_as`] has for each; what is known of such
+    /// connections is fetched.
     #[inline(always)]
-    fn common(&mut self, arena: &[u8], packet: &Packet, index: u32, staged: &mut Staged) -> bool {
-        let Some(front) = Front::of(packet, arena) else { return false };
+    fn look_ahead<'a>(
+        &self,
+        group: &[Packet],
+        arena: &'a [u8],
+        fronts: &mut [Option<(Front<'a>, u64)>; GROUP],
+    ) {
+        for (slot, packet) in fronts.iter_mut().zip(group) {
+            *slot = Front::of(packet, arena).map(|front| {
+                let hash = front.ends().hash_as(front.protocol(), &self.hasher);
+                self.foreign.fetch(hash);
+                (front, hash)
+            });
+        }
+    }
+
+    /// Takes a packet of the commonest kind; false when it is another after all. With `HASHED`, its hash is there.
+    #[inline(always)]
+    fn common<const HASHED: bool>(
+        &mut self,
+        (front, hash): (Front<'_>, u64),
+        arena: &[u8],
+        (packet, index): (&Packet, u32),
+        staged: &mut Staged,
+    ) -> bool {
         match front.protocol() {
             decode::TCP => {
-                let Some((start, length)) = front.segment() else { return false };
+                let Some((start, length)) = front.segment(packet) else { return false };
                 let payload = || part(arena, packet.offset + start, length);
-                let hash = front.ends().hash_either_way(&self.hasher);
+                let hash = if HASHED { hash } else { front.ends().hash_either_way(&self.hasher) };
                 let resumes = || may_resume(payload());
                 if !self.foreign.pass_over(hash, (front.flags(), length), self.sequence, resumes) {
                     let bytes = payload();
@@ -197,7 +245,7 @@ impl Intake {
                 true
             }
             decode::UDP => {
-                let Some((length, beginning)) = front.datagram() else { return false };
+                let Some((length, beginning)) = front.datagram(packet) else { return false };
                 if front.may_wrap(beginning[0]) {
                     return false;
                 }
@@ -209,7 +257,7 @@ impl Intake {
                     }
                 }
                 let payload = (packet.offset + Front::DATAGRAM, length);
-                let hash = front.ends().hash(&self.hasher);
+                let hash = if HASHED { hash } else { front.ends().hash(&self.hasher) };
                 staged.media.push(MediaWork::plain((self.sequence, index), hash, payload));
                 true
             }

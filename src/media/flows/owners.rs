@@ -377,12 +377,14 @@ mod tests {
 
         /// Strangers, one packet each.
         fn send(&mut self, to: u16, strangers: u8) {
-            for stranger in 0..strangers {
-                let payload = [0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 1, 0x55];
-                let ends = (Endpoint::new(Address::v4([198, 51, 100, stranger]), 4000), port(to));
-                let datagram = Datagram::whole(at(0), ends, &payload);
-                self.table.packet(FlowHint::NONE, &datagram, &self.known, &mut Effects::default());
-            }
+            let payload = [0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 1, 0x55];
+            (0..strangers).for_each(|stranger| self.send_one(to, stranger, &payload));
+        }
+
+        fn send_one(&mut self, to: u16, stranger: u8, payload: &[u8]) {
+            let ends = (Endpoint::new(Address::v4([198, 51, 100, stranger]), 4000), port(to));
+            let datagram = Datagram::whole(at(0), ends, payload);
+            self.table.packet(FlowHint::NONE, &datagram, &self.known, &mut Effects::default());
         }
 
         /// Whose the flows to a port are.
@@ -415,5 +417,18 @@ mod tests {
         scene.announce(1, 0..12);
         assert_eq!(scene.owners(11), [1], "the call that got somewhere last");
         assert!(scene.owners(10).contains(&0), "beyond that they stay whose they are");
+    }
+
+    #[test]
+    fn a_mixer_s_packets_are_followed_where_one_of_their_ends_is_known() {
+        let mut scene = Scene::new();
+        let mixed = [0x81, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 1, 0, 0, 0, 2, 0x55];
+        scene.send_one(0, 1, &mixed);
+        assert!(scene.table.is_empty());
+        scene.send(0, 1);
+        assert_eq!(scene.table.unclaimed(), 1);
+        scene.announce(0, 1..2);
+        scene.send_one(1, 2, &mixed);
+        assert_eq!(scene.owners(1), [0]);
     }
 }
