@@ -69,13 +69,13 @@ impl<R: Read> Block<R> {
         self.start == self.end && self.skip == 0
     }
 
-    /// Takes `count` bytes, those that are not here yet as they come.
+    /// Takes `count` bytes more, those that are not here yet as they come.
     #[inline]
     pub(super) fn take(&mut self, count: u64) {
         let here = (self.end - self.start) as u64;
         let taken = count.min(here);
         self.start += taken as usize;
-        self.skip = count - taken;
+        self.skip = self.skip.saturating_add(count - taken);
     }
 
     /// Reads until `need` bytes are here that are not taken; false when the input ends before.
@@ -132,9 +132,8 @@ impl<R: Read> Block<R> {
         };
         self.end += count;
         self.position += count as u64;
-        if self.skip > 0 {
-            self.take(self.skip);
-        }
+        let skip = std::mem::take(&mut self.skip);
+        self.take(skip);
         Ok(count)
     }
 }
@@ -206,7 +205,9 @@ mod tests {
     fn takes_what_has_not_come_yet() {
         let mut block = Block::new(Drip(b"abcdefghij", false), 4);
         assert!(block.fill(2).unwrap());
-        block.take(7);
+        block.take(5);
+        block.take(0);
+        block.take(2);
         assert!(block.fill(2).unwrap());
         assert_eq!(block.unread(), b"hi");
         block.take(9);

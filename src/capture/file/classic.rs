@@ -50,7 +50,7 @@ impl Classic {
 
     /// Whether where a record should begin there is the file header, version 2.4, of a capture that was appended to this one:
     /// of its 16 bytes the first eight tell, if the others, as those of a packet of no bytes, are 0.
-    fn begins_again(&[a, b, c, d, e, f, g, h, ..]: &[u8; 16]) -> bool {
+    pub(super) fn begins_again(&[a, b, c, d, e, f, g, h, ..]: &[u8; 16]) -> bool {
         variant([a, b, c, d]).is_some_and(|(order, _)| [order.u16([e, f]), order.u16([g, h])] == [2, 4])
     }
 }

@@ -1,6 +1,6 @@
 //! One capture file, from its name to its packets.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::super::error::Shown;
@@ -106,6 +106,7 @@ impl CaptureFile {
                         return Ok(false);
                     }
                 }
+                Stop::Bad if self.changes() => {}
                 Stop::Bad => self.give_up()?,
             }
         }
@@ -139,7 +140,15 @@ impl CaptureFile {
             Ok(true) => return Ok(true),
             Ok(false) if self.growing => return Ok(false),
             Ok(false) => self.counters.truncated += u64::from(!self.block.is_clean()),
-            Err(error) if is_damage(&error) => self.counters.truncated += 1,
+            Err(error) if is_damage(&error) => {
+                self.counters.truncated += 1;
+                if error.kind() != ErrorKind::UnexpectedEof {
+                    let (path, packets) = (Shown(&self.path), self.counters.packets);
+                    tracing::warn!(
+                        "{path}: damaged, or packed in another way, behind packet {packets}; the rest of this file cannot be read"
+                    );
+                }
+            }
             Err(error) => {
                 self.ended = true;
                 return Err(SourceError::from_io(&self.path, error));
@@ -147,6 +156,20 @@ impl CaptureFile {
         }
         self.ended = true;
         Ok(false)
+    }
+
+    /// Whether a capture in the other format was appended there; it is read on in that.
+    fn changes(&mut self) -> bool {
+        let magic = self.block.unread().first_chunk().copied().unwrap_or_default();
+        let is_other = match self.format {
+            Either::Classic(_) => Pcapng::begins(magic),
+            Either::Pcapng(_) => Classic::begins(magic),
+        };
+        let other = is_other.then(|| begin(&self.path, &mut self.block).ok()).flatten();
+        other.is_some_and(|format| {
+            self.format = format;
+            true
+        })
     }
 
     fn give_up(&mut self) -> Result<(), SourceError> {

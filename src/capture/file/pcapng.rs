@@ -5,6 +5,7 @@
 //! resolution, decryption secrets and statistics, which nothing later uses.
 
 use super::super::{LinkType, Packet};
+use super::classic::Classic;
 use super::order::Order;
 use super::record::{Format, LONGEST_PACKET, Record, link_type};
 use super::resolution::Resolution;
@@ -184,7 +185,8 @@ impl Format for Pcapng {
             }
         }
         let (kind, stated) = (self.order.u32([a, b, c, d]), self.order.u32([e, f, g, h]));
-        if stated < SMALLEST {
+        let is_classic = || bytes.first_chunk().is_some_and(Classic::begins_again);
+        if stated < SMALLEST || kind >> 24 != 0 && is_classic() {
             return Record::Bad;
         }
         // Lengths are multiples of four; writers that state one less still pad.

@@ -189,12 +189,35 @@ fn captures_that_were_appended_to_each_other_are_read_one_after_the_other() {
 }
 
 #[test]
+fn a_capture_may_be_appended_to_one_in_another_format() {
+    for (one, other) in [(Order::Little, Order::Big), (Order::Big, Order::Little)] {
+        let (classic, ng) = (classic(one, &three()), pcapng(other, &three()));
+        let same = pcapng(one, &three());
+        let file = [&ng[..], &classic, &same, &classic, &classic, &ng].concat();
+        for size in [16, 64, 1 << 16] {
+            let (found, counters) = content(&file, size, &[9, 2]).unwrap();
+            assert_eq!(found, nanoseconds(&vec![three(); 6].concat()));
+            assert_eq!((counters.truncated, counters.bad_record), (0, 0));
+        }
+    }
+    // A local block, to whose type the highest bit belongs, that is none.
+    let order = Order::Little;
+    let local = block(order, 0xa1b2_c3d4, b"something");
+    let file = [pcapng(order, &three()), local, enhanced(order, 0, &(5, b"after".to_vec()))].concat();
+    assert_eq!(content(&file, 64, &[9]).unwrap().0.len(), 4);
+}
+
+#[test]
 fn a_long_unknown_block_is_skipped_and_a_cut_one_counts() {
     let order = Order::Little;
     let start = [section(order), interface(order, 1, 0, &[]), block(order, 10, &vec![1; 3 << 20])].concat();
     let packet = (5, b"after".to_vec());
     let file = [start.clone(), enhanced(order, 0, &packet)].concat();
-    assert_eq!(content(&file, 1 << 16, &[9]).unwrap().0, nanoseconds(&[packet]));
+    assert_eq!(content(&file, 1 << 16, &[9]).unwrap().0, nanoseconds(std::slice::from_ref(&packet)));
+    // Behind packets that are given out before it is passed over.
+    let file =
+        [pcapng(order, &three()), block(order, 10, &vec![1; 3 << 20]), enhanced(order, 0, &packet)].concat();
+    assert_eq!(content(&file, 1 << 16, &[9]).unwrap().0, nanoseconds(&[three(), vec![packet]].concat()));
     let (found, counters) = content(&start[..start.len() - 1], 1 << 16, &[9]).unwrap();
     assert_eq!((found.len(), counters.truncated), (0, 1));
 }
