@@ -6,11 +6,21 @@ use super::{DecodeError, Layer};
 
 /// Whether a UDP payload has the header. Its ports lie where media and clients take theirs from, so every bit
 /// that has to be zero is looked at: flags I alone, or I with the group policy extension's (whose own flags and
-/// identifier fill the reserved bits).
+/// identifier fill the reserved bits). Who receives others ignores them: then what follows has to be a frame with IP.
 pub(super) fn is_header(payload: &[u8]) -> bool {
-    match payload.first_chunk::<8>() {
-        Some([0x08, 0, 0, 0, .., 0]) => true,
-        Some([0x88, policy, .., 0]) => policy & !0x48 == 0,
+    match payload.split_first_chunk::<8>() {
+        Some(([0x08, 0, 0, 0, .., 0], _)) => true,
+        Some(([0x88, policy, .., 0], _)) if policy & !0x48 == 0 => true,
+        Some(([flags, ..], frame)) => flags & 0x08 != 0 && carries_ip(frame.get(12..).unwrap_or_default()),
+        None => false,
+    }
+}
+
+/// Whether IP follows a frame's addresses, or a tag and then IP.
+fn carries_ip(behind_addresses: &[u8]) -> bool {
+    match *behind_addresses {
+        [0x81, 0, _, _, 8, 0, first, ..] | [8, 0, first, ..] => first >> 4 == 4,
+        [0x81, 0, _, _, 0x86, 0xdd, first, ..] | [0x86, 0xdd, first, ..] => first >> 4 == 6,
         _ => false,
     }
 }
@@ -32,6 +42,12 @@ mod tests {
         for port in [4789, 8472] {
             finds_in(17, &udp(50_000, port, &[&[8, 0, 0, 0, 0, 1, 2, 0][..], &inner].concat()));
             finds_in(17, &udp(50_000, port, &[&[0x88, 0x08, 0, 9, 0, 1, 2, 0][..], &inner].concat()));
+            // RFC 7348 5: reserved bits are ignored on receipt.
+            for header in
+                [[8, 0, 0, 1, 0, 1, 2, 0], [0x48, 0xff, 0, 0, 0, 1, 2, 0], [0x0c, 0, 0, 0, 0, 1, 2, 7]]
+            {
+                finds_in(17, &udp(50_000, port, &[&header[..], &inner].concat()));
+            }
         }
     }
 
