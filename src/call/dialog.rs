@@ -16,7 +16,7 @@ use crate::media::{CallMedia, EndpointId};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
-use crate::sip::{Head, Message, Method, SipTransport, Span, StartLine, asks_again, uri};
+use crate::sip::{Faults, Head, Message, Method, SipTransport, Span, StartLine, asks_again, uri};
 use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
@@ -690,7 +690,9 @@ impl Dialog {
     fn repeat(&mut self, look: &Look<'_>) {
         self.cseq = look.head.cseq;
         self.branch = look.head.keys.branch;
-        self.has_credentials = look.head.credentials;
+        // What the capture cut of a request that follows a challenge are the credentials, or what is behind them.
+        let is_cut = look.head.faults.has(Faults::UNTERMINATED);
+        self.has_credentials = look.head.credentials || is_cut && asks_again(self.status);
         self.progress = look.message.timestamp;
         self.sent_anew();
         self.branches.clear();

@@ -71,3 +71,34 @@ fn it_was_late_when_it_registered_and_not_when_it_was_last_heard_of() {
     let late = record.findings[0].time.unwrap();
     assert_eq!(late.since(record.start).as_millis(), 100, "its first 200");
 }
+
+/// What the snap length left of a REGISTER has no Contact, and is no query; the answer tells for how long it holds.
+#[test]
+fn a_register_that_was_cut_before_its_contact_asks_for_nothing() {
+    let text = Text { cseq: "1 REGISTER", ..Text::default() };
+    let whole = text.with("REGISTER sip:b.example SIP/2.0");
+    let cut = whole.split_once("Content-Length").unwrap().0;
+    let mut scene = scene();
+    scene.send(1, 2, cut);
+    let listed = "Contact: <sip:alice@192.0.2.1>;expires=3600\n";
+    scene.send(2, 1, &Text { to_tag: "r", extra: listed, ..text }.with("SIP/2.0 200 OK"));
+    assert_eq!(told(&one(scene)), (Value::Null, json!(3600), json!(0)));
+}
+
+/// Nor does it say that the credentials which a challenge asked for did not follow.
+#[test]
+fn credentials_that_were_cut_off_may_have_been_there() {
+    let mut scene = scene();
+    for (cseq, branch, cut) in [("1 REGISTER", "1", false), ("2 REGISTER", "2", true)] {
+        let text = Text { cseq, branch, ..Text::default() };
+        let whole = text.with("REGISTER sip:b.example SIP/2.0");
+        scene.send(1, 2, if cut { whole.split_once("Content-Length").unwrap().0 } else { &whole });
+        let asked = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\n";
+        scene.send(2, 1, &Text { to_tag: "r", extra: asked, ..text }.with("SIP/2.0 401 Unauthorized"));
+        scene.wait(SECOND);
+    }
+    scene.wait(60 * SECOND);
+    let record = one(scene);
+    assert_eq!(codes(&record), ["authentication_failed"]);
+    assert!(!record.findings[0].text.contains("no credentials"), "{}", record.findings[0].text);
+}

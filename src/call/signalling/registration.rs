@@ -7,7 +7,7 @@ use super::record::RegistrationRecord;
 use crate::call::bindings::Learned;
 use crate::call::dialog::{Dialog, Look};
 use crate::sip::header::{NameAddress, first_value, text};
-use crate::sip::{Span, uri};
+use crate::sip::{Faults, Span, uri};
 use crate::time::Timestamp;
 
 /// What a REGISTER dialog remembers.
@@ -31,7 +31,9 @@ impl Dialog {
     /// A REGISTER: whom it would have called, and whether that is where it comes from.
     pub(super) fn registers(&mut self, look: &Look<'_>) {
         let contact = NameAddress::parse(first_value(look.head.contact.of(look.bytes))).uri;
-        self.signalling.registered.get_or_insert_default().is_query = contact.is_empty();
+        // Where the capture cut the header section, the contact may have been behind the cut.
+        let is_query = contact.is_empty() && !look.head.faults.has(Faults::UNTERMINATED);
+        self.signalling.registered.get_or_insert_default().is_query = is_query;
         if look.message.source != self.source || contact.is_empty() {
             return;
         }
