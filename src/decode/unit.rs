@@ -48,7 +48,7 @@ pub enum Transport {
     },
     /// A message out of a HEP packet; the payload is the message, the addresses are those inside HEP.
     Hep {
-        /// IP protocol number that carried the message before HEP did.
+        /// IP protocol number that carried the message before HEP did; 22 stands for TLS.
         protocol: u8,
     },
     /// ICMP or ICMPv6; the payload is what follows the quoted UDP or TCP header (empty when none is quoted).

@@ -23,6 +23,9 @@ const SCTP: u8 = 132;
 /// Packets that are looked up together.
 const GROUP: usize = 16;
 
+/// The number that HEP has for SIP over TLS, be it in a WebSocket or not: XNS-IDP's.
+const TLS: u8 = 22;
+
 /// Packets by what they turned out to be. Each packet is counted once; those given to a worker or to the tracker
 /// are counted there.
 #[derive(Clone, Debug, Default)]
@@ -582,6 +585,7 @@ impl Intake {
                 let transport = match protocol {
                     decode::TCP => SipTransport::Tcp,
                     SCTP => SipTransport::Sctp,
+                    TLS => SipTransport::Tls,
                     _ => SipTransport::Udp,
                 };
                 Task::Datagram(transport, Glimpse::NOTHING)

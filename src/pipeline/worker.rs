@@ -278,6 +278,10 @@ fn read(
         messages.list.pop();
         return false;
     }
+    if transport == SipTransport::Tls {
+        // HEP has one number for all of them.
+        message.transport = SipTransport::over_tls(message.head.via.of(bytes));
+    }
     if !message.head.body.is_empty() {
         let parse = if work.missing > 0 { sdp::parse_cut } else { sdp::parse };
         message.sdp = parse(bytes, &message.head, &mut messages.sections, &mut messages.media);

@@ -40,6 +40,17 @@ impl SipTransport {
             Self::Sctp => "sctp",
         }
     }
+
+    /// The one over TLS that a Via value names (RFC 3261 20.42, RFC 7118 5): plain TLS where it names none.
+    #[must_use]
+    pub fn over_tls(via: &[u8]) -> Self {
+        let sent_by = via.splitn(3, |&byte| byte == b'/').nth(2).unwrap_or_default().trim_ascii_start();
+        match sent_by.split(u8::is_ascii_whitespace).next() {
+            Some(name) if name.eq_ignore_ascii_case(b"WS") => Self::Ws,
+            Some(name) if name.eq_ignore_ascii_case(b"WSS") => Self::Wss,
+            _ => Self::Tls,
+        }
+    }
 }
 
 /// One SIP message, whole unless its end was not captured.
@@ -194,5 +205,24 @@ impl Messages {
         self.ended.clear();
         self.tls.clear();
         self.counters = StreamCounters::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_via_names_what_is_over_tls() {
+        for (via, transport) in [
+            ("SIP/2.0/WSS df7jal23ls0d.invalid;branch=z9hG4bK56sdasks", SipTransport::Wss),
+            ("SIP / 2.0 / ws a;branch=b", SipTransport::Ws),
+            ("SIP/2.0/TLS 192.0.2.1", SipTransport::Tls),
+            ("SIP/2.0/UDP a/WSS", SipTransport::Tls),
+            ("SIP/2.0", SipTransport::Tls),
+            ("", SipTransport::Tls),
+        ] {
+            assert_eq!(SipTransport::over_tls(via.as_bytes()), transport, "{via}");
+        }
     }
 }
