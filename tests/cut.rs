@@ -177,16 +177,16 @@ fn fragments(frame: &[u8], identification: u16) -> Vec<Vec<u8>> {
 type Kept = fn(u32, u32) -> (u32, usize);
 
 /// Three calls over UDP, a minute apart, whose INVITEs have 1,700 bytes. Of their fragments there are in the capture the first alone,
-/// as a filter for ports leaves it, also cut by the snap length; the first, and the second too late; both, the second first.
+/// as a filter for ports leaves it, also cut by the snap length; the first, and the second late; both, the second first.
 #[test]
 fn an_invite_of_which_only_the_first_fragment_was_captured_is_told() {
-    let ways: [(&str, Kept, u64); 4] = [
-        ("alone", |number, _| (number * 3_600_000, usize::MAX), 1),
-        ("cut", |number, _| (number * 3_600_000, 400), 1),
-        ("late", |number, _| (number * 2_000, usize::MAX), 2),
-        ("all", |number, count| (count - 1 - number, usize::MAX), 1),
+    let ways: [(&str, Kept); 4] = [
+        ("alone", |number, _| (number * 3_600_000, usize::MAX)),
+        ("cut", |number, _| (number * 3_600_000, 400)),
+        ("late", |number, _| (number * 2_000, usize::MAX)),
+        ("all", |number, count| (count - 1 - number, usize::MAX)),
     ];
-    for (way, kept, copies) in ways {
+    for (way, kept) in ways {
         let mut packets = Vec::new();
         for (number, call_id) in (0_u16..).zip(["unanswered", "refused", "answered"]) {
             for (time, sender, message) in call("UDP", call_id) {
@@ -232,18 +232,148 @@ fn an_invite_of_which_only_the_first_fragment_was_captured_is_told() {
         let milliseconds = if way == "all" { "001" } else { "000" };
         let expected = expected.map(|(start, result, messages)| {
             let start = format!("2023-11-14T22:{start}.{milliseconds}000Z");
-            (start, result.to_owned(), "INVITE".to_owned(), messages + copies - 1)
+            (start, result.to_owned(), "INVITE".to_owned(), messages)
         });
         assert_eq!(told, expected, "{way}");
+        // Where media goes, the whole INVITE says, however late it is.
+        let media = run.records.iter().map(|record| record["media_endpoints"].as_array().unwrap().len());
+        if matches!(way, "late" | "all") {
+            assert_eq!(media.sum::<usize>(), 4, "{way}: of three callers and one callee");
+        }
         let other = Run::of(file.path(), &["--workers", "3", "--batch-size", "1"]);
         assert!(other.summary == run.summary && other.files == run.files, "{way}");
         assert_eq!(other.records_without_paths(), run.records_without_paths(), "{way}");
-        if way == "alone" && has_tshark() {
+        if matches!(way, "alone" | "late") && has_tshark() {
             // The frames of the calls' files are those of the capture, each in one of them.
             for filter in ["ip.flags.mf == 1", "frame", "_ws.malformed"] {
                 let found: usize = run.paths().iter().map(|path| frames(path, filter)).sum();
                 assert_eq!(found, frames(file.path(), filter), "{way}: {filter}");
             }
         }
+    }
+}
+
+/// A request or an answer between two hosts, of more than 1,700 bytes if it is `long`.
+fn said(call_id: &str, start: &str, cseq: &str, branch: u8, long: bool) -> Vec<u8> {
+    let tag = if start.starts_with("INVITE") || start.contains(" 100 ") { "" } else { ";tag=b" };
+    let padding = if long { format!("X-Padding: {}\r\n", "x".repeat(1_600)) } else { String::new() };
+    format!(
+        "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{branch}\r\nFrom: <sip:a@192.0.2.1>;tag=a\r\n\
+         To: <sip:b@192.0.2.2>{tag}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n{padding}Content-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+const INVITE: &str = "INVITE sip:b@192.0.2.2 SIP/2.0";
+
+const ACK: &str = "ACK sip:b@192.0.2.2 SIP/2.0";
+
+/// Messages in frames of at most so many bytes; `kept` tells which fragments are captured: of which of the long messages, counted from
+/// 1, and which, counted from 0.
+fn in_fragments(
+    messages: &[(u32, u8, Vec<u8>)],
+    snap_length: usize,
+    kept: impl Fn(u16, usize) -> bool,
+) -> NamedTempFile {
+    let (mut packets, mut number) = (Vec::new(), 0);
+    for (time, sender, message) in messages {
+        let frame = udp((*sender, 5060), (3 - sender, 5060), message);
+        if frame.len() <= 1_514 {
+            packets.push(cut(*time, frame, snap_length));
+            continue;
+        }
+        number += 1;
+        let pieces = fragments(&frame, number).into_iter().enumerate();
+        packets.extend(
+            pieces.filter(|(piece, _)| kept(number, *piece)).map(|(_, frame)| cut(*time, frame, snap_length)),
+        );
+    }
+    written(packets)
+}
+
+/// An INVITE is challenged, comes again, and is refused after 1.5 s, both of 1,700 bytes. Of each there is in the capture: the first
+/// fragment alone, as a filter for ports leaves it; of both fragments 400 bytes; everything. What is told is the same, times too: 20 ms
+/// to each answer.
+#[test]
+fn a_first_fragment_alone_is_told_before_its_answer() {
+    let call_id = "challenged";
+    let say = |time: u32, sender: u8, start: &str, cseq: &str| {
+        let branch = cseq.as_bytes()[0] - b'0';
+        (time, sender, said(call_id, start, cseq, branch, start == INVITE))
+    };
+    let messages = [
+        say(0, 1, INVITE, "1 INVITE"),
+        say(20, 2, "SIP/2.0 407 Proxy Authentication Required", "1 INVITE"),
+        say(25, 1, ACK, "1 ACK"),
+        say(30, 1, INVITE, "2 INVITE"),
+        say(50, 2, "SIP/2.0 100 Trying", "2 INVITE"),
+        say(1_500, 2, "SIP/2.0 486 Busy Here", "2 INVITE"),
+        say(1_510, 1, ACK, "2 ACK"),
+        // Time goes on.
+        (70_000, 1, said("other", "OPTIONS sip:b@192.0.2.2 SIP/2.0", "1 OPTIONS", 9, false)),
+    ];
+    for (way, snap_length, fragments) in [("port", usize::MAX, 1), ("snap", 400, 2), ("whole", usize::MAX, 2)]
+    {
+        let file = in_fragments(&messages, snap_length, |_, piece| piece < fragments);
+        let run = Run::of(file.path(), &[]);
+        assert_nothing_vanished(&run, way);
+        assert_eq!(run.number("/calls/by_result/busy"), 1, "{way}: {}", run.summary["calls"]);
+        let record = run.records.iter().find(|record| record["call_id"] == call_id).unwrap();
+        let told = ["start", "method", "end"].map(|key| record[key].as_str().unwrap());
+        assert_eq!(told, ["2023-11-14T22:13:20.000000Z", "INVITE", "2023-11-14T22:13:21.500000Z"], "{way}");
+        let counted = ["status_code", "messages", "retransmissions", "duplicates"];
+        assert_eq!(counted.map(|key| record[key].as_u64().unwrap()), [486, 7, 0, 0], "{way}");
+        let delay = &run.summary["performance"]["response_delay"]["INVITE"];
+        assert_eq!(delay["count"], 2, "{way}: {delay}");
+        assert!((delay["mean_seconds"].as_f64().unwrap() - 0.020).abs() < 1e-6, "{way}: {delay}");
+        let other = Run::of(file.path(), &["--workers", "3", "--batch-size", "1"]);
+        assert!(other.summary == run.summary && other.files == run.files, "{way}");
+        if has_tshark() {
+            for path in run.paths() {
+                assert_eq!(frames(&path, "frame.time_delta < 0"), 0, "{way}: in the order of time");
+            }
+        }
+    }
+}
+
+/// RFC 3261 17.1.1.2: what nothing answers is sent again after 500 ms. Of the first INVITE a fragment was lost.
+#[test]
+fn an_invite_that_lost_a_fragment_is_retransmitted_and_not_captured_again() {
+    let call_id = "again";
+    let say = |time: u32, sender: u8, start: &str, cseq: &str, branch: u8| {
+        (time, sender, said(call_id, start, cseq, branch, start == INVITE))
+    };
+    let messages = [
+        say(0, 1, INVITE, "1 INVITE", 1),
+        say(500, 1, INVITE, "1 INVITE", 1),
+        say(530, 2, "SIP/2.0 100 Trying", "1 INVITE", 1),
+        say(1_200, 2, "SIP/2.0 486 Busy Here", "1 INVITE", 1),
+        say(1_210, 1, ACK, "1 ACK", 1),
+    ];
+    for lost in [0, 1] {
+        let file = in_fragments(&messages, usize::MAX, |number, piece| number != lost || piece == 0);
+        let run = Run::of(file.path(), &[]);
+        let record = &run.records[0];
+        assert_eq!(record["start"], "2023-11-14T22:13:20.000000Z", "{lost}");
+        let counted = ["messages", "retransmissions", "duplicates"].map(|key| record[key].as_u64().unwrap());
+        assert_eq!(counted, [5, 1, 0], "{lost}");
+    }
+}
+
+/// RFC 4963: two INVITEs whose fragments have one identification, of the first of which the rest was not captured.
+#[test]
+fn an_identification_that_comes_round_hides_no_message() {
+    for apart in [500, 2_000, 29_000] {
+        let frames = ["one", "two"].map(|call_id| {
+            fragments(&udp((1, 5060), (2, 5060), &said(call_id, INVITE, "1 INVITE", 1, true)), 77)
+        });
+        let [one, two] = frames;
+        let mut packets = vec![at(0, one[0].clone())];
+        packets.extend(two.into_iter().map(|frame| at(apart, frame)));
+        let run = Run::of(written(packets).path(), &[]);
+        assert_nothing_vanished(&run, "one identification");
+        let told: BTreeSet<&str> =
+            run.records.iter().map(|record| record["call_id"].as_str().unwrap()).collect();
+        assert_eq!(told, BTreeSet::from(["one", "two"]), "{apart}");
     }
 }

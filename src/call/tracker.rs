@@ -29,7 +29,7 @@ use crate::near::{fetch, steps};
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
 use crate::sip::sdp::{Candidate, CodecName, Format, Media, MediaFlow, MediaKind};
-use crate::sip::{Message, Messages, Method, Rare, StartLine};
+use crate::sip::{Carriage, Message, Messages, Method, Rare, StartLine};
 use crate::time::{PacketTime, Timestamp};
 
 /// Caps of the tracker.
@@ -329,6 +329,10 @@ impl Tracker {
     pub fn message(&mut self, hint: DialogHint, delivery: &Delivery<'_>, listener: &mut dyn Listener) {
         let Delivery { message, bytes, messages, .. } = *delivery;
         self.begin(PacketTime::plain(message.timestamp));
+        if message.completes {
+            self.complete(delivery, listener);
+            return;
+        }
         self.census.message(message, bytes);
         let head = &message.head;
         if head.call_id.is_empty() {
@@ -369,6 +373,22 @@ impl Tracker {
             self.replace(slot, &look);
         }
         self.after(slot, step, newly_wanted, listener);
+    }
+
+    /// The rest of a message has come that was told as far as it went. It is not told again: its call gets the frames, and the media that
+    /// the rest describes.
+    #[cold]
+    #[inline(never)]
+    fn complete(&mut self, delivery: &Delivery<'_>, listener: &mut dyn Listener) {
+        let Delivery { message, bytes, messages, view } = *delivery;
+        let look = Look { message, head: &message.head, bytes: message.head.known(bytes) };
+        let Some(slot) = self.find(message.head.keys.call_id) else { return };
+        if let Carriage::Datagram(index) = message.carriage
+            && self.wants.frames
+        {
+            frames((u32::MAX, Some(index)), view).for_each(|frame| listener.media(slot, &frame));
+        }
+        self.describe(slot, &look, descriptions(message, messages), listener);
     }
 
     /// A dialog is to take the place of another one, which is not given up by whoever ends it then; or that was refused, and

@@ -1,8 +1,8 @@
 //! IPv4 and IPv6 fragments become datagrams (RFC 791 3.2, RFC 8200 4.5).
 //!
 //! In: fragments in any order. Out: each datagram's payload once, when its last missing piece arrives. Of one whose rest does not
-//! come soon, what there is from its first byte on is given out once before ([`Defragmenter::beginning`]): a filter for ports lets
-//! nothing but first fragments through.
+//! come, what there is from its first byte on can be asked for before ([`Defragmenter::beginning`]): a filter for ports lets
+//! nothing but first fragments through, and a first fragment that the capture cut never becomes whole.
 //!
 //! Where fragments overlap the bytes that came first win, in both families. Fragments that cannot be are dropped
 //! and counted by reason; each fragment is counted in the end as one of `joined`, `duplicates`, `conflicts`,
@@ -11,13 +11,14 @@
 //! A capture on both sides of a router sees every fragment twice, and the second set is a second datagram. A
 //! fragment whose bytes are all there, the same, therefore begins or goes on with a copy behind the first, up to
 //! [`MAX_COPIES`]. A copy, or a fragment that comes within [`COPY_WINDOW`] after its datagram was completed, is no
-//! failure if it stays alone: it ends as a duplicate. Identifications come round, so a copy that is older than
-//! that, or with which a fragment disagrees, gives way to a new datagram.
+//! failure if it stays alone: it ends as a duplicate. Identifications come round (RFC 4963), so a copy that is older than
+//! that, or a copy or a beginning that was given out with which a fragment disagrees, gives way to a new datagram.
 //!
 //! Memory is bounded by the number of datagrams, by the bytes allocated for all of them (which one more fragment
 //! may exceed) and for each; at a bound the oldest datagram goes. Nothing is allocated in the steady state.
 //! Absent on purpose: any look at the payload, and checksums.
 
+mod completed;
 mod pending;
 mod pieces;
 mod table;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use crate::capture::{LinkType, Packet};
 use crate::decode::Fragment;
 use crate::time::Timestamp;
+use completed::Completed;
 pub use pending::Carrier;
 use pending::{Arrival, Beginning, Kept, Key, Outcome, Pending};
 use table::Table;
@@ -41,16 +43,16 @@ pub const MAX_COPIES: usize = 4;
 /// How long after a datagram its copies may come.
 pub const COPY_WINDOW: Duration = Duration::from_secs(1);
 
-/// How long the beginning of a datagram waits for its rest: as long as a hole in a stream does. The fragments of a datagram are
-/// sent in one go.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the beginning of a datagram waits for its rest: longer than taps are off by. The fragments of a datagram are sent in
+/// one go.
+pub const PATIENCE: Duration = Duration::from_millis(100);
+
+/// So many datagrams are looked at for those of one call, the latest. Attack: first fragments only, which none of a call's
+/// messages should cost much.
+const LOOKED_AT: usize = 128;
 
 /// The longest datagram (RFC 791 3.1, RFC 8200 3).
 const MAX_LENGTH: u32 = 65_535;
-
-/// Completed datagrams that are remembered, by hash; a later one takes an earlier one's place. To forget one only
-/// counts a late duplicate as a datagram that failed.
-const REMEMBERED: usize = 4096;
 
 /// What a [`Defragmenter`] may hold.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +124,8 @@ pub struct Datagram<'a> {
     pub link: Option<LinkType>,
     /// How many fragments it was made of.
     pub fragments: u32,
+    /// It is whole, and its beginning was given out before.
+    pub completes: bool,
     frames: &'a [Kept],
     arena: &'a [u8],
 }
@@ -136,13 +140,25 @@ impl<'a> Datagram<'a> {
     }
 }
 
+/// Which beginning is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// The next one that has waited for [`PATIENCE`] by then.
+    Due(Timestamp),
+    /// The next one, however short it has waited: the capture is over.
+    Any,
+    /// The oldest one of the call that is known by that number: something says that its rest does not come.
+    Call(u64),
+    /// The one that began with this fragment, if the capture cut its first.
+    Cut(&'a Fragment),
+}
+
 /// Puts datagrams together.
 #[derive(Debug)]
 pub struct Defragmenter {
     limits: Limits,
     table: Table,
-    /// The latest completed datagram of each hash slot.
-    completed: Vec<(u64, Timestamp)>,
+    completed: Completed,
     payload: Vec<u8>,
     counters: Counters,
 }
@@ -162,7 +178,7 @@ impl Defragmenter {
         Self {
             limits,
             table: Table::default(),
-            completed: vec![(0, Timestamp(0)); REMEMBERED],
+            completed: Completed::default(),
             payload: Vec::new(),
             counters: Counters::default(),
         }
@@ -197,25 +213,84 @@ impl Defragmenter {
         }
     }
 
-    /// What there is of the next datagram whose rest has not come within [`PATIENCE`], or without `now`, when the capture is over,
-    /// of any: as if the capture had cut it there. Each is given once, and goes on waiting; its fragments are counted as before. Copies are
-    /// not given: what they are copies of was.
-    pub fn beginning(&mut self, now: Option<Timestamp>) -> Option<Datagram<'_>> {
+    /// Whether the beginning of a datagram may be waiting for its rest.
+    #[inline]
+    pub const fn is_waiting(&self) -> bool {
+        self.table.newest_unseen().is_some()
+    }
+
+    /// What there is of a datagram whose rest has not come: as if the capture had cut it there. Each is given once, if it is one
+    /// that `call_of` tells the call of, and goes on waiting; its fragments are counted as before. Should its rest
+    /// come, the whole [completes](Datagram::completes) it. Copies are not given: what they are copies of was.
+    pub fn beginning(
+        &mut self,
+        asked: Asked<'_>,
+        mut call_of: impl FnMut(&Datagram<'_>) -> Option<u64>,
+    ) -> Option<Datagram<'_>> {
+        let slot = match asked {
+            Asked::Due(now) => self.due(Some(now), &mut call_of),
+            Asked::Any => self.due(None, &mut call_of),
+            Asked::Call(call) => self.of_call(call, &mut call_of),
+            Asked::Cut(fragment) => self.cut(fragment, &mut call_of),
+        }?;
+        let pending = self.table.get_mut(slot)?;
+        pending.given = Some(pending.frames.len());
+        self.datagram(slot, 0)
+    }
+
+    fn due(
+        &mut self,
+        now: Option<Timestamp>,
+        call_of: &mut impl FnMut(&Datagram<'_>) -> Option<u64>,
+    ) -> Option<u32> {
         loop {
             let slot = self.table.oldest_unseen()?;
-            let pending = self.table.get_mut(slot)?;
+            let pending = self.table.get(slot)?;
             if now.is_some_and(|now| now.since(pending.created) < PATIENCE) {
                 return None;
             }
-            let is_given = !pending.copy && pending.has_beginning();
-            if is_given {
-                pending.given = pending.frames.len();
-            }
+            let is_news = pending.is_news();
             self.table.see(slot);
-            if is_given {
-                return self.datagram(slot, 0);
+            if is_news && self.datagram(slot, 0).as_ref().and_then(&mut *call_of).is_some() {
+                return Some(slot);
             }
         }
+    }
+
+    fn of_call(&mut self, call: u64, call_of: &mut impl FnMut(&Datagram<'_>) -> Option<u64>) -> Option<u32> {
+        let (mut found, mut next) = (None, self.table.newest_unseen());
+        for _ in 0..LOOKED_AT {
+            let Some(slot) = next else { break };
+            next = self.table.unseen_before(slot);
+            let Some(pending) = self.table.get(slot).filter(|pending| pending.is_news()) else { continue };
+            if pending.call.is_none() {
+                let told =
+                    self.datagram(slot, 0).as_ref().map(|datagram| call_of(datagram).unwrap_or_default());
+                self.table.get_mut(slot)?.call = told;
+            }
+            if self.table.get(slot)?.call == Some(call) {
+                found = Some(slot);
+            }
+        }
+        found
+    }
+
+    fn cut(
+        &mut self,
+        fragment: &Fragment,
+        call_of: &mut impl FnMut(&Datagram<'_>) -> Option<u64>,
+    ) -> Option<u32> {
+        let key = Key::of(fragment);
+        let mut next = self.table.find(self.table.hash(&key), &key);
+        while let Some(slot) = next {
+            next = self.table.copy_of(slot);
+            let is_it =
+                self.table.get(slot).is_some_and(|pending| pending.is_cut() && pending.given.is_none());
+            if is_it && self.datagram(slot, 0).as_ref().and_then(&mut *call_of).is_some() {
+                return Some(slot);
+            }
+        }
+        None
     }
 
     /// Gives up what is older than the time-out.
@@ -260,10 +335,10 @@ impl Defragmenter {
         let key = Key::of(arrival.fragment);
         let hash = self.table.hash(&key);
         let mut slot = self.head(&key, hash, arrival.now);
-        // A copy that is contradicted is replaced, by one that cannot be.
+        // What may be left of an earlier use of the identification and is contradicted is replaced, by what cannot be.
         for _ in 0..=MAX_COPIES {
             let pending = self.table.get_mut(slot)?;
-            let copy = pending.copy;
+            let may_be_old = pending.copy || pending.given.is_some();
             let outcome = pending.add(arrival, self.limits.keep_frames);
             self.table.recount(slot);
             match outcome {
@@ -271,7 +346,7 @@ impl Defragmenter {
                     Some(copy) => slot = copy,
                     None => break,
                 },
-                Outcome::Conflict | Outcome::Inconsistent if copy => {
+                Outcome::Conflict | Outcome::Inconsistent if may_be_old => {
                     slot = self.begin_anew(&key, hash, arrival.now);
                 }
                 outcome => {
@@ -294,13 +369,11 @@ impl Defragmenter {
             }
             self.give_up(slot, Loss::Expired);
         }
-        let remembered = self.completed_at(hash).is_some_and(|&mut (known, then)| {
-            known == hash && then != Timestamp(0) && now.since(then) <= COPY_WINDOW
-        });
+        let remembered = self.completed.when(hash).is_some_and(|then| now.since(then) <= COPY_WINDOW);
         self.begin(key, hash, now, remembered)
     }
 
-    /// A contradicted copy says that its identification is in use again: what is there of it goes.
+    /// Contradiction says that an identification is in use again: what is there of it goes.
     fn begin_anew(&mut self, key: &Key, hash: u64, now: Timestamp) -> u32 {
         while let Some(slot) = self.table.find(hash, key) {
             self.give_up(slot, Loss::Expired);
@@ -340,14 +413,13 @@ impl Defragmenter {
     /// Takes a datagram out if it is whole.
     fn complete(&mut self, slot: u32, now: Timestamp) -> Option<Datagram<'_>> {
         let pending = self.table.get(slot).filter(|pending| pending.is_complete())?;
-        let (hash, fragments, given) = (pending.hash, pending.fragments, pending.given);
+        let Pending { hash, fragments, given, .. } = *pending;
         self.counters.reassembled += 1;
         self.counters.joined += u64::from(fragments);
-        if let Some(place) = self.completed_at(hash) {
-            *place = (hash, now);
-        }
+        self.completed.note(hash, now);
         self.table.remove(slot);
-        self.datagram(slot, given)
+        let datagram = self.datagram(slot, given.unwrap_or_default())?;
+        Some(Datagram { completes: given.is_some(), ..datagram })
     }
 
     /// A datagram as far as it is there, with the frames behind the first `given`.
@@ -356,11 +428,8 @@ impl Defragmenter {
         let Beginning { first, header, captured, link } = pending.join(&mut self.payload)?;
         let frames = pending.frames.get(given..).unwrap_or_default();
         let (fragments, arena) = (pending.fragments, &pending.arena[..]);
-        Some(Datagram { payload: &self.payload, first, header, captured, link, fragments, frames, arena })
-    }
-
-    fn completed_at(&mut self, hash: u64) -> Option<&mut (u64, Timestamp)> {
-        self.completed.get_mut(hash as usize % REMEMBERED)
+        let payload = &self.payload;
+        Some(Datagram { payload, first, header, captured, link, fragments, completes: false, frames, arena })
     }
 
     /// Gives unused buffers back, then the oldest datagrams, until the rest is within its bytes.

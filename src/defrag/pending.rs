@@ -86,7 +86,7 @@ pub(super) enum Outcome {
     Joined { overlap: bool },
     /// All its bytes were there, the same.
     Duplicate,
-    /// All its bytes were there, others. Of a copy: any of them.
+    /// All its bytes were there, others. Of a copy, and of what was given out: any of them.
     Conflict,
     /// It contradicts the datagram's length.
     Inconsistent,
@@ -153,8 +153,10 @@ pub(super) struct Pending {
     /// Frames, or pieces of them, one behind the other.
     pub(super) arena: Vec<u8>,
     pub(super) frames: Vec<Kept>,
-    /// So many of them were given out with the beginning.
-    pub(super) given: usize,
+    /// The beginning was given out, with so many of them.
+    pub(super) given: Option<usize>,
+    /// The call that the beginning is of, once somebody has asked; 0 when it is of none.
+    pub(super) call: Option<u64>,
     pieces: Pieces,
     first: Option<First>,
     last: Option<Last>,
@@ -167,7 +169,7 @@ impl Pending {
         self.fragments = 0;
         self.arena.clear();
         self.frames.clear();
-        self.given = 0;
+        (self.given, self.call) = (None, None);
         self.pieces.clear();
         (self.first, self.last) = (None, None);
     }
@@ -197,7 +199,7 @@ impl Pending {
         let fit = self.pieces.fit(fragment.offset, arrival.bytes, &self.arena);
         let ends_it = !fragment.more && self.last.is_none();
         let nothing_new = fit.covered as usize == arrival.bytes.len() && !ends_it;
-        if !fit.agrees && (self.copy || nothing_new) {
+        if !fit.agrees && (self.copy || self.given.is_some() || nothing_new) {
             return Outcome::Conflict;
         }
         if nothing_new {
@@ -264,9 +266,14 @@ impl Pending {
         at
     }
 
-    /// The first fragment is there.
-    pub(super) const fn has_beginning(&self) -> bool {
-        self.first.is_some()
+    /// The first fragment is there, and has not been given out.
+    pub(super) const fn is_news(&self) -> bool {
+        self.first.is_some() && self.given.is_none() && !self.copy
+    }
+
+    /// The capture cut the first fragment.
+    pub(super) fn is_cut(&self) -> bool {
+        self.first.is_some_and(|first| first.fragment.missing > 0)
     }
 
     /// Everything is there but what the capture cut off the end.

@@ -64,6 +64,19 @@ impl Table {
         }
     }
 
+    /// The newest that was not seen.
+    pub(super) const fn newest_unseen(&self) -> Option<u32> {
+        match (self.newest, self.seen) {
+            (Some(newest), Some(seen)) if newest == seen => None,
+            (newest, _) => newest,
+        }
+    }
+
+    /// The one before it, if that was not seen either.
+    pub(super) fn unseen_before(&self, slot: u32) -> Option<u32> {
+        self.slots.get(slot as usize)?.older.filter(|&older| self.seen != Some(older))
+    }
+
     /// It was, and all that are older.
     pub(super) const fn see(&mut self, slot: u32) {
         self.seen = Some(slot);

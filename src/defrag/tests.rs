@@ -184,29 +184,35 @@ fn the_capture_may_cut_the_end_only() {
     push(&mut table, &cut(piece(8, b"abcdef", true), 2), 9);
     push(&mut table, &cut(piece(0, b"abcdef", true), 2), 9);
     assert_eq!(push(&mut table, &piece(16, b"ij", false), 9), None);
-    let beginning = table.beginning(Some(Timestamp::new(10, 1))).unwrap();
+    let beginning = table.beginning(Asked::Due(Timestamp::new(10, 1)), of_a_call).unwrap();
     assert_eq!((beginning.payload, beginning.first.missing), (&b"abcdef"[..], 12));
     table.expire(Timestamp::new(40, 0));
     assert_eq!((table.counters().cut, table.counters().expired, table.counters().stranded), (1, 1, 2));
     balanced(&table);
 }
 
+/// Every datagram is of a call.
+fn of_a_call(_: &Datagram<'_>) -> Option<u64> {
+    Some(1)
+}
+
+fn named((fragment, frame): (Fragment, Vec<u8>), identification: u32) -> (Fragment, Vec<u8>) {
+    (Fragment { identification, ..fragment }, frame)
+}
+
 #[test]
 fn the_beginning_is_given_when_its_rest_does_not_come() {
     let mut table = Defragmenter::new(limits());
-    let named = |(fragment, frame): (Fragment, Vec<u8>), identification| {
-        (Fragment { identification, ..fragment }, frame)
-    };
     let (one, two, three) =
         (piece(0, b"abcdefgh", true), piece(8, b"ijklmnop", true), piece(16, b"qr", false));
-    let given = |table: &mut Defragmenter, now: Option<u64>| {
-        let now = now.map(|now| Timestamp::new(now, 1));
-        let datagram = table.beginning(now)?;
-        let Datagram { first, header, .. } = datagram;
-        assert_eq!((first.more, first.offset, header), (false, 0, &one.1[..HEADER]));
+    let given = |table: &mut Defragmenter, asked: Asked<'_>| {
+        let datagram = table.beginning(asked, of_a_call)?;
+        let Datagram { first, header, completes, .. } = datagram;
+        assert_eq!((first.more, first.offset, header, completes), (false, 0, &one.1[..HEADER], false));
         assert_eq!(datagram.frames().count(), datagram.fragments as usize);
         Some((datagram.payload.to_vec(), first.missing))
     };
+    let due = |seconds| Asked::Due(Timestamp::new(seconds, 1));
     let longest = |length: u32| 65_535 - length;
     // The first alone, with the second, with the last, and without the first.
     push(&mut table, &named(one.clone(), 1), 1);
@@ -216,21 +222,95 @@ fn the_beginning_is_given_when_its_rest_does_not_come() {
     push(&mut table, &named(three.clone(), 3), 1);
     push(&mut table, &named(two.clone(), 4), 1);
     push(&mut table, &named(one.clone(), 5), 2);
-    assert_eq!(given(&mut table, Some(1)), None);
-    assert_eq!(given(&mut table, Some(2)), Some((b"abcdefgh".to_vec(), longest(8))));
-    assert_eq!(given(&mut table, Some(2)), Some((b"abcdefghijklmnop".to_vec(), longest(16))));
-    assert_eq!(given(&mut table, Some(2)), Some((b"abcdefgh".to_vec(), 10)));
-    assert_eq!(given(&mut table, Some(2)), None);
-    // The rest comes after all; a copy is no news.
+    assert_eq!(given(&mut table, due(1)), None);
+    assert_eq!(given(&mut table, due(2)), Some((b"abcdefgh".to_vec(), longest(8))));
+    assert_eq!(given(&mut table, due(2)), Some((b"abcdefghijklmnop".to_vec(), longest(16))));
+    assert_eq!(given(&mut table, due(2)), Some((b"abcdefgh".to_vec(), 10)));
+    assert_eq!(given(&mut table, due(2)), None);
+    // The rest comes after all, and has the frames that were not given; a copy is no news.
     assert_eq!(push(&mut table, &named(two.clone(), 1), 2), None);
-    assert_eq!(push(&mut table, &named(three.clone(), 1), 2).unwrap(), b"abcdefghijklmnopqr");
+    let (fragment, frame) = named(three, 1);
+    let carrier = Carrier::Frame(&Packet::default());
+    let whole = table.push(&fragment, carrier, &frame, Timestamp::new(2, 1)).unwrap();
+    assert_eq!((whole.payload, whole.completes), (&b"abcdefghijklmnopqr"[..], true));
+    assert_eq!((whole.fragments, whole.frames().count()), (3, 2));
     push(&mut table, &named(one.clone(), 1), 2);
     push(&mut table, &named(one.clone(), 5), 2);
-    assert_eq!(given(&mut table, None), Some((b"abcdefgh".to_vec(), longest(8))));
-    assert_eq!(given(&mut table, None), None);
+    assert_eq!(given(&mut table, Asked::Any), Some((b"abcdefgh".to_vec(), longest(8))));
+    assert_eq!(given(&mut table, Asked::Any), None);
     table.finish();
     balanced(&table);
     assert_eq!((table.counters().reassembled, table.counters().failed()), (1, 4));
+}
+
+#[test]
+fn what_nobody_takes_stays_whole() {
+    let mut table = Defragmenter::new(limits());
+    push(&mut table, &piece(0, b"abcdefgh", true), 1);
+    for asked in [Asked::Call(1), Asked::Due(Timestamp::new(2, 1)), Asked::Any] {
+        assert!(table.beginning(asked, |_| None).is_none());
+    }
+    let (fragment, frame) = piece(8, b"ij", false);
+    let whole =
+        table.push(&fragment, Carrier::Frame(&Packet::default()), &frame, Timestamp::new(2, 1)).unwrap();
+    assert_eq!((whole.completes, whole.frames().count()), (false, 2));
+}
+
+#[test]
+fn the_beginnings_of_a_call_are_given_oldest_first() {
+    let mut table = Defragmenter::new(limits());
+    let call = |datagram: &Datagram<'_>| Some(u64::from(datagram.payload[0] - b'0'));
+    let given =
+        |table: &mut Defragmenter, asked| table.beginning(asked, call).map(|datagram| datagram.payload[1]);
+    push(&mut table, &named(piece(8, b"rest----", true), 9), 1);
+    for (number, text) in (1..).zip([b"1a------", b"2b------", b"1c------"]) {
+        push(&mut table, &named(piece(0, text, true), number), 1);
+    }
+    // One of them is whole before it is asked for.
+    push(&mut table, &named(piece(0, b"1d------", true), 5), 1);
+    push(&mut table, &named(piece(8, b"x", false), 5), 1);
+    assert!(table.is_waiting());
+    assert_eq!(given(&mut table, Asked::Call(3)), None);
+    assert_eq!(given(&mut table, Asked::Call(1)), Some(b'a'));
+    assert_eq!(given(&mut table, Asked::Call(1)), Some(b'c'));
+    assert_eq!(given(&mut table, Asked::Call(1)), None);
+    assert_eq!(given(&mut table, Asked::Due(Timestamp::new(2, 1))), Some(b'b'));
+    assert_eq!(given(&mut table, Asked::Any), None);
+    assert!(!table.is_waiting());
+}
+
+#[test]
+fn a_first_fragment_that_the_capture_cut_is_given_at_once() {
+    let mut table = Defragmenter::new(limits());
+    let whole = piece(0, b"abcdefgh", true);
+    let (fragment, frame) = piece(0, b"abcdef", true);
+    let cut = (Fragment { missing: 2, ..fragment }, frame);
+    for one in [&whole, &cut, &cut] {
+        let one = named(one.clone(), one.0.missing);
+        push(&mut table, &one, 1);
+        let given = table.beginning(Asked::Cut(&one.0), of_a_call).map(|datagram| datagram.payload.to_vec());
+        assert_eq!(given, (one.0.missing > 0).then(|| b"abcdef".to_vec()));
+    }
+}
+
+/// RFC 4963 2: on a fast link the 16 bits come round within the time-out.
+#[test]
+fn an_identification_comes_round_behind_a_beginning_that_was_given() {
+    let mut table = Defragmenter::new(limits());
+    let texts = [b"abcdefgh", b"ABCDEFGH", b"12345678"];
+    for (seconds, text) in (1..).zip(texts) {
+        push(&mut table, &piece(0, text, true), seconds);
+        let due = Asked::Due(Timestamp::new(seconds + 1, 1));
+        assert_eq!(table.beginning(due, of_a_call).unwrap().payload, text);
+    }
+    let (fragment, frame) = piece(0, b"87654", true);
+    let cut = Fragment { missing: 3, ..fragment };
+    push(&mut table, &(cut, frame), 5);
+    assert_eq!(table.beginning(Asked::Cut(&cut), of_a_call).unwrap().payload, b"87654");
+    assert_eq!(push(&mut table, &piece(0, b"other---", true), 6), None);
+    assert_eq!(push(&mut table, &piece(8, b"whole", false), 6).unwrap(), b"other---whole");
+    table.finish();
+    balanced(&table);
 }
 
 #[test]
@@ -250,13 +330,31 @@ fn each_beginning_is_given_once_whatever_goes_meanwhile() {
                 now,
             );
         }
-        while let Some(datagram) = table.beginning(Some(Timestamp::new(now, 1))) {
+        while let Some(datagram) = table.beginning(Asked::Due(Timestamp::new(now, 1)), of_a_call) {
             given.push(datagram.payload.to_vec());
         }
     }
     let mut once = given.clone();
     once.dedup();
     assert!(given.is_sorted() && once == given && given.len() > 100, "{}", given.len());
+}
+
+/// What is known of one datagram does not depend on which others there were, nor on a hash.
+#[test]
+fn copies_of_many_datagrams_are_known() {
+    const MANY: u32 = 4_000;
+    let mut table = Defragmenter::new(limits());
+    let (one, two) = (piece(0, b"abcdefgh", true), piece(8, b"ij", false));
+    for number in 0..MANY {
+        push(&mut table, &named(one.clone(), number), 1);
+        assert!(push(&mut table, &named(two.clone(), number), 1).is_some());
+    }
+    for number in 0..MANY {
+        push(&mut table, &named(one.clone(), number), 1);
+    }
+    table.finish();
+    balanced(&table);
+    assert_eq!((table.counters().failed(), table.counters().duplicates), (0, u64::from(MANY)));
 }
 
 #[test]

@@ -175,6 +175,7 @@ fn tell(
         head,
         media: (0, messages.media.len() as u32),
         sdp: !messages.media.is_empty(),
+        completes: false,
         carriage: Carriage::Frame(0),
     };
     let fragments = FragmentFrames::default();

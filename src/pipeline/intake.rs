@@ -12,9 +12,12 @@ use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{
     self, DecodeError, Decoded, Ends, Fragment, Front, Part, Plain, Transport, Unit, decode_datagram,
 };
-use crate::defrag::{self, Carrier, Datagram, Defragmenter};
+use crate::defrag::{self, Asked, Carrier, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
-use crate::sip::{Glimpse, SipTransport, is_sip_datagram, may_begin_sip, may_resume, sip_datagram};
+use crate::sip::header::{Name, values};
+use crate::sip::{
+    Glimpse, SipTransport, call_id_key, is_sip_datagram, line_ends, may_begin_sip, may_resume, sip_datagram,
+};
 use crate::time::{PacketClock, PacketTime, TICK, Timestamp, WILD_JUMP, grid};
 
 /// IP protocol number of SCTP, which HEP may have carried.
@@ -115,6 +118,8 @@ struct Carried {
     payload: Bytes,
     is_sip: bool,
     reassembled: Option<u32>,
+    /// Its beginning was told before.
+    completes: bool,
 }
 
 impl Intake {
@@ -278,6 +283,9 @@ impl Intake {
         staged: &mut Staged,
     ) -> bool {
         let Some(glimpse) = sip_datagram(part.bytes) else { return false };
+        if self.defragmenter.is_waiting() {
+            self.tell_before(call_of(part.bytes), staged);
+        }
         let (ends, network) = carrier;
         let carrier = (ends, ends.hash_either_way(&self.hasher), network);
         self.plain(carrier, part, Task::Datagram(SipTransport::Udp, glimpse), origin, staged);
@@ -413,6 +421,7 @@ impl Intake {
                 missing: part.missing,
                 packet: index,
                 reassembled: None,
+                completes: false,
                 link_header: network,
             },
             staged,
@@ -448,7 +457,7 @@ impl Intake {
     /// The input is over: every stage lets go of what it waits with.
     pub(crate) fn finish(&mut self, staged: &mut Staged) {
         staged.clear();
-        self.beginnings(None, staged);
+        while self.tell_beginning(Asked::Any, staged) {}
         self.defragmenter.finish();
         self.sequence += 1;
         let time = self.clock.at(self.clock.now());
@@ -461,7 +470,7 @@ impl Intake {
         if self.last_tick == Some(time) {
             return;
         }
-        self.beginnings(Some(time.now), staged);
+        while self.tell_beginning(Asked::Due(time.now), staged) {}
         self.defragmenter.expire(time.now);
         self.sequence += 1;
         staged.push_everywhere(Work::tick(self.sequence, time, Task::Tick));
@@ -508,7 +517,12 @@ impl Intake {
         let is_sip = !is_tcp && is_sip_datagram(bytes);
         let start = origin.packet.offset + unit.start;
         let payload = Bytes { place: Place::Packets, start, length: unit.length };
-        self.dispatch(&Carried { unit, payload, is_sip, reassembled: None }, origin, staged);
+        if is_sip && self.defragmenter.is_waiting() {
+            self.tell_before(call_of(bytes), staged);
+        }
+        let origin = Origin { sequence: self.sequence, ..*origin };
+        let carried = Carried { unit, payload, is_sip, reassembled: None, completes: false };
+        self.dispatch(&carried, &origin, staged);
     }
 
     /// A fragment waits for the others; the last to arrive brings the datagram. That may be a tunnel's, and have a
@@ -517,6 +531,10 @@ impl Intake {
         self.counters.fragments += 1;
         let carrier = Carrier::Frame(origin.packet);
         let mut whole = self.defragmenter.push(fragment, carrier, frame, origin.now);
+        if whole.is_none() && fragment.offset == 0 && fragment.missing > 0 {
+            self.tell_beginning(Asked::Cut(fragment), staged);
+            return;
+        }
         let mut link = Some(origin.packet.link);
         let mut asked_for = self.filter.is_none();
         // Each turn adds a layer, of which there are few.
@@ -537,8 +555,14 @@ impl Intake {
                     let payload =
                         Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
                     let is_sip = is_sip_datagram(part(datagram.payload, unit.start, unit.length));
-                    let carried = Carried { unit, payload, is_sip, reassembled: Some(index) };
-                    return self.dispatch(&carried, origin, staged);
+                    let completes = datagram.completes;
+                    if is_sip && self.defragmenter.is_waiting() {
+                        let call = call_of(part(&staged.datagrams, payload.start, payload.length));
+                        self.tell_before(call, staged);
+                    }
+                    let origin = Origin { sequence: self.sequence, ..*origin };
+                    let carried = Carried { unit, payload, is_sip, reassembled: Some(index), completes };
+                    return self.dispatch(&carried, &origin, staged);
                 }
                 Ok(Decoded::NonIp) | Err(_) if asked_for => {
                     self.counters.undecoded_datagrams += 1;
@@ -549,33 +573,52 @@ impl Intake {
         }
     }
 
-    /// A SIP message whose later fragments do not come is told as far as it goes, as a datagram is that the snap length cut.
-    fn beginnings(&mut self, now: Option<Timestamp>, staged: &mut Staged) {
-        while let Some(datagram) = self.defragmenter.beginning(now) {
+    /// A SIP message whose later fragments do not come is told as far as it goes, as a datagram is that the snap length cut. False
+    /// when there is none.
+    fn tell_beginning(&mut self, asked: Asked<'_>, staged: &mut Staged) -> bool {
+        let Self { defragmenter, filter, .. } = self;
+        let call = |datagram: &Datagram<'_>| {
             let decoded = decode_datagram(&datagram.first, datagram.payload);
-            let Ok(Decoded::Unit(unit)) = decoded else { continue };
-            let is_sip = matches!(unit.transport, Transport::Udp | Transport::Hep { .. })
-                && is_sip_datagram(part(datagram.payload, unit.start, unit.length));
+            let Ok(Decoded::Unit(unit)) = decoded else { return None };
+            let bytes = part(datagram.payload, unit.start, unit.length);
+            let is_sip =
+                matches!(unit.transport, Transport::Udp | Transport::Hep { .. }) && is_sip_datagram(bytes);
             let passes = |filter: &mut PacketFilter| {
-                is_asked_for(filter, datagram.link, &datagram, decoded.as_ref().ok())
+                is_asked_for(filter, datagram.link, datagram, decoded.as_ref().ok())
             };
-            if !is_sip || !self.filter.as_mut().is_none_or(passes) {
-                continue;
-            }
-            let packet = Packet { timestamp: datagram.captured, ..Packet::default() };
-            let (start, index) = staged.push_datagram(&datagram);
-            let payload = Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
-            self.sequence += 1;
-            let (sequence, now) = (self.sequence, self.clock.now());
-            let origin = Origin { packet: &packet, index: u32::MAX, sequence, now };
-            self.dispatch(&Carried { unit, payload, is_sip, reassembled: Some(index) }, &origin, staged);
-        }
+            (is_sip && filter.as_mut().is_none_or(passes)).then(|| call_of(bytes).unwrap_or_default())
+        };
+        let Some(datagram) = defragmenter.beginning(asked, call) else { return false };
+        let Ok(Decoded::Unit(unit)) = decode_datagram(&datagram.first, datagram.payload) else {
+            return false;
+        };
+        let packet = Packet { timestamp: datagram.captured, ..Packet::default() };
+        let (start, index) = staged.push_datagram(&datagram);
+        let payload = Bytes { place: Place::Datagrams, start: start + unit.start, length: unit.length };
+        self.sequence += 1;
+        let (sequence, now) = (self.sequence, self.clock.now());
+        let origin = Origin { packet: &packet, index: u32::MAX, sequence, now };
+        let carried = Carried { unit, payload, is_sip: true, reassembled: Some(index), completes: false };
+        self.dispatch(&carried, &origin, staged);
+        true
+    }
+
+    /// A message of that call comes now: what waits of the same call is told before. Who answers has the whole of it, so its rest has
+    /// been on the wire.
+    #[cold]
+    #[inline(never)]
+    fn tell_before(&mut self, call: Option<u64>, staged: &mut Staged) {
+        let Some(call) = call else { return };
+        let before = self.sequence;
+        while self.tell_beginning(Asked::Call(call), staged) {}
+        // The message has a number of its own behind them.
+        self.sequence += u64::from(self.sequence > before);
     }
 
     /// Gives a transport payload to whom it concerns.
     #[inline]
     fn dispatch(&mut self, carried: &Carried, origin: &Origin<'_>, staged: &mut Staged) {
-        let Carried { unit, payload, is_sip, reassembled } = *carried;
+        let Carried { unit, payload, is_sip, reassembled, completes } = *carried;
         let counts = u64::from(reassembled.is_none());
         let task = match unit.transport {
             Transport::Udp if is_sip => Task::Datagram(SipTransport::Udp, Glimpse::NOTHING),
@@ -626,6 +669,7 @@ impl Intake {
             missing: unit.missing,
             packet: origin.index,
             reassembled,
+            completes,
             link_header: if unit.tunnelled { 0 } else { unit.network },
         };
         self.stage(work, staged);
@@ -639,6 +683,12 @@ impl Intake {
             lanes => (hash >> 32) as usize % lanes,
         }
     }
+}
+
+/// What the call of a SIP message is known by; none without a Call-ID. Line ends before it are no part of it (RFC 3261 7.5).
+fn call_of(message: &[u8]) -> Option<u64> {
+    let message = message.get(line_ends(message)..).unwrap_or_default();
+    values(message, Name::CallId).next().map(call_id_key)
 }
 
 fn part(bytes: &[u8], start: u32, length: u32) -> &[u8] {

@@ -31,6 +31,8 @@ pub(crate) struct Work {
     pub(crate) packet: u32,
     /// Index of the reassembled datagram that this is.
     pub(crate) reassembled: Option<u32>,
+    /// Its beginning was told before.
+    pub(crate) completes: bool,
     /// Length of the link-layer header before the IP header; 0 when the packet came out of a tunnel.
     pub(crate) link_header: u32,
 }
@@ -68,6 +70,7 @@ impl Work {
             missing: 0,
             packet: u32::MAX,
             reassembled: None,
+            completes: false,
             link_header: 0,
         }
     }

@@ -273,6 +273,7 @@ fn read(
     message.bytes = payload;
     message.media = (first, first);
     message.carriage = work.carriage();
+    message.completes = work.completes;
     let bytes = if work.missing > 0 { certain(bytes) } else { bytes };
     if !message.head.fill(bytes, known, true) {
         messages.list.pop();

@@ -74,6 +74,8 @@ pub struct Message {
     pub media: (u32, u32),
     /// It has a session description.
     pub sdp: bool,
+    /// It is a message that was told before as far as it had come, and is whole now.
+    pub completes: bool,
     /// How it travelled, for those who write it down again.
     pub carriage: Carriage,
 }

@@ -111,6 +111,7 @@ impl Emitter<'_> {
             head: *head,
             media: (first, index(self.output.media.len())),
             sdp,
+            completes: false,
             carriage,
         });
         true
