@@ -364,6 +364,10 @@ impl Dialog {
             self.progress = now;
         }
         if copy == Copy::Retransmission {
+            if now < self.start && look.is_initial() && look.method() == Some(self.method) {
+                // What was sent first is told last.
+                self.starts_at(now);
+            }
             self.came_again(look);
             return (copy, None);
         }
@@ -442,6 +446,7 @@ impl Dialog {
 
     /// An initial INVITE: the first, another hop of it, or the next try after a challenge.
     fn invite(&mut self, look: &Look<'_>) {
+        let is_earlier = self.kind == Some(CallKind::Call) && look.head.cseq < self.cseq;
         if self.is_tried_again_by(look) {
             (self.is_answered, self.state) = (false, Some(CallState::Calling));
             self.signalling.acknowledged = false;
@@ -461,6 +466,10 @@ impl Dialog {
             self.begins_before(look);
         }
         let is_ours = self.is_beginner(look.message.source) || self.is_met_by(look);
+        if is_ours && is_earlier {
+            // Told late: the answer that is waited for is that of the try that followed it.
+            return;
+        }
         if !is_ours {
             self.goes_on(look);
         } else if look.head.cseq > self.cseq {
@@ -487,12 +496,15 @@ impl Dialog {
     /// The INVITE is told behind its answers: what there is of it has waited for its rest.
     #[cold]
     fn begins_before(&mut self, look: &Look<'_>) {
-        let at = look.message.timestamp;
+        self.starts_at(look.message.timestamp);
+        self.keep_request(look);
+    }
+
+    fn starts_at(&mut self, at: Timestamp) {
         if self.attempted == self.start {
             self.attempted = at;
         }
         self.start = at;
-        self.keep_request(look);
     }
 
     /// Whether a request from there is from who began the dialog. Where the next hop is on the same host, the port tells; elsewhere it

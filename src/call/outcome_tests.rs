@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::tests::{INVITE, SECOND, Scene, Text, sdp};
+use super::tests::{INVITE, SECOND, Scene, Text, sdp, sip_port};
 use super::*;
 
 /// An answer to the INVITE, from one host to another.
@@ -404,4 +404,38 @@ fn an_answer_to_a_bye_tells_of_the_bye() {
     let text = Text { branch: "bye", to_tag: "bob", cseq: "2 BYE", ..Text::default() };
     scene.send(2, 1, &text.with("SIP/2.0 407 Proxy Authentication Required"));
     assert_eq!(outcome(scene).0, CallResult::Open, "a challenge ends nothing");
+}
+
+/// The INVITE before the challenge is told last: captures of several queues have such an order. What follows is not its answer.
+#[test]
+fn an_earlier_try_that_is_told_late_is_waited_for_no_more() {
+    let mut scene = Scene::plain();
+    let again = Text { branch: "b2", cseq: "2 INVITE", body: sdp(1, 4000), ..Text::default() };
+    answer(&mut scene, (2, 1), ("b1", "t0"), "407 Proxy Authentication Required");
+    scene.send(
+        1,
+        2,
+        &Text { to_tag: "t0", cseq: "1 ACK", ..Text::default() }.with("ACK sip:bob@b.example SIP/2.0"),
+    );
+    scene.send(1, 2, &again.with(INVITE));
+    invite(&mut scene, 2, "b1");
+    let busy = Text { to_tag: "t1", body: String::new(), ..again };
+    scene.send(2, 1, &busy.with("SIP/2.0 486 Busy Here"));
+    scene.wait(60 * SECOND);
+    let record = scene.end().0.remove(0);
+    assert_eq!((record.result, record.status_code), (CallResult::Busy, Some(486)));
+}
+
+/// RFC 3261 17.1.1.2: sent again after T1, and told before what was sent first.
+#[test]
+fn a_call_begins_with_the_invite_that_was_sent_first() {
+    let mut scene = Scene::plain();
+    let begun = scene.now;
+    scene.wait(500);
+    invite(&mut scene, 2, "b1");
+    let now = std::mem::replace(&mut scene.now, begun);
+    scene.say_between(sip_port(1), sip_port(2), &Text { body: sdp(1, 4000), ..Text::default() }.with(INVITE));
+    scene.now = now;
+    let record = scene.end().0.remove(0);
+    assert_eq!((record.start, record.retransmissions, record.duplicates), (begun, 1, 0));
 }

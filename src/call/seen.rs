@@ -61,15 +61,21 @@ impl Default for Seen {
 }
 
 /// Nanoseconds of the unit of [`Seen::times`].
-const UNIT: u64 = 1_000_000;
+const UNIT: i64 = 1_000_000;
 
 /// Bits of a time that tell where in its quarter it is.
 const QUARTER: u32 = 14;
 
+/// Where in time that is, in units from `start` on. Before it too: what was captured earlier may be handed over later.
+#[inline]
+const fn since(at: Timestamp, start: Timestamp) -> i64 {
+    (at.0.wrapping_sub(start.0) as i64).div_euclid(UNIT)
+}
+
 impl Seen {
     /// Takes a message's identity and tells whether it came before. The call began at `start`.
     pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
-        let at = at.0.saturating_sub(start.0) / UNIT;
+        let at = since(at, start);
         self.age((at >> QUARTER) as u16);
         self.again(identity as u32, at as u16, datagram)
             .unwrap_or_else(|| self.remember(identity as u32, at as u16))
@@ -174,7 +180,7 @@ impl Earlier {
 
     /// Takes a message's identity and tells whether it is among them, as [`Seen::observe`] does.
     pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
-        let at = at.0.saturating_sub(start.0) / UNIT;
+        let at = since(at, start);
         let again = self.0.iter_mut().find_map(|seen| {
             seen.age((at >> QUARTER) as u16);
             seen.again(identity as u32, at as u16, datagram)
@@ -221,6 +227,18 @@ mod tests {
                 assert_eq!(seen.observe(start, again, at(0), true), Copy::Retransmission, "{later}");
                 assert_eq!(seen.observe(start, at(start), at(0), true), Copy::Retransmission, "{later} back");
             }
+        }
+    }
+
+    /// RFC 3261 17.1.1.2: the INVITE with which a call begins comes again after T1; what was sent first may be handed over last.
+    #[test]
+    fn what_came_before_the_call_began_is_as_far_from_it_as_it_is() {
+        for (before, copy) in [(500, Copy::Retransmission), (21, Copy::Retransmission), (3, Copy::Duplicate)]
+        {
+            let mut seen = Seen::default();
+            let start = at(1_000_000);
+            assert_eq!(seen.observe(7, start, start, true), Copy::First);
+            assert_eq!(seen.observe(7, at(1_000_000 - before), start, true), copy, "{before}");
         }
     }
 
