@@ -65,5 +65,6 @@ mod tidy;
 mod tls;
 mod traffic;
 mod tunnels;
+mod two_sides;
 mod unreachable;
 mod wire;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::branches::Branches;
 use super::deadlines::Armed;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
-use super::seen::{Copy, Earlier, Seen};
+use super::seen::{Copy, Earlier, Seen, captured_twice_within};
 use super::signalling::{Challenge, OwnHop, Signalling};
 use super::silence::Directed;
 use super::standing::PayloadTypes;
@@ -16,7 +16,7 @@ use crate::media::{CallMedia, EndpointId};
 use crate::near::fetch;
 use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
 use crate::sip::sdp::CodecName;
-use crate::sip::{Faults, Head, Message, Method, SipTransport, Span, StartLine, asks_again, uri};
+use crate::sip::{Faults, Head, Message, Method, Span, StartLine, asks_again, uri};
 use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
@@ -334,17 +334,17 @@ impl Dialog {
 
     /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself.
     pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64) -> (Copy, Option<Step>) {
-        let is_datagram = matches!(look.message.transport, SipTransport::Udp | SipTransport::Sctp);
+        let soon = captured_twice_within(look.message);
         let now = look.message.timestamp;
         if self.seen.is_full() && self.kind == Some(CallKind::Call) && !self.is_answered {
             self.earlier.get_or_insert_default().keep(&mut self.seen);
         }
-        let mut copy = self.seen.observe(identity, now, self.born, is_datagram);
+        let mut copy = self.seen.observe(identity, now, self.born, soon);
         if copy == Copy::First
             && self.seen.is_continued()
             && let Some(earlier) = &mut self.earlier
         {
-            copy = earlier.observe(identity, now, self.born, is_datagram);
+            copy = earlier.observe(identity, now, self.born, soon);
         }
         if copy == Copy::Retransmission && self.still_rings(look) {
             copy = Copy::First;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wide::u32x4;
 
 use crate::near::fetch;
+use crate::sip::{Message, SipTransport};
 use crate::time::Timestamp;
 
 /// Messages remembered per call. A plain call through a proxy has 13, with authentication 16.
@@ -16,6 +17,20 @@ const MAX_EARLIER: usize = 8;
 /// A copy that follows this soon was captured twice (`any`, both sides of a router): the shortest
 /// retransmission timer in use is ten times as long (RFC 3261 17.1.1.1: T1, 500 ms).
 pub(crate) const CAPTURED_TWICE: Duration = Duration::from_millis(20);
+
+/// A copy in the stream of the other side of a firewall comes this soon, however far the clocks of the two captures are apart:
+/// nobody sends a message again in a stream before T1 (RFC 3261 13.3.1.4).
+const ON_THE_OTHER_SIDE: Duration = Duration::from_millis(400);
+
+/// How soon a copy of that message was captured twice; none when every copy was sent again, because a stream
+/// delivers bytes once.
+pub(crate) const fn captured_twice_within(message: &Message) -> Option<Duration> {
+    match message.transport {
+        SipTransport::Udp | SipTransport::Sctp => Some(CAPTURED_TWICE),
+        _ if message.is_of_both_sides() => Some(ON_THE_OTHER_SIDE),
+        _ => None,
+    }
+}
 
 /// What a message is to its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,17 +88,24 @@ const fn since(at: Timestamp, start: Timestamp) -> i64 {
 }
 
 impl Seen {
-    /// Takes a message's identity and tells whether it came before. The call began at `start`.
-    pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
+    /// Takes a message's identity and tells whether it came before, and a copy `soon` after the other was captured twice.
+    /// The call began at `start`.
+    pub(crate) fn observe(
+        &mut self,
+        identity: u64,
+        at: Timestamp,
+        start: Timestamp,
+        soon: Option<Duration>,
+    ) -> Copy {
         let at = since(at, start);
         self.age((at >> QUARTER) as u16);
-        self.again(identity as u32, at as u16, datagram)
+        self.again(identity as u32, at as u16, soon)
             .unwrap_or_else(|| self.remember(identity as u32, at as u16))
     }
 
     /// What another copy of a message is; none if none was seen.
     #[inline]
-    fn again(&mut self, identity: u32, at: u16, datagram: bool) -> Option<Copy> {
+    fn again(&mut self, identity: u32, at: u16, soon: Option<Duration>) -> Option<Copy> {
         let index = self.position(identity)?;
         let time = self.times.get_mut(index)?;
         // Two interfaces need not agree on which copy was first.
@@ -91,8 +113,8 @@ impl Seen {
         *time = at;
         let is_fresh = self.fresh & 1 << index != 0;
         self.fresh |= 1 << index;
-        let soon = is_fresh && Duration::from_millis(apart.into()) <= CAPTURED_TWICE;
-        Some(if datagram && soon { Copy::Duplicate } else { Copy::Retransmission })
+        let is_soon = is_fresh && soon.is_some_and(|soon| Duration::from_millis(apart.into()) <= soon);
+        Some(if is_soon { Copy::Duplicate } else { Copy::Retransmission })
     }
 
     #[inline]
@@ -179,11 +201,17 @@ impl Earlier {
     }
 
     /// Takes a message's identity and tells whether it is among them, as [`Seen::observe`] does.
-    pub(crate) fn observe(&mut self, identity: u64, at: Timestamp, start: Timestamp, datagram: bool) -> Copy {
+    pub(crate) fn observe(
+        &mut self,
+        identity: u64,
+        at: Timestamp,
+        start: Timestamp,
+        soon: Option<Duration>,
+    ) -> Copy {
         let at = since(at, start);
         let again = self.0.iter_mut().find_map(|seen| {
             seen.age((at >> QUARTER) as u16);
-            seen.again(identity as u32, at as u16, datagram)
+            seen.again(identity as u32, at as u16, soon)
         });
         again.unwrap_or(Copy::First)
     }
@@ -193,6 +221,8 @@ impl Earlier {
 mod tests {
     use super::*;
 
+    const UDP: Option<Duration> = Some(CAPTURED_TWICE);
+
     fn at(millis: u64) -> Timestamp {
         Timestamp(millis * 1_000_000)
     }
@@ -200,12 +230,12 @@ mod tests {
     #[test]
     fn a_timer_makes_a_retransmission_and_a_second_tap_a_duplicate() {
         let mut seen = Seen::default();
-        assert_eq!(seen.observe(7, at(0), at(0), true), Copy::First);
-        assert_eq!(seen.observe(7, at(1), at(0), true), Copy::Duplicate);
-        assert_eq!(seen.observe(7, at(501), at(0), true), Copy::Retransmission);
-        assert_eq!(seen.observe(7, at(502), at(0), true), Copy::Duplicate);
+        assert_eq!(seen.observe(7, at(0), at(0), UDP), Copy::First);
+        assert_eq!(seen.observe(7, at(1), at(0), UDP), Copy::Duplicate);
+        assert_eq!(seen.observe(7, at(501), at(0), UDP), Copy::Retransmission);
+        assert_eq!(seen.observe(7, at(502), at(0), UDP), Copy::Duplicate);
         assert_eq!(
-            seen.observe(7, at(503), at(0), false),
+            seen.observe(7, at(503), at(0), None),
             Copy::Retransmission,
             "a stream delivers bytes once"
         );
@@ -215,17 +245,17 @@ mod tests {
     fn neither_disorder_nor_an_hour_makes_a_copy_something_else() {
         let mut seen = Seen::default();
         for start in [1_000, 3_600_000] {
-            assert_eq!(seen.observe(start, at(start), at(0), true), Copy::First);
+            assert_eq!(seen.observe(start, at(start), at(0), UDP), Copy::First);
             assert_eq!(
-                seen.observe(start, at(start - 3), at(0), true),
+                seen.observe(start, at(start - 3), at(0), UDP),
                 Copy::Duplicate,
                 "from another interface"
             );
-            assert_eq!(seen.observe(start, at(start), at(0), true), Copy::Duplicate);
+            assert_eq!(seen.observe(start, at(start), at(0), UDP), Copy::Duplicate);
             for later in [21, 500, 32_000, 65_000, 66_000, 130_000] {
                 let again = at(start + later);
-                assert_eq!(seen.observe(start, again, at(0), true), Copy::Retransmission, "{later}");
-                assert_eq!(seen.observe(start, at(start), at(0), true), Copy::Retransmission, "{later} back");
+                assert_eq!(seen.observe(start, again, at(0), UDP), Copy::Retransmission, "{later}");
+                assert_eq!(seen.observe(start, at(start), at(0), UDP), Copy::Retransmission, "{later} back");
             }
         }
     }
@@ -250,13 +280,13 @@ mod tests {
             for parts in between {
                 for begin in [0, 16_383, 40_000] {
                     let mut seen = Seen::default();
-                    assert_eq!(seen.observe(7, at(begin), at(0), true), Copy::First);
+                    assert_eq!(seen.observe(7, at(begin), at(0), UDP), Copy::First);
                     for (other, part) in parts.iter().enumerate() {
-                        seen.observe(100 + other as u64, at(begin + later / part), at(0), true);
+                        seen.observe(100 + other as u64, at(begin + later / part), at(0), UDP);
                     }
-                    let told = seen.observe(7, at(begin + later), at(0), true);
+                    let told = seen.observe(7, at(begin + later), at(0), UDP);
                     assert_eq!(told, Copy::Retransmission, "{later} ms after {begin}, with {parts:?}");
-                    let again = seen.observe(7, at(begin + later + 20), at(0), true);
+                    let again = seen.observe(7, at(begin + later + 20), at(0), UDP);
                     assert_eq!(again, Copy::Duplicate, "{later} ms after {begin}, with {parts:?}");
                 }
             }
@@ -267,10 +297,10 @@ mod tests {
     fn the_latest_are_remembered() {
         let mut seen = Seen::default();
         for identity in 0..1000 {
-            assert_eq!(seen.observe(identity, at(identity * 1000), at(0), true), Copy::First);
+            assert_eq!(seen.observe(identity, at(identity * 1000), at(0), UDP), Copy::First);
         }
-        assert_eq!(seen.observe(999, at(2_000_000), at(0), true), Copy::Retransmission);
-        assert_eq!(seen.observe(980, at(2_000_000), at(0), true), Copy::Retransmission);
-        assert_eq!(seen.observe(900, at(2_000_000), at(0), true), Copy::First);
+        assert_eq!(seen.observe(999, at(2_000_000), at(0), UDP), Copy::Retransmission);
+        assert_eq!(seen.observe(980, at(2_000_000), at(0), UDP), Copy::Retransmission);
+        assert_eq!(seen.observe(900, at(2_000_000), at(0), UDP), Copy::First);
     }
 }

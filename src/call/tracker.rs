@@ -362,7 +362,8 @@ impl Tracker {
         }
         let newly_wanted = self.want(slot, &look);
         self.tell_kept(slot, became_call || newly_wanted, listener);
-        if self.wants.frames {
+        // What a stream of the other side says once more is no part of the stream that is written.
+        if self.wants.frames && (copy != Copy::Duplicate || !message.is_of_both_sides()) {
             listener.message(slot, delivery);
         }
         if copy == Copy::First {

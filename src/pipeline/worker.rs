@@ -11,7 +11,7 @@ use crate::counters::counters;
 use crate::decode::{DataChunk, data_chunks};
 use crate::flow::EntryId;
 use crate::near::steps;
-use crate::reassembly::{self, Budget, Reassembler, Segment, Taken, UserMessages};
+use crate::reassembly::{self, Budget, Reassembler, Segment, Space, Taken, UserMessages};
 use crate::sip::sdp;
 use crate::sip::{
     Carriage, FrameHeader, Glimpse, Message, Messages, Probe, Share, SipStream, SipTransport, StreamCounters,
@@ -326,7 +326,7 @@ fn apart(work: &Work, view: &View<'_>, messages: &mut Messages) -> Carriage {
     let length = messages.list.last().map_or(0, |message| message.bytes.length);
     messages.shares.push(Share { timestamp: work.timestamp, length });
     // An association is known by its endpoints; its number only has to differ from TCP's, which are packets'.
-    Carriage::stream(&mut messages.arena, u64::MAX, ((share, share + 1), 0), &frame)
+    Carriage::stream(&mut messages.arena, (u64::MAX, Space::Only), ((share, share + 1), 0), &frame)
 }
 
 impl Work {

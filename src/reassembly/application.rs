@@ -44,6 +44,21 @@ pub struct Context {
     pub connection: u64,
     /// Index, in the current batch, of the packet that is looked at; none on ticks and at the end.
     pub packet: Option<u32>,
+    /// Whether another connection is the same one.
+    pub space: Space,
+}
+
+/// A connection that was captured on both sides of a firewall which numbers its bytes anew is two: nothing else tells
+/// them apart, and what is said on one is said on the other, sooner or later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Space {
+    /// It is one, as far as is known.
+    #[default]
+    Only,
+    /// It is two, and this was there first.
+    First,
+    /// It is two, and this came second.
+    Second,
 }
 
 /// The next bytes of one stream, in order and without a hole before them.

@@ -8,7 +8,8 @@ use crate::reassembly::answers::{Answer, Answers};
 use crate::reassembly::arrival::{Arrival, Receiver};
 use crate::reassembly::direction::Half;
 use crate::reassembly::seq::Seq;
-use crate::reassembly::{Application, Chunk, Context, Counters, Limits, Segment, Verdict};
+use crate::reassembly::stray::Stray;
+use crate::reassembly::{Application, Chunk, Context, Counters, Limits, Segment, Space, Verdict};
 use crate::time::Timestamp;
 
 /// What is going on: a packet, a tick or the end, and where its consequences go.
@@ -67,16 +68,23 @@ enum Reading {
     No,
 }
 
+/// A client does not use a port again so soon, and if it does then with a number not far from the last (RFC 9293 3.4.1): a SYN
+/// with a number far away is that of the other side of a firewall.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
 /// A connection, as long as the table knows it.
 #[derive(Debug)]
 pub(super) struct Connection<A> {
     /// Sequence number of the packet that opened it.
     pub(super) number: u64,
+    /// When that came.
+    began: Timestamp,
     up: Half,
     down: Half,
     /// There from the first byte (or gap) on, until both directions are over or the application declines.
     application: Option<Box<A>>,
     reading: Reading,
+    pub(super) space: Space,
     carried: bool,
     /// Segments that wait for the other direction, and those behind them.
     answers: Option<Box<Answers>>,
@@ -91,13 +99,15 @@ pub(super) struct Connection<A> {
 }
 
 impl<A: Application> Connection<A> {
-    pub(super) fn new(number: u64) -> Self {
+    pub(super) fn new(number: u64, began: Timestamp, space: Space) -> Self {
         Self {
             number,
+            began,
             up: Half::default(),
             down: Half::default(),
             application: None,
             reading: Reading::Yes,
+            space,
             carried: false,
             answers: None,
             closing: false,
@@ -153,7 +163,7 @@ impl<A: Application> Connection<A> {
     }
 
     #[inline]
-    const fn reads(&self) -> bool {
+    pub(super) const fn reads(&self) -> bool {
         matches!(self.reading, Reading::Yes)
     }
 
@@ -275,14 +285,34 @@ impl<A: Application> Connection<A> {
             return false;
         }
         // Its SYN was not captured, but the last connection is over and the number does not fit it; or was not read, and
-        // has ended, and here is something to read; or neither number fits it, and here something begins.
+        // has ended, and here is something to read.
         let sequence = Seq(segment.header.sequence);
-        self.is_over() && half.is_strange(sequence)
-            || self.reading == Reading::No && self.resumes(segment)
-            || half.is_far(sequence)
-                && flags.ack()
-                && self.half(direction.reverse()).is_far(Seq(segment.header.acknowledgement))
-                && A::resumes(segment.payload)
+        self.is_over() && half.is_strange(sequence) || self.reading == Reading::No && self.resumes(segment)
+    }
+
+    /// Whether a segment lies further from the stream than a loss explains.
+    pub(super) fn is_apart(&self, direction: Direction, segment: &Segment<'_>) -> bool {
+        let (flags, sequence) = (segment.header.flags, Seq(segment.header.sequence));
+        let half = self.half(direction);
+        if flags.syn() && !flags.rst() { !half.may_begin_with(sequence) } else { half.is_far(sequence) }
+    }
+
+    /// Whether a segment that [is apart](Self::is_apart) begins a connection beside this one, which goes on: the other side
+    /// of a firewall, or the use of the same ports after an end that was not captured. One that was forged
+    /// takes nothing from this one.
+    pub(super) fn has_beside(&self, direction: Direction, segment: &Segment<'_>, now: Timestamp) -> bool {
+        let flags = segment.header.flags;
+        if flags.syn() && !flags.rst() {
+            let is_far = self.half(direction).is_far(Seq(segment.header.sequence));
+            return is_far && !self.closing && now.since(self.began) <= AT_ONCE;
+        }
+        let stray = self.half(direction).stray_before(Seq(segment.header.sequence));
+        !segment.payload.is_empty() && (stray || A::resumes(segment.payload))
+    }
+
+    /// The stray segment that ends where another begins: it belongs to that one's connection.
+    pub(super) fn take_stray(&mut self, direction: Direction, sequence: Seq) -> Option<Stray> {
+        self.half_mut(direction).take_stray_before(sequence)
     }
 
     /// What the sender of a segment says of the other direction.
@@ -482,6 +512,7 @@ impl<A: Application> Connection<A> {
             destination,
             connection: self.number,
             packet: turn.packet,
+            space: self.space,
         };
         let half = match direction {
             Direction::Up => &mut self.up,

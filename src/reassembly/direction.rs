@@ -18,7 +18,7 @@ pub(super) const GRACE: u64 = 1 << 16;
 
 /// More bytes than a capture loses of both directions between two segments of a connection with SIP. Initial sequence
 /// numbers grow by about as much in a second where clocks make them (RFC 9293 3.4.1; Linux: one every 64 ns).
-const LEAP: i64 = 1 << 24;
+const LEAP: u64 = 1 << 24;
 
 /// What is known of a stream's beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,8 @@ impl Half {
     /// The receiver says that it has all before that number (RFC 9293 3.4).
     #[inline]
     pub(super) fn acknowledge(&mut self, all_before: Seq) {
-        if all_before.distance(self.acknowledged) > 0 {
+        // What is further is said on the other side of a firewall.
+        if (1..=WINDOW as i64).contains(&all_before.distance(self.acknowledged)) {
             self.acknowledged = all_before;
         }
     }
@@ -116,10 +117,10 @@ impl Half {
         !self.is_unknown() && self.locate(sequence).is_none()
     }
 
-    /// Whether a sequence number is further from the stream than a loss explains. A forged one costs what the stream
-    /// holds of a message: it goes on with the next that begins a segment.
+    /// Whether a sequence number is further from the stream than a loss explains.
     pub(super) fn is_far(&self, sequence: Seq) -> bool {
-        self.is_strange(sequence) || !self.is_unknown() && sequence.distance(self.next()) > LEAP
+        let distance = sequence.distance(self.next()).unsigned_abs();
+        self.is_strange(sequence) || !self.is_unknown() && distance > LEAP
     }
 
     /// Whether the segment is what everybody hopes for: plain, and exactly the next.
@@ -158,7 +159,10 @@ impl Half {
             }
             self.join(arrival.sequence);
         }
-        let Some(position) = self.locate(arrival.sequence) else { return self.stray(arrival, limits, to) };
+        let is_near = |position: &u64| position.saturating_sub(self.position) <= LEAP;
+        let Some(position) = self.locate(arrival.sequence).filter(is_near) else {
+            return self.stray(arrival, to);
+        };
         count(&mut to.counters().snapped_bytes, u64::from(arrival.missing));
         let end = position.saturating_add(arrival.payload.len() as u64);
         if !arrival.payload.is_empty() && self.take(position, arrival, limits, to) == Verdict::Reject {

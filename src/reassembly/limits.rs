@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Caps and time-outs. Caps marked *global* hold for all reassemblers that share a [`crate::reassembly::Budget`].
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections known at once (global); about 210 bytes each, twice that in the moment in which the table grows, and
+    /// Connections known at once (global); about 220 bytes each, twice that in the moment in which the table grows, and
     /// what the application needs. The least recently used goes, those that are over first.
     pub max_connections: usize,
     /// A connection without a packet for this long is over.

@@ -8,6 +8,7 @@
 //! ([`Counters`]). What is held is counted by allocation and capped, for all workers together ([`Budget`]). No
 //! time-out looks at anything but packet time and the connection itself, so results do not depend on how
 //! connections fell to workers while no cap is hit. What answers something that waits behind a hole comes after it.
+//! Two spaces of sequence numbers between the same endpoints are two connections ([`Space`]).
 //!
 //! Absent on purpose: checksums (captures on a sending host have none yet), acknowledgements without data as a
 //! proof that a hole is lost (taps reorder), urgent data as anything but data.
@@ -27,6 +28,7 @@ mod reassembler;
 mod sctp;
 mod seen;
 mod seq;
+mod spaces;
 mod store;
 mod stray;
 mod waiting;
@@ -34,7 +36,7 @@ mod waiting;
 mod tests;
 
 pub use crate::flow::Direction;
-pub use application::{Application, Chunk, Context, Segment, Verdict};
+pub use application::{Application, Chunk, Context, Segment, Space, Verdict};
 pub use budget::Budget;
 pub use counters::Counters;
 pub use limits::Limits;

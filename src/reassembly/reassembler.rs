@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::flow::{Age, Direction, EntryId, FlowKey, Table};
 use crate::reassembly::connection::{Connection, Hold, Turn, Usage};
 use crate::reassembly::holders::{Line, Name};
-use crate::reassembly::{Application, Budget, Counters, Limits, Segment};
+use crate::reassembly::spaces::SECOND;
+use crate::reassembly::{Application, Budget, Counters, Limits, Segment, Space};
 use crate::time::{PacketTime, Timestamp, grid};
 
 /// Last use of a connection that was rejected is kept to this much. Nobody asks for it but the time-out.
@@ -43,7 +44,7 @@ pub(super) struct Deadline {
 /// What causes something: a packet, a tick or the end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cause {
-    sequence: u64,
+    pub(super) sequence: u64,
     packet: Option<u32>,
     captured: Timestamp,
 }
@@ -110,7 +111,11 @@ impl<A: Application> Reassembler<A> {
             Some(true) => return Some(id),
             Some(false) => {}
             None if is_bare_ack(segment) => return Some(id),
-            None => self.push(id, cause, direction, segment, output),
+            None => {
+                let taker = self.push(id, cause, direction, segment, output);
+                self.settle(taker, cause, output);
+                return Some(id);
+            }
         }
         self.settle(id, cause, output);
         Some(id)
@@ -134,6 +139,7 @@ impl<A: Application> Reassembler<A> {
         connection.and_then(Connection::application).into_iter().for_each(A::touch);
     }
 
+    /// Gives a segment to the connection it belongs to, and tells which that is.
     fn push(
         &mut self,
         id: EntryId,
@@ -141,23 +147,36 @@ impl<A: Application> Reassembler<A> {
         direction: Direction,
         segment: &Segment<'_>,
         output: &mut A::Output,
-    ) {
+    ) -> EntryId {
+        let connection = self.table.get(id);
+        let is_apart = connection.is_some_and(|connection| connection.is_apart(direction, segment));
+        let is_first = connection.is_some_and(|connection| connection.space == Space::First);
+        let beside = if is_apart {
+            self.beside(id, cause, direction, segment, output)
+        } else if is_first {
+            self.second_next(id, direction, segment)
+        } else {
+            None
+        };
+        let (id, hash) = beside.map_or((id, segment.hash), |second| (second, segment.hash ^ SECOND));
         if self.table.get(id).is_some_and(|connection| connection.is_followed_by(direction, segment)) {
-            self.replace(id, cause, segment.hash, output);
+            self.replace(id, cause, hash, output);
         }
         self.visit(id, cause, output, |connection, turn, key| {
             connection.push(turn, key, direction, segment);
         });
+        id
     }
 
     /// The ports are used again: the old connection ends, a new one has its entry.
     fn replace(&mut self, id: EntryId, cause: Cause, hash: u64, output: &mut A::Output) {
         add(&mut self.counters.port_reuse, 1);
         let Some((key, old)) = self.table.remove(id) else { return };
+        let space = old.space;
         self.bury(key, old, cause, output);
         self.budget.connections.replace(0, 1);
         // The table had this entry a moment ago: there is room, and the slot just freed is the first to be used.
-        self.table.insert(hash, key, Connection::new(cause.sequence), self.now);
+        self.table.insert(hash, key, Connection::new(cause.sequence, self.now, space), self.now);
     }
 
     /// A new entry, for a segment with which a connection can begin.
@@ -167,6 +186,17 @@ impl<A: Application> Reassembler<A> {
         if flags.rst() || (segment.payload.is_empty() && !flags.syn()) {
             return None;
         }
+        self.insert(Space::Only, segment, cause, output)
+    }
+
+    /// A new entry, for the connection that begins with a segment.
+    pub(super) fn insert(
+        &mut self,
+        space: Space,
+        segment: &Segment<'_>,
+        cause: Cause,
+        output: &mut A::Output,
+    ) -> Option<EntryId> {
         let cap = self.limits.max_connections;
         if self.table.is_full() || self.budget.connections() >= cap {
             let oldest = self.table.oldest(Age::Closing).or_else(|| self.table.oldest(Age::Live));
@@ -177,7 +207,9 @@ impl<A: Application> Reassembler<A> {
         }
         // A worker that has none to evict may exceed the global cap by this one.
         let (key, _) = FlowKey::new(segment.source, segment.destination);
-        let id = self.table.insert(segment.hash, key, Connection::new(cause.sequence), self.now)?;
+        let hash = if space == Space::Second { segment.hash ^ SECOND } else { segment.hash };
+        let connection = Connection::new(cause.sequence, self.now, space);
+        let id = self.table.insert(hash, key, connection, self.now)?;
         self.budget.connections.replace(0, 1);
         Some(id)
     }
@@ -353,7 +385,13 @@ impl<A: Application> Reassembler<A> {
     }
 
     /// Ends a connection that is no longer in the table.
-    fn bury(&mut self, key: FlowKey, mut connection: Connection<A>, cause: Cause, output: &mut A::Output) {
+    pub(super) fn bury(
+        &mut self,
+        key: FlowKey,
+        mut connection: Connection<A>,
+        cause: Cause,
+        output: &mut A::Output,
+    ) {
         let cause = self.aside(cause);
         let mut turn = Turn {
             limits: &self.limits,

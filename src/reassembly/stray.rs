@@ -1,13 +1,13 @@
 //! Segments whose sequence numbers do not fit the stream.
 
+use crate::reassembly::Verdict;
 use crate::reassembly::arrival::{Arrival, Receiver};
 use crate::reassembly::direction::{Half, Piece, count};
 use crate::reassembly::seq::Seq;
-use crate::reassembly::{Limits, Verdict};
 use crate::time::Timestamp;
 
-/// A segment that does not fit the stream. If the next one carries on where it ends, or if the stream stands still
-/// until its time is up, then this is where the sender is; else it was forged or astray.
+/// A segment that does not fit the stream. If the next one carries on where it ends, both belong to another connection; if
+/// the stream stands still until its time is up, then this is where the sender is; else it was forged or astray.
 #[derive(Debug)]
 pub(super) struct Stray {
     pub(super) sequence: Seq,
@@ -38,35 +38,21 @@ impl Stray {
 }
 
 impl Half {
-    /// A segment far from where the stream is. One forged segment must not move a stream; two that agree, or one
-    /// in a stream that stands still, show where the sender is: after a long loss, or a reuse of ports whose
-    /// SYN was lost.
-    pub(super) fn stray<R: Receiver>(
-        &mut self,
-        arrival: &Arrival<'_>,
-        limits: &Limits,
-        to: &mut R,
-    ) -> Verdict {
+    /// A segment far from where the stream is. One forged segment must not move a stream; one in a stream that stands
+    /// still shows where the sender is: after a long loss, or a reuse of ports whose SYN was lost.
+    pub(super) fn stray<R: Receiver>(&mut self, arrival: &Arrival<'_>, to: &mut R) -> Verdict {
         count(&mut to.counters().strange_segments, 1);
         let position = self.position;
         if arrival.payload.is_empty() {
             return Verdict::Continue;
         }
-        let length = arrival.payload.len() as u64;
         let slot = &mut self.waiting.get_or_insert_default().stray;
         match slot.take() {
-            Some(stray) if stray.next() == arrival.sequence => {
-                if self.move_to(stray, to) == Verdict::Reject {
-                    count(&mut to.counters().rejected_bytes, length);
-                    return Verdict::Reject;
-                }
-                return self.push(arrival, limits, to);
-            }
             Some(stray)
                 if stray.sequence == arrival.sequence && stray.bytes.len() >= arrival.payload.len() =>
             {
                 count(&mut to.counters().retransmitted_segments, 1);
-                count(&mut to.counters().retransmitted_bytes, length);
+                count(&mut to.counters().retransmitted_bytes, arrival.payload.len() as u64);
                 *slot = Some(stray);
             }
             other => {
@@ -75,6 +61,19 @@ impl Half {
             }
         }
         Verdict::Continue
+    }
+
+    /// Whether a stray segment ends before that number.
+    pub(super) fn stray_before(&self, sequence: Seq) -> bool {
+        let stray = self.waiting.as_ref().and_then(|waiting| waiting.stray.as_ref());
+        stray.is_some_and(|stray| stray.next() == sequence)
+    }
+
+    /// Gives away the stray segment that ends before that number.
+    pub(super) fn take_stray_before(&mut self, sequence: Seq) -> Option<Stray> {
+        let stray = self.waiting.as_mut()?.stray.take_if(|stray| stray.next() == sequence);
+        self.tidy();
+        stray
     }
 
     /// The stream goes on at a stray segment.

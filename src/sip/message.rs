@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use crate::capture::LinkType;
 use crate::flow::Endpoint;
 use crate::pipeline::{Bytes, Place};
+use crate::reassembly::Space;
 use crate::sip::Head;
 use crate::sip::sdp::{Media, Sections};
 use crate::sip::stream::{Partial, StreamCounters, StreamEnd, StreamSettings};
@@ -95,6 +96,12 @@ impl Message {
             Carriage::Frame(_) | Carriage::Datagram(_) => 0,
         }
     }
+
+    /// Whether it came, or will come, in the stream of the other side of a firewall, too.
+    #[must_use]
+    pub const fn is_of_both_sides(&self) -> bool {
+        matches!(self.carriage, Carriage::Stream { both_sides: true, .. })
+    }
 }
 
 /// How a message travelled.
@@ -120,6 +127,8 @@ pub enum Carriage {
         link_header: (u32, u32),
         /// The stamps came with nanoseconds.
         nanosecond: bool,
+        /// The connection was captured on both sides of a firewall, and is two: see [`Space`].
+        both_sides: bool,
     },
 }
 
@@ -127,7 +136,7 @@ impl Carriage {
     /// That of a message which came in a stream, the last of it in a frame with that header, which goes into `arena`.
     pub(crate) fn stream(
         arena: &mut Vec<u8>,
-        connection: u64,
+        (connection, space): (u64, Space),
         (shares, missing): ((u32, u32), u32),
         frame: &FrameHeader,
     ) -> Self {
@@ -135,7 +144,8 @@ impl Carriage {
         arena.extend_from_slice(&frame.header);
         let link_header = (start, arena.len() as u32);
         let FrameHeader { link, nanosecond, .. } = *frame;
-        Self::Stream { connection, shares, missing, link, link_header, nanosecond }
+        let both_sides = space != Space::Only;
+        Self::Stream { connection, shares, missing, link, link_header, nanosecond, both_sides }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::pipeline::Bytes;
-use crate::reassembly::Context;
+use crate::reassembly::{Context, Space};
 use crate::sip::stream::partial::take_shares;
 use crate::sip::{Carriage, FrameHeader, Head, Message, Messages, Share, SipTransport, certain, sdp};
 use crate::time::Timestamp;
@@ -122,7 +122,7 @@ impl Emitter<'_> {
         (shares, missing): ((u32, u32), u32),
         remembered: Option<&FrameHeader>,
     ) -> Carriage {
-        let connection = self.context.connection;
+        let Context { connection, space, .. } = *self.context;
         let output = &mut *self.output;
         // Off the packet's own path (ticks, caps) the frame at hand is another connection's.
         let own = output.frame.as_ref().filter(|_| self.context.packet.is_some());
@@ -135,9 +135,10 @@ impl Emitter<'_> {
                 link,
                 link_header: (0, 0),
                 nanosecond: false,
+                both_sides: space != Space::Only,
             };
         };
-        Carriage::stream(&mut output.arena, connection, (shares, missing), frame)
+        Carriage::stream(&mut output.arena, (connection, space), (shares, missing), frame)
     }
 }
 

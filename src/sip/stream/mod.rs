@@ -22,7 +22,7 @@ pub use detect::may_resume;
 pub(super) use partial::Partial;
 
 use crate::near::fetch;
-use crate::reassembly::{Application, Chunk, Context, Direction, Verdict};
+use crate::reassembly::{Application, Chunk, Context, Direction, Space, Verdict};
 use crate::sip::Messages;
 use crate::sip::stream::detect::Guess;
 use crate::sip::stream::emit::Emitter;
@@ -122,6 +122,10 @@ impl Application for SipStream {
     type Output = Messages;
 
     fn declines(context: &Context, chunk: &Chunk<'_>, output: &mut Messages) -> bool {
+        if context.space == Space::Second && detect::begins_tls(chunk) {
+            // It is told of the first.
+            return true;
+        }
         if !chunk.opening || sips(context, chunk).is_some() {
             return false;
         }

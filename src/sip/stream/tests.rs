@@ -8,7 +8,7 @@ use crate::capture::LinkType;
 use crate::decode::{TcpFlags, TcpHeader};
 use crate::flow::{Address, Direction, Endpoint, PairHasher};
 use crate::pipeline::{Bytes, Place};
-use crate::reassembly::{Application, Budget, Chunk, Context, Limits, Reassembler, Segment, Verdict};
+use crate::reassembly::{Application, Budget, Chunk, Context, Limits, Reassembler, Segment, Space, Verdict};
 use crate::sip::{Carriage, Faults, FrameHeader, Messages, Share, SipStream, SipTransport, StreamCounters};
 use crate::time::Timestamp;
 
@@ -73,6 +73,7 @@ impl Play {
             destination,
             connection: 7,
             packet: Some(0),
+            space: Space::Only,
         }
     }
 
