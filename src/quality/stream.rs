@@ -78,6 +78,10 @@ const LEAP: u64 = 4_000_000_000;
 /// Parts into which a nanosecond sum is cut: jitter is summed in units of 16 ns.
 const COARSE: u32 = 16;
 
+/// A copy that comes more than so many nanoseconds, 1 ms, after its packet was captured at another place, where the clock is
+/// another.
+const ELSEWHERE: u64 = 1_000_000;
+
 /// A pause of this many nanoseconds, 1 s, in which the media time stood still: the receiver's buffer begins anew.
 const PAUSE: u32 = 1_000_000_000;
 
@@ -148,7 +152,7 @@ struct Rest {
     playout: Playout,
     /// The first such floor, and when its round ended.
     first_floor: (i64, Timestamp),
-    /// Packets before the clock rate was known.
+    /// Packets before the clock rate was known, and copies from elsewhere.
     unmeasured: u64,
     first: Timestamp,
     /// Extended sequence number of the first packet.
@@ -459,11 +463,16 @@ impl Stream {
             self.rest.hole.open(arrival.time, u32::from(step) - 1);
         }
         let back = u64::from(step.wrapping_neg());
+        let came = back < u64::from(WINDOW) && back <= self.top() && self.received >> back & 1 == 1;
+        if came && (back > 0 || arrival.time.0.abs_diff(self.last.0) > ELSEWHERE) {
+            self.elsewhere();
+            return false;
+        }
         self.round &= !CLOSER;
         if back < u64::from(MAX_MISORDER) && back > self.top() {
             self.before_first();
             self.round += 1;
-        } else if back < u64::from(WINDOW) && self.received >> back & 1 == 1 {
+        } else if came {
             self.again(arrival, role);
         } else {
             self.follow(arrival, role, step == 1);
@@ -537,6 +546,14 @@ impl Stream {
         self.rest.packets += 1;
         self.rest.restart_at = None;
         self.rest.damped = (f64::from(heard) - f64::from(self.jitter), self.packets() - self.rest.duplicates);
+    }
+
+    /// A packet that came before was captured again at another place: when it came there says nothing of when packets come here.
+    fn elsewhere(&mut self) {
+        self.rest.unmeasured += 1;
+        self.rest.duplicates += 1;
+        self.rest.packets += 1;
+        self.rest.restart_at = None;
     }
 
     /// The jitter as if nothing had come twice: of what copies took from the estimator every other packet gives a

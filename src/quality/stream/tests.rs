@@ -185,6 +185,24 @@ fn packets_that_come_twice_change_nothing_in_what_is_heard() {
     }
 }
 
+/// RFC 3550 A.8 knows no copies: jitter is that of the packets of one place, whatever the clock of the other one says.
+#[test]
+fn packets_captured_at_a_second_place_are_not_late() {
+    let mut packets = steady(3000);
+    for (step, packet) in packets.iter_mut().enumerate() {
+        packet.2 += (step * 7919 % 7) as f64;
+    }
+    let once = stream(&packets).figures();
+    for later in [2.0, 15.0, 50.0, 300.0, 600.0] {
+        let mut doubled: Vec<_> = packets.iter().flat_map(|p| [*p, (p.0, p.1, p.2 + later)]).collect();
+        doubled.sort_by(|a, b| a.2.total_cmp(&b.2));
+        let twice = stream(&doubled).figures();
+        assert_eq!((twice.packets, twice.duplicates, twice.reordered), (6000, 3000, 0), "{later} ms later");
+        let told = Figures { packets: once.packets, lost: once.lost, duplicates: 0, ..twice };
+        assert_eq!(told, once, "{later} ms later");
+    }
+}
+
 /// Packets of 20 ms, of which those from each place on are so many milliseconds later than sent.
 fn stepping(count: u32, steps: &[(usize, f64)]) -> Vec<(u16, u32, f64)> {
     let mut packets = steady(count);
@@ -379,23 +397,31 @@ fn arrivals(fates: &[Fate]) -> Vec<(usize, f64)> {
         let ms = position as f64 * 20.0 + if position == 0 { 0.0 } else { fate.late_ms };
         arrivals.push((position, ms));
         if fate.twice {
-            arrivals.push((position, ms + 1.0));
+            arrivals.push((position, ms + 0.9));
         }
     }
     arrivals.sort_by(|a, b| a.1.total_cmp(&b.1));
     arrivals
 }
 
-/// Mean and maximum of the estimator in floating point, by the rules that Wireshark has for what is no sample.
+/// Mean and maximum of the estimator in floating point, by the rules that Wireshark has for what is no sample. A copy that does not
+/// follow its packet at once is none of the packets.
 fn plain_jitter(fates: &[Fate], arrivals: &[(usize, f64)]) -> (f64, f64) {
     let (mut jitter, mut mean, mut max) = (0.0, 0.0, 0.0f64);
     let mut latest = arrivals[0];
-    for (count, &(position, ms)) in arrivals.iter().enumerate().skip(1) {
+    let mut seen = std::collections::BTreeSet::from([latest.0]);
+    let mut count = 0;
+    for &(position, ms) in &arrivals[1..] {
+        let is_highest = seen.last() == Some(&position);
+        if !(seen.insert(position) || is_highest && ms - latest.1 <= 1.0) {
+            continue;
+        }
+        count += 1;
         let media = (position as f64 - latest.0 as f64) * 20.0;
         jitter = (15.0 * jitter + (ms - latest.1 - media).abs()) / 16.0;
         if !fates[position].marker {
             max = max.max(jitter);
-            mean = (mean * (count as f64 - 1.0) + jitter) / count as f64;
+            mean = (mean * (f64::from(count) - 1.0) + jitter) / f64::from(count);
         }
         latest = (position, ms);
     }
