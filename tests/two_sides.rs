@@ -1,5 +1,5 @@
 //! One connection captured on both sides of a firewall that chooses sequence numbers of its own (RFC 9293 3.4.1: they must not be
-//! guessed).
+//! guessed), and calls captured at two taps whose clocks are apart.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use crate::classic::Packet;
 use crate::joined::segment;
 use crate::support::{Run, assert_nothing_vanished, tshark};
-use crate::wire::{at, checksum, ethernet};
+use crate::wire::{at, checksum, ethernet, rtp, udp};
 
 const CLIENT: (u8, u16) = (1, 40_000);
 const SERVER: (u8, u16) = (2, 5060);
@@ -138,6 +138,95 @@ fn what_both_sides_of_a_firewall_say_is_told_once() {
         if is_first {
             let written: Option<usize> = run.paths().iter().map(|path| sip_messages(path)).sum();
             assert_eq!(written.unwrap_or(messages), messages, "{case:?}");
+        }
+    }
+}
+
+/// How datagrams look at the second tap.
+#[derive(Clone, Copy, Debug)]
+enum Second {
+    /// As at the first, on the same wire: their IPv4 headers are numbered (RFC 791 3.2).
+    SameWire,
+    /// Not numbered (RFC 6864 4.1), and behind a router: another VLAN, one hop less.
+    BehindRouter,
+}
+
+/// A frame with that number in its IPv4 header.
+fn numbered(mut frame: Vec<u8>, identification: u16) -> Vec<u8> {
+    frame[18..20].copy_from_slice(&identification.to_be_bytes());
+    with_checksum(frame, 14)
+}
+
+/// A frame as it is behind a router, in VLAN 7.
+fn routed(mut frame: Vec<u8>) -> Vec<u8> {
+    frame.splice(12..12, [0x81, 0, 0, 7]);
+    frame[18 + 8] -= 1;
+    with_checksum(frame, 18)
+}
+
+fn with_checksum(mut frame: Vec<u8>, ip: usize) -> Vec<u8> {
+    frame[ip + 10..ip + 12].fill(0);
+    let sum = checksum(&frame[ip..ip + 20]);
+    frame[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+/// A call over UDP with RTP both ways, whose INVITE is sent again after T1 (RFC 3261 17.1.1.2), at the first tap.
+fn datagrams(second: Second) -> Vec<(u32, Vec<u8>)> {
+    let mut frames = Vec::new();
+    let mut messages = call(0, 0);
+    messages[1].0 += 510;
+    messages[2].0 += 510;
+    let invite = messages[0].clone();
+    messages.insert(1, (invite.0 + 500, true, invite.2));
+    for (time, by_client, message) in messages {
+        let (source, destination) = if by_client { ((1, 5060), (2, 5060)) } else { ((2, 5060), (1, 5060)) };
+        frames.push((time, udp(source, destination, &message)));
+    }
+    for number in 0..150_u16 {
+        let time = 1_200 + u32::from(number) * 20;
+        let packet = rtp(0, number, u32::from(number) * 160, 1, &[0xd5; 160]);
+        frames.push((time, udp((1, 4_000), (2, 6_000), &packet)));
+    }
+    frames.sort_by_key(|frame| frame.0);
+    let numbers = (1..).map(|number| if matches!(second, Second::SameWire) { number } else { 0 });
+    frames.into_iter().zip(numbers).map(|((time, frame), number)| (time, numbered(frame, number))).collect()
+}
+
+#[test]
+fn what_a_second_tap_has_is_told_once_whatever_its_clock_says() {
+    for second in [Second::SameWire, Second::BehindRouter] {
+        let first = datagrams(second);
+        let packets = |frames: &[(u32, Vec<u8>)], later: u32| -> Vec<(u32, Packet)> {
+            frames.iter().map(|(time, frame)| (time + later, at(time + later, frame.clone()))).collect()
+        };
+        let alone = Run::of(file(packets(&first, 0)).path(), &[]);
+        assert_eq!(alone.records[0]["retransmissions"], 1, "{second:?}");
+        assert_eq!(alone.records[0]["duplicates"], 0, "{second:?}");
+        let other: Vec<(u32, Vec<u8>)> = match second {
+            Second::SameWire => first.clone(),
+            Second::BehindRouter => {
+                first.iter().map(|(time, frame)| (*time, routed(frame.clone()))).collect()
+            }
+        };
+        for skew in [1, 15, 50, 300] {
+            let both = file([packets(&first, 0), packets(&other, skew)].concat());
+            let run = Run::of(both.path(), &[]);
+            let told = |run: &Run| {
+                let record = &run.records[0];
+                let keys = ["messages", "retransmissions", "result", "setup_seconds", "findings"];
+                let stream = &record["media"][0];
+                let figures = ["jitter_ms", "max_jitter_ms", "max_delta_ms", "discarded", "mos"];
+                (keys.map(|key| record[key].clone()), figures.map(|key| stream[key].clone()))
+            };
+            let (ours, figures) = told(&run);
+            assert_eq!(ours, told(&alone).0, "{second:?} {skew}");
+            if skew > 1 {
+                assert_eq!(figures, told(&alone).1, "{second:?} {skew}");
+            }
+            assert_eq!(run.records[0]["duplicates"], 8, "{second:?} {skew}");
+            assert_eq!(run.records[0]["media"][0]["duplicates"], 150, "{second:?} {skew}");
+            assert_nothing_vanished(&run, "two taps");
         }
     }
 }

@@ -6,8 +6,9 @@ use smallvec::SmallVec;
 
 use super::branches::Branches;
 use super::deadlines::Armed;
+use super::mark::Mark;
 use super::record::{CallKind, CallResult, CallState, EndedBy};
-use super::seen::{Copy, Earlier, Seen, captured_twice_within};
+use super::seen::{Capture, Copy, Earlier, Marks, Seen, captured_twice_within};
 use super::signalling::{Challenge, OwnHop, Signalling};
 use super::silence::Directed;
 use super::standing::PayloadTypes;
@@ -121,6 +122,8 @@ pub(crate) struct Dialog {
     /// User-Agent and Server values, and the low bits of their hashes.
     agents: SmallVec<[(Span, u32); 2]>,
     pub(super) branch: u64,
+    /// Of the latest messages in `seen`.
+    marks: Marks,
     pub(crate) start: Timestamp,
     /// When what is tried now began: the start, or that of a request after the last one was decided.
     pub(super) attempted: Timestamp,
@@ -332,14 +335,14 @@ impl Dialog {
         !self.is_caller(look) || (look.head.cseq > self.cseq && look.head.keys.branch != self.branch)
     }
 
-    /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself.
-    pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64) -> (Copy, Option<Step>) {
+    /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself, `mark` its datagram.
+    pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64, mark: Mark) -> (Copy, Option<Step>) {
         let soon = captured_twice_within(look.message);
         let now = look.message.timestamp;
         if self.seen.is_full() && self.kind == Some(CallKind::Call) && !self.is_answered {
             self.earlier.get_or_insert_default().keep(&mut self.seen);
         }
-        let mut copy = self.seen.observe(identity, now, self.born, soon);
+        let mut copy = self.seen.observe(identity, now, self.born, Capture { soon, mark }, &mut self.marks);
         if copy == Copy::First
             && self.seen.is_continued()
             && let Some(earlier) = &mut self.earlier

@@ -15,6 +15,7 @@ mod findings;
 mod firsts;
 mod legs;
 mod listener;
+mod mark;
 mod media_record;
 mod performance;
 mod query;
@@ -53,12 +54,13 @@ pub use filter::{Filter, Pattern};
 pub use findings::Finding;
 pub use legs::{LegRecord, LegSettings};
 pub use listener::{About, Delivery, Listener, MediaFrame, Wants};
+pub(crate) use mark::Mark;
 pub use media_record::{BurstRecord, FarEndRecord, FaxRecord, MediaRecord};
 pub(crate) use performance::percent;
 pub use performance::{Delay, Performance, is_delivered};
 pub use query::{ActiveCall, CallPage};
 pub use record::{CallEvent, CallKind, CallRecord, CallResult, CallState, EndedBy};
-pub(crate) use seen::CAPTURED_TWICE;
+pub(crate) use seen::{Capture, captured_twice_within};
 pub(crate) use signalling::key_of_info;
 pub use signalling::{
     CauseRecord, HoldRecord, HopRecord, InfoDtmfRecord, RegistrationRecord, SessionTimerRecord, Side,

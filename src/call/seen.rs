@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wide::u32x4;
 
+use super::mark::Mark;
 use crate::near::fetch;
 use crate::sip::{Message, SipTransport};
 use crate::time::Timestamp;
@@ -22,8 +23,35 @@ pub(crate) const CAPTURED_TWICE: Duration = Duration::from_millis(20);
 /// nobody sends a message again in a stream before T1 (RFC 3261 13.3.1.4).
 const ON_THE_OTHER_SIDE: Duration = Duration::from_millis(400);
 
-/// How soon a copy of that message was captured twice; none when every copy was sent again, because a stream
-/// delivers bytes once.
+/// A datagram that is known to be the same was captured twice, however far clocks are apart, but for those whose distance a
+/// retransmission may have, too (T1).
+const SAME_DATAGRAM: Duration = ON_THE_OTHER_SIDE;
+
+/// Messages of which it is known which datagram brought them: those of half a second. The ring of all is several times as long.
+const MARKED: usize = 10;
+
+const _: () = assert!(REMEMBERED.is_multiple_of(MARKED));
+
+/// The marks of the latest messages.
+pub(crate) type Marks = [Mark; MARKED];
+
+/// When another copy of a message was captured twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Capture {
+    /// If it comes this soon; none when every copy was sent again, because a stream delivers bytes once.
+    pub(crate) soon: Option<Duration>,
+    /// Or if it is the same datagram.
+    pub(crate) mark: Mark,
+}
+
+impl Capture {
+    /// How soon a copy after one with that mark was captured twice.
+    pub(crate) fn within(self, known: Mark) -> Option<Duration> {
+        if known.is_again(self.mark) { Some(SAME_DATAGRAM) } else { self.soon }
+    }
+}
+
+/// How soon a copy of that message was captured twice, whatever datagram brought it.
 pub(crate) const fn captured_twice_within(message: &Message) -> Option<Duration> {
     match message.transport {
         SipTransport::Udp | SipTransport::Sctp => Some(CAPTURED_TWICE),
@@ -95,30 +123,45 @@ impl Seen {
         identity: u64,
         at: Timestamp,
         start: Timestamp,
-        soon: Option<Duration>,
+        capture: Capture,
+        marks: &mut Marks,
     ) -> Copy {
         let at = since(at, start);
         self.age((at >> QUARTER) as u16);
-        self.again(identity as u32, at as u16, soon)
-            .unwrap_or_else(|| self.remember(identity as u32, at as u16))
+        let Some(index) = self.position(identity as u32) else {
+            let index = self.remember(identity as u32, at as u16);
+            marks.get_mut(index % MARKED).into_iter().for_each(|mark| *mark = capture.mark);
+            return Copy::First;
+        };
+        let mark = marks.get_mut(index % MARKED).filter(|_| self.is_marked(index));
+        let soon = mark.as_ref().map_or(capture.soon, |known| capture.within(**known));
+        mark.into_iter().for_each(|mark| *mark = mark.after(capture.mark));
+        self.again(index, at as u16, soon)
     }
 
-    /// What another copy of a message is; none if none was seen.
+    /// Whether a message is one of the latest, which have marks.
+    fn is_marked(&self, index: usize) -> bool {
+        // How many came since, and it: the ring may be full.
+        let since = (usize::from(self.count) + REMEMBERED - 1 - index) % REMEMBERED;
+        since < MARKED
+    }
+
+    /// What another copy of a message is.
     #[inline]
-    fn again(&mut self, identity: u32, at: u16, soon: Option<Duration>) -> Option<Copy> {
-        let index = self.position(identity)?;
-        let time = self.times.get_mut(index)?;
+    fn again(&mut self, index: usize, at: u16, soon: Option<Duration>) -> Copy {
+        let Some(time) = self.times.get_mut(index) else { return Copy::Retransmission };
         // Two interfaces need not agree on which copy was first.
         let apart = at.wrapping_sub(*time).min(time.wrapping_sub(at));
         *time = at;
         let is_fresh = self.fresh & 1 << index != 0;
         self.fresh |= 1 << index;
         let is_soon = is_fresh && soon.is_some_and(|soon| Duration::from_millis(apart.into()) <= soon);
-        Some(if is_soon { Copy::Duplicate } else { Copy::Retransmission })
+        if is_soon { Copy::Duplicate } else { Copy::Retransmission }
     }
 
+    /// Remembers a message, and tells where.
     #[inline]
-    fn remember(&mut self, identity: u32, at: u16) -> Copy {
+    fn remember(&mut self, identity: u32, at: u16) -> usize {
         // Twice round the ring is as good as once: the count stays small and still says that the ring is full.
         self.count = if self.count >= 2 * REMEMBERED as u8 { REMEMBERED as u8 } else { self.count };
         let index = usize::from(self.count) % REMEMBERED;
@@ -127,7 +170,7 @@ impl Seen {
             self.fresh |= 1 << index;
         }
         self.count += 1;
-        Copy::First
+        index
     }
 
     /// Whether the next message takes the place of another.
@@ -211,7 +254,8 @@ impl Earlier {
         let at = since(at, start);
         let again = self.0.iter_mut().find_map(|seen| {
             seen.age((at >> QUARTER) as u16);
-            seen.again(identity as u32, at as u16, soon)
+            let index = seen.position(identity as u32)?;
+            Some(seen.again(index, at as u16, soon))
         });
         again.unwrap_or(Copy::First)
     }
@@ -223,6 +267,16 @@ mod tests {
 
     const UDP: Option<Duration> = Some(CAPTURED_TWICE);
 
+    fn observe(
+        seen: &mut Seen,
+        identity: u64,
+        at: Timestamp,
+        start: Timestamp,
+        soon: Option<Duration>,
+    ) -> Copy {
+        seen.observe(identity, at, start, Capture { soon, mark: Mark::default() }, &mut Marks::default())
+    }
+
     fn at(millis: u64) -> Timestamp {
         Timestamp(millis * 1_000_000)
     }
@@ -230,12 +284,12 @@ mod tests {
     #[test]
     fn a_timer_makes_a_retransmission_and_a_second_tap_a_duplicate() {
         let mut seen = Seen::default();
-        assert_eq!(seen.observe(7, at(0), at(0), UDP), Copy::First);
-        assert_eq!(seen.observe(7, at(1), at(0), UDP), Copy::Duplicate);
-        assert_eq!(seen.observe(7, at(501), at(0), UDP), Copy::Retransmission);
-        assert_eq!(seen.observe(7, at(502), at(0), UDP), Copy::Duplicate);
+        assert_eq!(observe(&mut seen, 7, at(0), at(0), UDP), Copy::First);
+        assert_eq!(observe(&mut seen, 7, at(1), at(0), UDP), Copy::Duplicate);
+        assert_eq!(observe(&mut seen, 7, at(501), at(0), UDP), Copy::Retransmission);
+        assert_eq!(observe(&mut seen, 7, at(502), at(0), UDP), Copy::Duplicate);
         assert_eq!(
-            seen.observe(7, at(503), at(0), None),
+            observe(&mut seen, 7, at(503), at(0), None),
             Copy::Retransmission,
             "a stream delivers bytes once"
         );
@@ -245,17 +299,21 @@ mod tests {
     fn neither_disorder_nor_an_hour_makes_a_copy_something_else() {
         let mut seen = Seen::default();
         for start in [1_000, 3_600_000] {
-            assert_eq!(seen.observe(start, at(start), at(0), UDP), Copy::First);
+            assert_eq!(observe(&mut seen, start, at(start), at(0), UDP), Copy::First);
             assert_eq!(
-                seen.observe(start, at(start - 3), at(0), UDP),
+                observe(&mut seen, start, at(start - 3), at(0), UDP),
                 Copy::Duplicate,
                 "from another interface"
             );
-            assert_eq!(seen.observe(start, at(start), at(0), UDP), Copy::Duplicate);
+            assert_eq!(observe(&mut seen, start, at(start), at(0), UDP), Copy::Duplicate);
             for later in [21, 500, 32_000, 65_000, 66_000, 130_000] {
                 let again = at(start + later);
-                assert_eq!(seen.observe(start, again, at(0), UDP), Copy::Retransmission, "{later}");
-                assert_eq!(seen.observe(start, at(start), at(0), UDP), Copy::Retransmission, "{later} back");
+                assert_eq!(observe(&mut seen, start, again, at(0), UDP), Copy::Retransmission, "{later}");
+                assert_eq!(
+                    observe(&mut seen, start, at(start), at(0), UDP),
+                    Copy::Retransmission,
+                    "{later} back"
+                );
             }
         }
     }
@@ -267,8 +325,8 @@ mod tests {
         {
             let mut seen = Seen::default();
             let start = at(1_000_000);
-            assert_eq!(seen.observe(7, start, start, true), Copy::First);
-            assert_eq!(seen.observe(7, at(1_000_000 - before), start, true), copy, "{before}");
+            assert_eq!(observe(&mut seen, 7, start, start, UDP), Copy::First);
+            assert_eq!(observe(&mut seen, 7, at(1_000_000 - before), start, UDP), copy, "{before}");
         }
     }
 
@@ -280,13 +338,13 @@ mod tests {
             for parts in between {
                 for begin in [0, 16_383, 40_000] {
                     let mut seen = Seen::default();
-                    assert_eq!(seen.observe(7, at(begin), at(0), UDP), Copy::First);
+                    assert_eq!(observe(&mut seen, 7, at(begin), at(0), UDP), Copy::First);
                     for (other, part) in parts.iter().enumerate() {
-                        seen.observe(100 + other as u64, at(begin + later / part), at(0), UDP);
+                        observe(&mut seen, 100 + other as u64, at(begin + later / part), at(0), UDP);
                     }
-                    let told = seen.observe(7, at(begin + later), at(0), UDP);
+                    let told = observe(&mut seen, 7, at(begin + later), at(0), UDP);
                     assert_eq!(told, Copy::Retransmission, "{later} ms after {begin}, with {parts:?}");
-                    let again = seen.observe(7, at(begin + later + 20), at(0), UDP);
+                    let again = observe(&mut seen, 7, at(begin + later + 20), at(0), UDP);
                     assert_eq!(again, Copy::Duplicate, "{later} ms after {begin}, with {parts:?}");
                 }
             }
@@ -297,10 +355,37 @@ mod tests {
     fn the_latest_are_remembered() {
         let mut seen = Seen::default();
         for identity in 0..1000 {
-            assert_eq!(seen.observe(identity, at(identity * 1000), at(0), UDP), Copy::First);
+            assert_eq!(observe(&mut seen, identity, at(identity * 1000), at(0), UDP), Copy::First);
         }
-        assert_eq!(seen.observe(999, at(2_000_000), at(0), UDP), Copy::Retransmission);
-        assert_eq!(seen.observe(980, at(2_000_000), at(0), UDP), Copy::Retransmission);
-        assert_eq!(seen.observe(900, at(2_000_000), at(0), UDP), Copy::First);
+        assert_eq!(observe(&mut seen, 999, at(2_000_000), at(0), UDP), Copy::Retransmission);
+        assert_eq!(observe(&mut seen, 980, at(2_000_000), at(0), UDP), Copy::Retransmission);
+        assert_eq!(observe(&mut seen, 900, at(2_000_000), at(0), UDP), Copy::First);
+    }
+
+    /// Each message is sent again after 500 ms, and all is captured at two taps: the numbers of datagrams tell, or their ways.
+    #[test]
+    fn the_latest_are_known_by_their_datagrams() {
+        for (later, is_numbered) in [21, 50, 300, 400].into_iter().flat_map(|it| [(it, true), (it, false)]) {
+            let (mut seen, mut marks) = (Seen::default(), Marks::default());
+            for number in 0..200 {
+                let mark = |again: u8, tap: u8| {
+                    Mark::from_bits(if is_numbered {
+                        0x80 | ((number as u8).wrapping_mul(2).wrapping_add(again)) & 0x7f
+                    } else {
+                        1 + tap
+                    })
+                };
+                for (after, mark, expected) in [
+                    (0, mark(0, 0), Copy::First),
+                    (later, mark(0, 1), Copy::Duplicate),
+                    (501, mark(1, 0), Copy::Retransmission),
+                    (501 + later, mark(1, 1), Copy::Duplicate),
+                ] {
+                    let capture = Capture { soon: UDP, mark };
+                    let told = seen.observe(number, at(number * 4_000 + after), at(0), capture, &mut marks);
+                    assert_eq!(told, expected, "{number}, {after} of {later} ms, {is_numbered}");
+                }
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::filter::Filter;
 use super::firsts::firsts;
 use super::legs::{LegSettings, Legs};
 use super::listener::{About, Delivery, Listener, MediaFrame, Wants};
+use super::mark::Mark;
 use super::record::{CallKind, CallResult, CallState};
 use super::report::Archive;
 use super::seen::Copy;
@@ -344,7 +345,7 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let was_call = dialog.kind == Some(CallKind::Call);
         let was = dialog.activity();
-        let (copy, step) = dialog.observe(&look, identity);
+        let (copy, step) = dialog.observe(&look, identity, Mark::of(delivery));
         if step == Some(Step::Answered) {
             self.census.performance.answered(dialog);
         }

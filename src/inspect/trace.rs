@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::call::{About, CAPTURED_TWICE, CallRecord, Delivery, Listener, STILL_RINGING, Wants, key_of_info};
+use crate::call::{
+    About, CallRecord, Capture, Delivery, Listener, Mark, STILL_RINGING, Wants, captured_twice_within,
+    key_of_info,
+};
 use crate::flow::Endpoint;
 use crate::privacy::{Privacy, free_text};
 use crate::sip::sdp::Format;
@@ -88,7 +91,8 @@ pub(crate) struct Trace {
     pub(crate) announced: HashMap<Endpoint, Announcer>,
     /// Hashes of the From-tags of those who began the call, one for each leg that has its own.
     callers: Vec<u64>,
-    seen: HashMap<u64, Timestamp>,
+    /// When the latest copy of each message came, and in which datagram.
+    seen: HashMap<u64, (Timestamp, Mark)>,
 }
 
 /// Who announced a media endpoint.
@@ -190,7 +194,7 @@ impl Listener for Collector {
         self.messages += 1;
         let room = self.text.min(MAX_TEXTS.saturating_sub(self.texts));
         let identity = self.hasher.hash_one(identity(delivery.message, delivery.bytes));
-        let again = trace.again(identity, delivery.message);
+        let again = trace.again(identity, delivery);
         let traced = traced(delivery, again, room, self.privacy);
         self.texts += traced.text.len();
         trace.announce(delivery.message, delivery.messages);
@@ -206,15 +210,20 @@ impl Listener for Collector {
 
 impl Trace {
     /// Tells retransmissions from second captures as [`crate::call`] does.
-    fn again(&mut self, identity: u64, message: &Message) -> Again {
-        let Some(before) = self.seen.insert(identity, message.timestamp) else { return Again::No };
-        let is_soon = message.timestamp.since(before) <= CAPTURED_TWICE;
-        let still_rings =
-            message.head.may_be_given_again() && message.timestamp.since(before) >= STILL_RINGING;
-        match message.transport {
-            _ if still_rings => Again::No,
-            SipTransport::Udp if is_soon => Again::Captured,
-            _ => Again::Sent,
+    fn again(&mut self, identity: u64, delivery: &Delivery<'_>) -> Again {
+        let (message, mark) = (delivery.message, Mark::of(delivery));
+        let known = self.seen.get(&identity).copied();
+        let kept = known.map_or(mark, |(_, known)| known.after(mark));
+        self.seen.insert(identity, (message.timestamp, kept));
+        let Some((before, known)) = known else { return Again::No };
+        let passed = message.timestamp.since(before);
+        let within = Capture { soon: captured_twice_within(message), mark }.within(known);
+        if message.head.may_be_given_again() && passed >= STILL_RINGING {
+            Again::No
+        } else if within.is_some_and(|within| passed <= within) {
+            Again::Captured
+        } else {
+            Again::Sent
         }
     }
 
