@@ -67,7 +67,7 @@ impl Path {
     }
 }
 
-/// The score of a rating (G.107 B-4).
+/// The score of a rating (G.107 B-4). For R below 6.5 its polynomial is below 1, where the scale begins (P.800).
 #[must_use]
 fn mos(r: f64) -> f64 {
     if r <= 0.0 {
@@ -75,7 +75,7 @@ fn mos(r: f64) -> f64 {
     } else if r >= 100.0 {
         4.5
     } else {
-        1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6
+        (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).max(1.0)
     }
 }
 
@@ -229,6 +229,14 @@ mod tests {
             near(mos(r), published, 0.0065);
         }
         assert_eq!((mos(-1.0), mos(0.0), mos(100.0), mos(120.0)), (1.0, 1.0, 4.5, 4.5));
+    }
+
+    /// P.800 annex B: the scale of opinion is from 1 to 5; G.107 annex B: of a conversation to 4.5.
+    #[test]
+    fn no_score_is_off_the_scale() {
+        for r in (0..1000).map(|tenths| f64::from(tenths) / 10.0) {
+            assert!((1.0..=4.5).contains(&mos(r)), "{r}: {}", mos(r));
+        }
     }
 
     /// G.113 (02/2001) appendix I, table I.2: impairment of codecs under random loss. Measured by listeners, rounded:
