@@ -25,6 +25,7 @@ pub enum Name {
     RAck,
     MinSe,
     ReferTo,
+    Event,
     Replaces,
     SessionExpires,
     /// X-Call-ID and X-CID, by which a B2BUA names the Call-ID of the other leg.
@@ -68,6 +69,7 @@ impl Name {
             (b'd', 9) => (b"diversion", Self::Diversion),
             (b'h', 12) => (b"history-info", Self::HistoryInfo),
             (b'e', 7) => (b"expires", Self::Expires),
+            (b'e', 5) => (b"event", Self::Event),
             (b'a', 13) => (b"authorization", Self::Authorization),
             (b'p', 19) if name.get(1) == Some(&b'-') => (b"p-asserted-identity", Self::AssertedIdentity),
             (b'p', 19) => (b"proxy-authorization", Self::ProxyAuthorization),
@@ -88,6 +90,7 @@ impl Name {
             b'c' => Self::ContentType,
             b'l' => Self::ContentLength,
             b'r' => Self::ReferTo,
+            b'o' => Self::Event,
             b'x' => Self::SessionExpires,
             _ => Self::Other,
         }
@@ -428,6 +431,8 @@ mod tests {
             ("rack", Name::RAck),
             ("Refer-To", Name::ReferTo),
             ("r", Name::ReferTo),
+            ("Event", Name::Event),
+            ("O", Name::Event),
             ("Replaces", Name::Replaces),
             ("Min-SE", Name::MinSe),
             ("Session-Expires", Name::SessionExpires),

@@ -371,6 +371,34 @@ fn transfers_and_their_outcomes() {
     assert_eq!(record.findings[0].text, "the callee's transfer failed: 486");
 }
 
+/// RFC 3515 2.4.6: of several REFERs `id` of Event tells which one a NOTIFY is about, by its CSeq number.
+#[test]
+fn each_of_two_transfers_has_its_own_outcome() {
+    for (first, second) in
+        [("Event: refer;id=2\n", "Event: refer;id=3\n"), ("o: refer\n", "o: refer ; ID=3\n")]
+    {
+        let mut scene = established();
+        for (cseq, to) in [("2 REFER", "Refer-To: <sip:carol@x>\n"), ("3 REFER", "Refer-To: <sip:dave@x>\n")]
+        {
+            said(Side::Caller, cseq).extra(to).request(&mut scene);
+            said(Side::Caller, cseq).answered(&mut scene, "202 Accepted");
+        }
+        for (number, event, status) in [
+            (1, first, "180 Ringing"),
+            (2, second, "200 OK"),
+            (3, second, "603 Decline"),
+            (4, first, "487 Gone"),
+        ] {
+            let cseq = format!("{number} NOTIFY");
+            let body = format!("SIP/2.0 {status}\n");
+            Said { body, ..said(Side::Callee, &cseq).extra(event) }.request(&mut scene);
+        }
+        let told = one(scene).signalling.transfers;
+        let told: Vec<_> = told.iter().map(|it| (it.to.as_str(), it.status_code)).collect();
+        assert_eq!(told, [("carol", Some(487)), ("dave", Some(200))], "{first}");
+    }
+}
+
 #[test]
 fn a_call_that_takes_the_place_of_another_says_so() {
     let mut scene = Scene::plain();

@@ -4,7 +4,7 @@ use super::NamedDialog;
 use super::record::{Side, TransferRecord};
 use crate::call::dialog::{Dialog, Look};
 use crate::sip::Span;
-use crate::sip::header::{Name, NameAddress, number, text, values};
+use crate::sip::header::{Name, NameAddress, number, parameter, text, values};
 use crate::sip::uri::{self, until};
 use crate::time::Timestamp;
 
@@ -64,11 +64,15 @@ impl Dialog {
         let Some(status) = fragment_status(look.head.body.of(look.bytes)) else { return };
         let by = self.requester(look).other();
         let Some(rare) = &mut self.signalling.rare else { return };
-        // The one that is under way; a late word about one that is decided changes nothing.
-        let mut open = rare.transfers.iter_mut().filter(|known| known.by == by && known.status < 200);
-        if let Some(it) = open.next() {
-            it.status = status;
-        }
+        // The one that it names, or else the first that is under way; a late word about one that is decided changes nothing.
+        let named = named_refer(look);
+        let place = |is_it: &dyn Fn(&Transfer) -> bool| {
+            rare.transfers.iter().position(|known| known.by == by && is_it(known))
+        };
+        let is_open = |known: &Transfer| known.status < 200;
+        let place = place(&|known| named == Some(known.cseq)).or_else(|| place(&is_open));
+        let known = place.and_then(|place| rare.transfers.get_mut(place));
+        known.filter(|known| is_open(known)).into_iter().for_each(|known| known.status = status);
     }
 
     /// The dialog that a transfer was to replace which has just been decided, and whether it does.
@@ -124,6 +128,12 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
         rest = behind.get(if escaped.is_some() { 2 } else { 0 }..).unwrap_or_default();
     }
     out
+}
+
+/// CSeq number of the REFER that a NOTIFY is about, where it says so: `Event: refer;id=93809823` (RFC 3515 2.4.6).
+fn named_refer(look: &Look<'_>) -> Option<u32> {
+    let id = parameter(values(look.bytes, Name::Event).next()?, b"id")?;
+    number(id).and_then(|id| u32::try_from(id).ok())
 }
 
 /// The status of a `message/sipfrag` that is a response.
