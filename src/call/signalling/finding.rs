@@ -125,7 +125,8 @@ fn registration(record: &CallRecord, dialog: &Dialog) -> Vec<Finding> {
     });
     let contact = told.filter(|told| told.behind_nat).and_then(|told| told.contact.as_deref());
     let nat = contact.map(|contact| {
-        let text = format!("the contact {contact} is not where the REGISTER came from, {}", record.source);
+        let from = dialog.registered_from().map_or(record.source.to_string(), |from| from.to_string());
+        let text = format!("the contact {contact} is not where the REGISTER came from, {from}");
         finding("contact_behind_nat", text, record.start, "REGISTER")
     });
     refused.into_iter().chain(late).chain(nat).collect()

@@ -178,7 +178,7 @@ pub struct RegistrationRecord {
     pub expires_seconds: Option<u32>,
     /// REGISTERs that were accepted while the one before held; one that takes the binding away is none.
     pub refreshes: u32,
-    /// The contact is not where the REGISTER came from: there is a NAT between, or a proxy.
+    /// The contact is an address that the REGISTER did not come from, to the first proxy that it names: there is a NAT between.
     pub behind_nat: bool,
     /// How long the binding had been over when it was made anew, in seconds; null when it was not.
     pub late_seconds: Option<f64>,

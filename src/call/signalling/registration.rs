@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::record::RegistrationRecord;
 use crate::call::bindings::Learned;
 use crate::call::dialog::{Dialog, Look};
-use crate::sip::header::{NameAddress, first_value, text};
+use crate::flow::Address;
+use crate::sip::header::{Name, NameAddress, first_value, list, parameter, text, values};
+use crate::sip::uri::until;
 use crate::sip::{Faults, Span, uri};
 use crate::time::Timestamp;
 
@@ -15,6 +17,8 @@ use crate::time::Timestamp;
 pub(in crate::call) struct Registered {
     contact: Span,
     behind_nat: bool,
+    /// Where the latest came from to the first proxy on its way, if it is captured behind that.
+    from: Option<Address>,
     /// It holds: the latest that was accepted does not take it away.
     holds: bool,
     refreshes: u32,
@@ -42,10 +46,14 @@ impl Dialog {
             Some(known) if self.kept(known) == contact => known,
             _ => self.keep(contact),
         };
-        let behind_nat = is_elsewhere(contact, look);
         let registered = self.signalling.registered.get_or_insert_default();
         registered.contact = span;
-        registered.behind_nat = behind_nat;
+        let mut vias = values(look.bytes, Name::Via).flat_map(list).skip(1);
+        let (is_forwarded, first) =
+            vias.next().map_or((false, None), |via| (true, vias.last().or(Some(via))));
+        registered.from = first.and_then(sent_from);
+        let from = if is_forwarded { registered.from } else { Some(look.message.source.address) };
+        registered.behind_nat = from.is_some_and(|from| is_elsewhere(contact, from));
     }
 
     /// It was accepted. What takes a binding away refreshes nothing, nor does what makes it anew (RFC 3261 10.2.2, 10.2.4).
@@ -76,6 +84,11 @@ impl Dialog {
         registered.map(|registered| self.kept(registered.contact)).unwrap_or_default()
     }
 
+    /// Where the latest REGISTER came from to the first of several proxies, as that says.
+    pub(super) fn registered_from(&self) -> Option<Address> {
+        self.signalling.registered.as_ref()?.from
+    }
+
     /// When a binding was made anew that had been over.
     pub(super) fn registered_late(&self) -> Option<Timestamp> {
         let (_, at) = self.signalling.registered.as_ref()?.late?;
@@ -99,9 +112,28 @@ impl Dialog {
     }
 }
 
-/// Whether the host of a contact is an address, and not the one that the message comes from. Names tell nothing.
-fn is_elsewhere(contact: &[u8], look: &Look<'_>) -> bool {
-    let host = uri::host(contact).and_then(|host| std::str::from_utf8(host).ok());
-    let address = host.and_then(|host| host.parse::<IpAddr>().ok());
-    address.is_some_and(|address| crate::flow::Address::from(address) != look.message.source.address)
+/// Whether the host of a contact is an address, and not that one. Names tell nothing.
+fn is_elsewhere(contact: &[u8], from: Address) -> bool {
+    uri::host(contact).and_then(address).is_some_and(|address| address != from)
+}
+
+/// Where a request comes from by its Via: `received` is what the next hop adds when that is not the host that its sender
+/// names (RFC 3261 18.2.1).
+fn sent_from(via: &[u8]) -> Option<Address> {
+    // SIP/2.0/UDP 192.0.2.1:5060;branch=…
+    let said = until(via, b';').splitn(3, |&byte| byte == b'/').nth(2)?.trim_ascii();
+    let sent_by = || said.get(said.iter().position(u8::is_ascii_whitespace)?..);
+    parameter(via, b"received").or_else(sent_by).and_then(address)
+}
+
+/// The address that a host is, with or without a port behind it; none of a name.
+fn address(host: &[u8]) -> Option<Address> {
+    let host = host.trim_ascii();
+    let host = match host.strip_prefix(b"[") {
+        Some(host) => until(host, b']'),
+        // An IPv6 address without brackets has more than one colon.
+        None if host.iter().filter(|&&byte| byte == b':').count() == 1 => until(host, b':').trim_ascii_end(),
+        None => host,
+    };
+    std::str::from_utf8(host).ok()?.parse::<IpAddr>().ok().map(Address::from)
 }

@@ -755,6 +755,34 @@ fn registrations_are_followed_to_their_end() {
     assert_eq!(codes(&one(scene)), ["registration_refused"]);
 }
 
+/// RFC 3261 18.2.1, 20.42: a proxy adds its Via above those before it, and `received` where the one that it finds has not the address
+/// that the message came from.
+#[test]
+fn behind_a_proxy_the_first_via_tells_where_a_register_came_from() {
+    for (vias, from) in [
+        ("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKu\n", None),
+        ("v: SIP / 2.0 / UDP 192.0.2.1: 5060 ;branch=z9hG4bKu\n", None),
+        ("Via: SIP/2.0/UDP 192.0.2.8;branch=z9hG4bKe, SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKu\n", None),
+        ("Via: SIP/2.0/UDP phone.example.com;branch=z9hG4bKu\n", None),
+        ("Via: SIP/2.0/UDP 192.0.2.1;received=198.51.100.7;rport=9;branch=z9hG4bKu\n", Some("198.51.100.7")),
+        ("Via: SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bKu\n", Some("2001:db8::1")),
+        ("Via: SIP/2.0/UDP x;branch=z9hG4bKu;received=2001:db8::1\n", Some("2001:db8::1")),
+        ("", Some("192.0.2.7:5060")),
+    ] {
+        let mut scene = Scene::new(Settings { registrations: true, ..Settings::default() });
+        let extra = format!("{vias}Contact: <sip:alice@192.0.2.1>;expires=60\n");
+        let text = Text { cseq: "1 REGISTER", extra: &extra, ..Text::default() };
+        scene.send(7, 2, &text.with("REGISTER sip:b.example SIP/2.0"));
+        scene.send(2, 7, &Text { to_tag: "r", ..text }.with("SIP/2.0 200 OK"));
+        let record = one(scene);
+        let text =
+            |from| format!("the contact sip:alice@192.0.2.1 is not where the REGISTER came from, {from}");
+        let found: Vec<_> = record.findings.iter().map(|it| it.text.clone()).collect();
+        assert_eq!(found, from.map(text).into_iter().collect::<Vec<_>>(), "{vias}");
+        assert_eq!(record.signalling.registration.unwrap().behind_nat, from.is_some(), "{vias}");
+    }
+}
+
 /// RFC 3261 10.2.4: a refresh is a REGISTER for a binding "before it expires"; 10.2.2: one with 0 takes it away, and the next makes
 /// another. Each row: what was asked for, and the refreshes among it.
 #[test]
