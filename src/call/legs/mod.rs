@@ -272,12 +272,14 @@ impl Legs {
     }
 
     fn link(&mut self, (incoming, outgoing): (LegId, LegId), evidence: Evidence, links: &mut Links) {
+        let session = self.leg(outgoing).map_or(0, |leg| leg.session);
         let Some(first) = self.leg_mut(incoming) else { return };
+        let is_joined = session != 0 && first.session == session;
         let others = first.links.get_or_insert_default();
         if links.incoming.len() < MAX_INCOMING && others.outgoing.len() < MAX_OUTGOING {
             others.outgoing.push(outgoing);
             links.incoming.push((incoming, evidence));
-        } else {
+        } else if !is_joined {
             self.overlooked += 1;
             links.hidden = links.hidden.max(evidence.points());
         }

@@ -409,3 +409,18 @@ proptest! {
         prop_assert!(legs.legs.iter().all(|(leg, _)| !leg.in_use && leg.links.is_none()));
     }
 }
+
+/// A ring group of ten phones whose B2BUA names the call (X-Call-ID): none is left out, and none is told to be.
+#[test]
+fn phones_that_a_field_joins_take_nobody_s_place() {
+    const PHONES: [&str; 10] =
+        ["p0@2", "p1@2", "p2@2", "p3@2", "p4@2", "p5@2", "p6@2", "p7@2", "p8@2", "p9@2"];
+    let mut scene = Scene::plain();
+    INCOMING.invite(&mut scene, "");
+    let phone = |(number, id)| Call { id, hosts: (2, 10 + number), ..INCOMING };
+    let phones = || (0u8..).zip(PHONES).map(phone);
+    phones().for_each(|phone| phone.invite(&mut scene, "X-Call-ID: incoming@1\n"));
+    phones().for_each(|phone| phone.says(&mut scene, "180 Ringing", ""));
+    let (records, census) = end(scene);
+    assert_eq!((records[0].legs.len(), census.legs_dropped), (11, 0));
+}
