@@ -24,6 +24,10 @@ use crate::time::{Timestamp, WILD_JUMP};
 /// that ended is past its last retransmission.
 pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(32);
 
+/// When a request without an answer has been sent for the last time, 31.5 s after the first (RFC 3261 17.1.1.2, 17.1.2.2), as far
+/// as timers are exact.
+pub(crate) const ALL_SENT: Duration = Duration::from_secs(31);
+
 /// Timer C (RFC 3261 16.6): a call that was answered with 100 has failed this long after the last word, and so has one
 /// that waits for credentials: somebody may have to type them.
 const PROCEEDING_TIMEOUT: Duration = Duration::from_secs(180);
@@ -1062,13 +1066,22 @@ impl Dialog {
     }
 
     /// Nothing more of it comes, the input is over or its Call-ID is another call's: a call of which nothing was heard since a BYE of
-    /// it has ended with that, and an attempt that waits for digits with what asked for them.
+    /// it has ended with that, an attempt that waits for digits with what asked for them, and one that was sent for the last time
+    /// without an answer.
     pub(crate) fn conclude(&mut self, idle_timeout: Duration) -> Option<Step> {
-        if self.waits_for_digits() {
+        if self.waits_for_digits() || self.is_sent_in_vain(idle_timeout) {
             return self.time_out(idle_timeout);
         }
         let (at, _) = self.signalling.left()?;
         (self.last.since(at) < SOON).then(|| self.time_out(idle_timeout)).flatten()
+    }
+
+    /// Whether all has been sent that has no answer: the request, or what gave it up.
+    fn is_sent_in_vain(&self, idle_timeout: Duration) -> bool {
+        let (since, time) = self.waits(idle_timeout);
+        matches!(self.state, Some(CallState::Calling | CallState::Ringing))
+            && time == TRANSACTION_TIMEOUT
+            && self.last.since(since) >= ALL_SENT
     }
 
     #[inline]

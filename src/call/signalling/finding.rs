@@ -1,10 +1,10 @@
 //! What is wrong with a dialog's signalling, in the words of who has to repair it, with the message that shows it.
 
 use super::reason::{Q850, is_fault};
-use super::record::{Side, TransferRecord};
+use super::record::Side;
 use super::session_timer::Overdue;
 use super::{ByeChallenged, Challenge, RefusedAgain, Signalling, What};
-use crate::call::dialog::{Dialog, T1, TRANSACTION_TIMEOUT};
+use crate::call::dialog::{ALL_SENT, Dialog, T1, TRANSACTION_TIMEOUT};
 use crate::call::findings::Finding;
 use crate::call::record::{CallKind, CallRecord, CallResult, EndedBy};
 use crate::sip::Method;
@@ -47,13 +47,19 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
     findings
 }
 
+/// Who gives up before anything answered may send no CANCEL (RFC 3261 9.1), and some do. That nothing came is certain when the INVITE
+/// was sent again: the first answer ends that (17.1.1.2).
 fn no_answer(record: &CallRecord, dialog: &Dialog, asked: bool) -> Option<Finding> {
-    if record.result != CallResult::Timeout || record.status_code.is_some() || !asked {
+    let is_silent = !dialog.signalling.responded;
+    let again = dialog.signalling.rare.as_ref().map_or(0, |rare| rare.requests_again);
+    let is_given_up = record.result == CallResult::Cancelled && is_silent && again >= MISSED_AFTER;
+    let is_missed = record.result == CallResult::Timeout || is_given_up;
+    if !is_missed || record.status_code.is_some() || !asked {
         return None;
     }
-    let (method, asked_at) = (&record.method, dialog.progress);
-    if !dialog.signalling.responded {
-        let again = dialog.signalling.rare.as_ref().map_or(0, |rare| rare.requests_again);
+    let asked_at = if is_given_up { dialog.attempted } else { dialog.progress };
+    let method = &record.method;
+    if is_silent {
         let times = times(u64::from(again) + 1);
         return Some(finding(
             "no_response",
@@ -194,7 +200,7 @@ fn no_bye_answer(record: &CallRecord, signalling: &Signalling, now: Timestamp) -
     }
     // Over UDP it comes again when nothing answers (RFC 3261 17.1.2.2): where it does not, the answer went another way.
     let is_missed = again > 0 || !record.transports.contains(&"udp");
-    (is_missed && now.since(end) >= TRANSACTION_TIMEOUT).then(|| {
+    (is_missed && now.since(end) >= ALL_SENT).then(|| {
         let text = format!("nothing answered the BYE, sent {}", times(u64::from(again) + 1));
         finding("no_bye_answer", text, end, "BYE")
     })
@@ -296,7 +302,7 @@ fn refusals(signalling: &Signalling) -> impl Iterator<Item = Finding> {
 
 fn transfers(record: &CallRecord) -> impl Iterator<Item = Finding> {
     record.signalling.transfers.iter().filter_map(|transfer| {
-        let status = transfer.status_code.filter(|status| *status >= 300)?;
+        let status = transfer.status_code.filter(|_| transfer.is_refused())?;
         // Whom to is told in `transfers`: findings name no user without a scheme, for nobody could mask a name alone.
         let text = format!("the {}'s transfer failed: {status}", transfer.by.name());
         Some(finding("transfer_failed", text, transfer.time, "REFER"))
@@ -332,8 +338,7 @@ fn session(record: &CallRecord, signalling: &Signalling, last: Timestamp) -> Opt
 /// hangs up here once it has taken that (RFC 3891 3, RFC 5589 7).
 fn abandoned(record: &CallRecord, signalling: &Signalling) -> Option<Finding> {
     let mut transfers = record.signalling.transfers.iter();
-    let is_refused = |it: &TransferRecord| it.status_code.is_some_and(|status| status >= 300);
-    let is_transferred = signalling.is_replaced || !transfers.all(is_refused);
+    let is_transferred = signalling.is_replaced || transfers.any(|transfer| !transfer.is_refused());
     let end = record.end.filter(|_| signalling.released && !is_transferred)?;
     let held = match record.ended_by? {
         EndedBy::Caller => Side::Caller,

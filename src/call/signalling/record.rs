@@ -131,6 +131,13 @@ pub struct TransferRecord {
     pub status_code: Option<u16>,
 }
 
+impl TransferRecord {
+    /// Whether it came to nothing.
+    pub(in crate::call) fn is_refused(&self) -> bool {
+        self.status_code.is_some_and(|status| status >= 300)
+    }
+}
+
 /// A session timer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SessionTimerRecord {

@@ -539,6 +539,49 @@ fn nothing_at_all_is_told_from_ringing_for_ever() {
     assert_eq!(codes(&one(scene)), [""; 0], "it may still be answered");
 }
 
+/// RFC 3261 17.1.1.2: the client sends its INVITE again until the first answer, and a provisional one is enough.
+#[test]
+fn who_gives_up_before_anything_answered() {
+    let trying = || Text::default().with("SIP/2.0 100 Trying");
+    for (copies, is_tried, expected) in
+        [(3, false, vec!["no_response"]), (2, false, vec![]), (3, true, vec!["no_final_answer"])]
+    {
+        let mut scene = Scene::plain();
+        for wait in [400, 900, 1900].into_iter().take(copies) {
+            scene.send(1, 2, &Text::default().with(INVITE));
+            scene.wait(wait);
+        }
+        if is_tried {
+            scene.send(2, 1, &trying());
+        }
+        let cancel = Text { cseq: "1 CANCEL", ..Text::default() };
+        scene.send(1, 2, &cancel.with("CANCEL sip:bob@b.example SIP/2.0"));
+        scene.wait(40 * SECOND);
+        let record = one(scene);
+        assert_eq!((codes(&record), record.result), (expected, CallResult::Cancelled), "{copies} {is_tried}");
+        let told = record.findings.first().filter(|it| it.code == "no_response");
+        assert!(told.is_none_or(|it| it.time == Some(record.start)), "{told:?}");
+    }
+}
+
+/// RFC 3261 17.1.1.2: sent for the seventh time 31.5 s after the first, and given up at 32 s. A call's file ends with that.
+#[test]
+fn what_was_sent_for_the_last_time_is_over_when_the_input_is() {
+    for (copies, expected) in [(7, CallResult::Timeout), (6, CallResult::Open)] {
+        let mut scene = Scene::plain();
+        for wait in [0, 400, 900, 1900, 3900, 7900, 15_900].into_iter().take(copies) {
+            scene.wait(wait);
+            scene.send(1, 2, &Text::default().with(INVITE));
+        }
+        let record = one(scene);
+        assert_eq!(record.result, expected, "{copies}");
+        let found = if expected == CallResult::Timeout { vec!["no_response"] } else { vec![] };
+        assert_eq!(codes(&record), found);
+        let lasted = record.end.map(|end| end.since(record.start).as_secs());
+        assert_eq!(lasted, (expected == CallResult::Timeout).then_some(32));
+    }
+}
+
 /// What answered an earlier try is no answer to the latest, and a finding has the time of the message that it names.
 #[test]
 fn a_try_that_nothing_answers_is_told_by_itself() {
@@ -569,7 +612,13 @@ fn a_try_that_nothing_answers_is_told_by_itself() {
 
 #[test]
 fn a_bye_that_nothing_answers() {
-    for (after, expected) in [(40 * SECOND, vec!["no_bye_answer"]), (5 * SECOND, vec![])] {
+    // At 31.5 s it is sent for the last time (RFC 3261 17.1.2.2).
+    for (after, expected) in [
+        (40 * SECOND, vec!["no_bye_answer"]),
+        (30_800, vec!["no_bye_answer"]),
+        (29 * SECOND, vec![]),
+        (5 * SECOND, vec![]),
+    ] {
         let mut scene = established();
         let bye = said(Side::Caller, "2 BYE");
         bye.request(&mut scene);
