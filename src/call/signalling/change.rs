@@ -52,6 +52,8 @@ pub(super) struct Change {
     leg: u64,
     /// It went on over another.
     is_of_all: bool,
+    /// Its 2xx has an ACK.
+    is_acknowledged: bool,
 }
 
 /// Changes that are remembered: for either end, one of each method.
@@ -85,7 +87,7 @@ impl Dialog {
             latest.is_of_all |= latest.leg != leg;
             return false;
         }
-        *latest = Some(Change { request, offer: Offer::None, leg, is_of_all: false });
+        *latest = Some(Change { request, offer: Offer::None, leg, is_of_all: false, is_acknowledged: false });
         true
     }
 
@@ -102,6 +104,19 @@ impl Dialog {
     fn latest_change(&mut self, look: &Look<'_>) -> Option<&mut Change> {
         let kind = self.kind_of_change(look);
         self.signalling.rare.as_mut()?.changes.get_mut(kind)?.as_mut()
+    }
+
+    /// Whether the 2xx that a message is, to a re-INVITE that was captured, has an ACK.
+    pub(super) fn acknowledged_change(&mut self, look: &Look<'_>) -> Option<bool> {
+        self.latest_change(look)
+            .filter(|change| change.request.has(look))
+            .map(|change| change.is_acknowledged)
+    }
+
+    /// An ACK has the number of its INVITE (RFC 3261 13.2.2.4).
+    pub(super) fn acknowledge_change(&mut self, look: &Look<'_>) {
+        let change = self.latest_change(look).filter(|change| change.request.cseq == look.head.cseq);
+        change.into_iter().for_each(|change| change.is_acknowledged = true);
     }
 
     /// A final answer to a change.

@@ -32,6 +32,7 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
         return findings;
     }
     findings.extend(unacknowledged(record, signalling));
+    findings.extend(change_unacknowledged(signalling));
     findings.extend(refusals_unacknowledged(record, dialog));
     findings.extend(no_bye_answer(record, signalling, now));
     findings.extend(no_cancel_answer(signalling));
@@ -153,6 +154,21 @@ fn unacknowledged(record: &CallRecord, signalling: &Signalling) -> Option<Findin
         _ => return None,
     };
     Some(finding("no_ack", text, record.answered?, "200 to INVITE"))
+}
+
+/// The same of a 2xx to a re-INVITE.
+fn change_unacknowledged(signalling: &Signalling) -> Option<Finding> {
+    let known = signalling.rare.as_ref()?.reanswered;
+    let (by, other) = (known.by.name(), known.by.other().name());
+    let text = if known.is_acknowledged {
+        format!(
+            "the answer to the {by}'s re-INVITE was sent {} times again after its ACK: the ACK does not reach the {other}",
+            known.after_ack
+        )
+    } else {
+        format!("no ACK for the answer to the {by}'s re-INVITE, which was sent {} times again", known.count)
+    };
+    known.is_told().then(|| finding("no_ack", text, known.at, "200 to INVITE"))
 }
 
 /// A refusal that came again until its sender gave up (RFC 3261 17.2.1, timers G and H). ACKs of refusals go over one hop, so it is

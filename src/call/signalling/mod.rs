@@ -19,6 +19,9 @@ mod pace;
 mod passing;
 #[cfg(test)]
 mod query_tests;
+mod reanswered;
+#[cfg(test)]
+mod reanswered_tests;
 mod reason;
 mod record;
 mod registration;
@@ -42,6 +45,7 @@ use self::change::{Change, Hold};
 use self::dtmf::Pressed;
 pub(crate) use self::dtmf::key_of_info;
 use self::pace::Pace;
+use self::reanswered::Reanswered;
 pub(super) use self::registration::Registered;
 use self::session_timer::SessionTimer;
 use self::transfer::Transfer;
@@ -174,6 +178,8 @@ struct Rare {
     byes_again: Again,
     changes_again: Again,
     cancels_again: Again,
+    /// The 2xx to a re-INVITE that came again.
+    reanswered: Reanswered,
     /// Both ends sent a BYE; only the answer to it was captured.
     byes_crossed: bool,
     bye_unseen: bool,
@@ -450,6 +456,7 @@ impl Dialog {
         if is_for_first {
             self.signalling.acknowledged |= self.is_first_invite(look);
         }
+        self.change_acknowledged(look);
     }
 
     /// Who called gives up with a CANCEL. It has the branch of what it cancels (RFC 3261 9.1).
@@ -644,6 +651,7 @@ impl Dialog {
             && self.is_own_hop(look);
         let is_acknowledged = self.signalling.acknowledged;
         self.refused_again(look);
+        self.answered_again(look);
         let is_change = matches!(method, Some(Method::Invite | Method::Update)) && !look.is_initial();
         let rare = self.signalling.rare();
         rare.requests_again += u32::from(is_first);
