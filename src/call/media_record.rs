@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::record::{display, rfc3339};
 use crate::flow::Endpoint;
 use crate::media::{FaxReport, StreamReport};
-use crate::quality::{BurstFigures, Heard, rate};
+use crate::quality::{BurstFigures, Heard, Pauses, rate};
 use crate::sip::sdp::MediaKind;
 use crate::time::Timestamp;
 
@@ -97,6 +97,9 @@ pub struct MediaRecord {
     /// Its receiver has announced another payload type, and not this one.
     #[serde(skip)]
     pub unannounced: bool,
+    /// When its sender sent nothing.
+    #[serde(skip)]
+    pub pauses: Pauses,
     /// When each of the first 64 keys was pressed. A ladder draws them; not told otherwise.
     #[serde(skip)]
     pub pressed: Vec<Timestamp>,
@@ -219,6 +222,7 @@ impl MediaRecord {
             codec_since: stream.codec_since(),
             is_nothing: stream.is_nothing(),
             unannounced: report.announced == Some(false),
+            pauses: stream.pauses(),
             pressed: report.events.times().collect(),
         }
     }

@@ -176,6 +176,7 @@ const fn stream(stream: &MediaRecord) {
         codec_since: _,
         is_nothing: _,
         unannounced: _,
+        pauses: _,
         pressed: _,
     } = stream;
 }

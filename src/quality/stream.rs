@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::bursts::{BurstFigures, Bursts};
 use super::hole::Hole;
+use super::pauses::Pauses;
 use super::playout::{LateRun, Playout};
 use crate::near::fetch;
 use crate::sip::sdp::CodecName;
@@ -183,6 +184,7 @@ struct Rest {
     discarded: u64,
     /// What copies took from the estimator, in nanoseconds, and how many packets there were besides copies then; 0 without.
     damped: (f64, u64),
+    pauses: Pauses,
 }
 
 /// What the end of a round needs lies together.
@@ -496,6 +498,7 @@ impl Stream {
 
     /// A packet behind another one, in the order of arrival (RFC 3550 6.4.1).
     fn follow(&mut self, arrival: &Arrival, role: Role, is_next: bool) {
+        self.note_pause(arrival, role);
         let (media, lag) = self.since_last(arrival, role);
         let begins_talk = is_next && self.begins_talk(arrival, media, role);
         self.move_transit(lag.unwrap_or_default(), role);
@@ -505,6 +508,15 @@ impl Stream {
             self.learn_frame(media as u32);
         }
         self.moved_to(arrival, role);
+    }
+
+    /// Packets that are missing were sent, and took their time.
+    fn note_pause(&mut self, arrival: &Arrival, role: Role) {
+        let step = arrival.sequence.wrapping_sub(self.highest as u16);
+        if role != Role::Nothing && (1..MAX_DROPOUT).contains(&step) && self.frame_ns > 0 {
+            let sent = Duration::from_nanos(u64::from(step) * u64::from(self.frame_ns));
+            self.rest.pauses.note(self.last.after(sent), arrival.time);
+        }
     }
 
     /// By how much the timestamp of a packet moved on since the one before it, and its [lag](Self::lag), which is measured.
@@ -803,6 +815,14 @@ impl Stream {
     pub fn milliseconds(&self, units: u32) -> Option<f64> {
         let nanoseconds = (u128::from(units) * u128::from(self.rest.unit)) >> 16;
         self.has_clock().then_some(nanoseconds as f64 / 1e6)
+    }
+
+    /// When its sender sent nothing.
+    #[must_use]
+    pub fn pauses(&self) -> Pauses {
+        let mut pauses = self.rest.pauses.clone();
+        pauses.ends_in_noise = self.rest.after_noise;
+        pauses
     }
 
     /// What the stream was like up to here.

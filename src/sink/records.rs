@@ -69,6 +69,7 @@ mod tests {
     };
     use crate::flow::{Address, Endpoint};
     use crate::privacy::{HARMLESS, Privacy};
+    use crate::quality::Pauses;
     use crate::time::Timestamp;
     use serde_json::Value;
     use std::collections::BTreeSet;
@@ -249,6 +250,7 @@ mod tests {
             codec_since: time,
             is_nothing: false,
             unannounced: false,
+            pauses: Pauses::default(),
             pressed: vec![time],
         }
     }
