@@ -4,7 +4,7 @@ use super::dialog::Dialog;
 use super::record::CallState;
 use super::slots::Slots;
 use crate::media::{CallRef, Sought, Standing, Standings};
-use crate::sip::sdp::Media;
+use crate::sip::sdp::{Format, Media};
 
 /// SSRCs kept of one dialog, the latest: of either end a dozen. Attack: ever other ones in each description.
 const MAX_SOURCES: usize = 32;
@@ -16,6 +16,9 @@ pub(super) struct PayloadTypes(u64);
 
 impl PayloadTypes {
     const DYNAMIC: u64 = u64::MAX << 32;
+
+    /// Silence may not be sent. The bit is of a payload type that nobody has (RFC 3551 6: 24 is unassigned).
+    const SILENCE: Self = Self::of(24);
 
     const fn of(payload_type: u8) -> Self {
         Self(1 << (payload_type % 64))
@@ -66,8 +69,14 @@ impl Dialog {
     pub(super) fn note_media(&mut self, by_caller: bool, media: &[Media]) {
         let [caller, called] = &mut self.formats;
         let formats = if by_caller { caller } else { called };
-        for format in media.iter().flat_map(|media| &media.formats) {
-            formats.0 |= PayloadTypes::of(format.payload_type).0;
+        for media in media {
+            for format in &media.formats {
+                formats.0 |= PayloadTypes::of(format.payload_type).0;
+            }
+            let is_noise = |format: &Format| format.name.as_str().eq_ignore_ascii_case("CN");
+            if media.suppresses_silence || media.formats.iter().any(is_noise) {
+                formats.0 |= PayloadTypes::SILENCE.0;
+            }
         }
         for &ssrc in media.iter().flat_map(|media| &media.sources) {
             if self.names(ssrc) {
@@ -81,9 +90,9 @@ impl Dialog {
         }
     }
 
-    /// Whether both sides have announced comfort noise by its static payload type (RFC 3551 6).
+    /// Whether both sides have announced comfort noise (RFC 3389 4), or that they suppress silence (RFC 3108 5.6.4.2).
     pub(super) fn has_comfort_noise(&self) -> bool {
-        self.formats.iter().all(|formats| formats.has(PayloadTypes::of(13)))
+        self.formats.iter().all(|formats| formats.has(PayloadTypes::SILENCE))
     }
 
     /// Whether a description named that SSRC.

@@ -41,6 +41,8 @@ pub struct Media {
     pub srtp: Srtp,
     /// The direction attribute.
     pub flow: MediaFlow,
+    /// Silence may not be sent: `a=silenceSupp:on` (RFC 3108 5.6.4.2).
+    pub suppresses_silence: bool,
     /// The formats offered, with what is known of each.
     pub formats: SmallVec<[Format; 4]>,
     /// Where it may flow beside that (ICE, BUNDLE, series of ports or groups); nowhere for most, which then need no memory for it.
@@ -292,7 +294,8 @@ fn read_sections<'a>(
                     media.mid = mid_key(mid);
                 }
             }
-            // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings, ssrc, candidates.
+            // Of the attributes those that are read, by their first letter: rtpmap, rtcp, sendrecv and its siblings, ssrc,
+            // silenceSupp, candidates.
             [b'c', b'=', ..] | [b'a', b'=', b'r' | b's' | b'i' | b'c', ..] => {
                 match (&mut section, out.last_mut()) {
                     (Some(section), Some(media)) => section.take(text, line, media),
@@ -432,6 +435,8 @@ impl Section {
             if media.srtp == Srtp::Never {
                 media.srtp = Srtp::Opportunistic;
             }
+        } else if line.starts_with(b"a=silenceSupp:on") {
+            media.suppresses_silence = true;
         } else {
             self.level.take(line);
         }
@@ -483,6 +488,7 @@ impl Media {
             rtcp_mux: false,
             srtp,
             flow: MediaFlow::SendRecv,
+            suppresses_silence: false,
             formats: SmallVec::new(),
             candidates: Vec::new(),
             sources: Vec::new(),
