@@ -1,6 +1,7 @@
 //! Audio that stops in the middle of a call. What its ends sent is the witness, and when.
 
-use crate::scene::{End, Scene, Voice, audio};
+use crate::scene::{End, Scene, Voice, audio, message};
+use crate::wire::{at, datagram};
 
 const PHONE: End = (1, 4000);
 const PEER: End = (2, 5000);
@@ -11,6 +12,10 @@ fn found(descriptions: &[String; 2], add: impl Fn(&mut Scene)) -> Vec<(String, S
     let mut scene = Scene::default();
     scene.agree_on("c", (0, 1), HOSTS, descriptions);
     add(&mut scene);
+    found_in(scene)
+}
+
+fn found_in(scene: Scene) -> Vec<(String, String)> {
     let (run, _) = scene.run();
     let [record] = &run.records[..] else { panic!("{:?}", run.records) };
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -151,4 +156,112 @@ fn audio_that_goes_on_elsewhere_is_not_told() {
     // The capture ends, or its BYE was lost.
     let cut = found(&usual(), |scene| scene.speak("c", (100, 3_000), [PHONE, PEER]));
     assert_eq!(cut, []);
+}
+
+/// The phone asks for something within the call, and the peer refuses (RFC 3261 14.1, RFC 3515 2.4.2).
+fn refused(scene: &mut Scene, cseq: &str, extra: &str, body: &str, status: &str) {
+    let method = cseq.trim_start_matches("2 ");
+    let request = message("c", &format!("{method} sip:bob@x SIP/2.0"), cseq, body);
+    let request = String::from_utf8(request).unwrap();
+    let request = request.replace("Content-Length", &format!("{extra}Content-Length"));
+    scene.packets.push(at(1_000, datagram(1, 2, request.as_bytes())));
+    let answer = message("c", &format!("SIP/2.0 {status}"), cseq, "");
+    scene.packets.push(at(1_020, datagram(2, 1, &answer)));
+}
+
+#[test]
+fn what_was_refused_explains_no_silence() {
+    let text = "audio stops 3.0 s after the answer, from 192.0.2.2:5000 to 192.0.2.1:4000: silence for the last 9.1 s";
+    let told = |add: &dyn Fn(&mut Scene)| {
+        let mut found = found(&usual(), |scene| {
+            one_stops(scene);
+            add(scene);
+            scene.hang_up("c", 12_100, HOSTS);
+        });
+        found.retain(|(code, _)| code == "media_stops");
+        assert_eq!(found, stops(text));
+    };
+    told(&|scene| {
+        let target = "Refer-To: <sip:carol@x>\r\n";
+        refused(scene, "2 REFER", target, "", "603 Decline");
+    });
+    told(&|scene| {
+        refused(scene, "2 INVITE", "", &held()[0], "488 Not Acceptable Here");
+    });
+}
+
+/// RFC 3389 4: it is announced with its name, whatever its type; RFC 3108 5.6.4.2 has another way to say it.
+#[test]
+fn silence_that_is_agreed_on_or_begins_with_noise_is_not_told() {
+    let noise = "a=rtpmap:19 CN/8000\r\n";
+    assert_not_told("comfort noise of type 19", &both("0 19", [noise; 2]), one_stops);
+    assert_not_told("silence suppression", &both("0", ["a=silenceSupp:on - - - -\r\n"; 2]), one_stops);
+    assert_not_told("comfort noise that was sent", &usual(), |scene| {
+        one_stops(scene);
+        scene.send("c", (3_000, 3_010), [PEER, PHONE], Voice { payload_type: 13, ssrc: 513, sequence: 145 });
+    });
+    for descriptions in [
+        [audio(PHONE, "0 13", ""), audio(PEER, "0", "")],
+        both("0", ["a=silenceSupp:on - - - -\r\n", "a=silenceSupp:off - - - -\r\n"]),
+    ] {
+        let found = found(&descriptions, |scene| {
+            one_stops(scene);
+            scene.hang_up("c", 12_100, HOSTS);
+        });
+        assert!(found.iter().any(|(code, _)| code == "media_stops"), "{found:?}");
+    }
+}
+
+/// A phone that speaks for 0.4 s of each second, and sends nothing else; the number behind its last.
+fn pausing(scene: &mut Scene, (from, until): (u32, u32), ssrc: u32, mut sequence: u16) -> u16 {
+    for begin in (from..until).step_by(1_000) {
+        scene.send("c", (begin, begin + 400), [PHONE, PEER], Voice { payload_type: 0, ssrc, sequence });
+        sequence += 20;
+    }
+    sequence
+}
+
+fn hold(scene: &mut Scene, from: u32, until: u32) {
+    scene.agree_on("c", (from, 2), HOSTS, &held());
+    scene.agree_on("c", (until, 3), HOSTS, &usual());
+}
+
+/// Each of these phones has nothing to say from 7 s on, and the peer goes on.
+#[test]
+fn a_phone_is_known_to_pause_whatever_it_sent_on_hold() {
+    assert_not_told("music for who is held", &usual(), |scene| {
+        let sequence = pausing(scene, (100, 2_000), 9, 0);
+        hold(scene, 2_000, 5_000);
+        scene.send("c", (2_100, 5_000), [PHONE, PEER], Voice { payload_type: 0, ssrc: 9, sequence });
+        pausing(scene, (5_100, 6_200), 9, sequence + 145);
+        scene.say("c", (100, 12_000), [PEER, PHONE]);
+    });
+    assert_not_told("a hold before its source", &usual(), |scene| {
+        scene.say("c", (100, 1_000), [PHONE, PEER]);
+        hold(scene, 1_000, 4_000);
+        pausing(scene, (4_100, 6_200), 9, 0);
+        scene.say("c", (100, 12_000), [PEER, PHONE]);
+    });
+    assert_not_told("another source", &usual(), |scene| {
+        pausing(scene, (100, 4_000), 9, 0);
+        hold(scene, 4_000, 5_000);
+        scene.send("c", (5_100, 6_500), [PHONE, PEER], Voice { payload_type: 0, ssrc: 10, sequence: 7 });
+        scene.say("c", (100, 12_000), [PEER, PHONE]);
+    });
+}
+
+/// Ringback ends 3.1 s before the answer; then the peer speaks for 2 s without a pause.
+#[test]
+fn a_gap_before_the_answer_is_no_habit() {
+    let mut scene = Scene::default();
+    let [offer, answer] = usual();
+    scene.offer("c", 0, HOSTS, &offer);
+    scene.answer("c", 50, HOSTS, 183, &answer);
+    scene.send("c", (100, 1_000), [PEER, PHONE], Voice { payload_type: 0, ssrc: 9, sequence: 0 });
+    scene.answer("c", 4_000, HOSTS, 200, &answer);
+    scene.send("c", (4_100, 6_000), [PEER, PHONE], Voice { payload_type: 0, ssrc: 9, sequence: 45 });
+    scene.say("c", (4_100, 12_000), [PHONE, PEER]);
+    scene.hang_up("c", 12_100, HOSTS);
+    let text = "audio stops 2.0 s after the answer, from 192.0.2.2:5000 to 192.0.2.1:4000: silence for the last 6.1 s";
+    assert_eq!(found_in(scene), stops(text));
 }

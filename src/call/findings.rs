@@ -53,25 +53,21 @@ pub(super) fn finding(code: &'static str, text: String) -> Finding {
     Finding { code, text, time: None, message: None }
 }
 
-/// What a call's record, the endpoints that it announced and its later descriptions show, if they tell of silence.
-pub(super) fn findings(
-    record: &CallRecord,
-    endpoints: &[Announced],
-    directed: Option<Directed>,
-) -> Vec<Finding> {
+/// What a call's record, the endpoints that it announced and its later descriptions show.
+pub(super) fn findings(record: &CallRecord, endpoints: &[Announced], directed: &Directed) -> Vec<Finding> {
     if record.kind != CallKind::Call {
         return Vec::new();
     }
     let endpoints: Vec<&Announced> = endpoints.iter().filter(|announced| !announced.is_rtcp).collect();
     let mut findings = Vec::new();
     findings.extend(no_rtp(record, &endpoints));
-    findings.extend(one_way(record, &endpoints));
+    findings.extend(one_way(record, &endpoints, directed));
     findings.extend(late(record, &endpoints));
     findings.extend(astray(record, &endpoints));
-    findings.extend(directed.and_then(|directed| media_stops(record, &endpoints, &directed)));
-    findings.extend(before_answer(record, &endpoints));
+    findings.extend(media_stops(record, &endpoints, directed));
+    findings.extend(before_answer(record, &endpoints, directed));
     findings.extend(after_end(record));
-    findings.extend(strangers(record, &endpoints));
+    findings.extend(strangers(record, &endpoints, directed));
     findings.extend(record.media.iter().filter_map(codec_not_announced));
     findings.extend(codecs_differ(record));
     findings.extend(sources(record));
@@ -110,12 +106,14 @@ fn no_rtp(record: &CallRecord, endpoints: &[&Announced]) -> Option<Finding> {
         .then(|| finding("no_rtp", "answered, but the capture has no RTP".to_owned()))
 }
 
-/// Audio that goes on after the answer, and nothing comes back, though both sides would have had it.
-fn one_way(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
-    let Some(answered) = record.answered else { return Vec::new() };
+/// Audio that goes on after the answer, and nothing comes back, though both sides would have had it. Where nothing that one side
+/// sends is captured, neither is its audio.
+fn one_way(record: &CallRecord, endpoints: &[&Announced], directed: &Directed) -> Vec<Finding> {
+    let Some(answered) = record.answered.filter(|_| !directed.is_one_sided()) else { return Vec::new() };
     let heard_after = |stream: &&MediaRecord| stream.end > answered && is_audio(stream);
     let streams: Vec<&MediaRecord> = record.media.iter().filter(heard_after).collect();
-    let talks = |stream: &&&MediaRecord| between(stream.start.max(answered), stream.end) >= MISSED_AFTER;
+    let talks =
+        |stream: &&&MediaRecord| directed.both_ways(stream.start.max(answered), stream.end) >= MISSED_AFTER;
     let unanswered = streams.iter().filter(talks).filter(|stream| {
         let may = |endpoint, default| {
             let known = endpoints.iter().find(|announced| announced.endpoint == endpoint);
@@ -241,8 +239,8 @@ fn astray(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
 
 /// RTP before the answer between ends that had not both told of themselves: early media (RFC 3960 3) has a description
 /// in a provisional answer.
-fn before_answer(record: &CallRecord, endpoints: &[&Announced]) -> Option<Finding> {
-    let answered = record.answered?;
+fn before_answer(record: &CallRecord, endpoints: &[&Announced], directed: &Directed) -> Option<Finding> {
+    let answered = record.answered.filter(|_| !directed.is_one_sided())?;
     let is_early_media = |stream: &MediaRecord| {
         [stream.source, stream.destination].into_iter().all(|end| {
             let known = endpoints.iter().filter(|announced| announced.endpoint.address == end.address);
@@ -270,10 +268,15 @@ fn after_end(record: &CallRecord) -> Option<Finding> {
 }
 
 /// Media from addresses that nobody announced, by where it goes: a NAT, a media server that was not told of, or strangers, of
-/// whom there may be as many as streams are told of.
-fn strangers(record: &CallRecord, endpoints: &[&Announced]) -> Vec<Finding> {
+/// whom there may be as many as streams are told of. What a side announces of which no message was captured is not known.
+fn strangers(record: &CallRecord, endpoints: &[&Announced], directed: &Directed) -> Vec<Finding> {
     let mut routes: Vec<(Endpoint, Vec<Endpoint>)> = Vec::new();
-    let is_strange = |stream: &&MediaRecord| !is_announced(stream.source, endpoints) && !is_to_group(stream);
+    let is_of_unheard = |stream: &MediaRecord| {
+        is_for_caller(stream, endpoints).is_some_and(|for_caller| directed.is_unheard(!for_caller))
+    };
+    let is_strange = |stream: &&MediaRecord| {
+        !is_announced(stream.source, endpoints) && !is_to_group(stream) && !is_of_unheard(stream)
+    };
     for stream in record.media.iter().filter(is_strange) {
         match routes.iter_mut().find(|(destination, _)| *destination == stream.destination) {
             Some((_, sources)) if sources.contains(&stream.source) => {}
@@ -494,10 +497,7 @@ mod tests {
             media,
             ..Dialog::default().record()
         };
-        findings(&record, &endpoints, Some(Directed::default()))
-            .into_iter()
-            .map(|finding| finding.code)
-            .collect()
+        findings(&record, &endpoints, &Directed::default()).into_iter().map(|finding| finding.code).collect()
     }
 
     fn found(media: Vec<MediaRecord>) -> Vec<&'static str> {
@@ -541,7 +541,7 @@ mod tests {
             // Another stream of the first.
             media.extend(media.first().cloned());
             let record = CallRecord { kind: CallKind::Call, media, ..Dialog::default().record() };
-            let found = findings(&record, &[announced(caller(), BOTH, at(0))], None);
+            let found = findings(&record, &[announced(caller(), BOTH, at(0))], &Directed::default());
             let found = found.into_iter().filter(|found| found.code == "unannounced_source");
             found.map(|found| found.text).collect::<Vec<_>>()
         };
@@ -641,7 +641,7 @@ mod tests {
         // Of three the one in the middle overlaps both others.
         let text = |media: Vec<MediaRecord>| {
             let record = CallRecord { kind: CallKind::Call, media, ..Dialog::default().record() };
-            findings(&record, &[], None)
+            findings(&record, &[], &Directed::default())
                 .into_iter()
                 .find(|found| found.code == "ssrc_change")
                 .map(|found| found.text)

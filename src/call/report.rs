@@ -60,7 +60,7 @@ impl Tracker {
         (record.session, record.legs) = self.told_legs(slot);
         record.findings = signalling::findings(dialog, &record, self.stamp());
         record.findings.extend(self.unreached(dialog));
-        record.findings.extend(findings(&record, &dialog.endpoints, dialog.directed()));
+        record.findings.extend(findings(&record, &dialog.endpoints, &dialog.directed()));
         if !self.settings.digits {
             record.media.iter_mut().for_each(|stream| stream.dtmf = None);
             record.signalling.info_dtmf.iter_mut().for_each(|pressed| pressed.dtmf = None);

@@ -1,10 +1,14 @@
 //! Audio that stops in the middle of a call, though its descriptions still let it flow.
 
-use super::dialog::{Announced, Dialog, Directions};
+use smallvec::SmallVec;
+
+use super::dialog::{Announced, Dialog, Directions, Look};
 use super::findings::{Finding, between, finding, is_audio, is_for_caller, is_to_group, route};
 use super::media_record::MediaRecord;
 use super::record::{CallRecord, EndedBy};
+use super::signalling::{Side, TransferRecord};
 use crate::media::MAX_STREAMS;
+use crate::sip::Method;
 use crate::time::Timestamp;
 
 /// Seconds without audio at the end of a call from which on it is missed.
@@ -16,8 +20,11 @@ const MOVED_WITHIN: f64 = 2.0;
 /// Share of its time that a stream without pauses has packets for.
 const UNINTERRUPTED: f64 = 0.9;
 
-/// What a call's later descriptions say of its audio.
-#[derive(Clone, Copy, Debug, Default)]
+/// Times of restriction kept of a call; what is between two of those that come behind them counts as one. Attack: a hold a second.
+const MAX_RESTRICTIONS: usize = 16;
+
+/// What a call's descriptions say of when its audio flows.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Directed {
     /// The latest of the caller's side, and of the other, does not let audio flow both ways.
     restricted: [bool; 2],
@@ -25,33 +32,122 @@ pub(super) struct Directed {
     resumed: Timestamp,
     /// When the latest came after the answer.
     described: Timestamp,
+    /// Since when audio is not to flow both ways, if it is not.
+    restricted_since: Timestamp,
+    /// From when to when it was not before.
+    restrictions: SmallVec<[(Timestamp, Timestamp); 2]>,
+    /// Offers of either side after the answer that nothing has decided.
+    offered: [Option<Offered>; 2],
+    /// Streams that end mean nothing: silence may not be sent (RFC 3389), or a flow of the call became another's.
+    may_stop: bool,
+    /// Nothing that the caller's side sent was captured, or that the other did.
+    unheard: [bool; 2],
+}
+
+/// An offer in a re-INVITE or an UPDATE: refused, it changes nothing (RFC 3261 14.1).
+#[derive(Clone, Copy, Debug)]
+struct Offered {
+    cseq: u32,
+    is_both_ways: bool,
+    at: Timestamp,
+}
+
+impl Directed {
+    /// From that time on a side's description says whether it lets audio flow both ways.
+    fn describe(&mut self, side: Side, is_both_ways: bool, at: Timestamp) {
+        let was_restricted = self.is_restricted();
+        let [caller, callee] = &mut self.restricted;
+        let restricted = if side == Side::Caller { caller } else { callee };
+        if is_both_ways && *restricted {
+            self.resumed = at;
+        }
+        *restricted = !is_both_ways;
+        match (was_restricted, self.is_restricted()) {
+            (false, true) => self.restricted_since = at,
+            (true, false) if self.restrictions.len() < MAX_RESTRICTIONS => {
+                self.restrictions.push((self.restricted_since, at));
+            }
+            (true, false) => self.restrictions.last_mut().into_iter().for_each(|(_, until)| *until = at),
+            _ => {}
+        }
+    }
+
+    /// What an offer said holds.
+    fn accept(&mut self, side: Side, offered: Offered) {
+        self.describe(side, offered.is_both_ways, offered.at);
+        self.described = self.described.max(offered.at);
+    }
+
+    fn is_restricted(&self) -> bool {
+        self.restricted != [false; 2]
+    }
+
+    /// Seconds of a time in which audio was to flow both ways.
+    pub(super) fn both_ways(&self, from: Timestamp, until: Timestamp) -> f64 {
+        let latest = self.is_restricted().then_some((self.restricted_since, until));
+        let restrictions = self.restrictions.iter().copied().chain(latest);
+        let restricted = restrictions.map(|(since, to)| between(since.max(from), to.min(until)));
+        between(from, until) - restricted.sum::<f64>()
+    }
+
+    /// Whether nothing of one side was captured: what it said, sent or refused is not known.
+    pub(super) fn is_one_sided(&self) -> bool {
+        self.unheard != [false; 2]
+    }
+
+    /// Whether that is the caller's side, or the other.
+    pub(super) const fn is_unheard(&self, is_caller: bool) -> bool {
+        let [caller, callee] = self.unheard;
+        if is_caller { caller } else { callee }
+    }
 }
 
 impl Dialog {
-    /// Remembers whether the latest description of a side lets audio flow both ways. Most calls have nothing to remember.
-    pub(super) fn note_directions(&mut self, by_caller: bool, is_both_ways: bool) {
+    /// Remembers whether a side's description lets audio flow both ways. Most calls have nothing to remember.
+    pub(super) fn note_directions(&mut self, look: &Look<'_>, is_both_ways: bool) {
+        let side = self.sender(look);
         let is_change = self.answered.is_some_and(|answered| answered < self.last);
         if is_both_ways && !is_change && self.media.is_none() {
             return;
         }
+        let at = self.last;
         let directed = &mut self.media.get_or_insert_default().directed;
-        let [caller, callee] = &mut directed.restricted;
-        let restricted = if by_caller { caller } else { callee };
-        if is_both_ways && *restricted {
-            directed.resumed = self.last;
+        let is_offer = matches!(look.method(), Some(Method::Invite | Method::Update));
+        if is_change && is_offer {
+            let offered = directed.offered.get_mut(side as usize);
+            let offer = Offered { cseq: look.head.cseq, is_both_ways, at };
+            offered.into_iter().for_each(|offered| *offered = Some(offer));
+            return;
         }
-        *restricted = !is_both_ways;
+        directed.describe(side, is_both_ways, at);
         if is_change {
-            directed.described = self.last;
+            directed.described = at;
         }
     }
 
-    /// What its later descriptions say; none where streams that end mean nothing: its sides agree on comfort noise, which
-    /// may stand for a long silence (RFC 3389), or a flow of it became another call's.
-    pub(super) fn directed(&self) -> Option<Directed> {
+    /// A final answer to a re-INVITE or an UPDATE.
+    pub(super) fn offer_decided(&mut self, look: &Look<'_>, is_accepted: bool) {
+        let side = self.sender(look).other();
+        let Some(directed) = self.media.as_mut().map(|media| &mut media.directed) else { return };
+        let offered = directed.offered.get_mut(side as usize);
+        let is_its = |offered: &mut Offered| offered.cseq == look.head.cseq;
+        if let Some(offered) = offered.and_then(|offered| offered.take_if(is_its)).filter(|_| is_accepted) {
+            directed.accept(side, offered);
+        }
+    }
+
+    /// What its descriptions say, and of whom there are any.
+    pub(super) fn directed(&self) -> Directed {
+        let mut directed = self.media.as_ref().map(|media| media.directed.clone()).unwrap_or_default();
+        for side in [Side::Caller, Side::Callee] {
+            // How it was answered was not captured.
+            let offered = directed.offered.get_mut(side as usize).and_then(Option::take);
+            offered.into_iter().for_each(|offered| directed.accept(side, offered));
+        }
         let is_another_s = self.archived().is_some_and(|media| media.rtp > 0);
-        let directed = self.media.as_ref().map(|media| media.directed).unwrap_or_default();
-        (!is_another_s && !self.has_comfort_noise()).then_some(directed)
+        directed.may_stop = is_another_s || self.has_comfort_noise();
+        directed.unheard = [Side::Caller, Side::Callee].map(|side| !self.has_heard(side));
+        directed
     }
 }
 
@@ -62,7 +158,7 @@ pub(super) fn media_stops(
     directed: &Directed,
 ) -> Option<Finding> {
     let (answered, until) = (record.answered?, until(record)?);
-    if !is_wanted(record, endpoints, directed) {
+    if directed.may_stop || !is_wanted(record, endpoints, directed) {
         return None;
     }
     let heard = record.media.iter().filter(|stream| stream.end > answered && is_audio(stream));
@@ -76,11 +172,16 @@ pub(super) fn media_stops(
     let silent = |end: Timestamp| between(end.max(directed.resumed), until);
     let stopped = [true, false].into_iter().filter_map(|for_caller| {
         let of_side = heard.iter().filter(|(_, is_for)| *is_for == for_caller).map(|(stream, _)| *stream);
-        let last = of_side.max_by_key(|stream| stream.end)?;
+        let last = of_side.clone().max_by_key(|stream| stream.end)?;
+        // One that goes on with another SSRC has the same habits.
+        let mut of_sender = of_side.filter(|stream| stream.source.address == last.source.address);
         let is_elsewhere = endpoints
             .iter()
             .any(|known| known.since > answered && between(known.since, last.end) < MOVED_WITHIN);
-        (silent(last.end) >= MISSED_AFTER && !is_elsewhere && !has_pauses(last, record)).then_some(last)
+        let has_pauses = last.pauses.ends_in_noise
+            || says_nothing_of_pauses(last)
+            || of_sender.any(|stream| has_pauses(stream, answered, directed));
+        (silent(last.end) >= MISSED_AFTER && !is_elsewhere && !has_pauses).then_some(last)
     });
     let stopped: Vec<&MediaRecord> = stopped.collect();
     let end = stopped.iter().map(|stream| stream.end).max()?;
@@ -116,25 +217,28 @@ fn is_wanted(record: &CallRecord, endpoints: &[&Announced], directed: &Directed)
     let is_open =
         |by_caller| endpoints.iter().any(|it| it.by_caller == by_caller && it.may == Directions::BOTH);
     let signalling = &record.signalling;
-    directed.restricted == [false; 2]
+    !directed.is_restricted()
         && is_open(true)
         && is_open(false)
-        && signalling.transfers.is_empty()
+        && signalling.transfers.iter().all(TransferRecord::is_refused)
         && signalling.replaced_by.is_none()
         && record.udptl_packets == 0
         && record.media.len() < MAX_STREAMS
         && !record.media.iter().any(is_to_group)
 }
 
-/// Whether its sender may send nothing while nobody speaks: it has done so, holds aside, or its codec says nothing of it
-/// (G.729 annex B, G.723.1 annex A).
-fn has_pauses(stream: &MediaRecord, record: &CallRecord) -> bool {
-    let is_of = |name: &str| {
-        let codec = stream.codec.as_deref().unwrap_or_default();
-        codec.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-    };
-    let held: f64 = record.signalling.holds.iter().map(|hold| hold.seconds).sum();
-    let sent = stream.packet_ms.map(|ms| ms / 1e3 * stream.expected as f64);
-    let lasted = between(stream.start, stream.end) - held;
-    ["G729", "G723", "speex"].into_iter().any(is_of) || sent.is_none_or(|sent| sent < UNINTERRUPTED * lasted)
+/// Whether a stream's codec, or what is known of its packets, does not tell if its sender sends silence (G.729 annex B, G.723.1
+/// annex A).
+fn says_nothing_of_pauses(stream: &MediaRecord) -> bool {
+    let codec = stream.codec.as_deref().unwrap_or_default();
+    let is_of = |name: &str| codec.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    ["G729", "G723", "speex"].into_iter().any(is_of) || stream.packet_ms.is_none()
+}
+
+/// Whether the sender of a stream sent nothing for a good part of it, since the answer and while audio was to flow both ways.
+fn has_pauses(stream: &MediaRecord, answered: Timestamp, directed: &Directed) -> bool {
+    let both_ways = |(from, until): (Timestamp, Timestamp)| directed.both_ways(from.max(answered), until);
+    let paused: f64 = stream.pauses.iter().map(both_ways).sum();
+    let since = stream.pauses.since().unwrap_or(stream.start);
+    paused > (1.0 - UNINTERRUPTED) * both_ways((since, stream.end))
 }

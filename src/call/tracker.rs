@@ -29,7 +29,7 @@ use crate::media::{
 use crate::near::{fetch, steps};
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
-use crate::sip::sdp::{Candidate, CodecName, Format, Media, MediaFlow, MediaKind};
+use crate::sip::sdp::{Candidate, CodecName, DISCARD, Format, Media, MediaFlow, MediaKind};
 use crate::sip::{Carriage, Message, Messages, Method, Rare, StartLine};
 use crate::time::{PacketTime, Timestamp};
 
@@ -727,9 +727,11 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get_mut(slot as usize).filter(|_| !media.is_empty()) else { return };
         if look.message.sdp {
             dialog.keep_sections(look, media);
-            let by_caller = dialog.is_caller(look) == look.method().is_some();
-            let is_both_ways = |media: &Media| is_claimable(media) && may(media) == Directions::BOTH;
-            dialog.note_directions(by_caller, media.iter().any(is_both_ways));
+            // Whose place comes later (ICE) lets it flow there.
+            let has_place = |media: &Media| is_claimable(media) || media.endpoint.port == DISCARD;
+            let is_both_ways = |media: &Media| has_place(media) && may(media) == Directions::BOTH;
+            dialog.note_directions(look, media.iter().any(is_both_ways));
+            dialog.note_listener(look, media);
             self.claim(slot, look, media, listener);
         } else {
             let media = dialog.trickled(look, media);

@@ -126,11 +126,13 @@ impl Dialog {
 
     /// A message about INVITE or UPDATE of an answered call, seen for the first time, with the media that it describes.
     pub(in crate::call) fn change(&mut self, look: &Look<'_>, media: &[Media]) {
+        let may_hold = self.may_hold(self.requester(look));
         let Some(change) = self.latest_change(look) else { return };
         match look.head.start {
             StartLine::Request { method: Method::Ack, .. } => self.answered_late(look, media),
             StartLine::Request { .. } if change.request.came_as(look) => {
-                change.offer = holds(media).map_or(Offer::None, |holds| Offer::Made { holds });
+                let made = |holds| Offer::Made { holds: holds && may_hold };
+                change.offer = holds(media).map_or(Offer::None, made);
             }
             StartLine::Response { status: 200..=299, .. } if change.request.has(look) => {
                 self.offer_accepted(look, media);
@@ -142,6 +144,7 @@ impl Dialog {
     /// What is not accepted changes nothing. Who still holds answers neither `sendrecv` nor `recvonly` (RFC 3264 6.1, RFC 6337 5.3).
     fn offer_accepted(&mut self, look: &Look<'_>, media: &[Media]) {
         let requester = self.requester(look);
+        let may_hold = self.may_hold(requester.other());
         let Some(change) = self.latest_change(look) else { return };
         let answer = holds(media);
         match (change.offer, answer) {
@@ -155,7 +158,7 @@ impl Dialog {
             (_, Some(holds)) => {
                 change.offer = Offer::Late { sends: sends(media) };
                 let change = *change;
-                self.hold(requester.other(), holds, change, look);
+                self.hold(requester.other(), holds && may_hold, change, look);
             }
             _ => {}
         }
@@ -168,7 +171,8 @@ impl Dialog {
         let Offer::Late { sends } = change.offer else { return };
         let is_its = change.request.cseq == look.head.cseq;
         if let Some(holds) = holds(media).filter(|holds| is_its && (sends || !holds)) {
-            self.hold(self.requester(look), holds, change, look);
+            let requester = self.requester(look);
+            self.hold(requester, holds && self.may_hold(requester), change, look);
         }
     }
 
@@ -186,7 +190,7 @@ fn sends(media: &[Media]) -> bool {
 
 /// Whether an offer puts the other end on hold: its audio is not wanted, by direction or, as RFC 2543 had it, by the
 /// address 0.0.0.0. With port 9 that is ICE that begins anew, and no hold (RFC 8839 4.2.5, 4.4.1.1.1). None without audio.
-fn holds(media: &[Media]) -> Option<bool> {
+pub(super) fn holds(media: &[Media]) -> Option<bool> {
     let audio = media.iter().filter(|media| media.kind == MediaKind::Audio && media.endpoint.port != 0);
     audio.fold(None, |held, media| {
         let Endpoint { address, port } = media.endpoint;

@@ -2,7 +2,7 @@
 
 use super::tests::{Said, codes, established, late_offer, one, reinvite, said};
 use super::*;
-use crate::call::tests::{SECOND, bye};
+use crate::call::tests::{INVITE, SECOND, Text, bye, sdp};
 
 /// RFC 3264 6.1, RFC 6337 5.3: who still holds answers no offer with `sendrecv` or `recvonly`.
 #[test]
@@ -54,4 +54,58 @@ fn an_update_beside_a_re_invite_that_holds() {
     let record = one(scene);
     assert_eq!(record.signalling.holds, [HoldRecord { by: Side::Caller, count: 1, seconds: 30.2 }]);
     assert_eq!((record.reinvites, record.updates), (1, 1));
+}
+
+/// A call from the first INVITE on with these directions; refreshed by its caller, and by who was called.
+fn refreshed(offer: &str, answer: &str) -> crate::call::tests::Scene {
+    let mut scene = crate::call::tests::Scene::plain();
+    let text = |host, direction: &str, to_tag| Text {
+        body: format!("{}a={direction}\n", sdp(host, 4000)),
+        to_tag,
+        ..Text::default()
+    };
+    scene.send(1, 2, &text(1, offer, "").with(INVITE));
+    scene.send(2, 1, &text(2, answer, "bob").with("SIP/2.0 200 OK"));
+    said(Side::Caller, "1 ACK").request(&mut scene);
+    scene.wait(5 * SECOND);
+    reinvite(&mut scene, Side::Caller, 2, offer, "200 OK", answer);
+    scene.wait(5 * SECOND);
+    let update = said(Side::Callee, "1 UPDATE").audio(answer);
+    update.request(&mut scene);
+    said(Side::Callee, "1 UPDATE").audio(offer).answered(&mut scene, "200 OK");
+    late_offer(&mut scene, Side::Caller, 3, answer, offer);
+    scene.wait(5 * SECOND);
+    scene
+}
+
+/// RFC 3264 8.4: hold is a change of what was agreed on. A recorder (RFC 7866) is never sent to, nor is who announces.
+#[test]
+fn who_never_wanted_to_hear_holds_nobody() {
+    for (offer, answer) in [
+        ("sendonly", "recvonly"),
+        ("recvonly", "sendonly"),
+        ("inactive", "inactive"),
+        ("sendonly", "inactive"),
+    ] {
+        for by_caller in [true, false] {
+            let mut scene = refreshed(offer, answer);
+            bye(&mut scene, by_caller);
+            let record = one(scene);
+            assert_eq!((&record.signalling.holds[..], codes(&record)), (&[][..], vec![]), "{offer} {answer}");
+        }
+    }
+}
+
+/// A call that begins on hold, is taken up, and is held.
+#[test]
+fn a_call_that_begins_on_hold_may_be_held_later() {
+    let mut scene = refreshed("inactive", "inactive");
+    reinvite(&mut scene, Side::Caller, 4, "sendrecv", "200 OK", "sendrecv");
+    scene.wait(5 * SECOND);
+    reinvite(&mut scene, Side::Caller, 5, "sendonly", "200 OK", "recvonly");
+    scene.wait(5 * SECOND);
+    bye(&mut scene, false);
+    let record = one(scene);
+    assert_eq!(record.signalling.holds, [HoldRecord { by: Side::Caller, count: 1, seconds: 5.2 }]);
+    assert_eq!(codes(&record), ["abandoned_on_hold"]);
 }

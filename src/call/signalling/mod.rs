@@ -7,6 +7,8 @@
 mod answer_tags;
 mod change;
 mod challenge;
+#[cfg(test)]
+mod direction_tests;
 mod dtmf;
 #[cfg(test)]
 mod ending_tests;
@@ -27,6 +29,7 @@ mod record;
 mod registration;
 mod report;
 mod session_timer;
+mod sides;
 #[cfg(test)]
 mod taken_tests;
 #[cfg(test)]
@@ -48,6 +51,7 @@ use self::pace::Pace;
 use self::reanswered::Reanswered;
 pub(super) use self::registration::Registered;
 use self::session_timer::SessionTimer;
+use self::sides::Sides;
 use self::transfer::Transfer;
 use self::trickle::Section;
 pub use self::unreached::Undelivered;
@@ -103,6 +107,7 @@ pub(super) struct Signalling {
     pub(super) is_replaced: bool,
     /// The caller's own hop has told when it rang, and when it was answered.
     pub(super) own_hop: OwnHop,
+    sides: Sides,
     /// To-tag of the first 2xx.
     answer_tag: u32,
     /// Seconds/100,000 from the BYE to its answer, plus 1; 0 while there is none.
@@ -396,9 +401,11 @@ impl Dialog {
 
     /// A request that is seen for the first time.
     pub(super) fn requested(&mut self, look: &Look<'_>, method: Method) {
+        self.hear_side(look);
         match method {
             Method::Ack => self.acknowledge(look),
             Method::Invite if look.is_initial() => self.invited(look),
+            Method::Invite | Method::Update if self.is_answered => self.refreshes(look),
             Method::Prack => self.prack(look),
             Method::Refer => self.refer(look),
             Method::Info => self.info(look),
@@ -488,6 +495,7 @@ impl Dialog {
     /// A response that is seen for the first time.
     pub(super) fn responded(&mut self, look: &Look<'_>, status: u16) {
         let head = look.head;
+        self.hear_side(look);
         self.signalling.responded |= head.cseq_method == self.method && head.cseq == self.cseq;
         match (head.cseq_method, status) {
             (Method::Invite, 101..=199) => self.provisional(look),
@@ -513,6 +521,7 @@ impl Dialog {
         }
         if status >= 200 {
             self.change_is_over(look);
+            self.offer_decided(look, status < 300);
         }
         match status {
             200..=299 => self.session(look),

@@ -145,7 +145,7 @@ pub struct SessionTimerRecord {
     pub interval_seconds: Option<u32>,
     /// Who is to refresh.
     pub refresher: Option<Side>,
-    /// Refreshes that were accepted.
+    /// Refreshes that were accepted; those that were asked for, where nothing of who accepts them was captured.
     pub refreshes: u32,
     /// Min-SE of a 422, in seconds; null when there was none.
     pub min_seconds: Option<u32>,

@@ -81,10 +81,7 @@ impl Dialog {
             return;
         }
         let requester = self.requester(look);
-        let transaction = u64::from(head.cseq) << 8
-            | u64::from(head.cseq_method as u8) << 2
-            | ((requester as u64) << 1)
-            | 1;
+        let transaction = transaction(look, requester);
         let timer = &mut self.signalling.timer;
         let is_other = timer.transaction != transaction;
         let field = head.rare.has(Rare::SESSION_EXPIRES).then_some(Name::SessionExpires);
@@ -107,6 +104,18 @@ impl Dialog {
         timer.refresher = if is_uas { requester.other() } else { requester };
     }
 
+    /// A re-INVITE or an UPDATE: its 2xx refreshes the session. Where nothing of who answers is captured, it does so itself.
+    pub(super) fn refreshes(&mut self, look: &Look<'_>) {
+        let requester = self.requester(look);
+        let transaction = transaction(look, requester);
+        let is_answer_captured = self.has_heard(requester.other());
+        let timer = &mut self.signalling.timer;
+        if timer.interval > 0 && timer.transaction != transaction && !is_answer_captured {
+            timer.refreshes += 1;
+            (timer.transaction, timer.refreshed) = (transaction, look.message.timestamp);
+        }
+    }
+
     /// 422: the interval that an INVITE or an UPDATE asked for is too small for somebody, who says how long it has to be.
     pub(super) fn interval_refused(&mut self, look: &Look<'_>) {
         let min = values(look.bytes, Name::MinSe).next().and_then(|value| digits(value).0);
@@ -114,4 +123,10 @@ impl Dialog {
         self.signalling.timer.min = seconds.unwrap_or(self.signalling.timer.min);
         self.note(What::IntervalTooSmall, look);
     }
+}
+
+/// The transaction of an INVITE or an UPDATE that a message is, or answers.
+fn transaction(look: &Look<'_>, requester: Side) -> u64 {
+    let method = look.about() as u8;
+    u64::from(look.head.cseq) << 8 | u64::from(method) << 2 | ((requester as u64) << 1) | 1
 }
