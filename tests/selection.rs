@@ -191,6 +191,34 @@ fn any_message_may_match_and_the_whole_call_is_kept() {
 }
 
 #[test]
+fn a_call_that_is_kept_has_all_its_events() {
+    let (file, ledger) = capture(&profile(&[("tcp", "0.5"), ("rtp", "0"), ("hold", "2"), ("busy", "0.5")]));
+    let events = |flags: &[&str]| {
+        let mut command = crate::support::lippycat();
+        command.args(["sniff", "voip", "--format", "json", "-q", "-r"]).arg(file.path()).args(flags);
+        let output = command.output().unwrap();
+        let mut calls: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            calls.entry(event["call_id"].as_str().unwrap().to_owned()).or_default().push(line.to_owned());
+        }
+        calls
+    };
+    let all = events(&[]);
+    let of = |is_wanted: &dyn Fn(&str) -> bool| {
+        let calls = ledger.list.iter().filter(|call| is_wanted(call.result)).map(|call| call.call_id.clone());
+        calls.map(|call_id| (call_id.clone(), all[&call_id].clone())).collect::<BTreeMap<_, _>>()
+    };
+    let (busy, answered) = (of(&|result| result == "busy"), of(&|result| result == "success"));
+    assert!(!busy.is_empty() && !answered.is_empty());
+    assert!(answered.values().all(|told| told.len() >= 3), "start, answered, end");
+    assert!(events(&["--match", "^SIP/2.0 486 "]) == busy, "when it has ended");
+    assert!(events(&["--method", "BYE"]) == answered);
+    let without = of(&|result| result != "success");
+    assert!(events(&["--method", "BYE", "--invert"]) == without);
+}
+
+#[test]
 fn what_gets_a_file_is_chosen() {
     let knobs = [("registrations", "6"), ("options", "4"), ("rtp", "1"), ("hold", "1")];
     let (file, ledger) = capture(&profile(&knobs));

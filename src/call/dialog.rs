@@ -274,6 +274,18 @@ impl Look<'_> {
 }
 
 impl Dialog {
+    /// What it has gone through so far, as its record tells: the beginning, which is none, and its steps, in order.
+    pub(super) fn steps(&self) -> impl Iterator<Item = Option<Step>> + use<> {
+        let steps = [
+            (self.ringing.is_some(), Step::Ringing),
+            (self.answered.is_some(), Step::Answered),
+            (self.state == Some(CallState::Ended), Step::Ended),
+        ];
+        let gone_through =
+            steps.into_iter().filter(|(is_through, _)| *is_through).map(|(_, step)| Some(step));
+        std::iter::once(None).chain(gone_through)
+    }
+
     /// Empties the slot for its next tenant.
     pub(crate) fn reset(&mut self, hash: u64) {
         let mut text = std::mem::take(&mut self.text);

@@ -30,6 +30,8 @@ mod tally;
 #[cfg(test)]
 mod b2bua_tests;
 #[cfg(test)]
+mod choice_tests;
+#[cfg(test)]
 mod forking_tests;
 #[cfg(test)]
 mod hop_tests;

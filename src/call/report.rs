@@ -1,6 +1,6 @@
 //! A dialog as it is told: its record and its events.
 
-use super::dialog::Dialog;
+use super::dialog::{Dialog, Step};
 use super::findings::findings;
 use super::media_record::{FaxRecord, MediaRecord};
 use super::record::{CallEvent, CallKind, CallRecord, CallResult};
@@ -154,15 +154,17 @@ impl Dialog {
         }
     }
 
-    /// A step of this dialog, as it stands now.
-    pub(super) fn event(&self, event: &'static str, kept: bool) -> CallEvent {
-        let is_end = event == "end";
-        let timestamp = match event {
-            "start" => self.start,
-            "end" => self.end.unwrap_or(self.last),
-            _ => self.last,
+    /// A step of this dialog, or its beginning, as it stands now.
+    pub(super) fn event(&self, step: Option<Step>, kept: bool) -> CallEvent {
+        let (event, timestamp) = match step {
+            None => ("start", Some(self.start)),
+            Some(Step::Ringing) => ("ringing", self.ringing),
+            Some(Step::Answered) => ("answered", self.answered),
+            Some(Step::Ended) => ("end", self.end),
         };
-        let is_answer = is_end || event == "answered";
+        let timestamp = timestamp.unwrap_or(self.last);
+        let is_end = step == Some(Step::Ended);
+        let is_answer = is_end || step == Some(Step::Answered);
         CallEvent {
             timestamp,
             call_id: text(self.call_id()),
@@ -178,7 +180,7 @@ impl Dialog {
             result: self.result.filter(|_| is_end),
             duration_seconds: self.answered.filter(|_| is_end).map(|answered| seconds(answered, timestamp)),
             request_uri: some_text(self.request_uri()),
-            ended_by: self.ended_by,
+            ended_by: self.ended_by.filter(|_| is_end),
             end_reason: is_end.then(|| some_text(self.end_reason())).flatten(),
             authenticated: self.authenticated,
             unregisters: self.unregisters,

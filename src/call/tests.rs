@@ -15,6 +15,7 @@ use crate::time::{PacketTime, Timestamp, grid};
 pub(super) struct Heard {
     pub(super) records: Vec<CallRecord>,
     pub(super) events: Vec<(&'static str, String)>,
+    pub(super) steps: Vec<CallEvent>,
     pub(super) media: Vec<(u32, Vec<u8>)>,
     pub(super) messages: Vec<u32>,
 }
@@ -34,6 +35,7 @@ impl Listener for Heard {
 
     fn event(&mut self, _: u32, event: &CallEvent) {
         self.events.push((event.event, event.call_id.clone()));
+        self.steps.push(event.clone());
     }
 
     fn closed(&mut self, _: u32, kept: bool, record: Option<CallRecord>) {

@@ -88,6 +88,9 @@ impl DialogHint {
 /// Dialogs, or their files, that are looked up together before the first is used.
 pub(crate) const GROUP: usize = 16;
 
+/// The beginning of a dialog and its steps.
+type Steps = SmallVec<[Option<Step>; 4]>;
+
 /// Slots of so many.
 type Group = SmallVec<[u32; GROUP]>;
 
@@ -374,7 +377,7 @@ impl Tracker {
             self.register(slot, &look);
             self.replace(slot, &look);
         }
-        self.after(slot, step, newly_wanted, listener);
+        self.after(slot, step, became_call || newly_wanted, listener);
     }
 
     /// The rest of a message has come that was told as far as it went. It is not told again: its call gets the frames, and the media that
@@ -796,20 +799,20 @@ impl Tracker {
         self.census.streams_left_out = self.archive.left_out;
     }
 
-    /// Tells what a message changed, and when to look again.
-    fn after(&mut self, slot: u32, step: Option<Step>, newly_wanted: bool, listener: &mut dyn Listener) {
+    /// Tells what a message changed, and when to look again. Of a dialog that may have become one to keep with it, all steps before.
+    fn after(&mut self, slot: u32, step: Option<Step>, may_be_news: bool, listener: &mut dyn Listener) {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let (since, wait) = dialog.waits(self.limits.idle_timeout);
         let (due, generation) = (self.time.bound(since).after(wait), dialog.generation);
         self.deadlines.set(slot, generation, &mut dialog.armed, due);
         let is_new = dialog.messages + u64::from(dialog.duplicates) == 1;
-        if self.wants.events && (newly_wanted || (is_new && dialog.wanted)) {
-            self.tell(slot, "start", listener);
+        if self.wants.events && (may_be_news || (is_new && dialog.wanted)) {
+            let before = dialog.steps().filter(|it| it.is_none() || *it != step);
+            before.collect::<Steps>().into_iter().for_each(|before| self.tell(slot, before, listener));
         }
         match step {
-            Some(Step::Ringing) => self.tell(slot, "ringing", listener),
-            Some(Step::Answered) => self.tell(slot, "answered", listener),
             Some(Step::Ended) => self.ended(slot, listener),
+            Some(step) => self.tell(slot, Some(step), listener),
             None => {}
         }
     }
@@ -827,19 +830,39 @@ impl Tracker {
         if self.wants.frames {
             listener.ended(slot);
         }
-        self.tell(slot, "end", listener);
+        self.tell(slot, Some(Step::Ended), listener);
     }
 
-    fn tell(&mut self, slot: u32, event: &'static str, listener: &mut dyn Listener) {
-        // Whether an inverted filter keeps a call is known only when it is over.
-        if !self.wants.events || (self.settings.filter.invert && event != "end") {
+    /// Tells of a step, or of the beginning.
+    fn tell(&self, slot: u32, step: Option<Step>, listener: &mut dyn Listener) {
+        if !self.wants.events {
             return;
         }
         let Some(dialog) = self.dialogs.get(slot as usize) else { return };
+        if !self.settings.filter.invert {
+            self.tell_of(slot, dialog, step, listener);
+        } else if step == Some(Step::Ended) && dialog.kind != Some(CallKind::Call) {
+            // Others have an end with each answer, and begin once.
+            if dialog.attempted == dialog.start {
+                self.tell_of(slot, dialog, None, listener);
+            }
+            self.tell_of(slot, dialog, step, listener);
+        }
+    }
+
+    /// Whether an inverted filter keeps a call is known only when nothing more of it comes: its steps are told then.
+    fn tell_inverted(&self, slot: u32, dialog: &Dialog, listener: &mut dyn Listener) {
+        let is_call = dialog.kind == Some(CallKind::Call);
+        if self.wants.events && self.settings.filter.invert && is_call {
+            dialog.steps().for_each(|step| self.tell_of(slot, dialog, step, listener));
+        }
+    }
+
+    fn tell_of(&self, slot: u32, dialog: &Dialog, step: Option<Step>, listener: &mut dyn Listener) {
         let kept = is_kept(&self.settings, dialog);
         let is_audited = || matches!(dialog.kind, Some(CallKind::Call | CallKind::Registration));
         if kept || (self.wants.audit && is_audited() && passes(&self.settings, dialog)) {
-            listener.event(slot, &dialog.event(event, kept));
+            listener.event(slot, &dialog.event(step, kept));
         }
     }
 
@@ -916,6 +939,7 @@ impl Tracker {
             self.census.performance.closed(dialog);
         }
         let record = (kept && self.wants.records).then(|| self.record(slot, dialog));
+        self.tell_inverted(slot, dialog, listener);
         if self.wants != Wants::default() {
             listener.closed(slot, kept, record);
         }
