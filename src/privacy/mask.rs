@@ -73,7 +73,7 @@ fn has_scheme(text: &str) -> bool {
     SCHEMES.iter().any(|scheme| has_scheme_of(text, scheme))
 }
 
-/// Text with the users of its URIs masked, and numbers of seven digits or more.
+/// Text with the users of its URIs masked, and numbers of seven digits or more, in groups too.
 #[must_use]
 pub fn free_text(text: &str) -> String {
     text_with(text, NUMBER)
@@ -83,20 +83,22 @@ pub fn free_text(text: &str) -> String {
 pub(super) fn text_with(text: &str, shortest: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    // A scheme begins a word: `gossip:` is none.
-    let mut is_word = false;
+    let mut before = None;
     let mut userless = usize::MAX;
     while let Some(first) = rest.chars().next() {
-        let taken = if is_word {
+        // A scheme begins a word: `gossip:` is none.
+        let taken = if before.is_some_and(char::is_alphanumeric) {
             None
         } else {
-            uri(rest, &mut userless, &mut out).or_else(|| run(rest, shortest, &mut out))
+            uri(rest, &mut userless, &mut out)
+                .or_else(|| groups(rest, before, &mut out))
+                .or_else(|| run(rest, shortest, &mut out))
         };
         let taken = taken.unwrap_or_else(|| {
             out.push(first);
             first.len_utf8()
         });
-        is_word = rest.get(..taken).and_then(|it| it.chars().next_back()).is_some_and(char::is_alphanumeric);
+        before = rest.get(..taken).and_then(|it| it.chars().next_back());
         rest = rest.get(taken..).unwrap_or_default();
     }
     out
@@ -146,6 +148,113 @@ fn run(text: &str, shortest: usize, out: &mut String) -> Option<usize> {
     let is_global = bare.len() < text.len();
     out.push_str(&number(is_global, bare.get(..length)?));
     Some(length + usize::from(is_global))
+}
+
+/// A number at the beginning whose digits stand in groups, with a space or a visual separator (RFC 3966 5.1.1) between them:
+/// `030 123 45 67`, `(212) 555-1234`, `+49 (0)30/12345-67`. A date, a range, a decimal number and a part of an identifier or an address are none.
+fn groups(text: &str, before: Option<char>, out: &mut String) -> Option<usize> {
+    let is_inside = |c: char| matches!(c, '.' | ':' | '-' | '_' | '*' | '#' | '%' | '@' | '+' | '/' | '\\');
+    if before.is_some_and(is_inside) {
+        return None;
+    }
+    let is_global = text.starts_with('+');
+    let mut at = usize::from(is_global);
+    // With where each ends.
+    let mut groups: Vec<(Group<'_>, usize)> = Vec::new();
+    while let Some(group) = text.get(at..).and_then(|rest| Group::at(rest, is_global)) {
+        // One digit alone is a country, or a trunk prefix in brackets.
+        if group.digits.len() == 1 && !groups.is_empty() && !is_global && !group.is_bracketed {
+            break;
+        }
+        let (end, next) = (at + group.length, group.next);
+        groups.push((group, end));
+        // Attack: dates without end, each looked at with all that follows.
+        if text.starts_with(|c: char| c.is_ascii_digit()) && is_date(&groups) {
+            return None;
+        }
+        let Some(next) = next else { break };
+        at += next;
+    }
+    let goes_on = |end: usize| {
+        let mut tail = text.get(end..).unwrap_or_default().chars();
+        tail.next().is_some_and(|mark| matches!(mark, '-' | '_' | '/'))
+            && tail.next().is_some_and(char::is_alphanumeric)
+    };
+    while groups.pop_if(|(_, end)| goes_on(*end)).is_some() {}
+    let digits: String = groups.iter().map(|(group, _)| group.digits).collect();
+    let (first, end) = match groups.as_slice() {
+        [(first, _), .., (_, end)] if digits.len() >= NUMBER => (first, *end),
+        _ => return None,
+    };
+    let is_else = match text.chars().next() {
+        Some('(') => false,
+        Some('+') => groups.len() == 2 && first.mark == '.',
+        _ => is_range(&groups),
+    };
+    if is_else {
+        return None;
+    }
+    out.push_str(&number(is_global, &digits));
+    Some(end)
+}
+
+/// Digits in a row, in brackets or not, and what follows them.
+struct Group<'a> {
+    digits: &'a str,
+    is_bracketed: bool,
+    /// With its brackets.
+    length: usize,
+    /// What stands behind it, and where the next one may begin.
+    mark: char,
+    next: Option<usize>,
+}
+
+impl<'a> Group<'a> {
+    /// The one at the beginning. It ends where no word, host or time goes on.
+    fn at(text: &'a str, is_global: bool) -> Option<Self> {
+        let bare = text.strip_prefix('(').unwrap_or(text);
+        let is_bracketed = bare.len() < text.len();
+        let width = bare.bytes().take_while(u8::is_ascii_digit).count();
+        let digits = bare.get(..width).filter(|digits| !digits.is_empty())?;
+        let length = width + if is_bracketed { 2 } else { 0 };
+        let mut behind = bare.get(width..)?;
+        if is_bracketed {
+            behind = behind.strip_prefix(')')?;
+        }
+        let mut following = behind.chars();
+        let (mark, then) = (following.next().unwrap_or(' '), following.next().unwrap_or(' '));
+        let goes_on = (mark.is_alphanumeric() && !is_bracketed)
+            || matches!(mark, '*' | '_' | '@')
+            || (matches!(mark, '.' | ':') && then.is_ascii_digit() && !(mark == '.' && is_global));
+        if goes_on {
+            return None;
+        }
+        let is_separator = matches!(mark, ' ' | '-' | '/') || (mark == '.' && is_global);
+        let next = match () {
+            () if is_separator => Some(length + 1),
+            () if is_bracketed => Some(length),
+            () => None,
+        };
+        Some(Self { digits, is_bracketed, length, mark, next })
+    }
+}
+
+/// `40000-40100`.
+fn is_range(groups: &[(Group<'_>, usize)]) -> bool {
+    let [(first, _), (second, _)] = groups else { return false };
+    let is_one_width = first.digits.len() == second.digits.len();
+    first.mark == '-' && is_one_width && !first.digits.starts_with('0')
+}
+
+/// `2026-01-31`, `31/01/2026`, whatever follows.
+fn is_date(groups: &[(Group<'_>, usize)]) -> bool {
+    let [(first, _), (second, _), (third, _), ..] = groups else { return false };
+    let is_year = |group: &Group<'_>| {
+        group.digits.len() == 4 && (group.digits.starts_with("19") || group.digits.starts_with("20"))
+    };
+    let are_short = |one: &Group<'_>, other: &Group<'_>| one.digits.len() <= 2 && other.digits.len() <= 2;
+    let is_one = (is_year(first) && are_short(second, third)) || (is_year(third) && are_short(first, second));
+    is_one && first.mark == second.mark && matches!(first.mark, '-' | '/')
 }
 
 #[cfg(test)]
@@ -199,7 +308,47 @@ mod tests {
         }
     }
 
+    /// RFC 3966 5.1.1, ITU-T E.123, RFC 3339.
+    #[test]
+    fn numbers_in_groups_are_masked_and_what_only_looks_so_stays() {
+        let rows = [
+            ("Not Found, dial 030 123 45 67 89", "Not Found, dial 030123******"),
+            ("Foo: +49 (30) 123 456 789", "Foo: +493012*******"),
+            ("+49 (0)30/12345-67", "+490301******"),
+            ("+49.30.1234567", "+49301******"),
+            ("030/123456-789", "030123******"),
+            ("(212) 555-1234", "21255*****"),
+            ("x=212-555-1234;y", "x=21255*****;y"),
+            ("555-1234.", "555****."),
+            ("1 212 555 1234, 1 212 555 1235", "12125******, 12125******"),
+            ("2026-01-31 030 1234567", "2026-01-31 03012*****"),
+        ];
+        for (text, masked) in rows {
+            assert_eq!(free_text(text), masked, "{text}");
+        }
+        for text in [
+            "2026-01-31",
+            "2026-01-31 12:00:00",
+            "from 2026-01-31 12:00:00.123 to 31/01/2026",
+            "192.168.100.200 5060",
+            "12 345 packets from 10.20.30.40:40000 12 s",
+            "lasted 3600.123456 s, +0.123456 s",
+            "ports 40000-40100",
+            "IS-41 4.2.1 555-12",
+            "http://example.com/2026/01/31",
+            "12:30:45 123456",
+        ] {
+            assert_eq!(free_text(text), text);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn numbers_in_groups_are_masked_once(text in "[0-9 +()/.:*a-]{0,40}") {
+            let once = free_text(&text);
+            prop_assert_eq!(free_text(&once), once);
+        }
+
         #[test]
         fn no_digit_of_the_end_comes_through(digits in "[0-9]{5,20}", plus: bool) {
             let text = format!("{}{digits}", if plus { "+" } else { "" });

@@ -2,7 +2,7 @@
 
 use super::Privacy;
 use super::mask::{text_with, user};
-use crate::sip::header::same_name;
+use crate::sip::header::{parameter as parameter_of, same_name};
 
 /// Digits in a row that are a number in a header field: extensions are short.
 const NUMBER: usize = 5;
@@ -65,13 +65,13 @@ pub(super) fn has_credentials(name: &[u8]) -> bool {
 pub(super) fn shown(bytes: &[u8], privacy: Privacy) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let (head, body) = split(bytes);
-    let mut kind = Vec::new();
+    let mut kind: &[u8] = &[];
     for (number, field) in fields(head).into_iter().enumerate() {
         let name =
             field.iter().position(|byte| *byte == b':').and_then(|end| field.get(..end)).unwrap_or_default();
         let name = name.trim_ascii();
         if same_name(name, b"Content-Type") {
-            kind = field.to_ascii_lowercase();
+            kind = field;
         }
         match () {
             () if number > 0 && has_credentials(name) => out.extend(redacted(field, privacy)),
@@ -79,7 +79,7 @@ pub(super) fn shown(bytes: &[u8], privacy: Privacy) -> Vec<u8> {
             () => out.extend(masked(field, number > 0)),
         }
     }
-    out.extend(shown_body(body, &kind, privacy));
+    out.extend(shown_body(body, kind, privacy, NESTING));
     out
 }
 
@@ -177,57 +177,173 @@ fn masked(field: &[u8], is_field: bool) -> Vec<u8> {
     let (text, end) = text_and_end(field);
     let mut out = match text.split_once(':').filter(|_| is_field) {
         Some((name, value)) => format!("{name}:{}", masked_value(value, NUMBER)),
-        None => text_with(&text, NUMBER),
+        None => start_line(&text),
     }
     .into_bytes();
     out.extend_from_slice(end);
     out
 }
 
-/// The value of such a field: names in front of addresses are masked, users, and numbers of so many digits.
-pub(super) fn masked_value(value: &str, shortest: usize) -> String {
-    text_with(&bare_name(&quotes(value)), shortest)
+/// A start line with its users and numbers masked. That of a response begins with version and code (RFC 3261 7.2).
+fn start_line(text: &str) -> String {
+    let is_response = |(front, _): &(&str, &str)| front.starts_with("SIP/2.0 ");
+    match text.split_at_checked("SIP/2.0 200 ".len()).filter(is_response) {
+        Some((front, reason)) => format!("{front}{}", text_with(reason, NUMBER)),
+        None => text_with(text, NUMBER),
+    }
 }
 
-/// Names in quotes are masked; `text` of Reason stays (RFC 3326).
-fn quotes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+/// The value of such a field: names in front of addresses are masked, users, and numbers of so many digits.
+pub(super) fn masked_value(value: &str, shortest: usize) -> String {
+    let entries: Vec<String> = entries(value).into_iter().map(names).collect();
+    text_with(&entries.join(","), shortest)
+}
+
+/// The entries of a list (RFC 3261 7.3.1): a comma in quotes or in a URI between angle brackets separates nothing.
+fn entries(value: &str) -> Vec<&str> {
+    let (mut quoted, mut escaped, mut is_uri) = (false, false, false);
+    let parts = value.split(move |c: char| {
+        let is_end = c == ',' && !quoted && !is_uri;
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            '<' | '>' if !quoted => is_uri = c == '<',
+            _ => {}
+        }
+        escaped = c == '\\' && quoted && !escaped;
+        is_end
+    });
+    parts.collect()
+}
+
+/// An entry with the names in it masked: those in quotes, and `Alice Smith <sip:…>` in front of an address. `text` of Reason
+/// stays (RFC 3326).
+fn names(entry: &str) -> String {
+    let mut out = String::with_capacity(entry.len());
+    let mut rest = entry;
+    let mut is_name = true;
     while let Some((before, after)) = rest.split_once('"') {
-        let (quoted, behind) = after.split_once('"').unwrap_or((after, ""));
+        let (quoted, behind) = after.split_at(end_of_quoted(after));
         let is_phrase = before.trim_end().ends_with("text=");
-        out.push_str(before);
+        is_name = push_bare(before, is_name, &mut out);
         out.push('"');
-        out.push_str(&if is_phrase { quoted.to_owned() } else { user(quoted) });
+        if is_phrase {
+            out.push_str(quoted);
+        } else {
+            out.push_str(&escaped(&user(&unescaped(quoted))));
+        }
         out.push('"');
-        rest = behind;
+        rest = behind.strip_prefix('"').unwrap_or(behind);
     }
-    out.push_str(rest);
+    push_bare(rest, is_name, &mut out);
     out
 }
 
-/// `Alice Smith <sip:…>` without the name.
-fn bare_name(value: &str) -> String {
-    match value.split_once('<') {
-        Some((name, rest)) if !name.trim().is_empty() && !name.contains(['"', ':', '@', ',']) => {
-            let space = if value.starts_with(' ') { " " } else { "" };
-            format!("{space}{} <{rest}", user(name.trim()))
-        }
-        _ => value.to_owned(),
-    }
+/// How long what stands in quotes is, with its quoted pairs (RFC 3261 25.1), up to the quote that ends it.
+fn end_of_quoted(text: &str) -> usize {
+    let mut is_escaped = false;
+    let end = text.find(|c: char| {
+        let is_end = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    });
+    end.unwrap_or(text.len())
 }
 
-fn shown_body(body: &[u8], kind: &[u8], privacy: Privacy) -> Vec<u8> {
-    let has = |word: &[u8]| kind.windows(word.len()).any(|window| window == word);
-    let is_keys = has(b"dtmf") || has(b"digit");
+fn unescaped(quoted: &str) -> String {
+    let mut is_escaped = false;
+    let kept = quoted.chars().filter(|c| {
+        is_escaped = *c == '\\' && !is_escaped;
+        !is_escaped
+    });
+    kept.collect()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// Writes what is not in quotes, where a name may still come masked as far as it is one; tells whether one may still come.
+fn push_bare(text: &str, may_be_name: bool, out: &mut String) -> bool {
+    let (name, rest) = text.split_at(text.find('<').unwrap_or(text.len()));
+    let bare = name.trim();
+    // Parameters, an address without brackets, and what begins no address are no names.
+    let is_name = may_be_name && !bare.is_empty() && !rest.is_empty() && !bare.contains([':', '@', ';', '=']);
+    if is_name {
+        let start = name.len() - name.trim_start().len();
+        out.push_str(name.get(..start).unwrap_or_default());
+        out.push_str(&user(bare));
+        out.push(' ');
+    } else {
+        out.push_str(name);
+    }
+    out.push_str(rest);
+    may_be_name && rest.is_empty()
+}
+
+/// How deep a multipart may lie in another: what lies deeper is not shown.
+const NESTING: u32 = 2;
+
+/// `kind` is the whole Content-Type field.
+fn shown_body(body: &[u8], kind: &[u8], privacy: Privacy, nesting: u32) -> Vec<u8> {
+    let has = |word: &[u8]| kind.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word));
+    // What tells which keys were pressed: INFO, and KPML (RFC 4730).
+    let is_keys = has(b"dtmf") || has(b"digit") || has(b"kpml-response");
     let is_description = has(b"application/sdp");
     if body.is_empty() || (is_keys && privacy.digits) {
         return body.to_vec();
     }
     if is_keys || (privacy.masked && !is_description) {
-        return format!("[{} bytes are not shown]\r\n", body.len()).into_bytes();
+        return hidden(body);
+    }
+    if has(b"multipart/") && !privacy.digits {
+        let boundary = nesting.checked_sub(1).and_then(|nesting| Some((boundary(kind)?, nesting)));
+        return boundary
+            .map_or_else(|| hidden(body), |(boundary, nesting)| parts(body, boundary, privacy, nesting));
     }
     body.split_inclusive(|byte| *byte == b'\n').flat_map(|line| description_line(line, privacy)).collect()
+}
+
+fn hidden(body: &[u8]) -> Vec<u8> {
+    format!("[{} bytes are not shown]\r\n", body.len()).into_bytes()
+}
+
+/// What separates the parts of a multipart (RFC 2046 5.1.1).
+fn boundary(kind: &[u8]) -> Option<&[u8]> {
+    let parameters = kind.get(kind.iter().position(|byte| *byte == b';')?..)?;
+    let boundary = parameter_of(parameters, b"boundary")?;
+    let inside = boundary.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    Some(inside.unwrap_or(boundary)).filter(|bare| !bare.is_empty())
+}
+
+/// The parts of a multipart, each as a body of its kind, with their header fields and the lines between them.
+fn parts(body: &[u8], boundary: &[u8], privacy: Privacy, nesting: u32) -> Vec<u8> {
+    let is_delimiter = |line: &[u8]| line.strip_prefix(b"--").is_some_and(|rest| rest.starts_with(boundary));
+    let (mut out, mut start, mut at) = (Vec::with_capacity(body.len()), 0, 0);
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        if is_delimiter(line) {
+            part(body.get(start..at).unwrap_or_default(), privacy, nesting, &mut out);
+            out.extend_from_slice(line);
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    if start == 0 {
+        return hidden(body);
+    }
+    part(body.get(start..).unwrap_or_default(), privacy, nesting, &mut out);
+    out
+}
+
+fn part(part: &[u8], privacy: Privacy, nesting: u32, out: &mut Vec<u8>) {
+    let is_bare = part.starts_with(b"\n") || part.starts_with(b"\r\n");
+    let (head, body) = if is_bare { (&[][..], part) } else { split(part) };
+    let is_kind = |field: &&[u8]| {
+        let name = field.split(|byte| *byte == b':').next().unwrap_or_default();
+        same_name(name.trim_ascii(), b"Content-Type")
+    };
+    let kind = fields(head).into_iter().find(is_kind).unwrap_or_default();
+    out.extend(head.split_inclusive(|byte| *byte == b'\n').flat_map(|line| description_line(line, privacy)));
+    out.extend(shown_body(body, kind, privacy, nesting));
 }
 
 /// A line of a session description: keys of SRTP (RFC 4568 9.1, RFC 4567, RFC 8866 5.12) and of ICE never, names not
@@ -322,7 +438,64 @@ mod tests {
         assert!(!told(text, true, true).contains("1234"));
     }
 
+    /// RFC 3261 25.1: a quoted pair ends no quoted string, and header fields are lists (7.3.1).
+    #[test]
+    fn a_masked_list_names_nobody() {
+        let rows = [
+            (r#" "Max \"Maxi\" Mustermann" <sip:max@a>;tag=1"#, r#" "M***" <sip:m***@a>;tag=1"#),
+            (r#""\"" <sip:h>"#, r#""***" <sip:h>"#),
+            (r#""a\\", "Bob" <sip:b@c>"#, r#""***", "B***" <sip:***@c>"#),
+            (
+                " Max M <sip:max@a>;reason=x, Erika M <sip:erika@a;p=\"x,y\">;reason=user-busy",
+                " M*** <sip:m***@a>;reason=x, E*** <sip:e***@a;p=\"x***\">;reason=user-busy",
+            ),
+            (
+                "<sip:bob@b>;index=1,Erika M <sip:erika@a>;index=1.1",
+                "<sip:b***@b>;index=1,E*** <sip:e***@a>;index=1.1",
+            ),
+            (
+                "\"A, B\" <sip:alice@a>, Carl <tel:+4930123456789>",
+                "\"A***\" <sip:a***@a>, C*** <tel:+493012*******>",
+            ),
+            ("\"Al\" Bo Jones <sip:alice@a>", "\"***\" B*** <sip:a***@a>"),
+            ("\"not ended <sip:alice@a>", "\"n***\""),
+            (
+                "SIP;cause=200;text=\"Call \\\"completed\\\", elsewhere\"",
+                "SIP;cause=200;text=\"Call \\\"completed\\\", elsewhere\"",
+            ),
+        ];
+        for (value, masked) in rows {
+            assert_eq!(masked_value(value, NUMBER), masked, "{value}");
+            assert_eq!(masked_value(masked, NUMBER), masked, "{value} twice");
+        }
+    }
+
+    /// RFC 4730 5.3, RFC 2046 5.1.
+    #[test]
+    fn keys_pressed_are_counted_wherever_they_are_told() {
+        let kpml = "NOTIFY sip:b SIP/2.0\r\nContent-Type: application/kpml-response+xml\r\n\r\n<kpml-response version=\"1.0\" code=\"200\" text=\"OK\" digits=\"4711\"/>\r\n";
+        assert!(!told(kpml, false, false).contains("4711") && told(kpml, false, true) == kpml);
+        let inner = "--i\r\ncontent-type:\r\n Application/DTMF\r\n\r\n6\r\n--i--\r\n";
+        let mixed = format!(
+            "INFO sip:b SIP/2.0\r\nContent-Type: multipart/mixed; Boundary=\"x y\"\r\n\r\n--x y\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=8\r\n\
+             --x y\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x y\r\n\r\nplain\r\n--x y\r\nContent-Type: multipart/alternative;boundary=i\r\n\r\n{inner}--x y--\r\n"
+        );
+        let shown = told(&mixed, false, false);
+        assert!(!shown.contains("Signal=8") && !shown.contains("\r\n6\r\n"), "{shown}");
+        let expected = mixed.replace("Signal=8\r\n", "[10 bytes are not shown]\r\n");
+        assert_eq!(shown, expected.replace("\r\n6\r\n", "\r\n[3 bytes are not shown]\r\n"));
+        assert_eq!(told(&mixed, false, true), mixed);
+        let unknown = "INFO sip:b SIP/2.0\r\nContent-Type: multipart/mixed\r\n\r\n--x\r\nContent-Type: application/dtmf\r\n\r\n5\r\n";
+        assert!(!told(unknown, false, false).contains("\r\n5\r\n"));
+    }
+
     proptest! {
+        #[test]
+        fn any_value_is_masked_once(value in "[ -~ ]{0,60}") {
+            let once = masked_value(&value, NUMBER);
+            prop_assert_eq!(masked_value(&once, NUMBER), once);
+        }
+
         #[test]
         fn any_bytes_can_be_shown(bytes: Vec<u8>, masked: bool, digits: bool) {
             let _ = shown(&bytes, Privacy { masked, digits });
