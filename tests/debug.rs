@@ -350,6 +350,16 @@ fn a_sniffer_that_masks_tells_nobody_and_reports_live() {
         assert!(text.contains("a***") || text.contains("c***"), "{text}");
         assert!(["alice", "bob", "carol"].iter().all(|name| !text.contains(name)), "{text}");
     }
+    // Who is asked for is looked for in full.
+    for address in ["carol", "sip:carol@example.org"] {
+        let found = sniffer.json(&["registrations", address]);
+        assert_eq!(found.as_array().map(Vec::len), Some(1), "{address}: {found}");
+        assert_eq!(found[0]["aor"], "sip:c***@example.org");
+    }
+    assert_eq!(
+        sniffer.text(&["registrations", "dave"]),
+        "No registrations of dave are known; of others: 1\n"
+    );
     let call: Value = serde_json::from_str(&told[4]).unwrap();
     assert_eq!((&call["call_id"], &call["from"]), (&"up@192.0.2.1".into(), &"a***".into()));
     assert!(told[5].starts_with("a*** called b***: answered after"), "{}", told[5]);

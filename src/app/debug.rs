@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use super::whole_file::{print, put};
 use super::{cores, is_nobody, load, tell, unless_left};
-use crate::cli::{
-    self, Debug, DebugCommand, Global, MetricsFlags, MetricsFormat, RegistrationFlags, answers,
-};
+use crate::cli::{self, Debug, DebugCommand, Global, MetricsFlags, MetricsFormat, answers};
 use crate::config::{self, Config, Control, Environment, Loaded, Run};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::Question;
@@ -28,9 +26,9 @@ pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -
     let Config { control, .. } = config::resolve(&mut loaded.settings.clone(), run, cores());
     let asker = Asker { flags, loaded, places: places(&control, environment) };
     let Some(seconds) = flags.command.look().watch else {
-        let (answer, code) = asker.answer()?;
-        unless_left(asker.show(answer))?;
-        return Ok(code);
+        let said = asker.answer()?;
+        unless_left(asker.show(&said))?;
+        return Ok(said.code);
     };
     let mut is_answered = None;
     loop {
@@ -40,7 +38,7 @@ pub(super) fn debug(flags: &Debug, global: &Global, environment: &Environment) -
             write!(out, "\x1b[H\x1b[J")?;
         }
         drop(out);
-        match asker.answer().and_then(|(answer, _)| asker.show(answer)) {
+        match asker.answer().and_then(|said| asker.show(&said)) {
             Ok(()) => is_answered = Some(true),
             // It is started anew now and then; whoever watches waits for it.
             Err(error) if is_answered.is_some() && is_nobody(&error) => {
@@ -60,12 +58,26 @@ struct Asker<'a> {
     places: Vec<PathBuf>,
 }
 
+/// What the sniffer said.
+struct Said {
+    answer: Value,
+    /// How many it knows besides that were not asked for.
+    others: u64,
+    /// The exit code that follows from it.
+    code: ExitCode,
+}
+
+impl Said {
+    const fn good(answer: Value) -> Self {
+        Self { answer, others: 0, code: ExitCode::Good }
+    }
+}
+
 impl Asker<'_> {
-    fn show(&self, mut answer: Value) -> Result<()> {
+    fn show(&self, said: &Said) -> Result<()> {
         let json = self.flags.command.look().json;
-        let others = self.narrow(&mut answer);
-        let text = match (&self.flags.command, &answer) {
-            (DebugCommand::Metrics(flags), _) => return metrics(flags, &answer),
+        let text = match (&self.flags.command, &said.answer) {
+            (DebugCommand::Metrics(flags), answer) => return metrics(flags, answer),
             (_, answer) if json => pretty(answer)?,
             (DebugCommand::Health(_), answer) => answers::health(answer),
             (DebugCommand::Summary(_), answer) => answers::summary(answer),
@@ -75,21 +87,21 @@ impl Asker<'_> {
             (DebugCommand::Config(_), answer) => answers::config(answer),
             (DebugCommand::Calls(_), answer) => answers::calls(answer),
             (DebugCommand::Registrations(flags), answer) => {
-                answers::registrations(answer, flags.address.as_deref(), others)
+                answers::registrations(answer, flags.address.as_deref(), said.others)
             }
         };
         Ok(print(text.as_bytes())?)
     }
 
-    /// What is said, and the exit code that follows from it.
-    fn answer(&self) -> Result<(Value, ExitCode)> {
+    fn answer(&self) -> Result<Said> {
         let ask = |what: &str| -> Result<Value, ClientError> { self.connect()?.ask(&Question::about(what)) };
-        let good = |answer| Ok((answer, ExitCode::Good));
+        let good = |answer| Ok(Said::good(answer));
         match &self.flags.command {
             DebugCommand::Health(_) => {
                 let health = ask("health")?;
                 let is_good = health.get("healthy") == Some(&Value::Bool(true));
-                Ok((health, if is_good { ExitCode::Good } else { ExitCode::No }))
+                let code = if is_good { ExitCode::Good } else { ExitCode::No };
+                Ok(Said { code, ..Said::good(health) })
             }
             DebugCommand::Summary(_) => good(ask("summary")?),
             DebugCommand::Metrics(flags) => {
@@ -103,38 +115,28 @@ impl Asker<'_> {
                 let any = list.iter().any(is_active);
                 let kept = list.into_iter().filter(|alert| !flags.active_only || is_active(alert));
                 let code = if flags.exit_code && any { ExitCode::No } else { ExitCode::Good };
-                Ok((kept.collect(), code))
+                Ok(Said { code, ..Said::good(kept.collect()) })
             }
             DebugCommand::Buffers(_) => good(ask("buffers")?),
             DebugCommand::Streams(_) => good(ask("streams")?),
             DebugCommand::Config(_) => good(self.config(ask("config"))?),
             DebugCommand::Calls(_) => {
-                let mut calls = self.connect()?.ask_all("calls", "calls")?;
+                let mut calls = self.connect()?.ask_all(Question::about("calls"), "calls")?.rows;
                 let start = |call: &Value| call.get("start").and_then(Value::as_str).map(str::to_owned);
                 calls.sort_by_key(start);
                 good(calls.into())
             }
-            DebugCommand::Registrations(_) => {
-                let mut bindings = self.connect()?.ask_all("registrations", "registrations")?;
+            DebugCommand::Registrations(flags) => {
+                let address = flags.address.clone();
+                let question = Question { address, ..Question::about("registrations") };
+                let all = self.connect()?.ask_all(question, "registrations")?;
+                let (mut bindings, others) = (all.rows, all.others);
                 let key =
                     |binding: &Value| ["aor", "contact"].map(|key| binding[key].as_str().map(str::to_owned));
                 bindings.sort_by_cached_key(key);
-                good(bindings.into())
+                Ok(Said { others, ..Said::good(bindings.into()) })
             }
         }
-    }
-
-    /// Leaves the bindings that were asked for; tells how many others there are.
-    fn narrow(&self, answer: &mut Value) -> usize {
-        let DebugCommand::Registrations(RegistrationFlags { address: Some(wanted), .. }) =
-            &self.flags.command
-        else {
-            return 0;
-        };
-        let Value::Array(bindings) = answer else { return 0 };
-        let all = bindings.len();
-        bindings.retain(|binding| is_of(binding, wanted));
-        all - bindings.len()
     }
 
     fn connect(&self) -> Result<Client, ClientError> {
@@ -173,14 +175,6 @@ pub(super) fn places(control: &Control, environment: &Environment) -> Vec<PathBu
     control.socket.clone().map_or_else(usual, |path| vec![path])
 }
 
-/// Whether a binding is one of this address-of-record, or of this user.
-fn is_of(binding: &Value, wanted: &str) -> bool {
-    let aor = binding.get("aor").and_then(Value::as_str).unwrap_or_default();
-    let user = crate::sip::uri::display(aor.as_bytes());
-    let bare = aor.split_once(':').map_or(aor, |(_, bare)| bare);
-    aor == wanted || bare == wanted || user == wanted.as_bytes()
-}
-
 fn pretty(answer: &Value) -> Result<String> {
     let mut text = Vec::new();
     json_pretty(&mut text, answer)?;
@@ -198,13 +192,6 @@ fn json_pretty(out: &mut Vec<u8>, answer: &Value) -> Result<()> {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn an_address_is_named_in_three_ways() {
-        let binding = json!({"aor": "sip:bob@biloxi.com"});
-        assert!(["sip:bob@biloxi.com", "bob@biloxi.com", "bob"].iter().all(|name| is_of(&binding, name)));
-        assert!(["bo", "biloxi.com", "sip:bob", ""].iter().all(|name| !is_of(&binding, name)));
-    }
 
     #[test]
     fn json_on_a_terminal_does_not_act() {

@@ -336,7 +336,7 @@ pub fn calls(answer: &Value) -> String {
 
 /// `debug registrations`, where so many `others` were not asked for.
 #[must_use]
-pub fn registrations(answer: &Value, wanted: Option<&str>, others: usize) -> String {
+pub fn registrations(answer: &Value, wanted: Option<&str>, others: u64) -> String {
     let bindings = answer.as_array().map_or(&[][..], Vec::as_slice);
     if bindings.is_empty() {
         return match wanted {

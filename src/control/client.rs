@@ -54,6 +54,15 @@ pub enum ClientError {
     Refused(String),
 }
 
+/// The rows of all pages.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// Those that were asked for.
+    pub rows: Vec<Value>,
+    /// How many others there are.
+    pub others: u64,
+}
+
 /// A connection to a sniffer.
 #[derive(Debug)]
 pub struct Client {
@@ -120,17 +129,17 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::ask`].
-    pub fn ask_all(&mut self, ask: &str, key: &str) -> Result<Vec<Value>, ClientError> {
-        let mut question = Question::about(ask);
-        let mut rows = Vec::new();
+    pub fn ask_all(&mut self, mut question: Question, key: &str) -> Result<Rows, ClientError> {
+        let mut all = Rows::default();
         loop {
             let mut page = self.ask(&question)?;
             if let Some(Value::Array(more)) = page.get_mut(key).map(Value::take) {
-                rows.extend(more);
+                all.rows.extend(more);
             }
+            all.others += page.get("others").and_then(Value::as_u64).unwrap_or_default();
             match page.get("next") {
-                None | Some(Value::Null) => return Ok(rows),
-                Some(next) if question.cursor.as_ref() == Some(next) => return Ok(rows),
+                None | Some(Value::Null) => return Ok(all),
+                Some(next) if question.cursor.as_ref() == Some(next) => return Ok(all),
                 Some(next) => question.cursor = Some(next.clone()),
             }
         }

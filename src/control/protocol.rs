@@ -28,6 +28,9 @@ pub struct Question {
     /// Greatest number of rows of a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Only bindings of this address-of-record, or of this user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Why there is no answer.
@@ -144,5 +147,6 @@ mod tests {
         assert_eq!(code(r#"{"version":1,"ask":"health","x":1}"#), Trouble::Malformed);
         assert_eq!(code(&"[".repeat(4000)), Trouble::Malformed, "no deep recursion");
         assert!(Question::parse(br#"{"version":1,"ask":"calls","cursor":5,"limit":10}"#).is_ok());
+        assert!(Question::parse(br#"{"version":1,"ask":"registrations","address":"bob"}"#).is_ok());
     }
 }
