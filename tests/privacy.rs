@@ -279,6 +279,27 @@ fn nothing_is_told_that_is_to_be_hidden() {
 }
 
 #[test]
+fn a_number_is_found_in_full_where_it_is_told_masked() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, _) = outputs(directory.path(), &["--numbers", "full"]);
+    for source in [["-r", "input.pcap"], ["--records", "records.jsonl"]] {
+        let report = |words: &[&str]| {
+            let mut command = lippycat();
+            command.current_dir(directory.path()).arg("report").args(words).args(source);
+            let output = command.args(["--numbers", "masked", "--format", "json"]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        for (number, calls) in [(CALLEE, 2), (CALLER, 0), ("16505557******", 0)] {
+            let told = report(&["calls", "--where", &format!("to={number}")]);
+            assert_eq!(told.lines().count(), calls, "{source:?} {number}: {told}");
+            assert!(NUMBERS.iter().all(|word| !told.contains(word)), "{told}");
+        }
+        let told = report(&["carriers", "--by", "prefix", "--where", &format!("from={CALLER}")]);
+        assert!(told.contains("\"calls\":2"), "{source:?}: {told}");
+    }
+}
+
+#[test]
 fn records_that_were_written_in_full_are_masked_when_they_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let (_, _) = outputs(directory.path(), &["--dtmf", "digits"]);

@@ -104,6 +104,35 @@ fn calls_are_chosen_sorted_and_told_in_every_form() {
 }
 
 #[test]
+fn joined_cells_have_a_place_for_each_stream() {
+    let input = testdata("corpus/b2bua-asterisk/input.pcapng");
+    let input = input.to_str().unwrap();
+    let names = ["source", "packets", "jitter_ms", "mos", "mos_missing", "dtmf"];
+    let fields = names.map(|name| format!("media.{name}")).join(",");
+    let flags = ["calls", "-r", input, "--format", "csv", "--fields", &fields];
+    let output = report(Path::new("."), &flags);
+    let records = lines(&report(Path::new("."), &["calls", "-r", input, "--format", "json"]));
+    let mut reader = csv::Reader::from_reader(output.stdout.as_slice());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), records.len());
+    let mut nulls = 0;
+    for (row, record) in rows.iter().zip(&records) {
+        for (cell, name) in row.iter().zip(names) {
+            let streams = record["media"].as_array().unwrap().iter();
+            let values = streams.map(|stream| match &stream[name] {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                number => number.to_string(),
+            });
+            let values: Vec<String> = values.collect();
+            nulls += values.iter().filter(|value| value.is_empty()).count();
+            assert_eq!(cell.trim_start_matches('\''), values.join(";"), "{name}");
+        }
+    }
+    assert!(nulls > 0, "some have no score, or a reason for none");
+}
+
+#[test]
 fn figures_of_groups_are_those_of_the_ledger() {
     let traffic = traffic();
     let directory = traffic.directory.path();
@@ -344,9 +373,11 @@ fn what_cannot_be_reported_is_told_in_one_line() {
     let path = directory.path();
     fs::write(path.join("empty.jsonl"), "").unwrap();
     fs::write(path.join("bad.jsonl"), "x\n{\"call_id\":1}\n").unwrap();
+    let other = "{\"call_id\":\"a\",\"kind\":\"registration\"}\n";
+    fs::write(path.join("others.jsonl"), other.repeat(2)).unwrap();
     fs::write(path.join("half.jsonl"), "{\"call_id\":\"a\",\"kind\":\"call\"}\n{\"call_id\":\"b\",\"ki")
         .unwrap();
-    let rows: [(&[&str], i32, &str); 10] = [
+    let rows: [(&[&str], i32, &str); 14] = [
         (&["calls"], 2, "error: no records: name files of them with --records FILE or captures with -r FILE"),
         (&["calls", "--records", "none.jsonl"], 1, "error: none.jsonl: no such file"),
         (&["calls", "--records", "bad.jsonl"], 1, "error: bad.jsonl: no line of it is a record"),
@@ -355,6 +386,18 @@ fn what_cannot_be_reported_is_told_in_one_line() {
         (&["calls", "--records", "half.jsonl", "--where", "rezult=x"], 2, "did you mean result?"),
         (&["calls", "--records", "half.jsonl", "--since", "alice"], 2, "want a time such as 2026-01-31"),
         (&["calls", "--records", "half.jsonl", "-r", "x"], 2, "cannot be used with"),
+        (
+            &["calls", "--records", "half.jsonl", "--since", "2026-02-01", "--until", "2026-01-31"],
+            2,
+            "error: --since is later than --until",
+        ),
+        (&["carriers", "--records", "half.jsonl", "--since", "1h", "--until", "2h"], 2, "--since is later"),
+        (&["calls", "--records", "half.jsonl", "--where", "start>=12:00"], 2, "want a time for start"),
+        (
+            &["calls", "--records", "others.jsonl", "--where", "kind=registration"],
+            0,
+            "note: not shown without --all: 2 other dialogs",
+        ),
         (&["calls", "--live", "--control-socket", "none.sock"], 3, "none.sock"),
         (
             &["carriers", "--digits", "3", "--records", "half.jsonl"],

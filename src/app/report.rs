@@ -10,15 +10,18 @@ use super::{cores, debug, extent, load, sniff, tell, unless_left};
 use crate::call;
 use crate::cli::{
     self, Global, ReportCall, ReportCalls, ReportCarriers, ReportCommand, ReportTargets, Source, StoryFormat,
+    Which,
 };
 use crate::config::{self, Config, Environment, Run};
 use crate::control::client::Client;
+use crate::control::protocol::Question;
 use crate::exit_code::ExitCode;
 use crate::inspect::trace::{Call, Collector};
 use crate::inspect::{self, Extent, Screen, Wanted};
+use crate::privacy::Privacy;
 use crate::report::{
     Audio, Calls, FIRST_LINE, Finder, Grouped, Grouping, Groups, Listing, MAX_ROWS, OfCapture, ReadError,
-    Record, Story, Taker, read,
+    Record, Story, Taker, Unshown, offer, read,
 };
 use crate::sink;
 
@@ -35,6 +38,10 @@ pub(super) fn report(
     environment: &Environment,
 ) -> Result<ExitCode> {
     let source = command.source();
+    if command.which().is_some_and(Which::is_never) {
+        tell("error: --since is later than --until: no call begins in between")?;
+        return Ok(ExitCode::Usage);
+    }
     let mut loaded = load(global, environment)?;
     source.privacy.apply(&mut loaded.settings);
     let color = global.color.unwrap_or_default();
@@ -113,7 +120,10 @@ impl Reporter<'_> {
         let mut out = BufWriter::new(sink::Stdout);
         let mut calls = Calls::new(listing, self.screen(), &mut out);
         let (code, read) = self.feed(&mut calls)?;
-        let left_out = unless_left(calls.finish(read == Extent::Whole))?;
+        let Unshown { rows: left_out, others } = unless_left(calls.finish(read == Extent::Whole))?;
+        if others > 0 {
+            tell(&format!("note: not shown without --all: {}", inspect::count(others, "other dialog")))?;
+        }
         match flags.limit.filter(|limit| *limit <= MAX_ROWS) {
             _ if left_out == 0 => {}
             Some(limit) => tell(&format!("note: {left_out} more are not shown: --limit is {limit}"))?,
@@ -260,16 +270,18 @@ impl Reporter<'_> {
                 Ok((code, if code == ExitCode::Good { Extent::Whole } else { Extent::Part }))
             }
             Origin::Captures => {
-                let mut listener = OfCapture::new(taker);
+                let mut listener = OfCapture::new(self.config.privacy, taker);
                 let settings = inspect::settings(self.config.privacy.digits);
-                let (outcome, code) = sniff::follow(self.config, Reading::of(settings), None, &mut listener)?;
+                let reading = Reading { is_private: true, ..Reading::of(settings) };
+                let (outcome, code) = sniff::follow(self.config, reading, None, &mut listener)?;
                 unless_left(listener.outcome)?;
                 Ok((code, extent(&outcome, code)))
             }
             Origin::Live => {
                 let mut client = Client::connect(&self.places, self.source.name.as_deref())?;
-                for call in client.ask_all("calls", "calls")? {
-                    taker.take(&Record::new(call, self.config.privacy))?;
+                let in_full = Privacy { masked: false, digits: true };
+                for call in client.ask_all(Question::about("calls"), "calls")?.rows {
+                    offer(Record::new(call, in_full), self.config.privacy, taker)?;
                 }
                 Ok((ExitCode::Good, Extent::Whole))
             }

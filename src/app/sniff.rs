@@ -1,6 +1,7 @@
 //! `lippycat sniff voip` on captures: the run from its first file to its summary.
 
 use std::io::{self, BufWriter, IsTerminal, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +21,7 @@ use crate::cli::logging;
 use crate::config::{Config, EventFormat, SummaryFormat};
 use crate::exit_code::ExitCode;
 use crate::pipeline::{self, Board, Continue, Outcome};
-use crate::privacy::Private;
+use crate::privacy::{Privacy, Private};
 use crate::sink::{self, Written};
 
 /// Follows the calls in the capture files of `config` and ends with a summary.
@@ -83,11 +84,12 @@ pub(super) fn follow(
     board: Option<Arc<Board>>,
     listener: &mut (dyn Listener + Send),
 ) -> Result<(Outcome, ExitCode)> {
+    let privacy = if reading.is_private { Privacy::default() } else { config.privacy };
     let settings = pipeline::Settings { board, ..stages::settings(config, reading)? };
     let stop = end_on_signals()?;
     let (source, mut errors) = file::open(&config.run.inputs);
     let bar = progress_bar(config);
-    let mut private = Private::new(listener, config.privacy);
+    let mut private = Private::new(listener, privacy);
     let mut outcome = run(source, settings, private.told(), &stop, &bar);
     bar.finish_and_clear();
     errors.append(&mut outcome.errors);
@@ -131,7 +133,7 @@ fn code_of(errors: &[SourceError]) -> ExitCode {
 }
 
 /// The summary goes where nobody parses something else: as JSON to stdout; as text there too, except beside JSON
-/// events.
+/// events and records.
 fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Result<()> {
     let is_file_run = !config.run.live && config.run.follow.is_none();
     if is_file_run && outcome.source.files == 0 && config.run.summary == SummaryFormat::Text {
@@ -146,7 +148,7 @@ fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Resul
     match (config.run.summary, config.run.format) {
         (SummaryFormat::Json, _) => summary.print_json(&mut out)?,
         (SummaryFormat::Text, _) if config.run.quiet => {}
-        (SummaryFormat::Text, EventFormat::Json) => {
+        (SummaryFormat::Text, format) if format == EventFormat::Json || has_records(config) => {
             let mut text = Vec::new();
             summary.print_text(&mut text)?;
             logging::tell(&String::from_utf8_lossy(&text))?;
@@ -156,9 +158,15 @@ fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Resul
     Ok(out.flush()?)
 }
 
-/// A bar on stderr, when that is a terminal and events do not scroll through it.
+/// Whether standard output has records.
+fn has_records(config: &Config) -> bool {
+    config.records.as_deref() == Some(Path::new("-"))
+}
+
+/// A bar on stderr, when that is a terminal and neither events nor records scroll through it.
 fn progress_bar(config: &Config) -> ProgressBar {
-    let scrolls = config.run.format != EventFormat::None && io::stdout().is_terminal();
+    let has_lines = config.run.format != EventFormat::None || has_records(config);
+    let scrolls = has_lines && io::stdout().is_terminal();
     if config.run.quiet || scrolls || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -17,12 +17,14 @@ pub(super) struct Reading {
     pub(super) frames: bool,
     /// The process ends after it: see [`pipeline::Settings::is_last`].
     pub(super) is_last: bool,
+    /// Who listens masks what is told: it is to hear of what was captured.
+    pub(super) is_private: bool,
 }
 
 impl Reading {
     /// That of a run which shows calls, and ends.
     pub(super) const fn of(calls: call::Settings) -> Self {
-        Self { calls, frames: false, is_last: true }
+        Self { calls, frames: false, is_last: true, is_private: false }
     }
 
     /// That of `sniff voip`.
@@ -36,7 +38,7 @@ impl Reading {
 /// # Errors
 /// When the capture filter is not valid.
 pub(super) fn settings(config: &Config, reading: Reading) -> Result<pipeline::Settings, FilterError> {
-    let Reading { calls, frames, is_last } = reading;
+    let Reading { calls, frames, is_last, is_private: _ } = reading;
     Ok(pipeline::Settings {
         defrag: defrag::Limits {
             max_datagrams: limits::DEFRAG_DATAGRAMS,

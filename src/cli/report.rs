@@ -84,6 +84,12 @@ pub struct Which {
 }
 
 impl Which {
+    /// Whether its span ends before it begins.
+    #[must_use]
+    pub fn is_never(&self) -> bool {
+        self.since.zip(self.until).is_some_and(|(since, until)| since > until)
+    }
+
     /// As the report takes it.
     #[must_use]
     pub fn selection(&self) -> Selection {
@@ -219,6 +225,17 @@ impl ReportCommand {
             Self::Carriers(flags) => &flags.source,
             Self::Targets(flags) => &flags.source,
             Self::Call(flags) => &flags.source,
+        }
+    }
+
+    /// Which records it is about, where they are chosen.
+    #[must_use]
+    pub const fn which(&self) -> Option<&Which> {
+        match self {
+            Self::Calls(flags) => Some(&flags.which),
+            Self::Carriers(flags) => Some(&flags.which),
+            Self::Targets(flags) => Some(&flags.which),
+            Self::Call(_) => None,
         }
     }
 }

@@ -47,7 +47,8 @@ impl Party {
     /// Whether the host is one of its domains, or lies below one.
     #[must_use]
     pub fn has_host(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
+        // A trailing dot says that nothing is missing (RFC 1034 3.1).
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let is_below =
             |domain: &String| host.strip_suffix(domain.as_str()).is_some_and(|it| it.ends_with('.'));
         self.domains.iter().any(|domain| host == *domain || is_below(domain))
@@ -350,6 +351,8 @@ mod tests {
             ("EDGE.sip.example.net", true),
             ("xsip.example.net", false),
             ("net", false),
+            ("edge.sip.example.net.", true),
+            ("sip.example.net..", false),
         ];
         for (host, inside) in rows {
             assert_eq!(carriers[0].has_host(host), inside, "{host}");

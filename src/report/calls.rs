@@ -39,6 +39,16 @@ pub struct Calls<'a> {
     began: bool,
     taken: u64,
     left_out: u64,
+    others: u64,
+}
+
+/// What a list does not show of what was chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unshown {
+    /// Rows that were too many.
+    pub rows: u64,
+    /// Dialogs that are no calls, where there is no call.
+    pub others: u64,
 }
 
 /// A row, ready to be printed.
@@ -73,15 +83,15 @@ impl<'a> Calls<'a> {
         if listing.format == Format::Csv && listing.fields.is_empty() {
             listing.fields = Field::all();
         }
-        Self { listing, out, screen, kept: BinaryHeap::new(), began: false, taken: 0, left_out: 0 }
+        Self { listing, out, screen, kept: BinaryHeap::new(), began: false, taken: 0, left_out: 0, others: 0 }
     }
 
-    /// Prints what was kept; returns how many records of those chosen are not shown. `is_whole`: everything could be
+    /// Prints what was kept; returns what of those chosen is not shown. `is_whole`: everything could be
     /// read, so that of nothing it can be said that there is none.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn finish(mut self, is_whole: bool) -> io::Result<u64> {
+    pub fn finish(mut self, is_whole: bool) -> io::Result<Unshown> {
         let rows: Vec<Printed> =
             std::mem::take(&mut self.kept).into_sorted_vec().into_iter().map(|it| it.row).collect();
         if self.listing.format == Format::Table {
@@ -104,7 +114,7 @@ impl<'a> Calls<'a> {
             }
         }
         self.out.flush()?;
-        Ok(self.left_out)
+        Ok(Unshown { rows: self.left_out, others: if self.taken == 0 { self.others } else { 0 } })
     }
 
     /// Whether rows wait until all are there.
@@ -189,11 +199,14 @@ impl<'a> Calls<'a> {
 }
 
 impl Taker for Calls<'_> {
-    fn take(&mut self, record: &Record) -> io::Result<Go> {
+    fn wants(&mut self, record: &Record) -> bool {
+        let is_chosen = self.listing.selection.takes(&record.value);
         let is_call = self.listing.all || record.text("kind") == "call";
-        if !is_call || !self.listing.selection.takes(&record.value) {
-            return Ok(Go::On);
-        }
+        self.others += u64::from(is_chosen && !is_call);
+        is_chosen && is_call
+    }
+
+    fn take(&mut self, record: &Record) -> io::Result<Go> {
         self.taken += 1;
         let limit = self.listing.limit.unwrap_or(usize::MAX);
         if !self.keeps() {
@@ -220,8 +233,8 @@ impl Taker for Calls<'_> {
 }
 
 fn datum(field: &Field, record: &Record) -> (String, bool) {
-    match field.values(&record.value).as_slice() {
-        [value] => (text(value), value.is_number()),
+    match field.places(&record.value).as_slice() {
+        [Some(value)] => (text(value), value.is_number()),
         _ => (field.text(&record.value), false),
     }
 }
@@ -307,7 +320,12 @@ mod tests {
     use super::*;
     use crate::config::Color;
     use crate::privacy::Privacy;
+    use crate::report::offer;
     use serde_json::json;
+
+    fn record(value: serde_json::Value) -> Record {
+        Record::new(value, Privacy::default())
+    }
 
     fn listed(listing: Listing) -> (Vec<String>, u64) {
         let mut out = Vec::new();
@@ -317,13 +335,13 @@ mod tests {
         for (number, length) in lengths.into_iter().enumerate() {
             let value = json!({"call_id": number.to_string(), "kind": "call", "duration_seconds": length,
                 "result": "success", "start": "2026-01-31T12:00:00.000000Z", "from": "=a", "to": "b"});
-            if calls.take(&Record::new(value, Privacy::default())).unwrap() == Go::Stop {
+            if offer(record(value), Privacy::default(), &mut calls).unwrap() == Go::Stop {
                 break;
             }
         }
         let other = json!({"call_id": "9", "kind": "options"});
-        calls.take(&Record::new(other, Privacy::default())).unwrap();
-        let left_out = calls.finish(true).unwrap();
+        offer(record(other), Privacy::default(), &mut calls).unwrap();
+        let left_out = calls.finish(true).unwrap().rows;
         (String::from_utf8(out).unwrap().lines().map(str::to_owned).collect(), left_out)
     }
 

@@ -20,12 +20,23 @@ pub struct Condition {
 
 #[derive(Clone, Debug)]
 enum Test {
-    /// The same number, or the same text.
-    Is(String),
-    /// Less or more than this number, or this text.
-    Compare { than: String, wanted: Ordering, or_equal: bool },
+    /// The same number, time or text.
+    Is(Operand),
+    /// Less or more than this number, time or text.
+    Compare { than: Operand, wanted: Ordering, or_equal: bool },
     /// The text matches.
     Matches(Regex),
+}
+
+/// What values are compared with.
+#[derive(Clone, Debug)]
+enum Operand {
+    /// Nothing.
+    Null,
+    /// A number where the value is one, else text.
+    Text(String),
+    /// A time.
+    Time(Timestamp),
 }
 
 /// Longest first: `<=` is no `<`.
@@ -56,12 +67,13 @@ impl Condition {
         if field.is_number() && !is_regex && !is_null && !is_number {
             return Err(format!("want a number for {}, as in {0}{operator}3", field.name()));
         }
+        let operand = || if is_null { Ok(Operand::Null) } else { operand(&field, operator, value) };
         let compare =
-            |wanted| Test::Compare { than: value.to_owned(), wanted, or_equal: operator.len() == 2 };
+            |wanted| operand().map(|than| Test::Compare { than, wanted, or_equal: operator.len() == 2 });
         let test = match operator {
-            "=" | "!=" => Test::Is(value.to_owned()),
-            "<" | "<=" => compare(Ordering::Less),
-            ">" | ">=" => compare(Ordering::Greater),
+            "=" | "!=" => Test::Is(operand()?),
+            "<" | "<=" => compare(Ordering::Less)?,
+            ">" | ">=" => compare(Ordering::Greater)?,
             _ => Test::Matches(Regex::new(value).map_err(|error| broken(&error))?),
         };
         Ok(Self { field, test, negated: operator.starts_with('!') })
@@ -72,9 +84,25 @@ impl Condition {
     pub fn holds(&self, record: &Value) -> bool {
         let values = self.field.values(record);
         // What is not there can be asked for as null.
-        let is_absent = values.is_empty() && matches!(&self.test, Test::Is(wanted) if wanted == "null");
+        let is_absent = values.is_empty() && matches!(&self.test, Test::Is(Operand::Null));
         (is_absent || values.into_iter().any(|value| self.test.fits(value))) != self.negated
     }
+}
+
+/// What values of a field are compared with: times as [`time`] reads them; what no record has is told.
+fn operand(field: &Field, operator: &str, value: &str) -> Result<Operand, String> {
+    let name = field.name();
+    if field.is_time() {
+        let wrong = |_| format!("want a time for {name}, as in {name}{operator}2026-01-31T12:00:00Z");
+        return time(value).map(Operand::Time).map_err(wrong);
+    }
+    let known = field.known();
+    if known.is_empty() || !matches!(operator, "=" | "!=") {
+        return Ok(Operand::Text(value.to_owned()));
+    }
+    let found = known.iter().find(|known| known.eq_ignore_ascii_case(value));
+    let wrong = || format!("{name} is never '{value}': want one of {}, or null", known.join(", "));
+    found.map(|known| Operand::Text(known.clone())).ok_or_else(wrong)
 }
 
 fn broken(error: &regex::Error) -> String {
@@ -95,11 +123,13 @@ impl Test {
     }
 }
 
-/// Numbers are compared as numbers, times and all else as text.
-fn compare(value: &Value, with: &str) -> Option<Ordering> {
-    match value.as_f64() {
-        Some(number) => number.partial_cmp(&with.parse().ok()?),
-        None => Some(text(value).as_str().cmp(with)),
+/// Times are compared as times, numbers as numbers, and all else as text.
+fn compare(value: &Value, with: &Operand) -> Option<Ordering> {
+    match (with, value.as_f64()) {
+        (Operand::Null, _) => None,
+        (Operand::Time(time), _) => Some(instant(value.as_str()?)?.cmp(time)),
+        (Operand::Text(with), Some(number)) => number.partial_cmp(&with.parse().ok()?),
+        (Operand::Text(with), None) => Some(text(value).as_str().cmp(with)),
     }
 }
 
@@ -207,6 +237,56 @@ mod tests {
         for (text, holds) in rows {
             assert_eq!(Condition::parse(text).unwrap().holds(&record), holds, "{text}");
         }
+    }
+
+    /// RFC 3339: one time may be written in several ways.
+    #[test]
+    fn times_are_compared_as_times() {
+        let record = json!({"start": "2026-05-28T12:02:00.337000Z", "end": null});
+        for (text, holds) in [
+            ("start>=2026-05-28T12:02:00Z", true),
+            ("start>2026-05-28T12:02:00.337Z", false),
+            ("start>=2026-05-28T14:02:00+02:00", true),
+            ("start<2026-05-28T12:02", false),
+            ("start<2026-05-28 12:02:01", true),
+            ("start=2026-05-28T12:02:00.337Z", true),
+            ("start!=2026-05-28T14:02:00.337+02:00", false),
+            ("start<1s", true),
+            ("end>2026-05-28", false),
+            ("end=null", true),
+            ("start~^2026-05-28T12:02", true),
+        ] {
+            assert_eq!(Condition::parse(text).unwrap().holds(&record), holds, "{text}");
+        }
+        for value in ["12:00", "yesterday", "", "NULL"] {
+            let told = Condition::parse(&format!("start>={value}")).unwrap_err();
+            assert_eq!(told, "want a time for start, as in start>=2026-01-31T12:00:00Z", "{value}");
+        }
+    }
+
+    /// The values are those of the schema.
+    #[test]
+    fn what_no_record_can_have_is_told() {
+        let record = json!({"kind": "call", "result": "failed", "transports": ["udp"], "authenticated": true, "ended_by": null});
+        for (text, holds) in [
+            ("transports=UDP", true),
+            ("transports!=Udp", false),
+            ("result=Failed", true),
+            ("authenticated=TRUE", true),
+            ("ended_by=null", true),
+            ("result~^fail", true),
+            ("result>e", true),
+        ] {
+            assert_eq!(Condition::parse(text).unwrap().holds(&record), holds, "{text}");
+        }
+        let wrong = |text: &str| Condition::parse(text).unwrap_err();
+        assert_eq!(
+            wrong("transports=dccp"),
+            "transports is never 'dccp': want one of udp, tcp, tls, ws, wss, sctp, or null"
+        );
+        assert!(wrong("result!=fail").starts_with("result is never 'fail': want one of success, "));
+        assert!(wrong("kind=register").contains(" registration, "));
+        assert!(wrong("authenticated=yes").ends_with("want one of false, true, or null"));
     }
 
     #[test]

@@ -31,6 +31,10 @@ pub struct Field {
     name: String,
     /// It has numbers.
     is_number: bool,
+    /// It has times.
+    is_time: bool,
+    /// All that it may have, where the schema lists that.
+    known: Vec<String>,
     /// It has fields of its own, such as this.
     below: Option<String>,
 }
@@ -57,7 +61,8 @@ impl Field {
     pub(super) fn parse_any(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == LIVE {
-            return Ok(Self { name: text.to_owned(), is_number: false, below: None });
+            let (is_number, is_time) = (false, false);
+            return Ok(Self { name: text.to_owned(), is_number, is_time, known: Vec::new(), below: None });
         }
         let mut node = &*SCHEMA;
         let mut above = "a record".to_owned();
@@ -75,7 +80,8 @@ impl Field {
         let first = children(node).and_then(|below| below.keys().next().cloned());
         // Those of any name are methods and codes.
         let below = first.or_else(|| of_any_name(node).map(|_| "INVITE".to_owned()));
-        Ok(Self { name: text.to_owned(), is_number: is_number(node), below })
+        let is_time = node.get("format").is_some_and(|format| format == "date-time");
+        Ok(Self { name: text.to_owned(), is_number: is_number(node), is_time, known: known(node), below })
     }
 
     /// Of what has fields of its own: one of them.
@@ -95,18 +101,35 @@ impl Field {
         self.is_number
     }
 
+    /// Whether its values are times, or null.
+    pub(super) const fn is_time(&self) -> bool {
+        self.is_time
+    }
+
+    /// All values that it may have besides null; none where they are not known.
+    pub(super) fn known(&self) -> &[String] {
+        &self.known
+    }
+
     /// All its values in a record: several below a list, none where there is nothing. Null is nothing.
     #[must_use]
     pub fn values<'a>(&self, record: &'a Value) -> Vec<&'a Value> {
+        self.places(record).into_iter().flatten().collect()
+    }
+
+    /// As [`Self::values`], with none for each null: below a list, fields of one of its objects have the same place.
+    #[must_use]
+    pub fn places<'a>(&self, record: &'a Value) -> Vec<Option<&'a Value>> {
         let mut found = Vec::new();
         collect(record, &self.name, &mut found);
         found
     }
 
-    /// Its values as text, with semicolons between them.
+    /// Its values as text, with semicolons between them. Null is empty.
     #[must_use]
     pub fn text(&self, record: &Value) -> String {
-        self.values(record).into_iter().map(text).collect::<Vec<_>>().join(";")
+        let places = self.places(record).into_iter();
+        places.map(|value| value.map(text).unwrap_or_default()).collect::<Vec<_>>().join(";")
     }
 
     /// The columns of a table that has everything which fits into one: what is no object, and of those a few fields.
@@ -140,6 +163,14 @@ fn is_number(node: &Value) -> bool {
     types.peek().is_some() && types.all(|name| matches!(name, "number" | "integer"))
 }
 
+/// The values that the schema lists, of a field or of the items of its list; a truth is one of two.
+fn known(node: &Value) -> Vec<String> {
+    let listed = node.get("enum").or_else(|| node.get("items")?.get("enum")).and_then(Value::as_array);
+    let is_truth = node.get("type").is_some_and(|of| of == "boolean");
+    let truths = is_truth.then(|| ["false", "true"].map(str::to_owned)).into_iter().flatten();
+    listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).chain(truths).collect()
+}
+
 /// What the schema says of the fields of an object whose names it does not know.
 fn of_any_name(node: &Value) -> Option<&Value> {
     node.get("additionalProperties").filter(|of| of.is_object())
@@ -150,15 +181,17 @@ fn children(node: &Value) -> Option<&Map<String, Value>> {
     node.get("properties").or_else(|| node.get("items")?.get("properties"))?.as_object()
 }
 
-fn collect<'a>(value: &'a Value, path: &str, found: &mut Vec<&'a Value>) {
+fn collect<'a>(value: &'a Value, path: &str, found: &mut Vec<Option<&'a Value>>) {
     match value {
-        Value::Null => {}
+        Value::Null => found.push(None),
         Value::Array(items) => items.iter().for_each(|item| collect(item, path, found)),
-        value if path.is_empty() => found.push(value),
+        value if path.is_empty() => found.push(Some(value)),
         value => {
             let (name, rest) = path.split_once('.').unwrap_or((path, ""));
-            if let Some(below) = value.get(name) {
-                collect(below, rest, found);
+            match value.get(name) {
+                Some(below) => collect(below, rest, found),
+                // As records of other versions have it.
+                None => found.push(None),
             }
         }
     }
@@ -175,8 +208,10 @@ mod tests {
             "media": [{"mos": 4.1, "far_end": {"mos": 3}}, {"mos": null, "far_end": null}, {"mos": 2}]});
         let text = |name: &str| Field::parse(name).unwrap().text(&record);
         assert_eq!((text("from").as_str(), text("end").as_str()), ("a", ""));
-        assert_eq!((text("transports").as_str(), text("media.mos").as_str()), ("udp;tcp", "4.1;2"));
-        assert_eq!(text("media.far_end.mos"), "3");
+        assert_eq!((text("transports").as_str(), text("media.mos").as_str()), ("udp;tcp", "4.1;;2"));
+        assert_eq!((text("media.far_end.mos").as_str(), text("media.codec").as_str()), ("3;;", ";;"));
+        assert_eq!(Field::parse("media.mos").unwrap().values(&record), [&json!(4.1), &json!(2)]);
+        assert_eq!((text("findings.code").as_str(), text("ringing").as_str()), ("", ""));
     }
 
     #[test]

@@ -75,8 +75,12 @@ impl Figures {
         }
     }
 
+    /// That of a call which is over.
     fn duration(&mut self, record: &Record) {
-        record.number("duration_seconds").inspect(|it| self.duration.add(*it));
+        record
+            .number("duration_seconds")
+            .filter(|_| record.text("result") != "open")
+            .inspect(|it| self.duration.add(*it));
     }
 
     fn media(&mut self, record: &Record) {
@@ -261,10 +265,13 @@ mod tests {
         figures.add(&record(
             json!({"kind": "call", "method": "BYE", "result": "success", "request_uri": "sip:b@c"}),
         ));
+        // A call that is up has not had its duration yet (RFC 6076 4.5).
+        let up = json!({"kind": "call", "result": "open", "answered": rang, "duration_seconds": 5.0});
+        figures.add(&record(up));
         let told = figures.json();
         assert_eq!(
             (&told["calls"], &told["seizures"], &told["answered"]),
-            (&json!(12), &json!(10), &json!(2))
+            (&json!(13), &json!(10), &json!(2))
         );
         assert_eq!((&told["asr_percent"], &told["ner_percent"]), (&json!(20.0), &json!(60.0)));
         assert_eq!(

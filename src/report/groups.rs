@@ -220,12 +220,13 @@ impl Groups {
 }
 
 impl Taker for Groups {
-    fn take(&mut self, record: &Record) -> io::Result<Go> {
+    fn wants(&mut self, record: &Record) -> bool {
         // What is asked of a target is not calls alone.
         let is_wanted = matches!(self.grouped.grouping, Grouping::Targets) || record.text("kind") == "call";
-        if !is_wanted || !self.grouped.selection.takes(&record.value) {
-            return Ok(Go::On);
-        }
+        is_wanted && self.grouped.selection.takes(&record.value)
+    }
+
+    fn take(&mut self, record: &Record) -> io::Result<Go> {
         for (name, attempt) in self.names(record) {
             let is_told = self.groups.contains_key(&name) || self.groups.len() < MAX_GROUPS;
             let figures = self.groups.entry(if is_told { name } else { OTHER.to_owned() }).or_default();

@@ -23,12 +23,12 @@ mod signalling;
 mod story;
 
 pub use audio::{Audio, Heard};
-pub use calls::{Calls, Listing};
+pub use calls::{Calls, Listing, Unshown};
 pub use condition::{Condition, Selection, time};
 pub use field::Field;
 pub use figures::Figures;
 pub use groups::{By, Grouped, Grouping, Groups};
-pub use records::{Go, OfCapture, ReadError, Record, Taker, Told, read};
+pub use records::{Go, OfCapture, ReadError, Record, Taker, Told, offer, read};
 pub use rows::{Format, MAX_ROWS};
 pub(crate) use story::FIRST_LINE;
 pub use story::{Finder, Story};

@@ -27,9 +27,8 @@ pub struct Record {
 impl Record {
     /// A record that did not come from a file, as far as it may be told.
     #[must_use]
-    pub fn new(mut value: Value, privacy: Privacy) -> Self {
-        privacy.value(&mut value);
-        Self { value, line: None }
+    pub fn new(value: Value, privacy: Privacy) -> Self {
+        Self { value, line: None }.masked(privacy)
     }
 
     /// The record of a call that a capture holds.
@@ -44,12 +43,19 @@ impl Record {
     }
 
     /// A line of a file; none when it is no record.
-    fn read(bytes: &[u8], privacy: Privacy) -> Option<Self> {
-        let mut value: Value = serde_json::from_slice(bytes).ok()?;
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(bytes).ok()?;
         value.get("call_id").and_then(Value::as_str)?;
-        let is_changed = privacy.value(&mut value);
-        let line = std::str::from_utf8(bytes).ok().filter(|_| !is_changed).map(|line| line.trim().to_owned());
+        let line = std::str::from_utf8(bytes).ok().map(|line| line.trim().to_owned());
         Some(Self { value, line })
+    }
+
+    /// As far as it may be told.
+    fn masked(mut self, privacy: Privacy) -> Self {
+        if privacy.value(&mut self.value) {
+            self.line = None;
+        }
+        self
     }
 
     /// A field of the record itself as text; empty where there is none.
@@ -92,11 +98,24 @@ pub enum Go {
 
 /// Takes records.
 pub trait Taker {
-    /// Takes one.
+    /// Whether it wants this one, of which nothing is masked yet: filters look at what was captured.
+    fn wants(&mut self, _record: &Record) -> bool {
+        true
+    }
+
+    /// Takes one that it wants, as far as it may be told.
     ///
     /// # Errors
     /// The output says no.
     fn take(&mut self, record: &Record) -> io::Result<Go>;
+}
+
+/// Hands over a record that is in full, if it is wanted.
+///
+/// # Errors
+/// The taker's output says no.
+pub fn offer(record: Record, privacy: Privacy, taker: &mut dyn Taker) -> io::Result<Go> {
+    if taker.wants(&record) { taker.take(&record.masked(privacy)) } else { Ok(Go::On) }
 }
 
 /// What a file of records was like.
@@ -144,12 +163,12 @@ pub fn read(path: &Path, privacy: Privacy, taker: &mut dyn Taker) -> Result<Told
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let Some(record) = Record::read(&line, privacy) else {
+        let Some(record) = Record::read(&line) else {
             told.damaged += 1;
             continue;
         };
         told.records += 1;
-        if taker.take(&record)? == Go::Stop {
+        if offer(record, privacy, taker)? == Go::Stop {
             told.stopped = true;
             return Ok(told);
         }
@@ -182,8 +201,9 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-/// Hears the records of a run over captures.
+/// Hears the records of a run over captures, in full.
 pub struct OfCapture<'a> {
+    privacy: Privacy,
     taker: &'a mut (dyn Taker + Send),
     full: bool,
     /// The first failure to write; nothing is written after it.
@@ -192,8 +212,22 @@ pub struct OfCapture<'a> {
 
 impl<'a> OfCapture<'a> {
     /// Passes them on to `taker`.
-    pub fn new(taker: &'a mut (dyn Taker + Send)) -> Self {
-        Self { taker, full: false, outcome: Ok(()) }
+    pub fn new(privacy: Privacy, taker: &'a mut (dyn Taker + Send)) -> Self {
+        Self { privacy, taker, full: false, outcome: Ok(()) }
+    }
+}
+
+impl OfCapture<'_> {
+    fn hand_over(&mut self, mut record: CallRecord) -> io::Result<Go> {
+        let full = Record::of(&record)?;
+        if !self.taker.wants(&full) {
+            return Ok(Go::On);
+        }
+        if !self.privacy.masked {
+            return self.taker.take(&full);
+        }
+        self.privacy.record(&mut record);
+        self.taker.take(&Record::of(&record)?)
     }
 }
 
@@ -204,7 +238,7 @@ impl Listener for OfCapture<'_> {
 
     fn closed(&mut self, _: u32, _: bool, record: Option<CallRecord>) {
         let Some(record) = record.filter(|_| !self.full && self.outcome.is_ok()) else { return };
-        match Record::of(&record).and_then(|record| self.taker.take(&record)) {
+        match self.hand_over(record) {
             Ok(go) => self.full = go == Go::Stop,
             Err(error) => self.outcome = Err(error),
         }
