@@ -361,3 +361,21 @@ fn what_limits_the_list_of_calls_is_said() {
     assert_eq!(notes[0], "note: SIP: quoted in ICMP 1");
     assert_eq!(notes[1], "note: Dropped: source: cut 1, source: truncated 1");
 }
+
+/// <https://no-color.org>: what is asked for on the command line beats the variable.
+#[test]
+fn a_flag_for_colours_beats_the_variable() {
+    let input = testdata("corpus/b2bua-asterisk/input.pcapng");
+    let list = |color: &str, variables: &[(&str, &str)]| {
+        let mut command = lippycat();
+        command.args(["inspect", "calls", "--color", color, "-r"]).arg(&input).env("LC_ALL", "C");
+        command.env_remove("NO_COLOR").envs(variables.iter().copied());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let (plain, painted) = (list("never", &[]), list("always", &[("NO_COLOR", "1")]));
+    assert_eq!(painted, list("always", &[]));
+    // Green (ECMA-48 8.3.117) is an answered call.
+    assert_eq!(painted.matches("\x1b[32msuccess 200\x1b[0m").count(), plain.matches("success 200").count());
+    assert!(plain.contains("success 200"), "{plain}");
+    assert_eq!(painted.replace("\x1b[32m", "").replace("\x1b[0m", ""), plain, "colours take no room");
+}

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Row, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, Row, Table, presets};
 
 use crate::call::{CallKind, CallRecord, CallResult, Listener, Wants};
 use crate::escape::json_line;
 use crate::time::Timestamp;
 
 use super::Extent;
-use super::screen::Screen;
+use super::screen::{Ink, Screen};
 use super::stream::count;
 
 /// Rows of a table; those beyond are counted. JSON lines have no such cap: they are not kept.
@@ -19,6 +19,8 @@ const MAX_ROWS: usize = 100_000;
 const MAX_PARTY: usize = 24;
 /// Cells that a Call-ID keeps however narrow the terminal is.
 const MIN_CALL_ID: usize = 16;
+/// Stands around what is painted while the table is laid out: no width (UAX #11), and in no text that is shown.
+const MARK: char = '\u{2060}';
 /// The columns before the Call-ID; from the fourth on they are numbers.
 const TITLES: [&str; 9] =
     ["#", "start (UTC)", "from → to", "result", "PDD", "setup", "duration", "messages", "RTP"];
@@ -133,21 +135,24 @@ impl Entry {
         }
     }
 
+    const fn ink(&self) -> Ink {
+        match self.result {
+            CallResult::Success => Ink::Good,
+            CallResult::Failed | CallResult::Timeout => Ink::Bad,
+            _ => Ink::Warning,
+        }
+    }
+
     fn cells(&self, number: usize, screen: &Screen) -> Vec<Cell> {
         let party = |name: &str| screen.cut_middle(&screen.text(name), MAX_PARTY);
         let arrow = screen.pick("→", "->");
         let start = self.start.rfc3339();
         let start = start.get(..23).unwrap_or(&start).replace('T', " ");
-        let color = match self.result {
-            CallResult::Success => Color::Green,
-            CallResult::Failed | CallResult::Timeout => Color::Red,
-            _ => Color::Yellow,
-        };
         let mut cells = vec![
             number_cell(number.to_string()),
             Cell::new(start),
             Cell::new(format!("{} {arrow} {}", party(&self.parties.0), party(&self.parties.1))),
-            Cell::new(screen.text(&self.outcome)).fg(color),
+            Cell::new(format!("{MARK}{}{MARK}", screen.text(&self.outcome))),
         ];
         let times = self.times.iter().map(|time| time.map(|time| format!("{time:.1} s")).unwrap_or_default());
         cells.extend(times.map(number_cell));
@@ -168,11 +173,7 @@ fn table(entries: &[Entry], screen: &Screen, out: &mut dyn Write) -> io::Result<
     rows.extend(entries.iter().zip(1..).map(|(entry, number)| entry.cells(number, screen)));
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    if screen.color {
-        table.enforce_styling()
-    } else {
-        table.force_no_tty()
-    };
+    table.force_no_tty();
     table.add_rows(rows.iter().cloned().map(Row::from));
     // Two cells of padding follow each column.
     let mut widths: Vec<usize> =
@@ -200,7 +201,12 @@ fn table(entries: &[Entry], screen: &Screen, out: &mut dyn Write) -> io::Result<
             column.set_constraint(ColumnConstraint::Hidden);
         }
     });
-    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))?;
+    let inks = std::iter::once(Ink::Plain).chain(entries.iter().map(Entry::ink));
+    for (line, ink) in table.lines().zip(inks) {
+        let mut parts = line.trim_end().splitn(3, MARK);
+        let mut part = || parts.next().unwrap_or_default();
+        writeln!(out, "{}{}{}", part(), screen.paint(ink, part()), part())?;
+    }
     let titles: Vec<&str> = left_out.iter().filter_map(|index| TITLES.get(*index).copied()).collect();
     if titles.is_empty() { Ok(()) } else { writeln!(out, "{}", screen.no_room_for(&titles)) }
 }
