@@ -131,7 +131,9 @@ fn start_sniffing(flags: &SniffVoip, global: &Global, environment: &Environment)
     if let Some(idle) = flags.idle_flags(&loaded.settings) {
         tell(&format!("warning: {idle}"))?;
     }
-    let config = config::resolve(&mut loaded.settings, flags.run(global), cores());
+    let run = Run { file: loaded.file.clone(), ..flags.run(global) };
+    let config = config::resolve(&mut loaded.settings, run, cores());
+    conflict::check_log(&config)?;
     cli::logging::start(&config.log)?;
     if config.privacy.masked && config.pcap.write {
         tell("warning: privacy.numbers is masked, and the capture files of calls hold packets as they are")?;

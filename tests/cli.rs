@@ -230,6 +230,45 @@ fn what_a_file_names_outside_is_looked_at() {
     }
 }
 
+/// unix(7): a path has 108 bytes with its final NUL.
+#[test]
+fn outputs_that_a_start_refuses_are_named() {
+    let long = "s".repeat(108);
+    let bad = format!(
+        "log: {{file: ./one}}\nrecords: {{file: one}}\nevents: {{file: two/../one}}\ncontrol: {{socket: {long}}}\n"
+    );
+    let good = format!(
+        "log: {{file: one}}\nrecords: {{file: two}}\nevents: {{file: three}}\ncontrol: {{socket: {}}}\n",
+        &long[1..]
+    );
+    let files =
+        [("bad.yaml", bad.as_str()), ("good.yaml", &good), ("self.yaml", "events: {file: self.yaml}\n")];
+    let home = directory(&files);
+    fs::create_dir(home.path().join("two")).unwrap();
+    fs::hard_link(home.path().join("good.yaml"), home.path().join("link")).unwrap();
+    let told = format!(
+        "bad.yaml:2:17: records.file: one: the log is written there; name another file\n\
+         bad.yaml:3:16: events.file: two/../one: the log is written there; name another file\n\
+         bad.yaml:4:19: control.socket: {long}: too long for a socket: want at most 107 bytes\n"
+    );
+    let validate = |file: &str| lippycat(home.path()).args(["config", "validate", file]).assert();
+    validate("bad.yaml").code(1).stdout(is_empty()).stderr(diff(told));
+    fs::remove_dir(home.path().join("two")).unwrap();
+    validate("good.yaml").code(0);
+    validate("self.yaml")
+        .code(1)
+        .stderr("self.yaml:1:16: events.file: self.yaml: this is the configuration; name another file\n");
+    let flag = ["sniff", "voip", "-c", "good.yaml", "--validate-config", "--records", "link"];
+    let refused = "--records: link: this is the configuration; name another file\n";
+    lippycat(home.path()).args(flag).assert().code(1).stderr(refused);
+    // Standard output and devices may be named twice.
+    for place in ["-", "/dev/null"] {
+        let mut command = lippycat(home.path());
+        command.env("LIPPYCAT_RECORDS_FILE", place).env("LIPPYCAT_EVENTS_FILE", place);
+        command.args(["config", "validate", "good.yaml"]).assert().code(0);
+    }
+}
+
 #[test]
 fn flags_are_checked_with_the_configuration() {
     let home = directory(&[("c.yaml", "log: {level: warn}\n"), ("a-file", "")]);

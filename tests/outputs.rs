@@ -92,6 +92,56 @@ fn an_output_that_is_read_is_refused_and_nothing_is_lost() {
 }
 
 #[test]
+fn the_configuration_is_read_and_not_written_over() {
+    let scene = Scene::new();
+    let text = "records: {file: c.yaml}\n";
+    let plain = "log: {level: warn}\n";
+    fs::write(scene.path("c.yaml"), text).unwrap();
+    fs::write(scene.path("plain.yaml"), plain).unwrap();
+    fs::write(scene.path("log.yaml"), "log: {file: log.yaml}\n").unwrap();
+    symlink("plain.yaml", scene.path("soft")).unwrap();
+    let follow = ["--follow", "in", "--isolation", "off", "--control-socket", "s", "-c", "log.yaml"];
+    let rows: [Row<'_>; 5] = [
+        (&["-r", "in", "-c", "c.yaml"], &[]),
+        (&["-r", "in", "-c", "plain.yaml", "--records", "plain.yaml"], &[]),
+        (&["-r", "in", "-c", "soft", "--records", "plain.yaml"], &[]),
+        (&["-r", "in"], &[("LIPPYCAT_CONFIG", "plain.yaml"), ("LIPPYCAT_EVENTS_FILE", "soft")]),
+        (&follow, &[]),
+    ];
+    for (arguments, environment) in rows {
+        let output = scene.run(arguments, environment);
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains("this run reads it") && told.lines().count() == 1, "{told}");
+        assert_eq!(fs::read_to_string(scene.path("plain.yaml")).unwrap(), plain);
+        assert_eq!(fs::read_to_string(scene.path("c.yaml")).unwrap(), text);
+        assert_eq!(fs::read_to_string(scene.path("log.yaml")).unwrap(), "log: {file: log.yaml}\n");
+    }
+}
+
+#[test]
+fn records_have_standard_output_for_themselves() {
+    let scene = Scene::new();
+    let output = |more: &[&str]| {
+        let mut command = lippycat();
+        command.current_dir(scene.path("")).args(["sniff", "voip", "-r", "in", "--records", "-"]);
+        command.args(more).output().unwrap()
+    };
+    let whole = output(&[]);
+    let records: Vec<serde_json::Value> = whole
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert!(records.len() == CALLS && records.iter().all(|record| record["call_id"].is_string()));
+    assert!(told(&whole).contains("calls"), "the summary: {}", told(&whole));
+    // Who wants both gets both.
+    let both = String::from_utf8(output(&["--format", "text", "-q"]).stdout).unwrap();
+    assert!(both.lines().filter(|line| !line.starts_with('{')).count() >= CALLS, "{both}");
+}
+
+#[test]
 fn what_lies_among_captures_and_is_none_is_written_again() {
     let scene = Scene::new();
     for _ in 0..2 {

@@ -8,6 +8,9 @@ use std::path::Path;
 use crate::capture::file;
 use crate::config::Config;
 
+/// What is told of an input.
+const READ: &str = "this run reads it";
+
 /// An output that has no file of its own.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {what} cannot be written there: {taken}; name another file with {key}")]
@@ -35,18 +38,38 @@ pub(super) fn about(input: &Path) -> io::Result<Metadata> {
     fs::metadata(if input == Path::new("-") { Path::new("/dev/stdin") } else { input })
 }
 
+/// Refuses a log that is the configuration file, before a line goes there.
+///
+/// # Errors
+/// It is.
+pub(super) fn check_log(config: &Config) -> Result<(), Conflict> {
+    let Some(path) = config.log.file.as_deref() else { return Ok(()) };
+    let own = fs::metadata(path).ok().filter(Metadata::is_file).map(|it| identity(&it));
+    let read = config.run.file.as_deref().and_then(|path| fs::metadata(path).ok()).map(|it| identity(&it));
+    if own.is_none() || own != read {
+        return Ok(());
+    }
+    Err(Conflict { path: path.display().to_string(), what: "the log", taken: READ, key: "log.file" })
+}
+
+/// Device and inode.
+fn identity(it: &Metadata) -> (u64, u64) {
+    (it.dev(), it.ino())
+}
+
 /// Refuses outputs that are one file by device and inode: with another, with the log, or with what is read.
 ///
 /// # Errors
 /// The first that is.
 pub(super) fn check(config: &Config, outputs: &[Output<'_>]) -> Result<(), Conflict> {
-    let identity = |it: &Metadata| (it.dev(), it.ino());
     let mut known = Vec::new();
     // Directories are looked through only for a file that could be found there.
     if outputs.iter().filter_map(|it| it.file.as_ref()).any(|file| file.len() > 0) {
         let inputs: Vec<_> = config.run.inputs.iter().chain(&config.run.follow).cloned().collect();
         let read = file::named(&inputs).into_iter().filter_map(|path| about(&path).ok());
-        known.extend(read.map(|it| (identity(&it), "this run reads it")));
+        known.extend(read.map(|it| (identity(&it), READ)));
+        let configuration = config.run.file.as_deref().and_then(|path| fs::metadata(path).ok());
+        known.extend(configuration.map(|it| (identity(&it), READ)));
     }
     let log = config.log.file.as_deref().and_then(|path| fs::metadata(path).ok());
     known.extend(log.filter(Metadata::is_file).map(|it| (identity(&it), "the log is")));

@@ -153,9 +153,12 @@ pub struct SniffVoip {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub records: Option<PathBuf>,
 
-    /// Print call events as text, json or none (text; none with --summary json)
+    /// Print call events as text, json or none (text; none with --summary json or --records -)
     #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Output")]
-    #[arg(default_value_if("summary", ArgPredicate::Equals("json".into()), "none"))]
+    #[arg(default_value_ifs([
+        ("summary", ArgPredicate::Equals("json".into()), Some("none")),
+        ("records", ArgPredicate::Equals("-".into()), Some("none")),
+    ]))]
     pub format: Option<EventFormat>,
 
     /// Print the summary as text or json (text)
@@ -272,6 +275,7 @@ impl SniffVoip {
             }),
             inputs: flags.read_file,
             follow: flags.follow,
+            file: None,
             user: flags.user,
             filter: flags.filter,
             selection: Selection {

@@ -124,6 +124,8 @@ pub struct Run {
     pub live: bool,
     /// A directory of rotating captures.
     pub follow: Option<PathBuf>,
+    /// The configuration file that was read.
+    pub file: Option<PathBuf>,
     /// Become this user, `USER[:GROUP]`, before outputs and captures are opened.
     pub user: Option<String>,
     /// What is given up then.

@@ -12,7 +12,7 @@ use thiserror::Error;
 const SYSTEM: &str = "/run/lippycat";
 
 /// Longest path that a socket address holds (unix(7)), its final NUL aside.
-const MAX_PATH: usize = 107;
+pub(crate) const MAX_PATH: usize = 107;
 
 /// Why there is no socket.
 #[derive(Debug, Error)]
