@@ -135,7 +135,7 @@ fn records_have_standard_output_for_themselves() {
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
     assert!(records.len() == CALLS && records.iter().all(|record| record["call_id"].is_string()));
-    assert!(told(&whole).contains("calls"), "the summary: {}", told(&whole));
+    assert!(told(&whole).starts_with("Packets\n"), "the summary: {}", told(&whole));
     // Who wants both gets both.
     let both = String::from_utf8(output(&["--format", "text", "-q"]).stdout).unwrap();
     assert!(both.lines().filter(|line| !line.starts_with('{')).count() >= CALLS, "{both}");
