@@ -1181,6 +1181,7 @@ impl Dialog {
     fn touch(&self) {
         fetch(&self.hash);
         fetch(&self.status);
+        fetch(&self.marks);
         self.seen.touch();
         self.signalling.touch();
     }

@@ -73,7 +73,7 @@ impl Dialog {
             for format in &media.formats {
                 formats.0 |= PayloadTypes::of(format.payload_type).0;
             }
-            let is_noise = |format: &Format| format.name.as_str().eq_ignore_ascii_case("CN");
+            let is_noise = |format: &Format| format.name.is("CN");
             if media.suppresses_silence || media.formats.iter().any(is_noise) {
                 formats.0 |= PayloadTypes::SILENCE.0;
             }

@@ -657,9 +657,9 @@ fn is_about_the_path(payload: &[u8]) -> bool {
 
 /// What packets of a format are to the stream that they come in.
 fn role(format: PayloadFormat) -> Role {
-    match format.name.as_str() {
-        name if name.eq_ignore_ascii_case("CN") => Role::ComfortNoise,
-        name if name.eq_ignore_ascii_case("telephone-event") => Role::Event,
+    match format.name {
+        name if name.is("CN") => Role::ComfortNoise,
+        name if name.is("telephone-event") => Role::Event,
         _ => Role::Media,
     }
 }

@@ -148,6 +148,13 @@ impl CodecName {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
+    /// Whether that is its name, in letters of either case (RFC 4855 3).
+    #[must_use]
+    #[inline]
+    pub fn is(&self, name: &str) -> bool {
+        self.as_bytes().eq_ignore_ascii_case(name.as_bytes())
+    }
+
     #[inline]
     fn as_bytes(&self) -> &[u8] {
         let length = self.0.len() - u128::from_le_bytes(self.0).leading_zeros() as usize / 8;

@@ -48,12 +48,17 @@ impl Dialog {
         };
         let registered = self.signalling.registered.get_or_insert_default();
         registered.contact = span;
+        registered.from = None;
+        registered.behind_nat = is_elsewhere(contact, look.message.source.address);
+        if !registered.behind_nat {
+            return;
+        }
         let mut vias = values(look.bytes, Name::Via).flat_map(list).skip(1);
-        let (is_forwarded, first) =
-            vias.next().map_or((false, None), |via| (true, vias.last().or(Some(via))));
-        registered.from = first.and_then(sent_from);
-        let from = if is_forwarded { registered.from } else { Some(look.message.source.address) };
-        registered.behind_nat = from.is_some_and(|from| is_elsewhere(contact, from));
+        if let Some(via) = vias.next() {
+            // It was forwarded: where the first proxy had it from.
+            registered.from = sent_from(vias.last().unwrap_or(via));
+            registered.behind_nat = registered.from.is_some_and(|from| is_elsewhere(contact, from));
+        }
     }
 
     /// It was accepted. What takes a binding away refreshes nothing, nor does what makes it anew (RFC 3261 10.2.2, 10.2.4).
