@@ -21,24 +21,42 @@ impl Mark {
     /// That of a message that came alone in a packet. A sender numbers its datagrams (RFC 791 3.2), unless they must not be
     /// fragmented (RFC 6864 4.1: many have 0 then) or are IPv6; of these, the link layer's header and the hops left tell where they
     /// were captured.
+    #[inline]
     pub(crate) fn of(delivery: &Delivery<'_>) -> Self {
-        Self::read(delivery).unwrap_or_default()
+        let message = delivery.message;
+        match message.carriage {
+            Carriage::Frame(index) if message.bytes.place == Place::Packets => {
+                let numbered = || Self::numbered(delivery.view.batch.arena, message.bytes.start as usize);
+                let known = if message.source.address.is_v4() { numbered() } else { None };
+                known.or_else(|| Self::on_its_way(delivery, index)).unwrap_or_default()
+            }
+            _ => Self::default(),
+        }
     }
 
-    fn read(delivery: &Delivery<'_>) -> Option<Self> {
+    /// That of the number in an IPv4 header without options, in front of the UDP header of a payload that begins there.
+    #[inline]
+    fn numbered(bytes: &[u8], payload: usize) -> Option<Self> {
+        let headers: &[u8; IPV4 + UDP] = bytes.get(payload.checked_sub(IPV4 + UDP)?..)?.first_chunk()?;
+        match *headers {
+            [0x45, _, _, _, 0, 0, ..] => None,
+            [0x45, _, _, _, high, low, _, _, _, 17, ..] => {
+                Some(Self::identified(u16::from_be_bytes([high, low])))
+            }
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn on_its_way(delivery: &Delivery<'_>, index: u32) -> Option<Self> {
         let message = delivery.message;
-        let Carriage::Frame(index) = message.carriage else { return None };
-        let (packet, frame) =
-            delivery.view.packet(index).filter(|_| message.bytes.place == Place::Packets)?;
+        let (packet, frame) = delivery.view.packet(index)?;
         let payload = message.bytes.start.checked_sub(packet.offset)? as usize;
         let is_v4 = message.source.address.is_v4();
         let network = payload.checked_sub(UDP + if is_v4 { IPV4 } else { IPV6 })?;
         let (link, rest) = frame.split_at_checked(network)?;
         let hops = match *rest.first_chunk::<10>()? {
             [0x45, _, _, _, 0, 0, _, _, hops, 17] => hops,
-            [0x45, _, _, _, high, low, _, _, _, 17] => {
-                return Some(Self::identified(u16::from_be_bytes([high, low])));
-            }
             [0x60..=0x6f, _, _, _, _, _, 17, hops, ..] => hops,
             _ => return None,
         };

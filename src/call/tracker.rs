@@ -371,9 +371,12 @@ impl Tracker {
             listener.message(slot, delivery);
         }
         if copy == Copy::First {
-            self.pace(slot, &look, descriptions(message, messages));
-            self.follow_leg(slot, &look, descriptions(message, messages));
-            self.describe(slot, &look, descriptions(message, messages), listener);
+            let media = descriptions(message, messages);
+            self.pace(slot, &look, media);
+            self.follow_leg(slot, &look, media);
+            if !media.is_empty() {
+                self.describe(slot, &look, media, listener);
+            }
             self.register(slot, &look);
             self.replace(slot, &look);
         }
@@ -393,7 +396,10 @@ impl Tracker {
         {
             frames((u32::MAX, Some(index)), view).for_each(|frame| listener.media(slot, &frame));
         }
-        self.describe(slot, &look, descriptions(message, messages), listener);
+        let media = descriptions(message, messages);
+        if !media.is_empty() {
+            self.describe(slot, &look, media, listener);
+        }
     }
 
     /// A dialog is to take the place of another one, which is not given up by whoever ends it then; or that was refused, and
@@ -727,7 +733,7 @@ impl Tracker {
 
     /// Takes the media of a message: a session description, or candidates that come after theirs.
     fn describe(&mut self, slot: u32, look: &Look<'_>, media: &[Media], listener: &mut dyn Listener) {
-        let Some(dialog) = self.dialogs.get_mut(slot as usize).filter(|_| !media.is_empty()) else { return };
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         if look.message.sdp {
             dialog.keep_sections(look, media);
             // Whose place comes later (ICE) lets it flow there.
