@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::capture::file;
+use crate::cli::are_one;
 use crate::config::Config;
 
 /// What is told of an input.
@@ -43,13 +44,12 @@ pub(super) fn about(input: &Path) -> io::Result<Metadata> {
 /// # Errors
 /// It is.
 pub(super) fn check_log(config: &Config) -> Result<(), Conflict> {
-    let Some(path) = config.log.file.as_deref() else { return Ok(()) };
-    let own = fs::metadata(path).ok().filter(Metadata::is_file).map(|it| identity(&it));
-    let read = config.run.file.as_deref().and_then(|path| fs::metadata(path).ok()).map(|it| identity(&it));
-    if own.is_none() || own != read {
-        return Ok(());
+    match (config.log.file.as_deref(), config.run.file.as_deref()) {
+        (Some(path), Some(read)) if are_one(path, read) => {
+            Err(Conflict { path: path.display().to_string(), what: "the log", taken: READ, key: "log.file" })
+        }
+        _ => Ok(()),
     }
-    Err(Conflict { path: path.display().to_string(), what: "the log", taken: READ, key: "log.file" })
 }
 
 /// Device and inode.

@@ -116,8 +116,8 @@ const fn since(at: Timestamp, start: Timestamp) -> i64 {
 }
 
 impl Seen {
-    /// Takes a message's identity and tells whether it came before, and a copy `soon` after the other was captured twice.
-    /// The call began at `start`.
+    /// Takes a message's identity and tells whether it came before; `capture` says which copy was captured twice. The call
+    /// began at `start`.
     pub(crate) fn observe(
         &mut self,
         identity: u64,

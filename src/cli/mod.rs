@@ -21,6 +21,7 @@ pub use debug::{AlertFlags, Debug, DebugCommand, Look, MetricsFlags, MetricsForm
 pub use documents::{completions, man};
 pub use inspect::{InspectCall, InspectCalls, InspectCommand, View};
 pub use interfaces::{interfaces_json, interfaces_text};
+pub(crate) use outside::are_one;
 pub use privacy::PrivacyFlags;
 pub use refuse::explain;
 pub use report::{

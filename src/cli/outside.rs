@@ -55,7 +55,7 @@ pub(super) fn problems(settings: &Settings, file: Option<&Path>) -> Vec<Problem>
 }
 
 /// Whether two paths name one file that could be lost, by device and inode; where it is not there yet, by its directory and name.
-fn are_one(one: &Path, other: &Path) -> bool {
+pub(crate) fn are_one(one: &Path, other: &Path) -> bool {
     let identity = |it: &Metadata| (it.dev(), it.ino());
     if one == Path::new("-") || other == Path::new("-") {
         return false;

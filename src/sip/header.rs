@@ -1,6 +1,7 @@
 //! Header fields: lines, names, lists and parameters (RFC 3261 7.3.1, 20, 25.1).
 
 use super::search::{LineFeeds, memchr, memchr2, memchr3};
+use super::uri::until;
 
 /// The header fields that a [`crate::sip::Head`] takes something from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,6 +244,14 @@ pub fn list(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
         list = rest.trim_ascii_start().strip_prefix(b",").unwrap_or_default().trim_ascii_start();
         Some(value)
     })
+}
+
+/// Transport and sent-by, the host and maybe a port, of a Via value (RFC 3261 20.42): `SIP/2.0/UDP 192.0.2.1:5060;branch=…`.
+#[must_use]
+pub fn via(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let said = until(value, b';').splitn(3, |&byte| byte == b'/').nth(2)?.trim_ascii();
+    let (transport, sent_by) = said.split_at_checked(said.iter().position(u8::is_ascii_whitespace)?)?;
+    Some((transport, sent_by.trim_ascii_start()))
 }
 
 /// A character of a token (RFC 3261 25.1).

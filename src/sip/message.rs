@@ -7,6 +7,7 @@ use crate::flow::Endpoint;
 use crate::pipeline::{Bytes, Place};
 use crate::reassembly::Space;
 use crate::sip::Head;
+use crate::sip::header::via;
 use crate::sip::sdp::{Media, Sections};
 use crate::sip::stream::{Partial, StreamCounters, StreamEnd, StreamSettings};
 use crate::time::Timestamp;
@@ -44,11 +45,10 @@ impl SipTransport {
 
     /// The one over TLS that a Via value names (RFC 3261 20.42, RFC 7118 5): plain TLS where it names none.
     #[must_use]
-    pub fn over_tls(via: &[u8]) -> Self {
-        let sent_by = via.splitn(3, |&byte| byte == b'/').nth(2).unwrap_or_default().trim_ascii_start();
-        match sent_by.split(u8::is_ascii_whitespace).next() {
-            Some(name) if name.eq_ignore_ascii_case(b"WS") => Self::Ws,
-            Some(name) if name.eq_ignore_ascii_case(b"WSS") => Self::Wss,
+    pub fn over_tls(value: &[u8]) -> Self {
+        match via(value) {
+            Some((name, _)) if name.eq_ignore_ascii_case(b"WS") => Self::Ws,
+            Some((name, _)) if name.eq_ignore_ascii_case(b"WSS") => Self::Wss,
             _ => Self::Tls,
         }
     }

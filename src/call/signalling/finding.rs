@@ -143,32 +143,38 @@ fn registration(record: &CallRecord, dialog: &Dialog) -> Vec<Finding> {
 /// captured, the ACK, which comes from the same end, is not missed.
 fn unacknowledged(record: &CallRecord, signalling: &Signalling) -> Option<Finding> {
     let rare = signalling.rare.as_ref()?;
-    let (again, late) = (rare.answers_again, rare.answers_after_ack);
-    let text = match signalling.acknowledged {
-        false if again >= MISSED_AFTER && signalling.invited => {
-            format!("no ACK for the answer, which was sent {again} times again")
-        }
-        true if late >= LOST_AFTER => {
-            format!("the answer was sent {late} times again after its ACK: the ACK does not reach the callee")
-        }
-        _ => return None,
-    };
+    if !signalling.acknowledged && !signalling.invited {
+        return None;
+    }
+    let again = (rare.answers_again, rare.answers_after_ack);
+    let text = missed_ack("the answer", signalling.acknowledged, again, "reach the callee")?;
     Some(finding("no_ack", text, record.answered?, "200 to INVITE"))
 }
 
 /// The same of a 2xx to a re-INVITE.
 fn change_unacknowledged(signalling: &Signalling) -> Option<Finding> {
     let known = signalling.rare.as_ref()?.reanswered;
-    let (by, other) = (known.by.name(), known.by.other().name());
-    let text = if known.is_acknowledged {
-        format!(
-            "the answer to the {by}'s re-INVITE was sent {} times again after its ACK: the ACK does not reach the {other}",
-            known.after_ack
-        )
-    } else {
-        format!("no ACK for the answer to the {by}'s re-INVITE, which was sent {} times again", known.count)
-    };
-    known.is_told().then(|| finding("no_ack", text, known.at, "200 to INVITE"))
+    let what = format!("the answer to the {}'s re-INVITE", known.by.name());
+    let does_not = format!("reach the {}", known.by.other().name());
+    let text = missed_ack(&what, known.is_acknowledged, (known.count, known.after_ack), &does_not)?;
+    Some(finding("no_ack", text, known.at, "200 to INVITE"))
+}
+
+/// Whether the ACK of what came `again` so often, and so often after that ACK was seen, did not arrive.
+pub(super) const fn is_ack_missed(is_acknowledged: bool, (again, after_ack): (u32, u32)) -> bool {
+    if is_acknowledged { after_ack >= LOST_AFTER } else { again >= MISSED_AFTER }
+}
+
+/// That in words; none where it may have arrived.
+fn missed_ack(what: &str, is_acknowledged: bool, again: (u32, u32), does_not: &str) -> Option<String> {
+    let (count, after_ack) = again;
+    is_ack_missed(is_acknowledged, again).then(|| {
+        if is_acknowledged {
+            format!("{what} was sent {after_ack} times again after its ACK: the ACK does not {does_not}")
+        } else {
+            format!("no ACK for {what}, which was sent {count} times again")
+        }
+    })
 }
 
 /// A refusal that came again until its sender gave up (RFC 3261 17.2.1, timers G and H). ACKs of refusals go over one hop, so it is
@@ -180,15 +186,7 @@ fn refusals_unacknowledged(record: &CallRecord, dialog: &Dialog) -> Vec<Finding>
         let RefusedAgain { branch, status, source, destination, count, after_ack, at } = *hop;
         let is_acknowledged = dialog.branches.is_acknowledged(branch.into());
         let refusal = format!("the {status} from {source} to {destination}");
-        let text = match is_acknowledged {
-            false if count >= MISSED_AFTER => {
-                format!("no ACK for {refusal}, which was sent {count} times again")
-            }
-            true if after_ack >= LOST_AFTER => {
-                format!("{refusal} was sent {after_ack} times again after its ACK: the ACK does not arrive")
-            }
-            _ => return None,
-        };
+        let text = missed_ack(&refusal, is_acknowledged, (count, after_ack), "arrive")?;
         Some(finding("no_ack", text, at, &format!("{status} to INVITE")))
     });
     unacknowledged.collect()

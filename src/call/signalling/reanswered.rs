@@ -1,15 +1,10 @@
 //! 2xx to re-INVITEs that come again because no ACK arrives (RFC 3261 13.3.1.4, 14.2).
 
+use super::finding::is_ack_missed;
 use super::record::Side;
 use crate::call::dialog::{Dialog, Look};
 use crate::sip::{Method, StartLine};
 use crate::time::Timestamp;
-
-/// So often such a 2xx comes again before its ACK is missed: once may be a slow one.
-const MISSED_AFTER: u32 = 2;
-
-/// So often it comes again after its ACK was seen before that is missed where it should arrive: some are on their way.
-const LOST_AFTER: u32 = 3;
 
 /// A 2xx that came again over one hop, as each has a branch of its own.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +23,7 @@ pub(super) struct Reanswered {
 impl Reanswered {
     /// Whether its ACK did not arrive.
     pub(super) const fn is_told(&self) -> bool {
-        if self.is_acknowledged { self.after_ack >= LOST_AFTER } else { self.count >= MISSED_AFTER }
+        is_ack_missed(self.is_acknowledged, (self.count, self.after_ack))
     }
 }
 

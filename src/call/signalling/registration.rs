@@ -7,7 +7,7 @@ use super::record::RegistrationRecord;
 use crate::call::bindings::Learned;
 use crate::call::dialog::{Dialog, Look};
 use crate::flow::Address;
-use crate::sip::header::{Name, NameAddress, first_value, list, parameter, text, values};
+use crate::sip::header::{Name, NameAddress, first_value, list, parameter, text, values, via};
 use crate::sip::uri::until;
 use crate::sip::{Faults, Span, uri};
 use crate::time::Timestamp;
@@ -124,11 +124,9 @@ fn is_elsewhere(contact: &[u8], from: Address) -> bool {
 
 /// Where a request comes from by its Via: `received` is what the next hop adds when that is not the host that its sender
 /// names (RFC 3261 18.2.1).
-fn sent_from(via: &[u8]) -> Option<Address> {
-    // SIP/2.0/UDP 192.0.2.1:5060;branch=…
-    let said = until(via, b';').splitn(3, |&byte| byte == b'/').nth(2)?.trim_ascii();
-    let sent_by = || said.get(said.iter().position(u8::is_ascii_whitespace)?..);
-    parameter(via, b"received").or_else(sent_by).and_then(address)
+fn sent_from(value: &[u8]) -> Option<Address> {
+    let (_, sent_by) = via(value)?;
+    address(parameter(value, b"received").unwrap_or(sent_by))
 }
 
 /// The address that a host is, with or without a port behind it; none of a name.

@@ -37,6 +37,9 @@ impl Dialog {
 
     /// A message that is seen for the first time.
     pub(super) fn hear_side(&mut self, look: &Look<'_>) {
+        if self.has_heard(Side::Caller) && self.has_heard(Side::Callee) {
+            return;
+        }
         let sender = self.sender(look);
         self.signalling.sides.mark(sender, HEARD);
     }
