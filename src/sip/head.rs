@@ -8,7 +8,7 @@ use super::header::{
 use super::keys::Keys;
 use super::method::Method;
 use super::plain::{self, is_trim};
-use super::search::{LineFeeds, after, first_word};
+use super::search::{LineFeeds, after, first_word, line_end};
 use super::start_line::{Glimpse, StartLine, start_of_line};
 
 /// A range of bytes of a message: offset and length. Empty when the thing is absent.
@@ -243,8 +243,7 @@ impl Head {
         // Nothing is of that size; whatever were behind it, no span could tell.
         let message = message.get(..u32::MAX as usize).unwrap_or(message);
         let Some(begin) = start_of_line(message) else { return false };
-        let mut feeds = LineFeeds::new(begin);
-        let end = feeds.next(message).unwrap_or(message.len());
+        let end = line_end(message, begin).unwrap_or(message.len());
         let known = known.start_line().map(|start| (start, true));
         let read = || StartLine::parse(message, message.get(begin..end).unwrap_or_default());
         let Some((start, conforms)) = known.or_else(read) else { return false };
@@ -252,7 +251,7 @@ impl Head {
         if !conforms {
             self.faults.add(Faults::START_LINE);
         }
-        if self.read::<true>(message, feeds, end, |_| true) != Some(true) {
+        if self.read::<true>(message, end, |_| true) != Some(true) {
             self.faults.add(Faults::UNTERMINATED);
         }
         self.close(message, datagram);
@@ -280,7 +279,7 @@ impl Head {
         let is_sound =
             |line: &[u8]| cut(line).is_some_and(|(name, _)| name.iter().all(|&byte| is_token(byte)));
         let at = self.body.start as usize;
-        self.read::<false>(stream, LineFeeds::new(at), at, is_sound)
+        self.read::<false>(stream, at, is_sound)
     }
 
     /// What can be told only when the whole message is there.
@@ -297,13 +296,12 @@ impl Head {
     fn read<const WHOLE: bool>(
         &mut self,
         message: &[u8],
-        mut feeds: LineFeeds,
         mut at: usize,
         is_sound: impl Fn(&[u8]) -> bool,
     ) -> Option<bool> {
         let mut word = first_word(message.get(at..)?);
         loop {
-            let mut end = match feeds.next(message) {
+            let mut end = match line_end(message, at) {
                 Some(end) => end,
                 None if WHOLE => message.len(),
                 None => return self.stop(at),
@@ -317,24 +315,19 @@ impl Head {
             }
             let mut next = first_word(rest);
             if next as u8 <= b' ' && matches!(next as u8, b' ' | b'\t') {
-                (end, feeds) = unfold(message, feeds, end);
+                (end, _) = unfold(message, LineFeeds::new(end), end);
                 (line, rest) = (message.get(at..end)?, message.get(end..)?);
                 next = first_word(rest);
             }
             if !WHOLE && rest.is_empty() {
                 return self.stop(at);
             }
-            let field = match usual(word, line) {
-                Some((Name::Other, _)) => None,
-                Some((name, length)) => Some((name, trimmed(message, line, length))),
-                None if !is_sound(line) => {
+            if !self.usual(message, word, line) {
+                if !is_sound(line) {
                     self.stop(at);
                     return None;
                 }
-                None => self.unusual(message, line),
-            };
-            if let Some((name, value)) = field {
-                self.field(message, name, value);
+                self.unusual(message, line);
             }
             (at, word) = (end, next);
         }
@@ -346,14 +339,68 @@ impl Head {
         Some(false)
     }
 
-    /// Name and value of any line.
+    /// Takes what any line says.
     #[inline(never)]
-    fn unusual(&mut self, message: &[u8], line: &[u8]) -> Option<(Name, Span)> {
-        let Some((name, value)) = split(line) else {
-            self.faults.add(Faults::HEADER);
-            return None;
-        };
-        Some((Name::of(name), Span::between(message, value)))
+    fn unusual(&mut self, message: &[u8], line: &[u8]) {
+        match split(line) {
+            Some((name, value)) => self.field(message, Name::of(name), Span::between(message, value)),
+            None => self.faults.add(Faults::HEADER),
+        }
+    }
+
+    /// Takes what a line says that is as nearly everybody writes it, told by its first eight bytes, `word`, where [`split`]
+    /// searches the colon and [`Name::of`] looks at every letter twice. False for what is spelt otherwise. A field is told
+    /// once: each has its own way from here on.
+    #[inline(always)]
+    fn usual(&mut self, message: &[u8], word: u64, line: &[u8]) -> bool {
+        match word as u8 {
+            b'V' if begins(word, b"Via:") => self.take(message, Name::Via, line, 4),
+            b'F' if begins(word, b"From:") => self.take(message, Name::From, line, 5),
+            b'T' if begins(word, b"To:") => self.take(message, Name::To, line, 3),
+            b'C' if begins(word, b"CSeq:") => self.take(message, Name::CSeq, line, 5),
+            b'C' if begins(word, b"Call-ID:") => self.take(message, Name::CallId, line, 8),
+            b'C' if begins(word, b"Contact:") => self.take(message, Name::Contact, line, 8),
+            b'C' if begins(word, b"Content-") && goes_on(line, b"Length:") => {
+                self.take(message, Name::ContentLength, line, 15);
+            }
+            b'C' if begins(word, b"Content-") && goes_on(line, b"Type:") => {
+                self.take(message, Name::ContentType, line, 13);
+            }
+            b'U' if begins(word, b"User-Age") && goes_on(line, b"nt:") => {
+                self.take(message, Name::UserAgent, line, 11);
+            }
+            b'P' if begins(word, b"P-Assert") && goes_on(line, b"ed-Identity:") => {
+                self.take(message, Name::AssertedIdentity, line, 20);
+            }
+            b'S' if begins(word, b"Server:") => self.take(message, Name::Server, line, 7),
+            b'E' if begins(word, b"Expires:") => self.take(message, Name::Expires, line, 8),
+            b'S' if begins(word, b"Session-") && goes_on(line, b"Expires:") => {
+                self.take(message, Name::SessionExpires, line, 16);
+            }
+            // Fields that many messages have and nothing here reads: not worth the search for the colon.
+            b'M' if begins(word, b"Max-Forw") && goes_on(line, b"ards:") => {}
+            b'A' if begins(word, b"Allow:") => {}
+            b'S' if begins(word, b"Supporte") && goes_on(line, b"d:") => {}
+            b'R' if begins(word, b"Record-R") && goes_on(line, b"oute:") => {}
+            b'R' if begins(word, b"Route:") || begins(word, b"Require:") => {}
+            b'I' if begins(word, b"Identity") && goes_on(line, b":") => {}
+            b'P' if begins(word, b"Proxy-Au") && goes_on(line, b"thenticate:") => {}
+            b'P' if begins(word, b"Proxy-Au") && goes_on(line, b"thorization:") => {
+                self.take(message, Name::ProxyAuthorization, line, 20);
+            }
+            b'A' if begins(word, b"Authoriz") && goes_on(line, b"ation:") => {
+                self.take(message, Name::Authorization, line, 14);
+            }
+            b'W' if begins(word, b"WWW-Auth") && goes_on(line, b"enticate:") => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes what a line says behind the `length` bytes of its field's name and the colon.
+    #[inline(always)]
+    fn take(&mut self, message: &[u8], name: Name, line: &[u8], length: usize) {
+        self.field(message, name, trimmed(message, line, length));
     }
 
     /// Takes what one header field says.
@@ -511,42 +558,6 @@ impl Head {
             self.faults.add(Faults::MISSING_HEADER);
         }
     }
-}
-
-/// The field of a line that is as nearly everybody writes it, told by its first eight bytes, `word`, where [`split`]
-/// searches the colon and [`Name::of`] looks at every letter twice, and the length of its name with the colon. None of
-/// what is spelt otherwise.
-#[inline(always)]
-fn usual(word: u64, line: &[u8]) -> Option<(Name, usize)> {
-    let field = match word as u8 {
-        b'V' if begins(word, b"Via:") => (Name::Via, 4),
-        b'F' if begins(word, b"From:") => (Name::From, 5),
-        b'T' if begins(word, b"To:") => (Name::To, 3),
-        b'C' if begins(word, b"CSeq:") => (Name::CSeq, 5),
-        b'C' if begins(word, b"Call-ID:") => (Name::CallId, 8),
-        b'C' if begins(word, b"Contact:") => (Name::Contact, 8),
-        b'C' if begins(word, b"Content-") && goes_on(line, b"Length:") => (Name::ContentLength, 15),
-        b'C' if begins(word, b"Content-") && goes_on(line, b"Type:") => (Name::ContentType, 13),
-        b'U' if begins(word, b"User-Age") && goes_on(line, b"nt:") => (Name::UserAgent, 11),
-        b'P' if begins(word, b"P-Assert") && goes_on(line, b"ed-Identity:") => (Name::AssertedIdentity, 20),
-        b'S' if begins(word, b"Server:") => (Name::Server, 7),
-        b'E' if begins(word, b"Expires:") => (Name::Expires, 8),
-        b'S' if begins(word, b"Session-") && goes_on(line, b"Expires:") => (Name::SessionExpires, 16),
-        // Fields that many messages have and nothing here reads: not worth the search for the colon.
-        b'M' if begins(word, b"Max-Forw") && goes_on(line, b"ards:") => (Name::Other, 13),
-        b'A' if begins(word, b"Allow:") => (Name::Other, 6),
-        b'S' if begins(word, b"Supporte") && goes_on(line, b"d:") => (Name::Other, 10),
-        b'R' if begins(word, b"Record-R") && goes_on(line, b"oute:") => (Name::Other, 13),
-        b'R' if begins(word, b"Route:") => (Name::Other, 6),
-        b'R' if begins(word, b"Require:") => (Name::Other, 8),
-        b'I' if begins(word, b"Identity") && goes_on(line, b":") => (Name::Other, 9),
-        b'P' if begins(word, b"Proxy-Au") && goes_on(line, b"thenticate:") => (Name::Other, 19),
-        b'P' if begins(word, b"Proxy-Au") && goes_on(line, b"thorization:") => (Name::ProxyAuthorization, 20),
-        b'A' if begins(word, b"Authoriz") && goes_on(line, b"ation:") => (Name::Authorization, 14),
-        b'W' if begins(word, b"WWW-Auth") && goes_on(line, b"enticate:") => (Name::Other, 17),
-        _ => return None,
-    };
-    Some(field)
 }
 
 /// Whether the first bytes of a line, as [`first_word`] gives them, are those of `name`.

@@ -162,6 +162,28 @@ impl LineFeeds {
     }
 }
 
+/// Where the line of `text` that begins at `from` ends, behind its line feed. Each is looked at anew: whether it is longer than a
+/// window depends on what it says, and a processor learns that; which of many lines ends where a window does it cannot know.
+#[inline(always)]
+pub(super) fn line_end(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let rest = text.get(at..)?;
+        let Some(window) = rest.first_chunk() else {
+            if rest.is_empty() {
+                return None;
+            }
+            let marks = line_feeds_at_end(text, rest.len());
+            return (marks != 0).then(|| at + marks.trailing_zeros() as usize + 1);
+        };
+        let marks = window_marks(*b"\n", window);
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize + 1);
+        }
+        at += WINDOW;
+    }
+}
+
 /// One bit for each byte of a window, set where it is one of `needles`.
 #[inline]
 pub(super) fn window_marks<const N: usize>(needles: [u8; N], window: &[u8; WINDOW]) -> u64 {
@@ -206,6 +228,7 @@ mod tests {
             let mut feeds = LineFeeds::new(from);
             let found: Vec<usize> = std::iter::from_fn(|| feeds.next(text)).collect();
             let walked: Vec<usize> = (from..text.len()).filter(|&at| text[at] == b'\n').map(|at| at + 1).collect();
+            prop_assert_eq!(line_end(text, from), walked.first().copied());
             prop_assert_eq!(found, walked);
         }
 
