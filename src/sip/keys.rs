@@ -1,6 +1,6 @@
 //! What the names in a message are known by: hashes, taken where the message has just been read and its text is near.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::LazyLock;
 
 use foldhash::fast::RandomState;
@@ -32,22 +32,30 @@ impl Keys {
         let secret = &*SECRET;
         let agent = head.agent.of(message);
         Self {
-            call_id: call_id_key(head.call_id.of(message)),
-            branch: secret.hash_one(head.branch.of(message)),
-            from_tag: secret.hash_one(head.from_tag.of(message)),
-            to_tag: secret.hash_one(head.to_tag.of(message)),
-            agent: if agent.is_empty() { 0 } else { secret.hash_one(agent) as u32 | 1 },
+            call_id: key(secret, head.call_id.of(message)),
+            branch: key(secret, head.branch.of(message)),
+            from_tag: key(secret, head.from_tag.of(message)),
+            to_tag: key(secret, head.to_tag.of(message)),
+            agent: if agent.is_empty() { 0 } else { key(secret, agent) as u32 | 1 },
         }
     }
 }
 
+/// The hash of a name. Its length is no part of what is hashed: it turns the secret that the hash begins with.
+#[inline(always)]
+fn key(secret: &RandomState, name: &[u8]) -> u64 {
+    let mut hasher = secret.build_hasher();
+    hasher.write(name);
+    hasher.finish()
+}
+
 /// The hash of a section's identification tag (RFC 5888 4); never 0.
 pub(super) fn mid_key(mid: &[u8]) -> u64 {
-    SECRET.hash_one(mid) | 1
+    key(&SECRET, mid) | 1
 }
 
 /// The hash of a Call-ID that something else than its own message names.
 #[must_use]
 pub fn call_id_key(call_id: &[u8]) -> u64 {
-    SECRET.hash_one(call_id)
+    key(&SECRET, call_id)
 }
