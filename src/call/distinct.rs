@@ -3,6 +3,8 @@
 //! In: 64-bit hashes that nobody outside can choose. Out: their number. Bounded: what is counted exactly takes 7 bytes
 //! each, and there are 16 KiB in its place when that were too much.
 
+use crate::near::fetch;
+
 /// Hashes counted exactly; beyond, the number is estimated.
 const EXACT: usize = 1_800_000;
 
@@ -52,7 +54,10 @@ impl Distinct {
         let recent = std::mem::take(&mut self.recent);
         if self.registers.is_empty() {
             self.parts.resize_with(1 << PART_BITS, Part::default);
-            std::hint::black_box(recent.iter().filter(|&&hash| self.contains(hash)).count());
+            let parts =
+                || recent.iter().filter_map(|&hash| Some((self.parts.get(part_of(hash))?, kept(hash))));
+            parts().for_each(|(part, _)| fetch(part));
+            parts().for_each(|(part, key)| part.touch(key));
             for &hash in &recent {
                 let part = self.parts.get_mut(part_of(hash));
                 self.len += usize::from(part.is_some_and(|part| part.insert(kept(hash))));
@@ -125,10 +130,22 @@ struct Part {
 }
 
 impl Part {
+    /// Where a search for a key begins.
+    #[inline]
+    const fn home(&self, key: u64) -> usize {
+        (((key >> (KEPT_BITS - 32)) * self.places.len() as u64) >> 32) as usize
+    }
+
+    /// Fetches what a search for a key looks at.
+    #[inline]
+    fn touch(&self, key: u64) {
+        self.places.get(self.home(key)).into_iter().for_each(fetch);
+    }
+
     /// Where a key is, or else where it belongs.
     fn find(&self, key: u64) -> Result<usize, usize> {
         let size = self.places.len();
-        let mut at = (((key >> (KEPT_BITS - 32)) * size as u64) >> 32) as usize;
+        let mut at = self.home(key);
         // One place at least is free.
         while let Some(place) = self.places.get(at) {
             match unpacked(*place) {
