@@ -2,8 +2,9 @@
 //! two are further apart than any way takes.
 
 use super::listener::Delivery;
-use crate::pipeline::Place;
-use crate::sip::Carriage;
+use crate::near::fetch;
+use crate::pipeline::{Place, View};
+use crate::sip::{Carriage, Message};
 
 /// What captures of one datagram have in common, or what places of capture have not, in 7 bits; 0 when nothing is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,13 @@ impl Mark {
             }
             _ => Self::default(),
         }
+    }
+
+    /// Fetches what tells the mark of a message that comes soon.
+    #[inline]
+    pub(crate) fn touch(message: &Message, view: &View<'_>) {
+        let headers = (message.bytes.start as usize).saturating_sub(IPV4 + UDP);
+        view.batch.arena.get(headers).into_iter().for_each(fetch);
     }
 
     /// That of the number in an IPv4 header without options, in front of the UDP header of a payload that begins there.

@@ -283,9 +283,10 @@ impl Tracker {
         hints
     }
 
-    /// Fetches the dialog of a message that comes soon.
+    /// Fetches the dialog of a message that comes soon, and what tells its datagram.
     #[inline]
-    pub fn touch(&self, hint: DialogHint, message: &Message) {
+    pub fn touch(&self, hint: DialogHint, message: &Message, view: &View<'_>) {
+        Mark::touch(message, view);
         if let Some(dialog) = self.dialogs.get(hint.0 as usize) {
             dialog.touch_for(message);
             self.media.touch_call(hint.0);

@@ -77,7 +77,7 @@ impl Order {
         let mut direct = Direct { ticks: &staged.ticks, media: &staged.media, flows: &flows, batch };
         let mut merge = Merge::new(outputs);
         loop {
-            let group: Group<'_> = merge.by_ref().take(GROUP).collect();
+            let group = merge.group();
             if group.is_empty() {
                 break;
             }
@@ -101,7 +101,7 @@ impl Order {
         let hints = self.tracker.look_up(group, listener);
         for (soon, turn) in steps(group.len(), MESSAGES_AHEAD) {
             if let (Some((_, message)), Some(hint)) = (group.get(soon), hints.get(soon)) {
-                self.tracker.touch(*hint, message);
+                self.tracker.touch(*hint, message, view);
             }
             let at = |turn: usize| Some((*group.get(turn)?, *hints.get(turn)?));
             let Some(((messages, message), hint)) = turn.and_then(at) else { continue };
@@ -221,6 +221,18 @@ impl<'a> Merge<'a> {
     fn new(outputs: &'a [Messages]) -> Self {
         Self { outputs, cursors: SmallVec::from_elem(0, outputs.len()) }
     }
+
+    /// The next messages, as many as are looked up together.
+    fn group(&mut self) -> Group<'a> {
+        // Those of one worker are in order, as they are.
+        if let ([messages], [cursor]) = (self.outputs, &mut self.cursors[..]) {
+            let list = messages.list.get(*cursor..).unwrap_or_default();
+            let list = list.get(..GROUP).unwrap_or(list);
+            *cursor += list.len();
+            return list.iter().map(|message| (messages, message)).collect();
+        }
+        self.by_ref().take(GROUP).collect()
+    }
 }
 
 impl<'a> Iterator for Merge<'a> {
@@ -228,12 +240,6 @@ impl<'a> Iterator for Merge<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        // Those of one worker are in order, as they are.
-        if let ([messages], [cursor]) = (self.outputs, &mut self.cursors[..]) {
-            let message = messages.list.get(*cursor)?;
-            *cursor += 1;
-            return Some((messages, message));
-        }
         let heads = self.outputs.iter().zip(&mut self.cursors);
         let next =
             heads.filter_map(|(messages, cursor)| Some((messages, messages.list.get(*cursor)?, cursor)));
