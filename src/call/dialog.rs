@@ -12,12 +12,13 @@ use super::seen::{Capture, Copy, Earlier, Marks, Seen, captured_twice_within};
 use super::signalling::{Challenge, OwnHop, Signalling};
 use super::silence::Directed;
 use super::standing::PayloadTypes;
+use super::told::{MAX_VALUE, Told};
 use crate::flow::Endpoint;
 use crate::media::{CallMedia, EndpointId};
 use crate::near::fetch;
-use crate::sip::header::{Name, NameAddress, first_value, parameter, values};
-use crate::sip::sdp::CodecName;
-use crate::sip::{Faults, Head, Message, Method, Span, StartLine, asks_again, uri};
+use crate::sip::header::{NameAddress, first_value, parameter};
+use crate::sip::sdp::{CodecName, Media, MediaKind};
+use crate::sip::{Faults, Head, Message, Method, Span, StartLine, asks_again, call_id_key, uri};
 use crate::time::{Timestamp, WILD_JUMP};
 
 /// 64*T1 (RFC 3261 17.1.1.1): a request without an answer has failed, and so has one that was cancelled (9.1); a call
@@ -56,26 +57,14 @@ const SOON: Duration = Duration::from_secs(1);
 /// answers an INVITE which came again follows the one before within 16 s (17.1.1.2: 32*T1).
 pub(crate) const STILL_RINGING: Duration = Duration::from_secs(20);
 
-/// Text kept per dialog; a header longer than its share is cut.
-const MAX_TEXT: usize = 16 * 1024;
-
-/// Text of a usual dialog.
-const USUAL_TEXT: usize = 384;
-
-/// Longest text kept of one header field.
-const MAX_VALUE: usize = 1024;
-
-/// Different User-Agent values and codecs kept.
-const MAX_KINDS: usize = 8;
-
 /// Media endpoints that one dialog may announce; as many candidates of ICE, so that who lists thousands of these hides
 /// neither side's endpoints.
 const MAX_ENDPOINTS: usize = 32;
 
 /// A dialog as the tracker holds it. Slots are used again with their memory.
 ///
-/// What every message needs comes first, in six cache lines, but for the marks, which are beside the times: with thousands of
-/// dialogs up, the lines that a message touches are what it costs.
+/// What every message needs comes first, in six cache lines: with thousands of dialogs up, the lines that a message touches are
+/// what it costs.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Dialog {
@@ -84,17 +73,18 @@ pub(crate) struct Dialog {
     /// CSeq number of the latest initial request.
     pub(super) cseq: u32,
     pub(crate) armed: Armed,
-    pub(crate) messages: u64,
+    pub(crate) messages: u32,
+    pub(crate) duplicates: u32,
     pub(crate) last: Timestamp,
     /// When the attempt last got anywhere: sent, sent anew, challenged or ringing.
     pub(super) progress: Timestamp,
     /// Hash of the From-tag of its first message.
     pub(super) from_tag: u64,
-    text: Vec<u8>,
+    /// None where nobody is told of dialogs.
+    told: Option<Box<Told>>,
     /// Time of its first message: where its other times are counted from.
     pub(super) born: Timestamp,
-    /// The latest of `agents`: most messages are from one of two.
-    latest_agents: [u32; 2],
+    pub(super) branch: u64,
     pub(crate) status: u16,
     pub(crate) in_use: bool,
     pub(crate) kind: Option<CallKind>,
@@ -121,48 +111,72 @@ pub(crate) struct Dialog {
     request_seen: bool,
     /// It was answered: `answered` says when.
     pub(super) is_answered: bool,
-    seen: Seen,
-    pub(super) signalling: Signalling,
-    /// User-Agent and Server values, and the low bits of their hashes.
-    agents: SmallVec<[(Span, u32); 2]>,
-    pub(super) branch: u64,
     /// Of the latest messages in `seen`.
     marks: Marks,
+    /// The latest user agents that it is told of: most messages are from one of two.
+    latest_agents: [u32; 2],
+    seen: Seen,
+    pub(super) signalling: Signalling,
+    pub(super) branches: Branches,
     pub(crate) start: Timestamp,
     /// When what is tried now began: the start, or that of a request after the last one was decided.
     pub(super) attempted: Timestamp,
     pub(crate) ringing: Option<Timestamp>,
     pub(crate) answered: Option<Timestamp>,
     pub(crate) end: Option<Timestamp>,
-    pub(crate) source: Endpoint,
-    pub(crate) destination: Endpoint,
+    /// What the first request, or the latest INVITE with more digits, asks for.
+    dialled: Dialled,
     pub(crate) retransmissions: u32,
-    pub(crate) duplicates: u32,
     pub(crate) reinvites: u32,
     pub(crate) updates: u32,
     /// Hash of the realm of the latest challenge; 0 is none.
     pub(super) realm: u32,
-    call_id: Span,
-    from: Span,
-    to: Span,
-    request_uri: Span,
-    token: Span,
-    reason: Span,
-    end_reason: Span,
-    pub(crate) codecs: SmallVec<[CodecName; 4]>,
-    /// Endpoints announced, in order.
-    pub(crate) endpoints: SmallVec<[Announced; 2]>,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
     /// Payload types that its caller described, and that who was called did.
     pub(super) formats: [PayloadTypes; 2],
-    pub(super) media: Option<Box<RareMedia>>,
     /// What was seen before `seen`, while it rang.
     earlier: Option<Box<Earlier>>,
-    pub(super) branches: Branches,
+    /// Endpoints announced, in order.
+    pub(crate) endpoints: SmallVec<[Announced; 2]>,
+    pub(super) media: Option<Box<RareMedia>>,
 }
 
 const _: () =
     assert!(std::mem::offset_of!(Dialog, seen) == 128 && std::mem::offset_of!(Dialog, signalling) == 256);
-const _: () = assert!(size_of::<Dialog>() == 896);
+const _: () = assert!(std::mem::offset_of!(Dialog, source) == 512 && size_of::<Dialog>() == 704);
+const _: () =
+    assert!(std::mem::offset_of!(Dialog, endpoints) == 576 && std::mem::offset_of!(Dialog, media) == 680);
+
+/// A request URI as far as INVITEs with more digits are to be told: its length, and the length and the hash of its user part.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dialled {
+    uri: u16,
+    /// 0 where there is none.
+    user: u16,
+    hash: u64,
+}
+
+impl Dialled {
+    fn by(uri: &[u8]) -> Self {
+        let uri = uri.get(..MAX_VALUE).unwrap_or(uri);
+        let user = uri::user_part(uri).unwrap_or_default();
+        let hash = if user.is_empty() { 0 } else { call_id_key(user) };
+        Self { uri: uri.len() as u16, user: user.len() as u16, hash }
+    }
+
+    /// Whether a URI may have more digits.
+    const fn is_shorter(self, uri: Span) -> bool {
+        uri.length > self.uri as u32
+    }
+
+    /// Whether a URI is the same but for more digits.
+    fn goes_on_in(self, uri: &[u8]) -> bool {
+        let dialled = uri::user_part(uri).unwrap_or_default();
+        let known = dialled.get(..self.user.into()).filter(|known| !known.is_empty());
+        dialled.len() > self.user.into() && known.is_some_and(|known| call_id_key(known) == self.hash)
+    }
+}
 
 /// What few dialogs have of media.
 #[derive(Debug, Default)]
@@ -287,15 +301,16 @@ impl Dialog {
     }
 
     /// Empties the slot for its next tenant.
-    pub(crate) fn reset(&mut self, hash: u64) {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        // Call-ID, two URIs, a tag, a request URI and a User-Agent: one allocation instead of six.
-        text.reserve(USUAL_TEXT);
+    pub(crate) fn reset(&mut self, hash: u64, is_told: bool) {
+        let told = is_told.then(|| {
+            let mut told = self.told.take().unwrap_or_default();
+            told.reset();
+            told
+        });
         self.seen.clear();
         let seen = std::mem::take(&mut self.seen);
         let generation = self.generation.wrapping_add(1);
-        *self = Self { hash, generation, in_use: true, text, seen, ..Self::default() };
+        *self = Self { hash, generation, in_use: true, told, seen, ..Self::default() };
     }
 
     /// Begins the dialog with its first message.
@@ -316,21 +331,15 @@ impl Dialog {
             self.state = Some(CallState::Confirmed);
             self.is_answered = true;
         }
-        self.call_id = self.keep(head.call_id.of(look.bytes));
         self.from_tag = look.head.keys.from_tag;
-        self.from = self.keep(head.from_uri.of(look.bytes));
-        self.to = self.keep(head.to_uri.of(look.bytes));
+        self.told.iter_mut().for_each(|told| told.begin(look));
         (self.source, self.destination) = match head.start {
-            StartLine::Request { token, uri, .. } => {
+            StartLine::Request { uri, .. } => {
                 self.request_seen = true;
-                self.token = self.keep(token.of(look.bytes));
-                self.request_uri = self.keep(uri.of(look.bytes));
+                self.dialled = Dialled::by(uri.of(look.bytes));
                 (message.source, message.destination)
             }
-            StartLine::Response { .. } => {
-                self.token = self.keep(head.cseq_token.of(look.bytes));
-                (message.destination, message.source)
-            }
+            StartLine::Response { .. } => (message.destination, message.source),
         };
         self.cseq = head.cseq;
         self.branch = look.head.keys.branch;
@@ -378,7 +387,7 @@ impl Dialog {
             Copy::Retransmission => self.retransmissions = self.retransmissions.saturating_add(1),
             Copy::First => {}
         }
-        self.messages += 1;
+        self.messages = self.messages.saturating_add(1);
         if matches!(look.head.start, StartLine::Response { status: 101..=199, .. }) {
             self.progress = now;
         }
@@ -390,7 +399,14 @@ impl Dialog {
             self.came_again(look);
             return (copy, None);
         }
-        self.note_agent(look);
+        if let Some(told) = &mut self.told
+            && look.head.keys.agent != 0
+            && !self.latest_agents.contains(&look.head.keys.agent)
+        {
+            let [latest, _] = self.latest_agents;
+            self.latest_agents = [look.head.keys.agent, latest];
+            told.note_agent(look);
+        }
         let step = match look.head.start {
             StartLine::Request { method, .. } => self.request(look, method),
             StartLine::Response { status, reason } => self.response(look, status, reason),
@@ -437,10 +453,10 @@ impl Dialog {
     /// Keeps what the request asks for, with which the dialog begins.
     fn keep_request(&mut self, look: &Look<'_>) {
         self.request_seen = true;
-        if let StartLine::Request { token, uri, .. } = look.head.start {
-            self.token = self.keep(token.of(look.bytes));
-            self.request_uri = self.keep(uri.of(look.bytes));
+        if let StartLine::Request { uri, .. } = look.head.start {
+            self.dialled = Dialled::by(uri.of(look.bytes));
         }
+        self.told.iter_mut().for_each(|told| told.keep_request(look));
     }
 
     /// A call that was up before the capture, of which something else was heard first.
@@ -449,8 +465,8 @@ impl Dialog {
         self.method = Method::Invite;
         self.state = Some(CallState::Confirmed);
         self.is_answered = true;
-        self.status = 0;
-        (self.reason, self.end_reason) = (Span::default(), Span::default());
+        self.forget_status();
+        self.forget_end_reason();
         (self.result, self.end, self.ended_by) = (None, None, None);
     }
 
@@ -569,7 +585,7 @@ impl Dialog {
 
     fn begin_again(&mut self, now: Timestamp) {
         self.go_on(now);
-        self.end_reason = Span::default();
+        self.forget_end_reason();
         if self.status == REQUEST_TERMINATED {
             self.forget_status();
         }
@@ -587,7 +603,7 @@ impl Dialog {
     fn reconsider(&mut self) {
         if self.cancelled && !self.branches.are_given_up() && !self.signalling.answer_tags.are_left() {
             self.cancelled = false;
-            self.end_reason = Span::default();
+            self.forget_end_reason();
         }
     }
 
@@ -596,16 +612,12 @@ impl Dialog {
     fn is_dialled_further_by(&self, look: &Look<'_>) -> bool {
         let StartLine::Request { uri, .. } = look.head.start else { return false };
         // Nearly all that are sent anew, those with credentials, have the same URI.
-        let may_be = uri.length > self.request_uri.length
+        let may_be = self.dialled.is_shorter(uri)
             && look.head.cseq > self.cseq
             && !self.is_answered
             && self.is_caller(look)
             && (self.state != Some(CallState::Ended) || self.status == TOO_FEW_DIGITS);
-        may_be
-            && uri::user_part(self.request_uri()).is_some_and(|known| {
-                let dialled = uri::user_part(uri.of(look.bytes)).unwrap_or_default();
-                dialled.len() > known.len() && dialled.starts_with(known)
-            })
+        may_be && self.dialled.goes_on_in(uri.of(look.bytes))
     }
 
     /// Whether a message is about an INVITE that one with more digits has followed: what becomes of it, be it refused or cancelled,
@@ -628,9 +640,9 @@ impl Dialog {
     /// The attempt goes on, with what is known of the number by now. Its delays are those after the last digit.
     fn dial_further(&mut self, look: &Look<'_>) {
         if let StartLine::Request { uri, .. } = look.head.start {
-            self.request_uri = self.keep(uri.of(look.bytes));
+            self.dialled = Dialled::by(uri.of(look.bytes));
         }
-        self.to = self.keep(look.head.to_uri.of(look.bytes));
+        self.told.iter_mut().for_each(|told| told.dial_further(look));
         self.attempted = look.message.timestamp;
         self.signalling.more_digits();
         self.begin_again(look.message.timestamp);
@@ -658,8 +670,8 @@ impl Dialog {
             self.gave_up(look);
             return;
         }
-        if !self.is_answered && self.end_reason.is_empty() {
-            self.end_reason = self.keep_reason(look);
+        if !self.is_answered {
+            self.keep_first_end_reason(look);
         }
         self.cancelled = true;
         self.progress = look.message.timestamp;
@@ -672,9 +684,7 @@ impl Dialog {
         if !was_refused || !self.is_caller(look) || look.head.cseq < self.cseq {
             return;
         }
-        if self.end_reason.is_empty() {
-            self.end_reason = self.keep_reason(look);
-        }
+        self.keep_first_end_reason(look);
         (self.result, self.ended_by) = (Some(CallResult::Cancelled), Some(EndedBy::Caller));
     }
 
@@ -711,7 +721,7 @@ impl Dialog {
 
     /// It is answered, as far as a message tells: who gave up came too late.
     fn answer(&mut self, look: &Look<'_>) -> Step {
-        self.end_reason = Span::default();
+        self.forget_end_reason();
         (self.answered, self.is_answered) = (Some(look.message.timestamp), true);
         self.state = Some(CallState::Confirmed);
         Step::Answered
@@ -767,7 +777,7 @@ impl Dialog {
         if self.signalling.leaves_others(look.called_tag(self.from_tag), bye) {
             return None;
         }
-        self.end_reason = self.keep_reason(look);
+        self.told.iter_mut().for_each(|told| told.end_reason = told.keep_reason(look));
         self.released();
         // A BYE whose call was not seen to be answered: the answer was not captured, or never came.
         let result = if self.is_answered || self.status == 0 { CallResult::Success } else { self.outcome() };
@@ -913,12 +923,22 @@ impl Dialog {
 
     fn take_status(&mut self, look: &Look<'_>, status: u16, reason: Span) {
         self.status = status;
-        self.reason = self.keep(reason.of(look.bytes));
+        self.told.iter_mut().for_each(|told| told.reason = told.keep(reason.of(look.bytes)));
     }
 
     fn forget_status(&mut self) {
         self.status = 0;
-        self.reason = Span::default();
+        self.told.iter_mut().for_each(|told| told.reason = Span::default());
+    }
+
+    fn forget_end_reason(&mut self) {
+        self.told.iter_mut().for_each(|told| told.end_reason = Span::default());
+    }
+
+    /// Why it ends, a message says, unless one before it has.
+    fn keep_first_end_reason(&mut self, look: &Look<'_>) {
+        let told = self.told.iter_mut().filter(|told| told.end_reason.is_empty());
+        told.for_each(|told| told.end_reason = told.keep_reason(look));
     }
 
     fn failure(&mut self, look: &Look<'_>, status: u16, reason: Span) -> Option<Step> {
@@ -941,9 +961,12 @@ impl Dialog {
             self.progress = look.message.timestamp;
             return None;
         }
-        let reason = self.keep_reason(look);
-        if !reason.is_empty() || self.outcome() != CallResult::Cancelled {
-            self.end_reason = reason;
+        let is_cancelled = self.outcome() == CallResult::Cancelled;
+        if let Some(told) = &mut self.told {
+            let reason = told.keep_reason(look);
+            if !reason.is_empty() || !is_cancelled {
+                told.end_reason = reason;
+            }
         }
         Some(self.refuse(look))
     }
@@ -1066,7 +1089,7 @@ impl Dialog {
         let result = self.outcome();
         self.timed_out = true;
         if result != CallResult::Cancelled {
-            self.end_reason = Span::default();
+            self.forget_end_reason();
         }
         let by = Some(ended_by(result));
         // A challenge that nobody met, a refusal that another end might have made good, or one that was not captured.
@@ -1094,23 +1117,6 @@ impl Dialog {
         matches!(self.state, Some(CallState::Calling | CallState::Ringing))
             && time == TRANSACTION_TIMEOUT
             && self.last.since(since) >= ALL_SENT
-    }
-
-    #[inline]
-    fn note_agent(&mut self, look: &Look<'_>) {
-        if look.head.keys.agent != 0 && !self.latest_agents.contains(&look.head.keys.agent) {
-            self.other_agent(look);
-        }
-    }
-
-    fn other_agent(&mut self, look: &Look<'_>) {
-        let [latest, _] = self.latest_agents;
-        self.latest_agents = [look.head.keys.agent, latest];
-        let is_known = self.agents.iter().any(|(_, hash)| *hash == look.head.keys.agent);
-        if !is_known && self.agents.len() < MAX_KINDS {
-            let span = self.keep(look.head.agent.of(look.bytes));
-            self.agents.push((span, look.head.keys.agent));
-        }
     }
 
     /// Whether it answers an INVITE that was to begin the dialog. Who answers a leg with another tag answers whoever sent that.
@@ -1146,10 +1152,12 @@ impl Dialog {
         self.media.as_ref().map(|media| &media.archived)
     }
 
-    /// Remembers an announced codec.
-    pub(crate) fn note_codec(&mut self, codec: CodecName) {
-        if !codec.is_empty() && self.codecs.len() < MAX_KINDS && !self.codecs.contains(&codec) {
-            self.codecs.push(codec);
+    /// Remembers the codecs of a section that may have media.
+    pub(crate) fn note_codecs(&mut self, media: &Media) {
+        let Some(told) = &mut self.told else { return };
+        media.formats.iter().for_each(|format| told.note_codec(format.name));
+        if matches!(media.kind, MediaKind::Image) {
+            told.note_codec(CodecName::new(b"t38"));
         }
     }
 
@@ -1159,21 +1167,9 @@ impl Dialog {
         tag == self.from_tag || self.signalling.is_of_leg(tag)
     }
 
-    /// All Reason fields of a message, as one list.
-    fn keep_reason(&mut self, look: &Look<'_>) -> Span {
-        if look.head.reason.is_empty() {
-            return Span::default();
-        }
-        let all: Vec<&[u8]> = values(look.bytes, Name::Reason).take(MAX_KINDS).collect();
-        self.keep(&all.join(&b", "[..]))
-    }
-
+    /// Keeps text for who is told of it; nothing where nobody is.
     pub(super) fn keep(&mut self, value: &[u8]) -> Span {
-        let room = MAX_TEXT.saturating_sub(self.text.len()).min(MAX_VALUE);
-        let value = value.get(..room).unwrap_or(value);
-        let span = Span { start: self.text.len() as u32, length: value.len() as u32 };
-        self.text.extend_from_slice(value);
-        span
+        self.told.as_mut().map(|told| told.keep(value)).unwrap_or_default()
     }
 
     /// Fetches what any message will need.
@@ -1181,7 +1177,6 @@ impl Dialog {
     fn touch(&self) {
         fetch(&self.hash);
         fetch(&self.status);
-        fetch(&self.marks);
         self.seen.touch();
         self.signalling.touch();
     }
@@ -1193,26 +1188,17 @@ impl Dialog {
         self.touch();
         match message.head.start {
             StartLine::Request { method: Method::Invite, .. } => {
-                fetch(&self.source);
                 fetch(&self.branches);
+                fetch(&self.source);
             }
             StartLine::Request { method: Method::Bye, .. } => {
                 fetch(&self.start);
-                fetch(&self.source);
-                fetch(&self.reason);
+                fetch(&self.end);
                 fetch(&self.endpoints);
             }
-            StartLine::Response { status, .. } => {
-                if message.head.cseq_method == Method::Invite {
-                    fetch(&self.branches);
-                }
-                if status > 100 {
-                    fetch(&self.start);
-                    fetch(&self.agents);
-                }
-                if status >= 200 {
-                    fetch(&self.reason);
-                }
+            StartLine::Response { .. } => {
+                fetch(&self.branches);
+                fetch(&self.answered);
             }
             StartLine::Request { .. } => {}
         }
@@ -1225,8 +1211,9 @@ impl Dialog {
     /// Fetches what it announced.
     #[inline]
     fn touch_announced(&self) {
-        fetch(&self.codecs);
+        fetch(&self.formats);
         fetch(&self.endpoints);
+        fetch(&self.media);
     }
 
     /// Whether it is the one that an entry of the wheel, or a [`CallRef`](crate::media::CallRef), of that generation was made for.
@@ -1239,16 +1226,13 @@ impl Dialog {
     pub(crate) fn touch_all(&self) {
         self.touch();
         self.touch_announced();
-        fetch(&self.branch);
         fetch(&self.start);
-        fetch(&self.retransmissions);
-        fetch(&self.media);
-        fetch(&self.to);
+        fetch(&self.answered);
     }
 
     /// What [`Self::keep`] kept.
     pub(super) fn kept(&self, span: Span) -> &[u8] {
-        span.of(&self.text)
+        self.told.as_ref().map(|told| told.kept(span)).unwrap_or_default()
     }
 
     /// Whether a request was seen, and not only answers.
@@ -1256,36 +1240,44 @@ impl Dialog {
         self.request_seen
     }
 
+    fn told(&self, span: impl Fn(&Told) -> Span) -> &[u8] {
+        self.told.as_ref().map(|told| told.kept(span(told))).unwrap_or_default()
+    }
+
     pub(crate) fn call_id(&self) -> &[u8] {
-        self.call_id.of(&self.text)
+        self.told(|told| told.call_id)
     }
 
     pub(crate) fn from(&self) -> &[u8] {
-        self.from.of(&self.text)
+        self.told(|told| told.from)
     }
 
     pub(crate) fn to(&self) -> &[u8] {
-        self.to.of(&self.text)
+        self.told(|told| told.to)
     }
 
     pub(crate) fn request_uri(&self) -> &[u8] {
-        self.request_uri.of(&self.text)
+        self.told(|told| told.request_uri)
     }
 
     pub(crate) fn token(&self) -> &[u8] {
-        self.token.of(&self.text)
+        self.told(|told| told.token)
     }
 
     pub(crate) fn reason(&self) -> &[u8] {
-        self.reason.of(&self.text)
+        self.told(|told| told.reason)
     }
 
     pub(crate) fn end_reason(&self) -> &[u8] {
-        self.end_reason.of(&self.text)
+        self.told(|told| told.end_reason)
     }
 
     pub(crate) fn agents(&self) -> impl Iterator<Item = &[u8]> {
-        self.agents.iter().map(|(span, _)| span.of(&self.text))
+        self.told.iter().flat_map(|told| told.agents())
+    }
+
+    pub(crate) fn codecs(&self) -> &[CodecName] {
+        self.told.as_ref().map(|told| told.codecs()).unwrap_or_default()
     }
 }
 

@@ -27,6 +27,7 @@ mod silence;
 mod slots;
 mod standing;
 mod tally;
+mod told;
 #[cfg(test)]
 mod b2bua_tests;
 #[cfg(test)]

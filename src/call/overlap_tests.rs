@@ -52,6 +52,24 @@ fn digits_that_come_one_after_the_other_are_one_attempt() {
     assert_eq!((census.calls, census.performance.attempts, census.performance.answered), (1, 1, 1));
 }
 
+/// Whether an INVITE has more digits of the same number is known where nobody is told of calls and no text is kept, too. One with
+/// another number after a 484 is another attempt.
+#[test]
+fn more_digits_are_known_where_nobody_is_told() {
+    for (then, attempts) in [("4930", 1), ("5530", 2), ("49", 2)] {
+        for wants in [Wants { frames: true, events: true, audit: false, records: true }, Wants::default()] {
+            let mut scene = Scene::telling(Settings::default(), wants);
+            for (cseq, dialled, status) in [(1, "49", TOO_SHORT), (2, then, "200 OK")] {
+                say(&mut scene, cseq, dialled, None);
+                say(&mut scene, cseq, dialled, Some(status));
+            }
+            let (_, _, census) = scene.end();
+            let counted = (census.calls, census.performance.attempts, census.performance.answered);
+            assert_eq!(counted, (attempts, attempts, 1), "{then}, {wants:?}");
+        }
+    }
+}
+
 /// RFC 3578 3.3: the 484 to an INVITE that was followed by another says nothing of that one.
 #[test]
 fn the_next_digits_need_not_wait_for_the_answer() {

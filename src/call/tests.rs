@@ -57,6 +57,11 @@ pub(super) const SECOND: u64 = 1_000;
 
 impl Scene {
     pub(super) fn new(settings: Settings) -> Self {
+        Self::telling(settings, Heard::default().wants())
+    }
+
+    /// One that is told no more than `wants` says.
+    pub(super) fn telling(settings: Settings, wants: Wants) -> Self {
         let media = crate::media::Limits {
             max_flows: 1000,
             max_unclaimed: 100,
@@ -69,9 +74,13 @@ impl Scene {
             max_waiting: 1000,
             media,
         };
-        let heard = Heard::default();
-        let tracker = Tracker::new(limits, settings, heard.wants());
-        let mut scene = Self { tracker, heard, now: Timestamp::new(1_000_000, 0), ahead: Duration::ZERO };
+        let tracker = Tracker::new(limits, settings, wants);
+        let mut scene = Self {
+            tracker,
+            heard: Heard::default(),
+            now: Timestamp::new(1_000_000, 0),
+            ahead: Duration::ZERO,
+        };
         scene.tick();
         scene
     }

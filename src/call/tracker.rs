@@ -29,7 +29,7 @@ use crate::media::{
 use crate::near::{fetch, steps};
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
-use crate::sip::sdp::{Candidate, CodecName, DISCARD, Format, Media, MediaFlow, MediaKind};
+use crate::sip::sdp::{Candidate, DISCARD, Format, Media, MediaFlow, MediaKind};
 use crate::sip::{Carriage, Message, Messages, Method, Rare, StartLine};
 use crate::time::{PacketTime, Timestamp};
 
@@ -124,6 +124,8 @@ pub struct Tracker {
     pub(super) settings: Settings,
     /// The filter does not keep everything.
     is_filtered: bool,
+    /// Somebody is told of dialogs, or may ask about them: their text is kept.
+    is_told: bool,
     wants: Wants,
     pub(super) dialogs: Slots<Dialog>,
     free: Vec<u32>,
@@ -162,6 +164,7 @@ impl Tracker {
             media: MediaTable::new(limits.media),
             limits,
             is_filtered: !settings.filter.is_empty(),
+            is_told: wants != Wants::default() || settings.is_asked,
             settings,
             wants,
             dialogs: Slots::default(),
@@ -640,7 +643,7 @@ impl Tracker {
         self.touch_free();
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return slot };
         self.number += 1;
-        dialog.reset(hash);
+        dialog.reset(hash, self.is_told);
         if self.numbers.len() <= slot as usize {
             self.numbers.resize(slot as usize + 1, 0);
         }
@@ -760,10 +763,7 @@ impl Tracker {
         let mut claimed: SmallVec<[EndpointId; 8]> = SmallVec::new();
         let mut is_elsewhere = false;
         for media in media.iter().filter(|media| is_claimable(media)) {
-            media.formats.iter().for_each(|format| dialog.note_codec(format.name));
-            if matches!(media.kind, MediaKind::Image) {
-                dialog.note_codec(CodecName::new(b"t38"));
-            }
+            dialog.note_codecs(media);
             for Place { endpoint, formats, may, is_rtcp, is_candidate } in places(media) {
                 if !dialog.may_announce(endpoint, is_candidate) {
                     continue;
@@ -812,7 +812,7 @@ impl Tracker {
         let (since, wait) = dialog.waits(self.limits.idle_timeout);
         let (due, generation) = (self.time.bound(since).after(wait), dialog.generation);
         self.deadlines.set(slot, generation, &mut dialog.armed, due);
-        let is_new = dialog.messages + u64::from(dialog.duplicates) == 1;
+        let is_new = dialog.messages.saturating_add(dialog.duplicates) == 1;
         if self.wants.events && (may_be_news || (is_new && dialog.wanted)) {
             let before = dialog.steps().filter(|it| it.is_none() || *it != step);
             before.collect::<Steps>().into_iter().for_each(|before| self.tell(slot, before, listener));

@@ -325,7 +325,7 @@ fn transfers(record: &CallRecord) -> impl Iterator<Item = Finding> {
 
 fn session(record: &CallRecord, signalling: &Signalling, last: Timestamp) -> Option<Finding> {
     record.answered?;
-    let timer = &signalling.timer;
+    let timer = signalling.timer.as_ref()?;
     let end = record.end.unwrap_or(last);
     let (overdue, since) = timer.overdue(end)?;
     let (seconds, interval) = (since.as_secs_f64(), timer.interval());

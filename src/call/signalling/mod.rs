@@ -117,7 +117,8 @@ pub(super) struct Signalling {
     answer_branches: [u32; 2],
     /// To-tags in answers to INVITE.
     pub(super) answer_tags: AnswerTags,
-    timer: SessionTimer,
+    /// None where no message spoke of one.
+    timer: Option<Box<SessionTimer>>,
     /// Of a REGISTER.
     registered: Option<Box<Registered>>,
 }

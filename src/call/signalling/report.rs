@@ -17,7 +17,7 @@ impl Dialog {
         let pace = signalling.pace.longest().map(|(method, waited)| seconds(method, waited));
         let record = SignallingRecord {
             early_dialogs: signalling.answer_tags.marked(super::EARLY),
-            session_timer: signalling.timer.record(),
+            session_timer: signalling.timer.as_ref().and_then(|timer| timer.record()),
             end_causes: causes(self.end_reason()),
             response_seconds: pace.collect::<BTreeMap<_, _>>(),
             disconnect_seconds: signalling.disconnected().map(|took| took.as_secs_f64()),

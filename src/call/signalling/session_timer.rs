@@ -17,7 +17,6 @@ const SLACK: Duration = Duration::from_secs(2);
 
 /// What was agreed on, and when it was last refreshed.
 #[derive(Debug, Default)]
-#[repr(C)]
 pub(super) struct SessionTimer {
     /// Seconds; 0 is no timer.
     interval: u32,
@@ -77,12 +76,13 @@ impl Dialog {
     /// A 2xx to INVITE or UPDATE: it says whether there is a timer, and begins it anew.
     pub(super) fn session(&mut self, look: &Look<'_>) {
         let head = look.head;
-        if self.signalling.timer.interval == 0 && !head.rare.has(Rare::SESSION_EXPIRES) {
+        let is_on = self.signalling.timer.as_ref().is_some_and(|timer| timer.interval > 0);
+        if !is_on && !head.rare.has(Rare::SESSION_EXPIRES) {
             return;
         }
         let requester = self.requester(look);
         let transaction = transaction(look, requester);
-        let timer = &mut self.signalling.timer;
+        let timer = self.signalling.timer.get_or_insert_default();
         let is_other = timer.transaction != transaction;
         let field = head.rare.has(Rare::SESSION_EXPIRES).then_some(Name::SessionExpires);
         let Some(value) = field.and_then(|name| values(look.bytes, name).next()) else {
@@ -109,7 +109,7 @@ impl Dialog {
         let requester = self.requester(look);
         let transaction = transaction(look, requester);
         let is_answer_captured = self.has_heard(requester.other());
-        let timer = &mut self.signalling.timer;
+        let Some(timer) = &mut self.signalling.timer else { return };
         if timer.interval > 0 && timer.transaction != transaction && !is_answer_captured {
             timer.refreshes += 1;
             (timer.transaction, timer.refreshed) = (transaction, look.message.timestamp);
@@ -120,7 +120,8 @@ impl Dialog {
     pub(super) fn interval_refused(&mut self, look: &Look<'_>) {
         let min = values(look.bytes, Name::MinSe).next().and_then(|value| digits(value).0);
         let seconds = min.and_then(|seconds| u32::try_from(seconds).ok());
-        self.signalling.timer.min = seconds.unwrap_or(self.signalling.timer.min);
+        let timer = self.signalling.timer.get_or_insert_default();
+        timer.min = seconds.unwrap_or(timer.min);
         self.note(What::IntervalTooSmall, look);
     }
 }
