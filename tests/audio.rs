@@ -3,8 +3,10 @@
 
 use std::f64::consts::TAU;
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::classic::Packet;
 use crate::scene::{End, Scene, audio, message};
@@ -399,7 +401,8 @@ fn gaps_of_opus_and_g722_are_silence() {
     }
 }
 
-/// Noise in place of speech, and packets that were found to make the library panic.
+/// Packets that RFC 6716 3.4 calls malformed (R3: two frames of one length in an odd number of bytes; R5: no frame) are told,
+/// and those that were damaged by chance are noise.
 #[test]
 fn damaged_payloads_harm_nobody() {
     let mut damaged = Vec::new();
@@ -410,6 +413,8 @@ fn damaged_payloads_harm_nobody() {
         rest = tail;
     }
     assert!(damaged.len() >= 2);
+    let malformed = [vec![0x49, 1, 2, 3], vec![0x4b, 0, 1]];
+    damaged.extend(malformed.clone());
     let (speech, _) = ogg(&file("silk.opus"));
     let payloads = [&speech[..20], &damaged, &speech[20..]].concat();
     let directory = tempfile::tempdir().unwrap();
@@ -418,7 +423,7 @@ fn damaged_payloads_harm_nobody() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(
-        told.contains(&format!("error: damaged opus is not decoded: {} packets", damaged.len())),
+        told.contains(&format!("error: damaged opus is not decoded: {} packets", malformed.len())),
         "{told}"
     );
     assert!(!told.contains("panicked"), "{told}");
@@ -440,4 +445,39 @@ fn records_alone_have_no_audio() {
         (Some(2), "error: --wav reads the capture: name it with -r FILE\n")
     );
     assert!(!home.path().join("out").exists());
+}
+
+/// The capture is read twice, here from a named pipe whose second reader gets a half of it.
+#[test]
+fn a_signal_while_audio_is_written_ends_that_cleanly() {
+    let (line, _) = tone(1000.0, a_law, 0x55);
+    let line: Vec<Vec<u8>> = line.chunks(PACKET).map(<[u8]>::to_vec).collect();
+    let mut packets = [signalling("8", ""), send(0, 8, 8_000, &line, &[])].concat();
+    packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+    let half = packets[..packets.len() / 2].to_vec();
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("in.pcap");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut child = lippycat()
+        .current_dir(directory.path())
+        .args(["report", "call", "../a/b@192.0.2.1", "-r", "in.pcap", "--wav", "out"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    fs::write(&pipe, ethernet(packets).bytes()).unwrap();
+    // The story is told between the two.
+    let mut story = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut story).unwrap();
+    let mut second = fs::File::options().write(true).open(&pipe).unwrap();
+    second.write_all(&ethernet(half).bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{told}");
+    assert!(told.contains("stopped"), "{told}");
+    let (rate, [left, _]) = channels(&wav(directory.path()).1);
+    assert!(rate == 8_000 && left.iter().any(|it| *it != 0.0), "{} samples", left.len());
+    drop(second);
 }

@@ -48,9 +48,14 @@ impl Signals {
     }
 }
 
-/// The first SIGINT or SIGTERM finishes the run, the second ends the program at once.
+/// The first SIGINT or SIGTERM finishes the run, the second ends the program at once. However often a program reads: what hears
+/// them twice would take the first for the second.
 pub(in crate::app) fn end_on_signals() -> io::Result<Arc<AtomicBool>> {
+    static IS_HEARD: AtomicBool = AtomicBool::new(false);
     let end = file::stop_flag();
+    if IS_HEARD.swap(true, Ordering::Relaxed) {
+        return Ok(end);
+    }
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&end))?;
         flag::register(signal, Arc::clone(&end))?;

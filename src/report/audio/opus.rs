@@ -4,15 +4,12 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use opus_decoder::OpusDecoder;
+use ruopus::OpusDecoder;
 
 use super::codec::Damaged;
 
 /// Samples a second.
 const RATE: u32 = 48_000;
-
-/// Samples of each channel in the longest packet: 120 ms (RFC 6716 3.2.5).
-const MAX_SAMPLES: usize = 5_760;
 
 /// Channels that are decoded; a packet of one channel has the same in both.
 const CHANNELS: usize = 2;
@@ -25,7 +22,6 @@ const DTX: usize = 2;
 #[derive(Default)]
 pub(super) struct Opus {
     decoder: Option<Box<OpusDecoder>>,
-    samples: Vec<i16>,
 }
 
 impl Opus {
@@ -37,15 +33,15 @@ impl Opus {
         if payload.len() <= DTX {
             return Ok(());
         }
-        let mut decoder = match self.decoder.take() {
-            Some(decoder) => decoder,
-            None => Box::new(OpusDecoder::new(RATE, CHANNELS).map_err(|_| Damaged)?),
+        let mut decoder = self.decoder.take();
+        let decode = || {
+            let decoder = decoder.get_or_insert_with(|| Box::new(OpusDecoder::with_rate(RATE, CHANNELS)));
+            decoder.decode_packet_i16(payload)
         };
-        self.samples.resize(MAX_SAMPLES * CHANNELS, 0);
-        let decoded = contained(|| decoder.decode(payload, &mut self.samples, false)).ok_or(Damaged)?;
-        self.decoder = Some(decoder);
-        let length = decoded.map_err(|_| Damaged)?;
-        let frames = self.samples.chunks_exact(CHANNELS).take(length);
+        let decoded = contained(decode).ok_or(Damaged)?;
+        self.decoder = decoder;
+        let samples = decoded.map_err(|_| Damaged)?;
+        let frames = samples.chunks_exact(CHANNELS);
         out.extend(frames.map(|both| (both.iter().map(|it| i32::from(*it)).sum::<i32>() / 2) as i16));
         Ok(())
     }
@@ -73,6 +69,9 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Samples of each channel in the longest packet: 120 ms (RFC 6716 3.2.5).
+    const MAX_SAMPLES: usize = 5_760;
 
     #[test]
     fn what_panics_is_contained() {
