@@ -1,5 +1,6 @@
 //! How a run ends: by count and time, by a signal, a reader that went away, a disk that is full.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -347,6 +348,30 @@ fn a_slow_reader_of_a_run_over_a_file_gets_all_of_it() {
     stdout.read_to_end(&mut read).unwrap();
     assert!(child.wait().unwrap().success());
     assert!(read == expected, "{} of {} bytes", read.len(), expected.len());
+}
+
+/// Who reads events and records from one stream is through with a call when its record comes.
+#[test]
+fn a_record_comes_behind_the_events_of_its_call() {
+    let (file, ledger) = capture(&profile(&[("calls", "300"), ("rate", "500"), ("hold", "1")]));
+    for workers in ["0", "2"] {
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "--format", "json", "--records", "-", "--summary", "json", "-q"]);
+        let output = command.args(["--workers", workers, "-r"]).arg(file.path()).output().unwrap();
+        assert!(output.status.success());
+        let (mut told, mut events) = (BTreeSet::new(), 0);
+        for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let line: Value = serde_json::from_slice(line).unwrap();
+            let Some(call) = line["call_id"].as_str() else { continue };
+            if line.get("event").is_none() {
+                told.insert(call.to_owned());
+            } else {
+                events += 1;
+                assert!(!told.contains(call), "{workers} workers: {line}");
+            }
+        }
+        assert!(told.len() as u64 == ledger.calls.total && events >= told.len(), "{} {events}", told.len());
+    }
 }
 
 /// A run that reads standard input, of which it got the first half of a capture.

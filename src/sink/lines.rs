@@ -18,6 +18,15 @@ pub struct Lines {
     events: Option<EventWriter>,
     reopen: Reopen,
     failures: Failures,
+    /// Who wrote to standard output last.
+    turn: Option<Writer>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    Records,
+    Log,
+    Events,
 }
 
 impl Lines {
@@ -68,7 +77,29 @@ impl Lines {
         self.failures.now = self.failures.now.max(now);
     }
 
+    /// Lines on standard output stay in the order in which they come: what another writer has gathered goes before.
+    fn take_turn(&mut self, writer: Writer) {
+        if self.turn == Some(writer) || !self.file(writer).is_some_and(|(file, _)| file.is_stdout()) {
+            return;
+        }
+        let before = self.turn.replace(writer);
+        if let Some((file, failures)) = before.and_then(|before| self.file(before)) {
+            let written = file.flush();
+            failures.note(written, file);
+        }
+    }
+
+    fn file(&mut self, writer: Writer) -> Option<(&mut LineFile, &mut Failures)> {
+        let file = match writer {
+            Writer::Records => self.records.as_mut().map(RecordWriter::file_mut),
+            Writer::Log => self.log.as_mut().map(EventLog::file_mut),
+            Writer::Events => self.events.as_mut().map(EventWriter::file_mut),
+        };
+        file.map(|file| (file, &mut self.failures))
+    }
+
     pub(super) fn record(&mut self, record: &CallRecord) {
+        self.take_turn(Writer::Records);
         if let Some(records) = &mut self.records {
             let written = records.push(record);
             self.failures.note(written, records.file());
@@ -78,10 +109,14 @@ impl Lines {
     /// An event, with what its call's first message says besides. The event log has those of dialogs that the user did
     /// not ask for, too.
     pub(super) fn event(&mut self, event: &CallEvent, extract: Option<&Extract>) {
+        if event.kept {
+            self.take_turn(Writer::Events);
+        }
         if let Some(events) = self.events.as_mut().filter(|_| event.kept) {
             let written = events.push(event);
             self.failures.note(written, events.file());
         }
+        self.take_turn(Writer::Log);
         if let Some(log) = &mut self.log {
             let written = log.push(event, extract);
             self.failures.note(written, log.file());
@@ -135,11 +170,10 @@ impl Lines {
     }
 
     fn each(&mut self, act: impl Fn(&mut LineFile, &mut Failures)) {
-        let records = self.records.as_mut().map(RecordWriter::file_mut);
-        let log = self.log.as_mut().map(EventLog::file_mut);
-        let events = self.events.as_mut().map(EventWriter::file_mut);
-        for file in [records, log, events].into_iter().flatten() {
-            act(file, &mut self.failures);
+        for writer in [Writer::Records, Writer::Log, Writer::Events] {
+            if let Some((file, failures)) = self.file(writer) {
+                act(file, failures);
+            }
         }
     }
 
