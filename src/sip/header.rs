@@ -122,15 +122,18 @@ const COMPACT: [(&[u8], u8); 20] = [
     (b"via", b'v'),
 ];
 
+/// The long form of a field's name as it stands in a message; what is no compact form stays.
+#[must_use]
+pub fn long_name(name: &[u8]) -> &[u8] {
+    let [letter] = name else { return name };
+    let compact = COMPACT.iter().find(|(_, short)| *short == letter.to_ascii_lowercase());
+    compact.map_or(name, |&(long, _)| long)
+}
+
 /// Whether `name`, as it stands in a message, is the field of that `long` name: in any case, or in its compact form.
 #[must_use]
 pub fn same_name(name: &[u8], long: &[u8]) -> bool {
-    if let [letter] = name {
-        let compact = COMPACT.iter().find(|(full, _)| full.eq_ignore_ascii_case(long));
-        compact.is_some_and(|&(_, short)| short == letter.to_ascii_lowercase())
-    } else {
-        name.eq_ignore_ascii_case(long)
-    }
+    long_name(name).eq_ignore_ascii_case(long)
 }
 
 /// The lines of a header section, folded lines in one piece (RFC 3261 7.3.1), up to the empty line.
