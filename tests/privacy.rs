@@ -18,6 +18,16 @@ const TARGET_NAME: &str = "zaphodbeeble";
 /// What must not be told when numbers are masked: what is left of each with its beginning hidden.
 const NUMBERS: [&str; 5] = ["199553", "788342", "olfesch", "876204", "aphodbe"];
 
+/// A PASSporT (RFC 8225 5) that calls from the one number to the other.
+const PASSPORT: &str = "eyJhbGciOiJFUzI1NiIsInBwdCI6InNoYWtlbiIsInR5cCI6InBhc3Nwb3J0In0.\
+    eyJhdHRlc3QiOiJBIiwiZGVzdCI6eyJ0biI6WyIxNjUwNTU1Nzc4ODM0MiJdfSwib3JpZyI6eyJ0biI6IjQ5MzA3NzExOTk1NTMifX0.c2ln";
+
+/// The name in hex, as User-to-User tells it (RFC 7433 4.1).
+const NAME_IN_HEX: &str = "776f6c66657363686c6567656c";
+
+/// What is left of numbers and names where they are encoded.
+const ENCODED: [&str; 3] = ["ZGVzdCI6eyJ0biI6WyIxNjUw", "6IjQ5MzA3NzExOTk1NTMifX0", "6f6c6665736368"];
+
 /// What must never be told.
 const CREDENTIALS: [&str; 4] =
     ["n0nceOfServer", "a1f6deadbeef", "c1ientn0nce", "WVNfX19zZW1jdGwgKCkgewkyMjA"];
@@ -42,7 +52,8 @@ fn capture() -> Vec<Packet> {
         format!(
             "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{cseq_number}\r\nFrom: \"Hans {NAME}\" <sip:{CALLER}@example.com>;tag=a\r\n\
              To: <sip:{CALLEE}@example.net>;tag=b\r\nCall-ID: c1@192.0.2.1\r\nCSeq: {cseq}\r\nContact: <sip:{NAME}@192.0.2.1>\r\n\
-             P-Asserted-Identity: \"{NAME}\" <tel:{CALLER}>\r\nX-Hazard: from {CALLER}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+             P-Asserted-Identity: \"{NAME}\" <tel:{CALLER}>\r\nX-Hazard: from {CALLER}\r\nIdentity: {PASSPORT};info=<https://example.org/c.pem>\r\n\
+             Call-Info: <https://example.org/{NAME}.jpg>;purpose=icon\r\nSubject: {NAME} calls\r\nUser-to-User: {NAME_IN_HEX};encoding=hex\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
             body.len(),
             cseq_number = cseq.split(' ').next().unwrap(),
         )
@@ -54,7 +65,9 @@ fn capture() -> Vec<Packet> {
         "Proxy-Authorization: Digest username=\"{NAME}\", realm=\"x\", nonce=\"{}\",\r\n uri=\"sip:{CALLEE}@example.net\", cnonce=\"{}\", response=\"{}\"\r\n",
         CREDENTIALS[0], CREDENTIALS[2], CREDENTIALS[1]
     );
-    let refer = format!("Refer-To: <sip:{CALLEE}@example.org>\r\nReferred-By: <sip:{NAME}@example.org>\r\n");
+    let refer = format!(
+        "Refer-To: <sip:{CALLEE}@example.org?From=%3Csip:{NAME}%40example.org%3E&Identity={PASSPORT}>\r\nReferred-By: <sip:{NAME}@example.org>\r\n"
+    );
     let reason = format!("Reason: Q.850;cause=16;text=\"transferred to {CALLER}\"\r\n");
     // The event log has the header fields of the first message, credentials too.
     let steps = [
@@ -112,7 +125,7 @@ fn message(call: &str, start: &str, cseq: &str, more: &str, (kind, body): (&str,
 fn troubled() -> Vec<Packet> {
     let sdp = |direction: &str| {
         format!(
-            "v=0\r\no={TARGET_NAME} 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\na={direction}\r\n"
+            "v=0\r\no={TARGET_NAME} 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\na={direction}\r\na=ssrc:99 cname:{TARGET_NAME}@192.0.2.1\r\n"
         )
     };
     let request = |method: &str| format!("{method} sip:{CALLEE}@example.net SIP/2.0");
@@ -179,7 +192,7 @@ fn outputs(directory: &Path, flags: &[&str]) -> (Vec<(String, String)>, Vec<u8>)
     let input = directory.join("input.pcap");
     fs::write(&input, ethernet(capture()).bytes()).unwrap();
     let config = directory.join("lippycat.yaml");
-    fs::write(&config, "events: {file: events.jsonl, headers: [X-Hazard, Proxy-Authorization, From]}\n")
+    fs::write(&config, "events: {file: events.jsonl, headers: [X-Hazard, Proxy-Authorization, From, Identity, Call-Info, Subject, User-to-User]}\n")
         .unwrap();
     let mut told = Vec::new();
     let mut run = |line: &str| {
@@ -235,6 +248,7 @@ fn nothing_is_told_that_is_to_be_hidden() {
     let directory = tempfile::tempdir().unwrap();
     let (masked, file) = outputs(&directory.path().join("masked"), &["--numbers", "masked"]);
     assert_eq!(found(&masked, &NUMBERS), []);
+    assert_eq!(found(&masked, &ENCODED), []);
     assert_eq!(found(&masked, &CREDENTIALS), []);
     assert_eq!(found(&masked, &[KEYS, "Signal=7"]), []);
     // Carriers are still told apart, and packets are as they were captured.
@@ -255,6 +269,9 @@ fn nothing_is_told_that_is_to_be_hidden() {
     };
     // The search finds what is there: nearly every output names the parties.
     assert!(places(&NUMBERS) >= 20, "{}", places(&NUMBERS));
+    for encoded in ENCODED {
+        assert!(places(&[encoded]) >= 2, "{encoded}: {}", places(&[encoded]));
+    }
     assert!(places(&[KEYS]) >= 5, "{}", places(&[KEYS]));
     for target in [&NUMBERS[3], &NUMBERS[4]] {
         assert!(places(&[target]) >= 12, "{target}: {}", places(&[target]));

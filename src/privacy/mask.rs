@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
+use super::fields;
+
 /// Digits that are hidden at least: a subscriber among ten thousand.
-const HIDDEN: usize = 4;
+const SUBSCRIBER: usize = 4;
 
 /// Digits in a row that are a number wherever they stand. Ports, times and codes are shorter.
 pub(super) const NUMBER: usize = 7;
 
-/// What stands for what is hidden of a name, and so not for its length.
-const STARS: &str = "***";
+/// What stands for what is hidden of a name, and so not for its length, and for what cannot be masked in parts.
+pub(super) const HIDDEN: &str = "***";
 
 /// Names that tell nobody: RFC 3323 4.1.1.3.
 const NOBODY: [&str; 3] = ["", "-", "anonymous"];
@@ -30,8 +32,8 @@ pub fn user(text: &str) -> String {
         return number(bare.starts_with('+'), &digits);
     }
     match bare.chars().count() {
-        0..=2 => STARS.to_owned(),
-        _ => bare.chars().take(1).chain(STARS.chars()).collect(),
+        0..=2 => HIDDEN.to_owned(),
+        _ => bare.chars().take(1).chain(HIDDEN.chars()).collect(),
     }
 }
 
@@ -53,7 +55,7 @@ fn number(is_global: bool, digits: &str) -> String {
 /// How many digits of a number are told.
 const fn kept(length: usize) -> usize {
     let half = length / 2;
-    let most = length.saturating_sub(HIDDEN);
+    let most = length.saturating_sub(SUBSCRIBER);
     if half < most { half } else { most }
 }
 
@@ -64,36 +66,54 @@ fn is_masked(text: &str) -> bool {
     let bare = shown.strip_prefix('+').unwrap_or(shown);
     let is_number =
         stars > 0 && bare.bytes().all(|byte| byte.is_ascii_digit()) && bare.len() <= kept(bare.len() + stars);
-    is_number || (stars == STARS.len() && shown.chars().count() <= 1)
+    is_number || (stars == HIDDEN.len() && shown.chars().count() <= 1)
 }
 
-const SCHEMES: [&str; 3] = ["sip:", "sips:", "tel:"];
+/// Schemes with a user in front of the `@`, and that of numbers: RFC 3261 19.1, 3860, 3859, 6068, 5122, 3508, 4975, 3966.
+const SCHEMES: [&str; 10] =
+    ["sip:", "sips:", "tel:", "im:", "pres:", "mailto:", "xmpp:", "h323:", "msrp://", "msrps://"];
 
-fn has_scheme(text: &str) -> bool {
+pub(super) fn has_scheme(text: &str) -> bool {
     SCHEMES.iter().any(|scheme| has_scheme_of(text, scheme))
+}
+
+/// `alice@host` with its user masked. Without `@` it is a host's, or no name.
+pub(super) fn local_part(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((local, host)) => format!("{}@{host}", user(local)),
+        None => text.to_owned(),
+    }
 }
 
 /// Text with the users of its URIs masked, and numbers of seven digits or more, in groups too.
 #[must_use]
 pub fn free_text(text: &str) -> String {
-    text_with(text, NUMBER)
+    text_with(text, Some(NUMBER))
 }
 
-/// As [`free_text`], where numbers have at least `shortest` digits.
-pub(super) fn text_with(text: &str, shortest: usize) -> String {
+/// As [`free_text`], where numbers have at least `shortest` digits. Without that, numbers stay.
+pub(super) fn text_with(text: &str, shortest: Option<usize>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut before = None;
     let mut userless = usize::MAX;
     while let Some(first) = rest.chars().next() {
+        if let Some(escape) = escape(rest) {
+            out.push_str(escape);
+            before = Some(' ');
+            rest = rest.get(escape.len()..).unwrap_or_default();
+            continue;
+        }
         // A scheme begins a word: `gossip:` is none.
         let taken = if before.is_some_and(char::is_alphanumeric) {
             None
         } else {
             uri(rest, &mut userless, &mut out)
-                .or_else(|| groups(rest, before, &mut out))
-                .or_else(|| run(rest, shortest, &mut out))
+                .or_else(|| token(rest, &mut out))
+                .or_else(|| shortest.and_then(|_| groups(rest, before, &mut out)))
+                .or_else(|| shortest.and_then(|shortest| run(rest, shortest, &mut out)))
         };
+        let taken = taken.or_else(|| query(rest, shortest.unwrap_or(NUMBER), &mut out));
         let taken = taken.unwrap_or_else(|| {
             out.push(first);
             first.len_utf8()
@@ -109,11 +129,14 @@ pub(super) fn text_with(text: &str, shortest: usize) -> String {
 fn uri(text: &str, userless: &mut usize, out: &mut String) -> Option<usize> {
     let scheme = SCHEMES.iter().find(|scheme| has_scheme_of(text, scheme))?;
     let (name, rest) = text.split_at_checked(scheme.len())?;
-    let stop = if *scheme == "tel:" { ';' } else { '@' };
+    let is_number = *scheme == "tel:";
+    let stop = if is_number { ';' } else { '@' };
     if stop == '@' && text.len() > *userless {
         return None;
     }
-    let ends = |c: char| c == stop || c.is_whitespace() || matches!(c, '>' | '<' | '"' | ',');
+    let ends = |c: char| {
+        c == stop || c.is_whitespace() || matches!(c, '>' | '<' | '"' | ',') || (is_number && c == '?')
+    };
     let (party, behind) = rest.split_at_checked(rest.find(ends).unwrap_or(rest.len()))?;
     if stop == '@' && !behind.starts_with(stop) {
         *userless = behind.len();
@@ -124,12 +147,94 @@ fn uri(text: &str, userless: &mut usize, out: &mut String) -> Option<usize> {
     }
     out.push_str(name);
     out.push_str(&user_of_uri(party));
-    Some(scheme.len() + party.len())
+    let extension = if is_number { extensions(behind, out) } else { 0 };
+    Some(scheme.len() + party.len() + extension)
+}
+
+/// Extension and subaddress of a number (RFC 3966 5.3, 5.4), which begin with a semicolon. Returns how much was taken.
+fn extensions(text: &str, out: &mut String) -> usize {
+    let mut at = 0;
+    while let Some(rest) = text.get(at..) {
+        let Some(name) = [";ext=", ";isub="].into_iter().find(|name| has_scheme_of(rest, name)) else {
+            break;
+        };
+        let value = rest.get(name.len()..).unwrap_or_default();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-.!~*'()%".contains(c);
+        let value = value.get(..value.find(|c| !is_part(c)).unwrap_or(value.len())).unwrap_or_default();
+        out.push_str(rest.get(..name.len()).unwrap_or_default());
+        out.push_str(&user(value));
+        at += name.len() + value.len();
+    }
+    at
+}
+
+/// An escape at the beginning: `%3C` (RFC 3986 2.1).
+fn escape(text: &str) -> Option<&str> {
+    let escape = text.get(..3).filter(|it| it.starts_with('%'))?;
+    escape.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit()).then_some(escape)
+}
+
+/// A JSON object in base64url at the beginning, as that of a PASSporT or of another token (RFC 7515 7.1), with all that belongs to it.
+fn token(text: &str, out: &mut String) -> Option<usize> {
+    /// `{"` with one claim has more.
+    const SHORTEST: usize = 16;
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.=~+/".contains(byte);
+    let length = text.starts_with("eyJ").then(|| text.bytes().take_while(|byte| is_part(byte)).count())?;
+    (length >= SHORTEST).then(|| {
+        out.push_str(HIDDEN);
+        length
+    })
+}
+
+/// The header fields of a URI (RFC 3261 19.1.1), with the question mark in front of them. Of a field that names
+/// somebody the value is hidden: it is escaped.
+fn query(text: &str, shortest: usize, out: &mut String) -> Option<usize> {
+    let fields = query_at(text)?;
+    out.push('?');
+    for (number, field) in fields.split('&').enumerate() {
+        if number > 0 {
+            out.push('&');
+        }
+        let is_field =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'));
+        match field.split_once('=') {
+            None if field.is_empty() => {}
+            Some((name, value)) if is_field(name) && fields::is_harmless(name, value, shortest) => {
+                out.push_str(field);
+            }
+            Some((name, _)) => {
+                out.push_str(if is_field(name) { name } else { HIDDEN });
+                out.push('=');
+                out.push_str(HIDDEN);
+            }
+            None => out.push_str(HIDDEN),
+        }
+    }
+    Some(1 + fields.len())
+}
+
+/// Whether header fields of a URI are in the text.
+pub(super) fn has_query(text: &str) -> bool {
+    text.match_indices('?').any(|(at, _)| text.get(at..).and_then(query_at).is_some())
+}
+
+fn query_at(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix('?')?;
+    let name = rest.bytes().take_while(|&byte| is_name(byte)).count();
+    if name == 0 || rest.as_bytes().get(name) != Some(&b'=') {
+        return None;
+    }
+    let ends = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | ',' | ';');
+    rest.get(..rest.find(ends).unwrap_or(rest.len()))
+}
+
+const fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 /// Never takes a user part for a URI of its own, as `sip:sip:x@host` would have it.
 fn user_of_uri(party: &str) -> Cow<'_, str> {
-    if has_scheme(party) { STARS.into() } else { user(party).into() }
+    if has_scheme(party) { HIDDEN.into() } else { user(party).into() }
 }
 
 fn has_scheme_of(text: &str, scheme: &str) -> bool {
@@ -280,7 +385,7 @@ mod tests {
             ("anonymous", "anonymous"),
             ("sip:1001@192.0.2.1", "sip:****@192.0.2.1"),
             ("sip:example.com", "sip:example.com"),
-            ("tel:+4930123456789;isub=1", "tel:+493012*******;isub=1"),
+            ("tel:+4930123456789;isub=1", "tel:+493012*******;isub=*"),
             ("Ünal", "Ü***"),
         ];
         for (text, masked) in rows {

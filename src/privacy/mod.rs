@@ -6,6 +6,8 @@
 //! Invariants: credentials are told by nobody; what is masked stays masked however often it passes; masking costs
 //! nothing where it is off. Absent on purpose: Call-IDs, which name a call everywhere, and the packets in call files.
 
+mod body;
+mod fields;
 mod listener;
 mod mask;
 mod message;
@@ -131,11 +133,7 @@ impl Privacy {
     /// The value of a header field that is copied. Credentials are never in it.
     #[must_use]
     pub fn header_value(self, name: &[u8], value: &str) -> String {
-        match () {
-            () if message::has_credentials(name) => message::credentials(value, self),
-            () if self.masked => message::masked_value(value, mask::NUMBER),
-            () => value.to_owned(),
-        }
+        fields::told(name, value, mask::NUMBER, self).unwrap_or_else(|| value.to_owned())
     }
 
     /// A SIP message as it may be shown: line by line the same, without credentials and keys of SRTP, and without what
