@@ -122,6 +122,61 @@ fn every_hop_acknowledges_a_refusal() {
     }
 }
 
+/// RFC 3261 17.1.1.3: who sends the INVITE on several branches acknowledges the refusals of all, whichever is answered.
+#[test]
+fn a_refused_branch_is_acknowledged_though_another_is_answered() {
+    const ACK: &str = "ACK sip:bob@b.example SIP/2.0";
+    let text = |branch, to_tag, cseq| Text { branch, to_tag, cseq, ..Text::default() };
+    // A proxy (9) has the one who refuses (2) on branch x, and the one who answers (3) on branch y. The ACK comes behind so many
+    // copies of the refusal; that hop's requests are seen, or are not.
+    let found = |is_answered_first: bool, acknowledged: Option<usize>, is_seen: bool| {
+        let mut scene = Scene::plain();
+        scene.send(1, 9, &text("b1", "", "1 INVITE").with(INVITE));
+        if is_seen {
+            scene.send(9, 2, &text("x", "", "1 INVITE").with(INVITE));
+        }
+        scene.send(9, 3, &text("y", "", "1 INVITE").with(INVITE));
+        let answer = |scene: &mut Scene| {
+            for (from, to, branch) in [(3, 9, "y"), (9, 1, "b1")] {
+                scene.send(from, to, &text(branch, "bob", "1 INVITE").with("SIP/2.0 200 OK"));
+            }
+            for (from, to, branch) in [(1, 9, "k1"), (9, 3, "k2")] {
+                scene.send(from, to, &text(branch, "bob", "1 ACK").with(ACK));
+            }
+        };
+        if is_answered_first {
+            answer(&mut scene);
+        }
+        for number in 1..=5 {
+            scene.send(2, 9, &text("x", "eve", "1 INVITE").with("SIP/2.0 503 Service Unavailable"));
+            if acknowledged == Some(number) {
+                scene.send(9, 2, &text("x", "eve", "1 ACK").with(ACK));
+            }
+            scene.wait(500);
+        }
+        if !is_answered_first {
+            answer(&mut scene);
+        }
+        scene.send(1, 9, &text("bye", "bob", "2 BYE").with("BYE sip:bob@b.example SIP/2.0"));
+        scene.send(9, 1, &text("bye", "bob", "2 BYE").with("SIP/2.0 200 OK"));
+        let record = one(scene);
+        assert_eq!(record.status_code, Some(200));
+        let found = record.findings.into_iter().filter(|it| it.code != "no_rtp");
+        found.map(|it| it.text).collect::<Vec<_>>()
+    };
+    let refusal = "the 503 from 192.0.2.2:5060 to 192.0.2.9:5060";
+    for is_answered_first in [false, true] {
+        let text = format!("no ACK for {refusal}, which was sent 4 times again");
+        assert_eq!(found(is_answered_first, None, true), [text]);
+        let text = format!("{refusal} was sent 4 times again after its ACK: the ACK does not arrive");
+        assert_eq!(found(is_answered_first, Some(1), true), [text]);
+        // A late ACK; nothing that goes that way is captured.
+        for (acknowledged, is_seen) in [(Some(3), true), (Some(5), true), (None, false)] {
+            assert_eq!(found(is_answered_first, acknowledged, is_seen), [""; 0], "{is_answered_first}");
+        }
+    }
+}
+
 /// RFC 3261 22.2: the challenge to the first try may come again too; it is no answer to the next one.
 #[test]
 fn a_late_copy_of_a_challenge_misses_no_ack() {

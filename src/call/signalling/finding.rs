@@ -33,7 +33,7 @@ pub(in crate::call) fn findings(dialog: &Dialog, record: &CallRecord, now: Times
     }
     findings.extend(unacknowledged(record, signalling));
     findings.extend(change_unacknowledged(signalling));
-    findings.extend(refusals_unacknowledged(record, dialog));
+    findings.extend(refusals_unacknowledged(dialog));
     findings.extend(no_bye_answer(record, signalling, now));
     findings.extend(no_cancel_answer(signalling));
     findings.extend(no_change_answer(signalling));
@@ -179,8 +179,8 @@ fn missed_ack(what: &str, is_acknowledged: bool, again: (u32, u32), does_not: &s
 
 /// A refusal that came again until its sender gave up (RFC 3261 17.2.1, timers G and H). ACKs of refusals go over one hop, so it is
 /// that hop on which they are lost.
-fn refusals_unacknowledged(record: &CallRecord, dialog: &Dialog) -> Vec<Finding> {
-    let rare = dialog.signalling.rare.as_ref().filter(|_| record.answered.is_none());
+fn refusals_unacknowledged(dialog: &Dialog) -> Vec<Finding> {
+    let rare = dialog.signalling.rare.as_ref();
     let hops = rare.into_iter().flat_map(|rare| &rare.refused_again);
     let unacknowledged = hops.filter_map(|hop| {
         let RefusedAgain { branch, status, source, destination, count, after_ack, at } = *hop;

@@ -455,8 +455,8 @@ impl Dialog {
     }
 
     fn acknowledge(&mut self, look: &Look<'_>) {
+        self.branches.acknowledged(look.head.keys.branch);
         if !self.is_answered {
-            self.branches.acknowledged(look.head.keys.branch);
             return;
         }
         let tag = self.signalling.answer_tag;
@@ -683,13 +683,12 @@ impl Dialog {
         }
     }
 
-    /// Counts a refusal of the latest INVITE that came again. Its ACK comes back over the same hop (RFC 3261 17.1.1.3); it would be
-    /// missed where nothing that goes that way is captured.
+    /// Counts a refusal of the latest INVITE that came again, whoever else answers. Its ACK comes back over the same hop (RFC 3261
+    /// 17.1.1.3); it would be missed where nothing that goes that way is captured.
     fn refused_again(&mut self, look: &Look<'_>) {
         let StartLine::Response { status: status @ 300.., .. } = look.head.start else { return };
         let branch = look.head.keys.branch;
-        let is_it = !self.is_answered
-            && look.head.cseq_method == Method::Invite
+        let is_it = look.head.cseq_method == Method::Invite
             && self.is_first_invite(look)
             && self.branches.was_sent(branch);
         if !is_it {

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// Requests of one dialog that may wait at a time: those of a proxy's two hops, and one of each side.
 const WAITING: usize = 4;
 
-/// Of an INVITE that a proxy sends to several ends, so many. Attack: one that is sent to everybody.
+/// Of an INVITE that a proxy sends to several ends, and of its CANCEL, so many. Attack: one that is sent to everybody.
 const FORKED: usize = 32;
 
 /// Methods of one dialog whose times are kept. Attack: a dialog of every method; the run's own times are not bounded by it.
@@ -31,11 +31,23 @@ pub(super) const fn duration(ticks: u32) -> Duration {
     Duration::from_nanos(ticks as u64 * TICK)
 }
 
+/// What an answer has in common with its request: the topmost branch, which a CANCEL has of its INVITE (RFC 3261 17.1.3); none without
+/// a branch.
+#[inline]
+fn transaction(look: &Look<'_>) -> Option<u32> {
+    let branch = look.head.keys.branch as u32;
+    match look.about() {
+        _ if branch == 0 => None,
+        Method::Cancel => Some(!branch),
+        _ => Some(branch),
+    }
+}
+
 /// The requests that wait, and the longest waits so far.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(in crate::call) struct Pace {
-    /// Topmost branch, and ticks since the dialog began, in the order in which they came.
+    /// Transaction, and ticks since the dialog began, in the order in which they came.
     waiting: SmallVec<[(u32, u32); WAITING]>,
     longest: SmallVec<[(Method, u32); 2]>,
 }
@@ -45,28 +57,25 @@ impl Pace {
     /// waited if it is the first answer to it.
     #[inline]
     pub(in crate::call) fn observe(&mut self, look: &Look<'_>, start: Timestamp) -> Option<Duration> {
-        let (branch, at) = (look.head.keys.branch as u32, ticks(look.message.timestamp.since(start)));
+        let (transaction, at) = (transaction(look)?, ticks(look.message.timestamp.since(start)));
         match look.method() {
-            // Nobody answers an ACK; a CANCEL has the branch of its INVITE.
-            Some(Method::Ack | Method::Cancel) => None,
+            // Nobody answers an ACK.
+            Some(Method::Ack) => None,
             Some(method) => {
-                let may_fork = method == Method::Invite && look.is_initial();
+                let may_fork = matches!(method, Method::Invite | Method::Cancel) && look.is_initial();
                 if self.waiting.len() >= if may_fork { FORKED } else { WAITING } {
                     self.waiting.remove(0);
                 }
-                self.waiting.push((branch, at));
+                self.waiting.push((transaction, at));
                 None
             }
-            None => self.answered(branch, at, look.head.cseq_method),
+            None => self.answered(transaction, at, look.head.cseq_method),
         }
     }
 
     #[inline]
-    fn answered(&mut self, branch: u32, at: u32, method: Method) -> Option<Duration> {
-        let place = self.waiting.iter().position(|(waiting, _)| *waiting == branch)?;
-        if method == Method::Cancel || branch == 0 {
-            return None;
-        }
+    fn answered(&mut self, transaction: u32, at: u32, method: Method) -> Option<Duration> {
+        let place = self.waiting.iter().position(|(waiting, _)| *waiting == transaction)?;
         let (_, asked) = self.waiting.remove(place);
         let waited = at.saturating_sub(asked);
         if let Some((_, longest)) = self.longest.iter_mut().find(|(known, _)| *known == method) {

@@ -763,6 +763,23 @@ fn answers_are_timed_by_transaction() {
     assert_eq!(run, [(Method::Invite, 1), (Method::Bye, 1), (Method::Info, 1)]);
 }
 
+/// RFC 3261 9.1, 17.1.3: a CANCEL has the branch of what it cancels, and is a transaction of its own.
+#[test]
+fn a_cancel_is_timed_apart_from_its_invite() {
+    let mut scene = Scene::plain();
+    let invite = Text::default();
+    scene.send(1, 2, &invite.with(INVITE));
+    let cancel = Text { cseq: "1 CANCEL", ..Text::default() };
+    scene.send(1, 2, &cancel.with("CANCEL sip:bob@b.example SIP/2.0"));
+    scene.wait(200);
+    scene.send(2, 1, &Text { to_tag: "bob", ..cancel }.with("SIP/2.0 200 OK"));
+    scene.wait(SECOND);
+    scene.send(2, 1, &Text { to_tag: "bob", ..invite }.with("SIP/2.0 487 Request Terminated"));
+    let record = one(scene);
+    let told: Vec<_> = record.signalling.response_seconds.into_iter().collect();
+    assert_eq!(told, [("CANCEL", 0.3), ("INVITE", 1.5)]);
+}
+
 pub(super) fn register(scene: &mut Scene, number: u32, from: u8, expires: u32, status: &str, listed: &str) {
     let (branch, cseq) = (format!("r{number}"), format!("{number} REGISTER"));
     let extra = format!("Contact: <sip:alice@192.0.2.1>;expires={expires}\n");
