@@ -194,11 +194,29 @@ fn figures_of_groups_are_those_of_the_ledger() {
     }
 }
 
+/// What a carrier does when it is called.
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    /// It is not called.
+    Nothing,
+    Answer,
+    /// 503.
+    Refuse,
+    /// It does not answer.
+    Ignore,
+    /// It is cancelled when the other one has answered (487).
+    Wait,
+}
+
 /// A customer (host 1) calls through a proxy (2) that tries one carrier (3) and then another (4), under one Call-ID as RFC 3261
-/// 16.6 has it. What each carrier was sent, and answered, stands here as it is put on the wire.
-fn proxied(call: u32, start: u32, answers: [u16; 2]) -> Vec<Packet> {
+/// 16.6 and RFC 3263 4.3 have it. What each carrier was sent, and answered, stands here as it is put on the wire; the customer's hop
+/// is there if it is seen.
+fn proxied(call: u32, start: u32, carriers: [Does; 2], is_customer_seen: bool) -> Vec<Packet> {
     let mut packets = Vec::new();
     let mut put = |time: u32, (from, to): (u8, u8), line: &str, cseq: &str| {
+        if !is_customer_seen && from.min(to) == 1 {
+            return;
+        }
         let branches: &[u8] =
             if (from, to) == (1, 2) || (from, to) == (2, 1) { &[1] } else { &[from.max(to), 1] };
         let via: String = branches
@@ -208,7 +226,8 @@ fn proxied(call: u32, start: u32, answers: [u16; 2]) -> Vec<Packet> {
                 format!("Via: SIP/2.0/UDP 192.0.2.{host};branch=z9hG4bK{call}-{branch}{}\r\n", &cseq[..1])
             })
             .collect();
-        let tag = if line.starts_with("INVITE") || line.contains(" 100 ") { "" } else { ";tag=b" };
+        let is_first = line.starts_with("INVITE") || line.starts_with("CANCEL") || line.contains(" 100 ");
+        let tag = if is_first { "" } else { ";tag=b" };
         let text = format!(
             "{line}\r\n{via}From: <sip:a@x>;tag=a\r\nTo: <sip:+49@x>{tag}\r\nCall-ID: {call}@x\r\nCSeq: {cseq}\r\nContent-Length: 0\r\n\r\n"
         );
@@ -217,15 +236,20 @@ fn proxied(call: u32, start: u32, answers: [u16; 2]) -> Vec<Packet> {
     let (invite, refusal, ok) = ("INVITE sip:+49@x SIP/2.0", "SIP/2.0 503 X", "SIP/2.0 200 OK");
     put(0, (1, 2), invite, "1 INVITE");
     put(1, (2, 1), "SIP/2.0 100 X", "1 INVITE");
-    for (carrier, answer) in (3..).zip(answers) {
+    for (carrier, does) in (3..).zip(carriers) {
         let time = 100 * u32::from(carrier - 3);
-        if answer != 0 {
+        if does != Does::Nothing {
             put(time + 2, (2, carrier), invite, "1 INVITE");
         }
-        if answer == 503 {
+        if does == Does::Refuse {
             put(time + 50, (carrier, 2), refusal, "1 INVITE");
             put(time + 51, (2, carrier), "ACK sip:+49@x SIP/2.0", "1 ACK");
-        } else if answer == 200 {
+        } else if does == Does::Wait {
+            put(time + 3_104, (2, carrier), "CANCEL sip:+49@x SIP/2.0", "1 CANCEL");
+            put(time + 3_105, (carrier, 2), ok, "1 CANCEL");
+            put(time + 3_106, (carrier, 2), "SIP/2.0 487 X", "1 INVITE");
+            put(time + 3_107, (2, carrier), "ACK sip:+49@x SIP/2.0", "1 ACK");
+        } else if does == Does::Answer {
             for (after, line) in [(1_002, "SIP/2.0 180 X"), (3_002, ok)] {
                 put(time + after, (carrier, 2), line, "1 INVITE");
                 put(time + after + 1, (2, 1), line, "1 INVITE");
@@ -239,7 +263,7 @@ fn proxied(call: u32, start: u32, answers: [u16; 2]) -> Vec<Packet> {
             put(time + 13_011, (2, 1), ok, "2 BYE");
         }
     }
-    if answers == [503, 503] {
+    if carriers == [Does::Refuse, Does::Refuse] {
         put(160, (2, 1), refusal, "1 INVITE");
         put(161, (1, 2), "ACK sip:+49@x SIP/2.0", "1 ACK");
     }
@@ -248,19 +272,30 @@ fn proxied(call: u32, start: u32, answers: [u16; 2]) -> Vec<Packet> {
 
 #[test]
 fn carriers_behind_a_proxy_have_the_attempts_that_they_were_sent() {
-    let calls = [[200, 0], [503, 200], [503, 200], [503, 503]];
-    let mut packets: Vec<Packet> = (0..).zip(calls).flat_map(|(n, it)| proxied(n, n * 60_000, it)).collect();
-    packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+    use Does::{Answer, Ignore, Nothing, Refuse, Wait};
+    let calls = [
+        [Answer, Nothing],
+        [Refuse, Answer],
+        [Refuse, Answer],
+        [Refuse, Refuse],
+        [Wait, Answer],
+        [Ignore, Answer],
+    ];
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
-    fs::write(directory.join("proxy.pcap"), ethernet(packets).bytes()).unwrap();
+    for (name, is_customer_seen) in [("proxy.pcap", true), ("trunk.pcap", false)] {
+        let mut packets: Vec<Packet> =
+            (0..).zip(calls).flat_map(|(n, it)| proxied(n, n * 60_000, it, is_customer_seen)).collect();
+        packets.sort_by_key(|packet| (packet.seconds, packet.fraction));
+        fs::write(directory.join(name), ethernet(packets).bytes()).unwrap();
+    }
     let party = |name: &str, host: u8| format!("  - {{name: {name}, cidrs: [192.0.2.{host}]}}\n");
     let carriers = format!("carriers:\n{}{}", party("one", 3), party("two", 4));
     let targets = format!("targets:\n{}{}{}", party("proxy", 2), party("far", 3), party("near", 1));
     fs::write(directory.join("c.yaml"), format!("{carriers}{targets}")).unwrap();
     fs::write(directory.join("customer.yaml"), format!("{carriers}{}", party("customer", 1))).unwrap();
-    let told = |words: &[&str]| {
-        let json = ["-r", "proxy.pcap", "--format", "json"];
+    let told = |file: &str, words: &[&str]| {
+        let json = ["-r", file, "--format", "json"];
         let groups = lines(&report(directory, &[words, &json[..]].concat()));
         let of = |group: &Value| {
             let name = ["carrier", "target", "address", "prefix"].iter().find_map(|key| group[*key].as_str());
@@ -275,16 +310,27 @@ fn carriers_behind_a_proxy_have_the_attempts_that_they_were_sent() {
     let table = |rows: &[(&str, &str)]| -> BTreeMap<String, String> {
         rows.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
     };
-    // The customer's INVITE comes 2 ms before the first carrier's and 102 ms before the second's; 180 and 200 a millisecond after.
-    let one = ("one", r#"4 1 {"503":3} 10.0 1.0 3.0 4 3"#);
-    let two = ("two", r#"3 2 {"503":1} 10.0 1.0 3.0 3 1"#);
-    let whole = r#"4 3 {"503":1} 10.0 1.07 3.07 4 1"#;
-    assert_eq!(told(&["carriers", "-c", "c.yaml"]), table(&[one, two]));
-    assert_eq!(told(&["carriers", "-c", "customer.yaml"]), table(&[one, two, ("customer", whole)]));
-    assert_eq!(told(&["carriers", "--by", "prefix", "-c", "c.yaml"]), table(&[("+49", whole)]));
-    assert_eq!(told(&["carriers", "--by", "address", "-c", "c.yaml"]), table(&[("192.0.2.2", whole)]));
-    let expected = table(&[("far", one.1), ("proxy", whole), ("near", whole)]);
-    assert_eq!(told(&["targets", "-c", "c.yaml"]), expected);
+    // 200 and BYE are a millisecond after each other on the two hops of the proxy.
+    for (file, duration) in [("proxy.pcap", "10.0"), ("trunk.pcap", "10.002")] {
+        let one = format!(r#"6 1 {{"487":1,"503":3,"none":1}} {duration} 1.0 3.0 6 5"#);
+        let two = format!(r#"5 4 {{"503":1}} {duration} 1.0 3.0 5 1"#);
+        let carriers = table(&[("one", &one), ("two", &two)]);
+        assert_eq!(told(file, &["carriers", "-c", "c.yaml"]), carriers, "{file}");
+        // The customer's INVITE comes 2 ms before the first carrier's and 102 ms before the second's; 180 and 200 a millisecond after.
+        let delays = if file == "proxy.pcap" { "1.083 3.083" } else { "1.08 3.08" };
+        let whole = format!(r#"6 5 {{"503":1}} {duration} {delays} 6 1"#);
+        let of_customer = if file == "proxy.pcap" { table(&[("customer", &whole)]) } else { table(&[]) };
+        let with_customer = carriers.into_iter().chain(of_customer).collect();
+        assert_eq!(told(file, &["carriers", "-c", "customer.yaml"]), with_customer, "{file}");
+        assert_eq!(told(file, &["carriers", "--by", "prefix", "-c", "c.yaml"]), table(&[("+49", &whole)]));
+        let by_address = told(file, &["carriers", "--by", "address", "-c", "c.yaml"]);
+        assert_eq!(by_address, table(&[("192.0.2.2", &whole)]));
+        let mut targets = table(&[("far", &one), ("proxy", &whole)]);
+        if file == "proxy.pcap" {
+            targets.insert("near".to_owned(), whole);
+        }
+        assert_eq!(told(file, &["targets", "-c", "c.yaml"]), targets, "{file}");
+    }
 }
 
 #[test]

@@ -55,11 +55,11 @@ impl Figures {
         if is_answered(record) {
             self.duration(record);
         }
-        self.media(record);
+        self.media(record.value.get("media").and_then(Value::as_array).into_iter().flatten());
     }
 
-    /// Adds a further leg of a call. When it ended, and what was heard, is known of the call alone: that is of the leg that was answered.
-    pub(super) fn add_attempt(&mut self, record: &Record, attempt: &Attempt<'_>) {
+    /// Adds an attempt of a call, with its streams. When it ended is known of the call alone: that is of the leg that was answered.
+    pub(super) fn add_attempt(&mut self, record: &Record, attempt: &Attempt<'_>, media: &[&Value]) {
         let (code, is_over) = (attempt.code(), !attempt.is_open());
         self.retransmissions = self.retransmissions.saturating_add(attempt.retransmissions());
         self.request("INVITE", is_over && code.is_none_or(|code| code >= 400));
@@ -69,10 +69,10 @@ impl Figures {
             self.answered();
             attempt.setup().inspect(|it| self.setup.add(*it));
             self.duration(record);
-            self.media(record);
         } else if is_over {
             self.not_answered(code.unwrap_or_default(), attempt.has_rung());
         }
+        self.media(media.iter().copied());
     }
 
     /// That of a call which is over.
@@ -83,8 +83,8 @@ impl Figures {
             .inspect(|it| self.duration.add(*it));
     }
 
-    fn media(&mut self, record: &Record) {
-        for stream in record.value.get("media").and_then(Value::as_array).into_iter().flatten() {
+    fn media<'a>(&mut self, streams: impl Iterator<Item = &'a Value>) {
+        for stream in streams {
             let number = |key| stream.get(key).and_then(Value::as_f64);
             number("mos").inspect(|mos| self.mos.add(*mos));
             self.expected += number("expected").unwrap_or_default();

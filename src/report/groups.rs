@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::attempt::{Attempt, attempts};
+use super::attempt::{Attempt, Attempts};
 use super::condition::Selection;
 use super::figures::Figures;
 use super::records::{Go, Record, Taker};
@@ -100,7 +100,15 @@ impl Ends {
     fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         [self.destination, self.source].into_iter().flatten()
     }
+
+    /// Those that the call as a whole was between: where its first leg is an attempt, the receiver has no more than that.
+    fn of_whole(&self, attempts: &Attempts<'_, '_>) -> impl Iterator<Item = IpAddr> + use<> {
+        [self.destination.filter(|_| !attempts.has_first), self.source].into_iter().flatten()
+    }
 }
+
+/// A group that a record counts in, and for which attempt, with the streams that are its own; without one as a whole.
+type Part<'a> = (String, Option<(Attempt<'a>, Vec<&'a Value>)>);
 
 impl Groups {
     /// No groups yet.
@@ -109,8 +117,8 @@ impl Groups {
         Self { grouped, groups: BTreeMap::new(), members: BTreeMap::new() }
     }
 
-    /// The groups that it counts in, each as a whole or for a further leg of it.
-    fn names<'a>(&mut self, record: &'a Record) -> Vec<(String, Option<Attempt<'a>>)> {
+    /// What of a record counts in which groups.
+    fn parts<'a>(&mut self, record: &'a Record) -> Vec<Part<'a>> {
         let ends = Ends::of(record);
         match self.grouped.grouping {
             Grouping::Targets => self.targets(&ends, record),
@@ -122,21 +130,21 @@ impl Groups {
         }
     }
 
-    /// The carriers that further legs went to; and that of the first leg, which is known by its addresses then: whom its URI names
+    /// The carriers that attempts went to; and that of the call as a whole, which is known by its addresses then: whom its URI names
     /// is behind us.
-    fn carriers<'a>(&self, ends: &Ends, record: &'a Record) -> Vec<(String, Option<Attempt<'a>>)> {
+    fn carriers<'a>(&self, ends: &Ends, record: &'a Record) -> Vec<Part<'a>> {
         let carriers = &self.grouped.carriers;
-        let further = attempts(record).into_iter().filter_map(|attempt| {
-            let (carrier, _) = attempt.receiver(carriers)?;
-            Some((carrier.name.clone(), Some(attempt)))
-        });
-        let further: Vec<_> = further.collect();
-        if further.is_empty() {
+        let attempts = Attempts::of(record, carriers, ends.host.as_deref());
+        let parts = attempts
+            .shares()
+            .map(|(attempt, carrier, _, media)| (carrier.name.clone(), Some((attempt, media))));
+        let parts: Vec<Part<'a>> = parts.collect();
+        if parts.is_empty() {
             return vec![(self.carrier(ends).to_owned(), None)];
         }
-        let is_first = |carrier: &&Party| ends.addresses().any(|address| carrier.has_address(address));
-        let first = carriers.iter().find(is_first).map(|carrier| (carrier.name.clone(), None));
-        first.into_iter().chain(further).collect()
+        let is_it = |carrier: &&Party| ends.of_whole(&attempts).any(|address| carrier.has_address(address));
+        let whole = carriers.iter().find(is_it).map(|carrier| (carrier.name.clone(), None));
+        whole.into_iter().chain(parts).collect()
     }
 
     fn carrier(&self, ends: &Ends) -> &str {
@@ -159,22 +167,22 @@ impl Groups {
             .or(ends.destination)
     }
 
-    /// Each target that is an end of its first leg or receives a further one, or an address of one.
-    fn targets<'a>(&mut self, ends: &Ends, record: &'a Record) -> Vec<(String, Option<Attempt<'a>>)> {
-        let mut names: Vec<(String, Option<Attempt<'a>>)> = Vec::new();
-        for address in ends.addresses() {
-            let found = self.grouped.targets.iter().find(|target| target.has_address(address));
+    /// Each target, or an address of one, that the call as a whole was between, or that received an attempt.
+    fn targets<'a>(&mut self, ends: &Ends, record: &'a Record) -> Vec<Part<'a>> {
+        let targets = &self.grouped.targets;
+        let attempts = Attempts::of(record, targets, None);
+        let mut parts: Vec<Part<'a>> = Vec::new();
+        for address in ends.of_whole(&attempts) {
+            let found = targets.iter().find(|target| target.has_address(address));
             let Some(name) = found.map(|target| member(&mut self.members, target, address)) else { continue };
-            if names.iter().all(|(known, _)| *known != name) {
-                names.push((name, None));
+            if parts.iter().all(|(known, _)| *known != name) {
+                parts.push((name, None));
             }
         }
-        for attempt in attempts(record) {
-            if let Some((target, address)) = attempt.receiver(&self.grouped.targets) {
-                names.push((member(&mut self.members, target, address), Some(attempt)));
-            }
+        for (attempt, target, address, media) in attempts.shares() {
+            parts.push((member(&mut self.members, target, address), Some((attempt, media))));
         }
-        if names.is_empty() { vec![(OTHER.to_owned(), None)] } else { names }
+        if parts.is_empty() { vec![(OTHER.to_owned(), None)] } else { parts }
     }
 
     /// Prints the groups, the one with most calls first; returns how many are not shown. `is_whole`: everything could be
@@ -227,12 +235,12 @@ impl Taker for Groups {
     }
 
     fn take(&mut self, record: &Record) -> io::Result<Go> {
-        for (name, attempt) in self.names(record) {
+        for (name, attempt) in self.parts(record) {
             let is_told = self.groups.contains_key(&name) || self.groups.len() < MAX_GROUPS;
             let figures = self.groups.entry(if is_told { name } else { OTHER.to_owned() }).or_default();
             match attempt {
                 None => figures.add(record),
-                Some(attempt) => figures.add_attempt(record, &attempt),
+                Some((attempt, media)) => figures.add_attempt(record, &attempt, &media),
             }
         }
         Ok(Go::On)
@@ -382,7 +390,7 @@ mod tests {
         for (source, destination, request_uri) in calls {
             let value = json!({"call_id": "x", "kind": "call", "source": source, "destination": destination, "request_uri": request_uri, "to": "x"});
             let record = Record::new(value, Privacy::default());
-            let told = groups.names(&record).into_iter().map(|(name, _)| name);
+            let told = groups.parts(&record).into_iter().map(|(name, _)| name);
             found.push(told.collect::<Vec<_>>().join("|"));
             groups.take(&record).unwrap();
         }
@@ -406,6 +414,135 @@ mod tests {
         assert_eq!(names(by, &calls), ["one", "two", "two", "other", "other"]);
         let by = Grouping::Carriers { by: By::Address, digits: 4 };
         assert_eq!(names(by, &calls), ["10.0.1.1", "10.0.1.1", "10.0.1.2", "10.0.1.2", "other"]);
+    }
+
+    /// An answered call of 60 s whose INVITE went that way: from, to, and the final code.
+    fn tried(legs: &[(&str, &str, u16)], media: &[(&str, f64)]) -> Value {
+        let at = |host: &str| format!("{host}:5060");
+        let legs: Vec<Value> = legs
+            .iter()
+            .map(|(from, to, code)| {
+                json!({"call_id": "x", "source": at(from), "destination": at(to), "status_code": (*code > 0).then_some(code)})
+            })
+            .collect();
+        let media: Vec<Value> = media
+            .iter()
+            .map(|(host, mos)| json!({"source": format!("{host}:4000"), "destination": "192.0.2.200:4002", "mos": mos}))
+            .collect();
+        json!({"call_id": "x", "kind": "call", "method": "INVITE", "request_uri": "sip:1@x", "result": "success",
+            "answered": "2026-01-31T12:00:01.000000Z", "duration_seconds": 60.0, "messages": 20, "source": legs[0]["source"],
+            "destination": legs[0]["destination"], "legs": legs, "media": media})
+    }
+
+    /// What is told of a record: group, calls, answered, codes, mean MOS.
+    fn told(grouping: Grouping, records: &[Value]) -> Vec<String> {
+        let mut groups = Groups::new(Grouped { format: Format::Json, ..grouped(grouping) });
+        let title = groups.title();
+        for record in records {
+            groups.take(&Record::new(record.clone(), Privacy::default())).unwrap();
+        }
+        let mut out = Vec::new();
+        groups.finish(true, &Screen::new(Color::Never, false, None, |_| None), &mut out).unwrap();
+        let lines = out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let told = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap());
+        let mut told: Vec<String> = told
+            .map(|group| {
+                let name = group[title].as_str().unwrap();
+                format!(
+                    "{name} {} {} {} {}",
+                    group["calls"], group["answered"], group["failed"], group["mos"]["mean"]
+                )
+            })
+            .collect();
+        told.sort();
+        told
+    }
+
+    const US: &str = "192.0.2.1";
+    const ONE: &str = "203.0.113.1";
+    const TWO: &str = "198.51.100.1";
+
+    #[test]
+    fn the_first_leg_is_an_attempt_where_its_sender_tries_others() {
+        let carriers = |legs: &[(&str, &str, u16)]| {
+            let by = Grouping::Carriers { by: By::Carrier, digits: 4 };
+            told(by, &[tried(legs, &[])])
+        };
+        assert_eq!(
+            carriers(&[(US, ONE, 503), (US, TWO, 200)]),
+            [r#"one 1 0 {"503":1} null"#, "two 1 1 {} null"]
+        );
+        assert_eq!(
+            carriers(&[(US, ONE, 0), (US, TWO, 200)]),
+            [r#"one 1 0 {"none":1} null"#, "two 1 1 {} null"]
+        );
+        // Another address of the same; one that is not listed.
+        let again = "203.0.113.2";
+        assert_eq!(carriers(&[(US, ONE, 503), (US, again, 200)]), [r#"one 2 1 {"503":1} null"#]);
+        assert_eq!(carriers(&[(US, ONE, 503), (US, "192.0.2.9", 200)]), [r#"one 1 0 {"503":1} null"#]);
+        // Another way to the same address.
+        let ways = [(US, "192.0.2.2", 503), ("192.0.2.2", ONE, 503), (US, "192.0.2.3", 200)];
+        assert_eq!(carriers(&[&ways[..], &[("192.0.2.3", ONE, 200)]].concat()), ["one 1 1 {} null"]);
+        // Who calls us has it as a whole, and so has who sends it on.
+        assert_eq!(carriers(&[(ONE, US, 200), (US, "192.0.2.2", 200)]), ["one 1 1 {} null"]);
+        assert_eq!(
+            carriers(&[(ONE, "192.0.2.2", 503), (ONE, US, 200), (US, TWO, 200)]),
+            ["one 1 1 {} null", "two 1 1 {} null"]
+        );
+        let edge = ["10.0.1.1", "10.0.1.2"];
+        let targets = told(
+            Grouping::Targets,
+            &[tried(&[(US, edge[0], 503), (US, edge[1], 200), (edge[1], ONE, 200)], &[])],
+        );
+        assert_eq!(targets, [r#"edge 10.0.1.1 1 0 {"503":1} null"#, "edge 10.0.1.2 1 1 {} null"]);
+        let whole = told(Grouping::Targets, &[tried(&[(US, edge[0], 0), (edge[0], ONE, 200)], &[])]);
+        assert_eq!(whole, ["edge 10.0.1.1 1 1 {} null"], "the answers to us went another way");
+    }
+
+    #[test]
+    fn the_request_uri_names_who_received_the_first_leg_or_who_is_behind() {
+        let carriers = |legs: &[(&str, &str, u16)]| {
+            let mut record = tried(legs, &[]);
+            record["request_uri"] = json!("sip:1@sip.two.example");
+            told(Grouping::Carriers { by: By::Carrier, digits: 4 }, &[record])
+        };
+        assert_eq!(
+            carriers(&[(US, "192.0.2.9", 503), (US, ONE, 200)]),
+            ["one 1 1 {} null", r#"two 1 0 {"503":1} null"#]
+        );
+        let behind = [(US, "192.0.2.9", 503), ("192.0.2.9", TWO, 503), (US, ONE, 200)];
+        assert_eq!(carriers(&behind), ["one 1 1 {} null", r#"two 1 0 {"503":1} null"#]);
+        assert_eq!(carriers(&[(US, "192.0.2.9", 200)]), ["two 1 1 {} null"]);
+    }
+
+    #[test]
+    fn media_count_for_who_has_answered_but_early_media_of_who_refused() {
+        let carriers = |records: &[Value]| told(Grouping::Carriers { by: By::Carrier, digits: 4 }, records);
+        let [early, talk] = [("203.0.113.50", 2.0), ("192.0.2.77", 4.0)];
+        let refused = [(US, ONE, 503), (US, TWO, 200)];
+        assert_eq!(
+            carriers(&[tried(&refused, &[early, talk])]),
+            [r#"one 1 0 {"503":1} 2.0"#, "two 1 1 {} 4.0"]
+        );
+        assert_eq!(
+            carriers(&[tried(
+                &[(US, "192.0.2.2", 200), ("192.0.2.2", ONE, 503), ("192.0.2.2", TWO, 200)],
+                &[early, talk]
+            )]),
+            [r#"one 1 0 {"503":1} 2.0"#, "two 1 1 {} 4.0"]
+        );
+        // Both attempts at one carrier, and another call.
+        let again = [(US, ONE, 503), (US, "203.0.113.2", 200)];
+        let single = tried(&[(US, ONE, 200)], &[("203.0.113.50", 3.0)]);
+        assert_eq!(carriers(&[tried(&again, &[early]), single]), [r#"one 3 2 {"503":1} 2.5"#]);
+        // Who calls us hears all of it.
+        assert_eq!(
+            carriers(&[tried(
+                &[(ONE, US, 200), (US, "192.0.2.9", 503), (US, TWO, 200)],
+                &[("192.0.2.9", 2.0), talk]
+            )]),
+            ["one 1 1 {} 3.0", "two 1 1 {} 4.0"]
+        );
     }
 
     #[test]
