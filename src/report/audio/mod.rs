@@ -178,7 +178,8 @@ impl Audio {
         match track.codec(header.payload_type, audio) {
             Ok(Some(codec)) => {
                 track.take(codec, &header, audio, (time, sheet.begin, sheet.rate));
-                self.write(index, false)
+                let is_end = track.ends_at(time);
+                self.write(index, is_end)
             }
             Ok(None) => Ok(()),
             Err(codec) => {

@@ -102,6 +102,11 @@ impl Track {
             && time <= self.span.1
     }
 
+    /// Whether its last packet is of that time: what waits for others waits in vain.
+    pub(super) fn ends_at(&self, time: Timestamp) -> bool {
+        self.span.1 <= time
+    }
+
     /// How a packet is decoded: none for what is silence, else what it is that is not decoded here.
     pub(super) fn codec(&self, payload_type: u8, payload: &[u8]) -> Result<Option<Codec>, String> {
         let is_usual = payload_type == self.payload_type;
