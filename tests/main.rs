@@ -42,6 +42,7 @@ mod legs;
 mod lifecycle;
 mod live;
 mod machine;
+mod many_ports;
 mod mutation;
 mod operations;
 mod outputs;

@@ -38,6 +38,9 @@ pub struct Census {
     pub without_call_id: u64,
     /// Messages with a session description.
     pub with_sdp: u64,
+    /// Of these, messages whose description has no media that can be read: packed ones (Content-Encoding, RFC 3261 20.12), and
+    /// parts in a Content-Transfer-Encoding.
+    pub sdp_without_media: u64,
     call_ids: Distinct,
     /// Calls that began.
     pub calls: u64,
@@ -53,8 +56,10 @@ pub struct Census {
     pub evicted: u64,
     /// Legs that were not joined, or not looked for, because a table was full.
     pub legs_dropped: u64,
-    /// Streams that ended before their calls did and are not told of: those were too many.
+    /// Streams that records do not tell of, as they had too many; those that their flow had too many of aside.
     pub streams_left_out: u64,
+    /// Media endpoints that had no room in their dialog, or had to give way although they may still have been in use.
+    pub endpoints_left_out: u64,
     /// How well calls and registrations are set up.
     pub performance: Performance,
     /// What became of bindings.
@@ -79,6 +84,7 @@ impl Census {
         self.truncated += u64::from(faults.has(Faults::TRUNCATED));
         self.extra_bytes += u64::from(faults.has(Faults::EXTRA_BYTES));
         self.with_sdp += u64::from(message.sdp);
+        self.sdp_without_media += u64::from(message.sdp && message.media.0 == message.media.1);
         self.without_call_id += u64::from(message.head.call_id.is_empty());
     }
 
@@ -134,6 +140,7 @@ impl Census {
             extra_bytes: self.extra_bytes,
             without_call_id: self.without_call_id,
             with_sdp: self.with_sdp,
+            sdp_without_media: self.sdp_without_media,
             call_ids,
             calls: self.calls,
             kept: self.kept,
@@ -143,6 +150,7 @@ impl Census {
             evicted: self.evicted,
             legs_dropped: self.legs_dropped,
             streams_left_out: self.streams_left_out,
+            endpoints_left_out: self.endpoints_left_out,
             performance: self.performance.clone(),
             bindings: self.bindings,
         }

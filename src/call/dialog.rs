@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::announced::Former;
 use super::branches::Branches;
 use super::deadlines::Armed;
 use super::mark::Mark;
@@ -57,9 +58,6 @@ const SOON: Duration = Duration::from_secs(1);
 /// answers an INVITE which came again follows the one before within 16 s (17.1.1.2: 32*T1).
 pub(crate) const STILL_RINGING: Duration = Duration::from_secs(20);
 
-/// Media endpoints that one dialog may announce; as many candidates of ICE, so that who lists thousands of these hides
-/// neither side's endpoints.
-const MAX_ENDPOINTS: usize = 32;
 
 /// A dialog as the tracker holds it. Slots are used again with their memory.
 ///
@@ -181,8 +179,10 @@ impl Dialled {
 /// What few dialogs have of media.
 #[derive(Debug, Default)]
 pub(super) struct RareMedia {
-    /// What flows were like that were others' before it ended.
+    /// What flows were like that were others' before it ended, or whose endpoints gave way.
     pub(super) archived: CallMedia,
+    /// Endpoints that gave way.
+    pub(super) former: Former,
     /// The SSRCs that descriptions named.
     pub(super) sources: Vec<u32>,
     /// What later descriptions said of its audio.
@@ -200,6 +200,9 @@ pub(crate) struct Announced {
     /// Who began the dialog announced it.
     pub(crate) by_caller: bool,
     pub(crate) may: Directions,
+    /// The latest description of who described it names it, who that is, and over which hop.
+    pub(crate) is_current: bool,
+    pub(crate) described_by: u16,
     /// When it was announced first, and when `may` last became more.
     pub(crate) since: Timestamp,
     pub(crate) open_since: Timestamp,
@@ -1122,29 +1125,6 @@ impl Dialog {
     /// Whether it answers an INVITE that was to begin the dialog. Who answers a leg with another tag answers whoever sent that.
     fn is_of_first(&self, look: &Look<'_>) -> bool {
         !self.is_answered && !self.signalling.is_of_leg(look.head.keys.from_tag) || self.is_first_invite(look)
-    }
-
-    /// Whether one more endpoint may be announced, or this one again.
-    pub(crate) fn may_announce(&self, endpoint: Endpoint, is_candidate: bool) -> bool {
-        let known = || self.endpoints.iter();
-        self.endpoints.len() < MAX_ENDPOINTS
-            || known().filter(|known| known.is_candidate == is_candidate).count() < MAX_ENDPOINTS
-            || known().any(|known| known.endpoint == endpoint)
-    }
-
-    /// Remembers an announced endpoint.
-    #[inline]
-    pub(crate) fn note_endpoint(&mut self, announced: Announced) {
-        if let Some(known) = self.endpoints.iter_mut().find(|known| known.endpoint == announced.endpoint) {
-            let before = known.may;
-            known.may.send |= announced.may.send;
-            known.may.receive |= announced.may.receive;
-            if known.may != before {
-                known.open_since = announced.open_since;
-            }
-        } else {
-            self.endpoints.push(announced);
-        }
     }
 
     /// What flows were like that were others' before it ended.

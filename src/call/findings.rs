@@ -54,20 +54,31 @@ pub(super) fn finding(code: &'static str, text: String) -> Finding {
 }
 
 /// What a call's record, the endpoints that it announced and its later descriptions show.
-pub(super) fn findings(record: &CallRecord, endpoints: &[Announced], directed: &Directed) -> Vec<Finding> {
+pub(super) fn findings<'a>(
+    record: &CallRecord,
+    endpoints: impl IntoIterator<Item = &'a Announced>,
+    directed: &Directed,
+) -> Vec<Finding> {
     if record.kind != CallKind::Call {
         return Vec::new();
     }
-    let endpoints: Vec<&Announced> = endpoints.iter().filter(|announced| !announced.is_rtcp).collect();
+    let endpoints: Vec<&Announced> = endpoints.into_iter().filter(|announced| !announced.is_rtcp).collect();
     let mut findings = Vec::new();
     findings.extend(no_rtp(record, &endpoints));
     findings.extend(one_way(record, &endpoints, directed));
-    findings.extend(late(record, &endpoints));
-    findings.extend(astray(record, &endpoints));
+    let all_known = !directed.has_forgotten;
+    if all_known {
+        findings.extend(late(record, &endpoints));
+        findings.extend(astray(record, &endpoints));
+    }
     findings.extend(media_stops(record, &endpoints, directed));
-    findings.extend(before_answer(record, &endpoints, directed));
+    if all_known {
+        findings.extend(before_answer(record, &endpoints, directed));
+    }
     findings.extend(after_end(record));
-    findings.extend(strangers(record, &endpoints, directed));
+    if all_known {
+        findings.extend(strangers(record, &endpoints, directed));
+    }
     findings.extend(record.media.iter().filter_map(codec_not_announced));
     findings.extend(codecs_differ(record));
     findings.extend(sources(record));
@@ -478,7 +489,18 @@ mod tests {
     fn announced(endpoint: Endpoint, may: Directions, since: Timestamp) -> Announced {
         let (id, open_since) = (EndpointId::default(), since);
         let by_caller = endpoint == caller();
-        Announced { endpoint, id, is_rtcp: false, is_candidate: false, by_caller, may, since, open_since }
+        Announced {
+            endpoint,
+            id,
+            is_rtcp: false,
+            is_candidate: false,
+            by_caller,
+            may,
+            is_current: true,
+            described_by: 0,
+            since,
+            open_since,
+        }
     }
 
     /// What is found of a call from 0 to 10 s that was answered at 1 s, with a description.

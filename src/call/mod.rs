@@ -4,6 +4,7 @@
 //! call, what happens to a call, and its record when it is over. Everything is in packet time, and nothing
 //! depends on how packets were batched. Absent on purpose: files, names, output formats.
 
+mod announced;
 mod bindings;
 mod branches;
 mod census;

@@ -54,7 +54,8 @@ impl Tracker {
 
     /// The record of a call that is up, as long as it is now.
     fn as_of_now(&self, slot: u32, dialog: &Dialog) -> CallRecord {
-        let record = self.record(slot, dialog);
+        let (media, _) = self.told_media(slot, dialog);
+        let record = self.record(slot, dialog, media);
         let since = |answered: Timestamp| self.stamp().since(answered).as_micros() as f64 / 1e6;
         CallRecord { duration_seconds: record.answered.map(since), ..record }
     }

@@ -164,6 +164,9 @@ pub struct CallRecord {
     pub user_agents: Vec<String>,
     /// RTP streams.
     pub media: Vec<MediaRecord>,
+    /// Other RTP streams, which are not told of: those were too many.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub media_left_out: u64,
     /// Endpoints announced in SDP, in order of appearance.
     pub media_endpoints: Vec<String>,
     /// Codec names announced in SDP, in order of appearance.

@@ -1,5 +1,7 @@
 //! A dialog as it is told: its record and its events.
 
+use std::cmp::Reverse;
+
 use super::dialog::{Dialog, Step};
 use super::findings::findings;
 use super::media_record::{FaxRecord, MediaRecord};
@@ -26,22 +28,30 @@ const MAX_ARCHIVED: usize = 65_536;
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     kept: usize,
-    /// Streams that were too many, for their call or for all.
-    pub(super) left_out: u64,
 }
 
 impl Tracker {
-    /// Everything known of a dialog.
-    pub(super) fn record(&self, slot: u32, dialog: &Dialog) -> CallRecord {
+    /// The media of a dialog as far as it is told of, and how many streams are left out of that: those with the fewest packets.
+    pub(super) fn told_media(&self, slot: u32, dialog: &Dialog) -> (CallMedia, u64) {
         let call = CallRef { slot, generation: dialog.generation };
         let mut media = dialog.archived().cloned().unwrap_or_default();
         for announced in &dialog.endpoints {
             self.media.report(call, announced.id, &mut media);
         }
+        let left_out = media.streams.len().saturating_sub(MAX_STREAMS);
+        if left_out > 0 {
+            media.streams.sort_by_key(|report| Reverse(report.stream.packets()));
+            media.streams.truncate(MAX_STREAMS);
+            media.left_out += left_out as u64;
+        }
         media.streams.sort_by_key(|report| (report.stream.first(), report.stream.ssrc));
-        media.streams.truncate(MAX_STREAMS);
         media.faxes.sort_by_key(|fax| fax.first);
         media.faxes.truncate(MAX_FAXES);
+        (media, left_out as u64)
+    }
+
+    /// Everything known of a dialog, with its media.
+    pub(super) fn record(&self, slot: u32, dialog: &Dialog, media: CallMedia) -> CallRecord {
         let record = dialog.record();
         // Of a call that is still up, media tells better than signalling how long it has been.
         let heard = media.streams.iter().map(|report| report.stream.latest()).max().unwrap_or_default();
@@ -51,6 +61,7 @@ impl Tracker {
         let mut record = CallRecord {
             duration_seconds: duration.or(record.duration_seconds),
             media: streams,
+            media_left_out: media.left_out,
             rtp_packets: media.rtp,
             rtcp_packets: media.rtcp,
             udptl_packets: media.udptl,
@@ -60,7 +71,7 @@ impl Tracker {
         (record.session, record.legs) = self.told_legs(slot);
         record.findings = signalling::findings(dialog, &record, self.stamp());
         record.findings.extend(self.unreached(dialog));
-        record.findings.extend(findings(&record, &dialog.endpoints, &dialog.directed()));
+        record.findings.extend(findings(&record, dialog.announced(), &dialog.directed()));
         if !self.settings.digits {
             record.media.iter_mut().for_each(|stream| stream.dtmf = None);
             record.signalling.info_dtmf.iter_mut().for_each(|pressed| pressed.dtmf = None);
@@ -70,15 +81,18 @@ impl Tracker {
 }
 
 impl Archive {
-    /// Keeps what a flow was like that is another call's from now on, as far as there is room, and counts the other streams.
-    pub(super) fn keep(&mut self, dialog: &mut Dialog, media: CallMedia) {
+    /// Keeps what a flow was like that is not followed for that call from now on, as far as there is room; tells how many streams
+    /// had none.
+    pub(super) fn keep(&mut self, dialog: &mut Dialog, media: CallMedia) -> u64 {
         let kept = &mut dialog.media.get_or_insert_default().archived;
         kept.rtp += media.rtp;
         kept.rtcp += media.rtcp;
         kept.udptl += media.udptl;
-        self.left_out += self.fill(&mut kept.streams, media.streams, MAX_STREAMS);
+        let left_out = self.fill(&mut kept.streams, media.streams, MAX_STREAMS);
+        kept.left_out += media.left_out + left_out;
         self.fill(&mut kept.faxes, media.faxes, MAX_FAXES);
         self.fill(&mut kept.heard, media.heard, MAX_STREAMS);
+        left_out
     }
 
     /// Adds to a list of at most `most`; tells how many had no room.
@@ -133,6 +147,7 @@ impl Dialog {
             destination: self.destination,
             user_agents: self.user_agents(),
             media: Vec::new(),
+            media_left_out: 0,
             media_endpoints: self.media_endpoints().map(|endpoint| endpoint.to_string()).collect(),
             codecs: self.codecs().iter().map(|codec| codec.as_str().to_owned()).collect(),
             messages: self.messages.into(),
@@ -200,7 +215,7 @@ impl Dialog {
     }
 
     fn media_endpoints(&self) -> impl Iterator<Item = Endpoint> {
-        self.endpoints.iter().filter(|announced| !announced.is_rtcp).map(|announced| announced.endpoint)
+        self.announced().filter(|announced| !announced.is_rtcp).map(|announced| announced.endpoint)
     }
 
     fn first_ring(&self) -> Option<Timestamp> {

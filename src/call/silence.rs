@@ -7,7 +7,6 @@ use super::findings::{Finding, between, finding, is_audio, is_for_caller, is_to_
 use super::media_record::MediaRecord;
 use super::record::{CallRecord, EndedBy};
 use super::signalling::{Side, TransferRecord};
-use crate::media::MAX_STREAMS;
 use crate::sip::Method;
 use crate::time::Timestamp;
 
@@ -42,6 +41,8 @@ pub(super) struct Directed {
     may_stop: bool,
     /// Nothing that the caller's side sent was captured, or that the other did.
     unheard: [bool; 2],
+    /// More endpoints were announced than are known by now.
+    pub(super) has_forgotten: bool,
 }
 
 /// An offer in a re-INVITE or an UPDATE: refused, it changes nothing (RFC 3261 14.1).
@@ -146,6 +147,7 @@ impl Dialog {
         }
         let is_another_s = self.archived().is_some_and(|media| media.rtp > 0);
         directed.may_stop = is_another_s || self.has_comfort_noise();
+        directed.has_forgotten = self.has_forgotten_endpoints();
         directed.unheard = [Side::Caller, Side::Callee].map(|side| !self.has_heard(side));
         directed
     }
@@ -211,8 +213,8 @@ fn until(record: &CallRecord) -> Option<Timestamp> {
     }
 }
 
-/// Whether both sides want audio to flow both ways at the end, and nothing says that it goes on elsewhere. With as many streams
-/// as a flow has room for, it may go on in one that is not told.
+/// Whether both sides want audio to flow both ways at the end, and nothing says that it goes on elsewhere. Where there
+/// were more streams than are told of, it may go on in one of the others.
 fn is_wanted(record: &CallRecord, endpoints: &[&Announced], directed: &Directed) -> bool {
     let is_open =
         |by_caller| endpoints.iter().any(|it| it.by_caller == by_caller && it.may == Directions::BOTH);
@@ -223,7 +225,7 @@ fn is_wanted(record: &CallRecord, endpoints: &[&Announced], directed: &Directed)
         && signalling.transfers.iter().all(TransferRecord::is_refused)
         && signalling.replaced_by.is_none()
         && record.udptl_packets == 0
-        && record.media.len() < MAX_STREAMS
+        && record.media_left_out == 0
         && !record.media.iter().any(is_to_group)
 }
 

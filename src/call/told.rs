@@ -17,8 +17,11 @@ const USUAL_TEXT: usize = 384;
 /// Longest text kept of one header field.
 pub(super) const MAX_VALUE: usize = 1024;
 
-/// Different User-Agent values, codecs and Reason values kept.
-const MAX_KINDS: usize = 8;
+/// Different User-Agent values and codecs kept. Phones offer up to about 20; a call that is forked has the agents of all branches.
+const MAX_KINDS: usize = 32;
+
+/// Reason values kept of a message.
+const MAX_REASONS: usize = 8;
 
 /// Text of a dialog, and what only a record of it says.
 #[derive(Debug, Default)]
@@ -79,7 +82,7 @@ impl Told {
         if look.head.reason.is_empty() {
             return Span::default();
         }
-        let all: Vec<&[u8]> = values(look.bytes, Name::Reason).take(MAX_KINDS).collect();
+        let all: Vec<&[u8]> = values(look.bytes, Name::Reason).take(MAX_REASONS).collect();
         self.keep(&all.join(&b", "[..]))
     }
 

@@ -757,6 +757,10 @@ impl Tracker {
         let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         let call = CallRef { slot, generation: dialog.generation };
         let by_caller = dialog.is_caller(look) == look.method().is_some();
+        let described_by = describer(&self.hasher, look);
+        if look.message.sdp {
+            dialog.begin_description(described_by);
+        }
         self.media.describe(call, by_caller);
         dialog.note_media(by_caller, media);
         // Attack: one endpoint with many flows, named by each candidate of each section.
@@ -765,19 +769,33 @@ impl Tracker {
         for media in media.iter().filter(|media| is_claimable(media)) {
             dialog.note_codecs(media);
             for Place { endpoint, formats, may, is_rtcp, is_candidate } in places(media) {
-                if !dialog.may_announce(endpoint, is_candidate) {
-                    continue;
+                let (id, since, open_since) = (EndpointId::default(), dialog.last, dialog.last);
+                let mut announced = Announced {
+                    endpoint,
+                    id,
+                    is_rtcp,
+                    is_candidate,
+                    by_caller,
+                    may,
+                    is_current: true,
+                    described_by,
+                    since,
+                    open_since,
+                };
+                if !dialog.has_room_for(endpoint, is_candidate) {
+                    let given_up = dialog.give_way(&announced, |id| self.media.is_heard(id));
+                    let is_lost = given_up.is_none_or(|given_up| given_up.is_current);
+                    self.census.endpoints_left_out += u64::from(is_lost);
+                    let Some(given_up) = given_up else { continue };
+                    self.media.withdraw(call, given_up.id, &mut self.effects);
                 }
                 let claim = Claim { endpoint, formats, srtp: media.srtp, kind: media.kind };
-                let id = self.media.claim(call, &claim);
-                if !claimed.contains(&id) {
-                    claimed.push(id);
+                announced.id = self.media.claim(call, &claim);
+                if !claimed.contains(&announced.id) {
+                    claimed.push(announced.id);
                 }
-                let (since, open_since) = (dialog.last, dialog.last);
-                let announced =
-                    Announced { endpoint, id, is_rtcp, is_candidate, by_caller, may, since, open_since };
                 dialog.note_endpoint(announced);
-                is_elsewhere |= self.media.has_unlisted(id);
+                is_elsewhere |= self.media.has_unlisted(announced.id);
             }
         }
         if is_elsewhere || self.media.shares(call) {
@@ -797,13 +815,12 @@ impl Tracker {
         for (call, media) in self.effects.parted.drain(..) {
             let dialog = self.dialogs.get_mut(call.slot as usize);
             if let Some(dialog) = dialog.filter(|dialog| dialog.is_of(call.generation)) {
-                self.archive.keep(dialog, media);
+                self.census.streams_left_out += self.archive.keep(dialog, media);
             }
         }
         for (call, stored) in self.effects.backlog.drain(..) {
             listener.media(call.slot, &MediaFrame { packet: &stored.packet, frame: &stored.frame });
         }
-        self.census.streams_left_out = self.archive.left_out;
     }
 
     /// Tells what a message changed, and when to look again. Of a dialog that may have become one to keep with it, all steps before.
@@ -945,9 +962,14 @@ impl Tracker {
             self.census.result(dialog.result.unwrap_or(CallResult::Open));
             self.census.performance.closed(dialog);
         }
-        let record = (kept && self.wants.records).then(|| self.record(slot, dialog));
+        let told = (kept && self.wants.records).then(|| {
+            let (media, left_out) = self.told_media(slot, dialog);
+            (self.record(slot, dialog, media), left_out)
+        });
         self.tell_inverted(slot, dialog, listener);
         if self.wants != Wants::default() {
+            let (record, left_out) = told.unzip();
+            self.census.streams_left_out += left_out.unwrap_or_default();
             listener.closed(slot, kept, record);
         }
         self.moved(was, None);
@@ -1001,6 +1023,17 @@ fn about(dialog: &Dialog) -> About<'_> {
 fn descriptions<'a>(message: &Message, messages: &'a Messages) -> &'a [Media] {
     let (first, end) = message.media;
     messages.media.get(first as usize..end as usize).unwrap_or_default()
+}
+
+/// Who a description is of, and over which hop: what comes later from there takes its place. A proxy may have rewritten it on
+/// another hop, and branches of a fork have tags of their own.
+fn describer(hasher: &RandomState, look: &Look<'_>) -> u16 {
+    let keys = &look.head.keys;
+    let message = look.message;
+    let mut hasher = hasher.build_hasher();
+    hasher.write_u64(if look.method().is_some() { keys.from_tag } else { keys.to_tag });
+    (message.source.address, message.destination.address).hash(&mut hasher);
+    hasher.finish() as u16
 }
 
 /// What an announcement says about the directions of its audio (RFC 3264 5.1).

@@ -3,6 +3,7 @@
 mod flow;
 mod likely;
 mod onset;
+mod others;
 mod owners;
 mod report;
 mod room;
@@ -13,10 +14,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-pub(crate) use self::flow::MAX_STREAMS;
 use self::flow::{Flow, Listed};
 use self::likely::Signs;
 pub use self::likely::{Sought, Standing, Standings};
+use self::others::Shared;
 pub use self::report::{CallMedia, FaxReport, StreamReport};
 use super::backlog::{Backlog, StoredPacket};
 use super::endpoints::{CallRef, Calls, EndpointId, Endpoints};
@@ -60,6 +61,8 @@ pub struct Counters {
     pub unclaimed_expired: u64,
     /// Flows that went because a table was full.
     pub flows_evicted: u64,
+    /// RTP streams of calls that went because their flow, or all flows, had too many.
+    pub streams_left_out: u64,
     /// Moments at which the streams of all senders missed packets, and those packets.
     pub lost_by_capture: (u64, u64),
 }
@@ -243,6 +246,7 @@ pub struct MediaTable {
     unclaimed_count: usize,
     /// Flows that are in the list of one of their ends alone.
     unlisted: usize,
+    shared: Shared,
     hasher: PairHasher,
     backlog: Backlog,
     moment: Moment,
@@ -267,6 +271,7 @@ impl MediaTable {
             unclaimed: VecDeque::new(),
             unclaimed_count: 0,
             unlisted: 0,
+            shared: Shared::default(),
             hasher: PairHasher::default(),
             backlog: Backlog::default(),
             moment: Moment::default(),
@@ -502,8 +507,12 @@ impl MediaTable {
         let is_nothing = format == PayloadFormat::default() && audio(datagram.seen.payload).is_empty();
         let role = if is_nothing { Role::Nothing } else { role(format) };
         let Some(flow) = self.flows.get_mut(slot as usize) else { return };
-        let is_new = flow.switch(&header, datagram.seen.timestamp, (format, role));
-        self.counters.streams += u64::from(is_new && !flow.owners.is_empty());
+        let left_out = flow.left_out().streams;
+        let is_new = flow.switch(&header, datagram.seen.timestamp, (format, role), &mut self.shared);
+        if !flow.owners.is_empty() {
+            self.counters.streams += u64::from(is_new);
+            self.counters.streams_left_out += flow.left_out().streams - left_out;
+        }
         if role == Role::Nothing {
             flow.last_other = datagram.seen.timestamp;
         }
@@ -610,8 +619,7 @@ impl MediaTable {
         for (slot, generation) in slots() {
             let flow = self.flows.get_mut(slot as usize).filter(|flow| is_it(flow, generation));
             let Some(flow) = flow else { continue };
-            let others = flow.aside.iter_mut().flat_map(|aside| &mut aside.others);
-            for stream in others.chain([&mut flow.stream]) {
+            for stream in flow.streams_mut() {
                 if stream.missed_within(&moment.times) {
                     *packets += stream.blame_capture();
                 }

@@ -19,7 +19,6 @@ mod udptl;
 pub use backlog::StoredPacket;
 pub(crate) use endpoints::next_port;
 pub use endpoints::{CallRef, EndpointId};
-pub(crate) use flows::MAX_STREAMS;
 pub use flows::{
     AHEAD, CallMedia, Claim, Counters, Datagram, Effects, FaxReport, Finding, FlowHint, Limits, MediaTable,
     Owners, Payload, Sighting, Sought, Standing, Standings, Stranger, StreamReport,

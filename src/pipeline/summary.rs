@@ -147,6 +147,7 @@ impl Outcome {
             ("sip", "truncated", self.census.truncated),
             ("sip", "extra_bytes", self.census.extra_bytes),
             ("sip", "without_call_id", self.census.without_call_id),
+            ("sip", "sdp_without_media", self.census.sdp_without_media),
             ("sctp", "pieces", self.worker.sctp_pieces),
             ("sctp", "repeated", self.worker.sctp_repeated),
             ("calls", "evicted", self.census.evicted),
@@ -154,7 +155,8 @@ impl Outcome {
             ("calls", "bindings_evicted", self.census.bindings.evicted),
             ("media", "unclaimed_flows", self.media.unclaimed_expired),
             ("media", "flows_evicted", self.media.flows_evicted),
-            ("media", "streams_left_out", self.census.streams_left_out),
+            ("media", "streams_left_out", self.census.streams_left_out + self.media.streams_left_out),
+            ("media", "endpoints_left_out", self.census.endpoints_left_out),
         ];
         rows.into_iter().for_each(|(stage, reason, count)| summary.dropped(stage, reason, count));
     }

@@ -56,6 +56,7 @@ pub(super) fn mask_record(record: &mut CallRecord) {
         messages: _,
         retransmissions: _,
         duplicates: _,
+        media_left_out: _,
         rtp_packets: _,
         rtcp_packets: _,
         udptl_packets: _,

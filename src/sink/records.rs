@@ -107,6 +107,7 @@ mod tests {
             destination: endpoint,
             user_agents: vec![text("phone")],
             media: vec![stream(endpoint, time, text)],
+            media_left_out: 4,
             media_endpoints: vec![text("192.0.2.1:4000")],
             codecs: vec![text("PCMA")],
             messages: 7,
@@ -271,7 +272,7 @@ mod tests {
         record.ended_by = None;
         record.end_reason = None;
         record.pcap = None;
-        (record.udptl_packets, record.fax) = (0, Vec::new());
+        (record.udptl_packets, record.fax, record.media_left_out) = (0, Vec::new(), 0);
         record.signalling = SignallingRecord::default();
         (record.session, record.legs) = (None, Vec::new());
         record.findings.iter_mut().for_each(|finding| (finding.time, finding.message) = (None, None));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::others::{LeftOut, Others, Shared};
 use super::terms::Terms;
 use super::{FaxReport, Owners, arrival};
 use crate::flow::Endpoint;
@@ -12,9 +13,6 @@ use crate::media::rtp::RtpHeader;
 use crate::media::udptl::Numbers;
 use crate::quality::{Control, Events, PayloadFormat, Playout, Role, Stream};
 use crate::time::{PacketTime, Timestamp};
-
-/// SSRCs followed at a time within one flow.
-pub(crate) const MAX_STREAMS: usize = 16;
 
 /// How long a flow has to be there for its calls to be known: descriptions are late by no more, see [`Backlog`](crate::media::backlog::Backlog).
 const KNOWN_AFTER: Duration = Duration::from_millis(500);
@@ -69,12 +67,10 @@ pub(super) enum Listed {
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     /// Streams before or beside the latest packet's.
-    pub(super) others: Vec<Stream>,
+    pub(super) others: Option<Box<Others>>,
     pub(super) events: Events,
     /// Time of the first packet of a fax.
     pub(super) fax_began: Option<Timestamp>,
-    /// RTP packets of streams that were more than can be followed.
-    pub(super) unfollowed: u64,
     /// RTP and RTCP packets that came in fragments.
     pub(super) fragmented: (u64, u64),
     /// What its ends had announced when its calls were over and another announced one of them.
@@ -133,14 +129,14 @@ impl Flow {
         header: &RtpHeader,
         at: Timestamp,
         (format, role): (PayloadFormat, Role),
+        shared: &mut Shared,
     ) -> bool {
         let arrival = arrival(header, at);
         if self.stream.is_some() && self.stream.ssrc != header.ssrc {
-            let mut others = self.aside.iter_mut().flat_map(|aside| &mut aside.others);
-            if let Some(known) = others.find(|stream| stream.ssrc == header.ssrc) {
-                std::mem::swap(&mut self.stream, known);
-            } else {
-                self.put_aside();
+            let others = self.aside.as_mut().and_then(|aside| aside.others.as_mut());
+            if !others.is_some_and(|others| others.swap(&mut self.stream, header.ssrc)) {
+                let before = std::mem::take(&mut self.stream);
+                self.aside_mut().others.get_or_insert_default().add(before, at, shared);
             }
         }
         if !self.stream.is_some() {
@@ -174,30 +170,35 @@ impl Flow {
         self.aside.get_or_insert_default()
     }
 
-    /// Makes room for another stream in front.
-    fn put_aside(&mut self) {
-        let before = std::mem::take(&mut self.stream);
-        let aside = self.aside_mut();
-        if aside.others.len() + 1 < MAX_STREAMS {
-            aside.others.push(before);
-        } else {
-            aside.unfollowed += before.packets();
-        }
+    pub(super) fn others(&self) -> Option<&Others> {
+        self.aside.as_ref().and_then(|aside| aside.others.as_deref())
+    }
+
+    /// Of its streams those that were more than can be followed.
+    pub(super) fn left_out(&self) -> LeftOut {
+        self.others().map(|others| others.left_out).unwrap_or_default()
+    }
+
+    pub(super) fn has_stream(&self, ssrc: u32) -> bool {
+        (self.stream.is_some() && self.stream.ssrc == ssrc)
+            || self.others().is_some_and(|others| others.has(ssrc))
     }
 
     pub(super) fn streams(&self) -> impl Iterator<Item = &Stream> {
-        let others = self.aside.iter().flat_map(|aside| &aside.others);
+        let others = self.others().into_iter().flat_map(Others::iter);
         others.chain([&self.stream]).filter(|stream| stream.is_some())
     }
 
     pub(super) fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
-        let others = self.aside.iter_mut().flat_map(|aside| &mut aside.others);
-        others.chain([&mut self.stream]).filter(|stream| stream.is_some())
+        let others = self.aside.iter_mut().filter_map(|aside| aside.others.as_mut());
+        others
+            .flat_map(|others| others.iter_mut())
+            .chain([&mut self.stream])
+            .filter(|stream| stream.is_some())
     }
 
     pub(super) fn rtp(&self) -> u64 {
-        let unfollowed = self.aside.as_ref().map_or(0, |aside| aside.unfollowed);
-        self.streams().map(Stream::packets).sum::<u64>() + unfollowed
+        self.streams().map(Stream::packets).sum::<u64>() + self.left_out().packets
     }
 
     /// The stamp of its latest packet.
@@ -245,6 +246,11 @@ impl Flow {
         }
     }
 
+    /// Of its streams, as far as it was that call's, those that were more than can be followed.
+    pub(super) fn left_out_for(&self, call: CallRef) -> u64 {
+        if self.joined(call).is_none() { self.left_out().streams } else { 0 }
+    }
+
     pub(super) fn had_packets(&self) -> bool {
         self.stream.is_some() || self.rtcp + self.other > 0
     }
@@ -273,7 +279,8 @@ impl Flow {
         }
     }
 
-    pub(super) fn forget_streams(&mut self) {
+    pub(super) fn forget_streams(&mut self, shared: &mut Shared) {
+        shared.give_back(self.others());
         self.stream = Stream::default();
         (self.control, self.aside, self.rtcp, self.other) = (None, None, 0, 0);
         self.numbers = Numbers::default();

@@ -49,7 +49,6 @@ impl Flow {
             let (pause, _) = PAUSE;
             return at.since(self.stream.latest()) >= pause && !self.stream.may_go_on_with(header.sequence);
         }
-        let is_followed = self.aside.as_ref().is_none_or(|aside| aside.unfollowed == 0);
-        is_followed && self.streams().all(|stream| stream.ssrc != header.ssrc)
+        self.left_out().streams == 0 && !self.has_stream(header.ssrc)
     }
 }

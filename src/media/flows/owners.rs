@@ -12,6 +12,9 @@ use crate::sip::sdp::static_format;
 /// Attack: one message after the other that names 64 endpoints, at each of which there are flows from everywhere.
 const ANEW: usize = 64;
 
+/// Flows at an endpoint that are asked whether anything is heard there.
+const FIRST: usize = 8;
+
 impl MediaTable {
     /// A call announces an endpoint; RTCP is expected there and at the next port. Whose the flows there are is to be
     /// [settled](Self::settle_at) then.
@@ -108,20 +111,61 @@ impl MediaTable {
         self.endpoints.release(endpoint.0);
     }
 
+    /// A call goes on without an endpoint that it announced. What flows there were like that none of its other endpoints has
+    /// is told now.
+    pub fn withdraw(&mut self, call: CallRef, endpoint: EndpointId, effects: &mut Effects) {
+        let Some(entry) = self.endpoints.get(endpoint.0) else { return };
+        let withdrawn = entry.endpoint;
+        let next = next_port(withdrawn).and_then(|next| self.endpoints.get(self.endpoints.find(next)?));
+        let next = next.filter(|next| !next.has(call));
+        let ends = [Some(entry), next].into_iter().flatten();
+        let flows = ends.flat_map(|entry| entry.flows.iter().map(|&slot| (slot, entry.endpoint)));
+        for (slot, end) in flows.collect::<SmallVec<[(u32, Endpoint); 8]>>() {
+            let Some(flow) = self.flows.get(slot as usize) else { continue };
+            let other = if flow.source == end { flow.destination } else { flow.source };
+            let is_found = |entry: &Entry| entry.endpoint != withdrawn && entry.has(call);
+            let stays = flow.is_listed_at(other) && self.owner_of(other, flow.is_rtcp).is_some_and(is_found);
+            if stays || !flow.owners.as_slice().contains(&call) {
+                continue;
+            }
+            if flow.had_packets_for(call) {
+                let mut media = CallMedia::default();
+                self.add(flow, call, &mut media);
+                effects.parted.push((call, media));
+            }
+            self.take_from(call, slot);
+        }
+        if let Some(entry) = self.endpoints.get_mut(endpoint.0) {
+            entry.remove(call);
+        }
+        self.endpoints.release(endpoint.0);
+    }
+
+    /// Whether media was heard at an endpoint, as far as its first flows tell.
+    #[must_use]
+    pub fn is_heard(&self, endpoint: EndpointId) -> bool {
+        let flows = self.endpoints.get(endpoint.0).into_iter().flat_map(|entry| &entry.flows);
+        let mut flows = flows.take(FIRST).filter_map(|&slot| self.flows.get(slot as usize));
+        flows.any(Flow::had_packets)
+    }
+
     /// Takes the flows at an endpoint away from a call.
     fn disown(&mut self, call: CallRef, entry: u32) {
         let flows = self.endpoints.get(entry).map(|entry| entry.flows.clone()).unwrap_or_default();
-        for flow in flows {
-            let Some(known) = self.flows.get_mut(flow as usize) else { continue };
-            if !known.owners.as_slice().contains(&call) {
-                continue;
-            }
-            known.owners = known.owners.without(call);
-            if known.owners.is_empty() {
-                // Whoever sends on there is followed anew.
-                self.unclaimed_count += 1;
-                self.remove(flow);
-            }
+        flows.into_iter().for_each(|flow| self.take_from(call, flow));
+    }
+
+    /// Takes a flow away from a call, if it is one of its.
+    fn take_from(&mut self, call: CallRef, slot: u32) {
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        if !flow.owners.as_slice().contains(&call) {
+            return;
+        }
+        flow.owners = flow.owners.without(call);
+        if flow.owners.is_empty() {
+            // Whoever sends on there is followed anew.
+            self.unclaimed_count += 1;
+            self.remove(slot);
         }
     }
 
@@ -239,7 +283,7 @@ impl MediaTable {
         } else {
             self.part(slot, before, effects);
             if let Some(flow) = self.flows.get_mut(slot as usize) {
-                if goes_on { flow.join(before) } else { flow.forget_streams() }
+                if goes_on { flow.join(before) } else { flow.forget_streams(&mut self.shared) }
             }
         }
         self.learn(slot);
@@ -266,7 +310,8 @@ impl MediaTable {
         let counted = &mut self.counters.fragmented;
         let (rtp, rtcp) = flow.aside.as_ref().map(|aside| aside.fragmented).unwrap_or_default();
         *counted = (counted.0 + rtp, counted.1 + rtcp);
-        self.counters.streams += flow.streams().count() as u64;
+        self.counters.streams += flow.streams().count() as u64 + flow.left_out().streams;
+        self.counters.streams_left_out += flow.left_out().streams;
         let mut taken = Vec::new();
         self.backlog.take((slot, flow.generation), &mut taken);
         effects.backlog.extend(taken.into_iter().map(|packet| (call, packet)));

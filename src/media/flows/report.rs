@@ -31,6 +31,8 @@ pub struct StreamReport {
 pub struct CallMedia {
     /// Its streams.
     pub streams: Vec<StreamReport>,
+    /// Other streams of it, which are not told of: those were too many.
+    pub left_out: u64,
     /// What RTCP says of them.
     pub heard: Vec<Heard>,
     /// RTP packets.
@@ -88,6 +90,7 @@ impl MediaTable {
             media.faxes.push(flow.fax());
         }
         media.streams.extend(self.reports(flow, call));
+        media.left_out += flow.left_out_for(call);
         media.heard.extend(flow.control.iter().flat_map(|control| control.heard.iter().copied()));
     }
 

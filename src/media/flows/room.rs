@@ -218,6 +218,7 @@ impl MediaTable {
         if flow.owners.is_empty() {
             self.unclaimed_count = self.unclaimed_count.saturating_sub(1);
         }
+        self.shared.give_back(flow.others());
         *flow = Flow { generation: flow.generation, ..Flow::default() };
         self.index.remove(hash, slot);
         self.hints.remove(hash, slot);
