@@ -58,7 +58,6 @@ const SOON: Duration = Duration::from_secs(1);
 /// answers an INVITE which came again follows the one before within 16 s (17.1.1.2: 32*T1).
 pub(crate) const STILL_RINGING: Duration = Duration::from_secs(20);
 
-
 /// A dialog as the tracker holds it. Slots are used again with their memory.
 ///
 /// What every message needs comes first, in six cache lines: with thousands of dialogs up, the lines that a message touches are
@@ -133,7 +132,7 @@ pub(crate) struct Dialog {
     pub(crate) destination: Endpoint,
     /// Payload types that its caller described, and that who was called did.
     pub(super) formats: [PayloadTypes; 2],
-    /// What was seen before `seen`, while it rang.
+    /// What `seen` and `marks` have no room for.
     earlier: Option<Box<Earlier>>,
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
@@ -365,18 +364,10 @@ impl Dialog {
 
     /// Takes a message: counts it, and changes state when it is new. `identity` is what makes it itself, `mark` its datagram.
     pub(crate) fn observe(&mut self, look: &Look<'_>, identity: u64, mark: Mark) -> (Copy, Option<Step>) {
-        let soon = captured_twice_within(look.message);
         let now = look.message.timestamp;
-        if self.seen.is_full() && self.kind == Some(CallKind::Call) && !self.is_answered {
-            self.earlier.get_or_insert_default().keep(&mut self.seen);
-        }
-        let mut copy = self.seen.observe(identity, now, self.born, Capture { soon, mark }, &mut self.marks);
-        if copy == Copy::First
-            && self.seen.is_continued()
-            && let Some(earlier) = &mut self.earlier
-        {
-            copy = earlier.observe(identity, now, self.born, soon);
-        }
+        let capture = Capture { soon: captured_twice_within(look.message), mark };
+        let Self { seen, marks, earlier, .. } = self;
+        let mut copy = seen.observe(identity, (now, self.born), capture, marks, earlier);
         if copy == Copy::Retransmission && self.still_rings(look) {
             copy = Copy::First;
         }

@@ -12,8 +12,9 @@ use crate::time::Timestamp;
 /// Messages remembered per call. A plain call through a proxy has 13, with authentication 16.
 const REMEMBERED: usize = 20;
 
-/// As often as so many are kept besides while a call rings: 1 KiB. Attack: an INVITE with any number of answers.
-const MAX_EARLIER: usize = 8;
+/// As often as so many are kept besides of a call that has many at a time: 2.5 KiB, the INVITE, its answers, the CANCEL and its
+/// answers of 48 phones. Attack: an INVITE with any number of answers.
+const MAX_EARLIER: usize = 16;
 
 /// A copy that follows this soon was captured twice (`any`, both sides of a router): the shortest
 /// retransmission timer in use is ten times as long (RFC 3261 17.1.1.1: T1, 500 ms).
@@ -27,13 +28,14 @@ const ON_THE_OTHER_SIDE: Duration = Duration::from_millis(400);
 /// retransmission may have, too (T1).
 const SAME_DATAGRAM: Duration = ON_THE_OTHER_SIDE;
 
-/// Messages of which it is known which datagram brought them: those of half a second. The ring of all is several times as long.
+/// Messages of which it is known which datagram brought them: of a usual call, those of half a second. The ring of all is several
+/// times as long.
 const MARKED: usize = 10;
 
 const _: () = assert!(REMEMBERED.is_multiple_of(MARKED));
 
 /// The marks of the latest messages.
-pub(crate) type Marks = [Mark; MARKED];
+pub(crate) type Marks<const COUNT: usize = MARKED> = [Mark; COUNT];
 
 /// When another copy of a message was captured twice.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,7 +86,7 @@ pub(crate) struct Seen {
     /// Quarter of 65.5 s, counted from the call's begin, in which the latest message came.
     quarter: u16,
     count: u8,
-    /// Others came before: they are [kept](Earlier::keep).
+    /// [`Earlier`] has all marks, and messages that came before.
     is_continued: bool,
 }
 
@@ -115,53 +117,101 @@ const fn since(at: Timestamp, start: Timestamp) -> i64 {
     (at.0.wrapping_sub(start.0) as i64).div_euclid(UNIT)
 }
 
+/// How far two times are apart. Two interfaces need not agree on which copy was first.
+#[inline]
+const fn apart(one: u16, other: u16) -> Duration {
+    let (there, back) = (one.wrapping_sub(other), other.wrapping_sub(one));
+    Duration::from_millis(if there < back { there } else { back } as u64)
+}
+
 impl Seen {
     /// Takes a message's identity and tells whether it came before; `capture` says which copy was captured twice. The call
-    /// began at `start`.
+    /// began at `start`. What finds no room in the call's own memory, or its mark none in `marks`, goes to `earlier`.
     pub(crate) fn observe(
         &mut self,
         identity: u64,
-        at: Timestamp,
-        start: Timestamp,
+        (at, start): (Timestamp, Timestamp),
         capture: Capture,
         marks: &mut Marks,
+        earlier: &mut Option<Box<Earlier>>,
     ) -> Copy {
-        let at = since(at, start);
+        let (identity, at) = (identity as u32, since(at, start));
+        if self.is_continued
+            && let Some(earlier) = earlier
+        {
+            return earlier.observe(self, identity, at, capture);
+        }
+        if let Some(copy) = self.find(identity, at, capture, marks) {
+            return copy;
+        }
+        if self.is_outgrown(at as u16, marks) {
+            return earlier.insert(Earlier::behind(self, marks)).observe(self, identity, at, capture);
+        }
+        self.remember(identity, at as u16, capture.mark, marks);
+        Copy::First
+    }
+
+    /// What a message is that is among these.
+    #[inline]
+    fn find<const COUNT: usize>(
+        &mut self,
+        identity: u32,
+        at: i64,
+        capture: Capture,
+        marks: &mut Marks<COUNT>,
+    ) -> Option<Copy> {
         self.age((at >> QUARTER) as u16);
-        let Some(index) = self.position(identity as u32) else {
-            let index = self.remember(identity as u32, at as u16);
-            marks.get_mut(index % MARKED).into_iter().for_each(|mark| *mark = capture.mark);
-            return Copy::First;
-        };
-        let mark = marks.get_mut(index % MARKED).filter(|_| self.is_marked(index));
+        let index = self.position(identity)?;
+        let mark = marks.get_mut(index % COUNT).filter(|_| self.is_marked::<COUNT>(index));
         let soon = mark.as_ref().map_or(capture.soon, |known| capture.within(**known));
         mark.into_iter().for_each(|mark| *mark = mark.after(capture.mark));
-        self.again(index, at as u16, soon)
+        Some(self.again(index, at as u16, soon))
     }
 
     /// Whether a message is one of the latest, which have marks.
-    fn is_marked(&self, index: usize) -> bool {
+    fn is_marked<const COUNT: usize>(&self, index: usize) -> bool {
         // How many came since, and it: the ring may be full.
         let since = (usize::from(self.count) + REMEMBERED - 1 - index) % REMEMBERED;
-        since < MARKED
+        since < COUNT
+    }
+
+    /// Whether the next message takes the place of one that may come again, or its mark that of one which another tap may still bring.
+    #[inline]
+    fn is_outgrown(&self, at: u16, marks: &Marks) -> bool {
+        usize::from(self.count) >= MARKED && (self.is_full_of_fresh() || self.loses_mark(at, marks))
+    }
+
+    /// Whether the next message takes the place of one that may come again: of one whose latest copy came a quarter ago, 16.4 s, that
+    /// is not to be expected (RFC 3261 17.1.1.2: 32*T1 lie between the last two).
+    #[inline]
+    const fn is_full_of_fresh(&self) -> bool {
+        self.count >= REMEMBERED as u8 && self.fresh & 1 << (self.count % REMEMBERED as u8) != 0
+    }
+
+    /// Whether the next mark takes the place of one that may still tell a second capture.
+    fn loses_mark(&self, at: u16, marks: &Marks) -> bool {
+        let index = (usize::from(self.count) + REMEMBERED - MARKED) % REMEMBERED;
+        let is_known = marks.get(index % MARKED).is_some_and(|mark| *mark != Mark::default());
+        let is_fresh = self.fresh & 1 << index != 0;
+        let is_recent = self.times.get(index).is_some_and(|time| apart(at, *time) <= SAME_DATAGRAM);
+        is_known && is_fresh && is_recent
     }
 
     /// What another copy of a message is.
     #[inline]
     fn again(&mut self, index: usize, at: u16, soon: Option<Duration>) -> Copy {
         let Some(time) = self.times.get_mut(index) else { return Copy::Retransmission };
-        // Two interfaces need not agree on which copy was first.
-        let apart = at.wrapping_sub(*time).min(time.wrapping_sub(at));
+        let apart = apart(at, *time);
         *time = at;
         let is_fresh = self.fresh & 1 << index != 0;
         self.fresh |= 1 << index;
-        let is_soon = is_fresh && soon.is_some_and(|soon| Duration::from_millis(apart.into()) <= soon);
+        let is_soon = is_fresh && soon.is_some_and(|soon| apart <= soon);
         if is_soon { Copy::Duplicate } else { Copy::Retransmission }
     }
 
-    /// Remembers a message, and tells where.
+    /// Remembers a message.
     #[inline]
-    fn remember(&mut self, identity: u32, at: u16) -> usize {
+    fn remember<const COUNT: usize>(&mut self, identity: u32, at: u16, mark: Mark, marks: &mut Marks<COUNT>) {
         // Twice round the ring is as good as once: the count stays small and still says that the ring is full.
         self.count = if self.count >= 2 * REMEMBERED as u8 { REMEMBERED as u8 } else { self.count };
         let index = usize::from(self.count) % REMEMBERED;
@@ -169,20 +219,8 @@ impl Seen {
             (*place, *time) = (identity, at);
             self.fresh |= 1 << index;
         }
+        marks.get_mut(index % COUNT).into_iter().for_each(|known| *known = mark);
         self.count += 1;
-        index
-    }
-
-    /// Whether the next message takes the place of another.
-    #[inline]
-    pub(crate) const fn is_full(&self) -> bool {
-        self.count >= REMEMBERED as u8
-    }
-
-    /// Whether messages before these are kept elsewhere.
-    #[inline]
-    pub(crate) const fn is_continued(&self) -> bool {
-        self.is_continued
     }
 
     /// A message comes in that quarter: times of two quarters ago or longer are not compared any more.
@@ -230,34 +268,52 @@ impl Seen {
     }
 }
 
-/// The messages before the latest of a call that has many before it is answered, of the phones of a ring group.
+/// What a call that has many messages at a time, by many hops or of the phones of a ring group, needs besides [`Seen`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Earlier(Vec<Seen>);
+pub(crate) struct Earlier {
+    /// The marks of all messages in [`Seen`].
+    marks: Marks<REMEMBERED>,
+    /// The messages before these, the latest last.
+    kept: Vec<(Seen, Marks<REMEMBERED>)>,
+}
 
 impl Earlier {
-    /// Keeps what was seen, which is empty then, while there is room.
-    pub(crate) fn keep(&mut self, seen: &mut Seen) {
-        if self.0.len() < MAX_EARLIER {
-            self.0.push(std::mem::take(seen));
-            seen.is_continued = true;
-        }
+    /// Behind what was seen, with those marks.
+    #[cold]
+    #[inline(never)]
+    fn behind(seen: &mut Seen, marks: &Marks) -> Box<Self> {
+        seen.is_continued = true;
+        let mark = |index| marks.get(index % MARKED).filter(|_| seen.is_marked::<MARKED>(index)).copied();
+        Box::new(Self {
+            marks: std::array::from_fn(|index| mark(index).unwrap_or_default()),
+            kept: Vec::new(),
+        })
     }
 
-    /// Takes a message's identity and tells whether it is among them, as [`Seen::observe`] does.
-    pub(crate) fn observe(
-        &mut self,
-        identity: u64,
-        at: Timestamp,
-        start: Timestamp,
-        soon: Option<Duration>,
-    ) -> Copy {
-        let at = since(at, start);
-        let again = self.0.iter_mut().find_map(|seen| {
-            seen.age((at >> QUARTER) as u16);
-            let index = seen.position(identity as u32)?;
-            Some(seen.again(index, at as u16, soon))
+    /// As [`Seen::observe`].
+    #[inline(never)]
+    fn observe(&mut self, seen: &mut Seen, identity: u32, at: i64, capture: Capture) -> Copy {
+        let Self { marks, kept } = self;
+        let known = seen.find(identity, at, capture, marks).or_else(|| {
+            kept.iter_mut().rev().find_map(|(seen, marks)| seen.find(identity, at, capture, marks))
         });
-        again.unwrap_or(Copy::First)
+        known.unwrap_or_else(|| {
+            if seen.is_full_of_fresh() {
+                self.keep(seen);
+            }
+            seen.remember(identity, at as u16, capture.mark, &mut self.marks);
+            Copy::First
+        })
+    }
+
+    /// Keeps what was seen, which is empty then, in the place of the earliest where there is no room.
+    fn keep(&mut self, seen: &mut Seen) {
+        if self.kept.len() >= MAX_EARLIER {
+            self.kept.remove(0);
+        }
+        self.kept.reserve_exact(1);
+        self.kept.push((std::mem::take(seen), self.marks));
+        seen.is_continued = true;
     }
 }
 
@@ -274,7 +330,8 @@ mod tests {
         start: Timestamp,
         soon: Option<Duration>,
     ) -> Copy {
-        seen.observe(identity, at, start, Capture { soon, mark: Mark::default() }, &mut Marks::default())
+        let capture = Capture { soon, mark: Mark::default() };
+        seen.observe(identity, (at, start), capture, &mut Marks::default(), &mut None)
     }
 
     fn at(millis: u64) -> Timestamp {
@@ -355,8 +412,9 @@ mod tests {
     fn the_latest_are_remembered() {
         let mut seen = Seen::default();
         for identity in 0..1000 {
-            assert_eq!(observe(&mut seen, identity, at(identity * 1000), at(0), UDP), Copy::First);
+            assert_eq!(observe(&mut seen, identity, at(identity * 1000 * 2), at(0), UDP), Copy::First);
         }
+        assert!(!seen.is_continued, "nothing comes again after so long");
         assert_eq!(observe(&mut seen, 999, at(2_000_000), at(0), UDP), Copy::Retransmission);
         assert_eq!(observe(&mut seen, 980, at(2_000_000), at(0), UDP), Copy::Retransmission);
         assert_eq!(observe(&mut seen, 900, at(2_000_000), at(0), UDP), Copy::First);
@@ -366,7 +424,7 @@ mod tests {
     #[test]
     fn the_latest_are_known_by_their_datagrams() {
         for (later, is_numbered) in [21, 50, 300, 400].into_iter().flat_map(|it| [(it, true), (it, false)]) {
-            let (mut seen, mut marks) = (Seen::default(), Marks::default());
+            let (mut seen, mut marks, mut earlier) = (Seen::default(), Marks::default(), None);
             for number in 0..200 {
                 let mark = |again: u8, tap: u8| {
                     Mark::from_bits(if is_numbered {
@@ -382,10 +440,47 @@ mod tests {
                     (501 + later, mark(1, 1), Copy::Duplicate),
                 ] {
                     let capture = Capture { soon: UDP, mark };
-                    let told = seen.observe(number, at(number * 4_000 + after), at(0), capture, &mut marks);
+                    let times = (at(number * 4_000 + after), at(0));
+                    let told = seen.observe(number, times, capture, &mut marks, &mut earlier);
                     assert_eq!(told, expected, "{number}, {after} of {later} ms, {is_numbered}");
                 }
             }
+            assert!(earlier.is_none(), "a message every four seconds needs no more memory");
         }
+    }
+
+    /// RFC 3261 16.7 step 10: with the answer of one phone a proxy cancels all others. What is told of 300 messages in 300 ms, and
+    /// of what comes again after T1, is the same as of three; of any number it is told with bounded memory.
+    #[test]
+    fn many_at_a_time_are_known_by_their_datagrams() {
+        for (count, later) in [3, 11, 21, 60, 300].into_iter().flat_map(|it| [(it, 3), (it, 50), (it, 300)]) {
+            let (mut seen, mut marks, mut earlier) = (Seen::default(), Marks::default(), None);
+            let mut frames: Vec<_> = (0..count)
+                .flat_map(|number| {
+                    let begin = number * 300 / count;
+                    [(0, Copy::First), (500, Copy::Retransmission)].into_iter().flat_map(
+                        move |(sent, copy)| {
+                            let mark = Mark::from_bits(0x80 | (number * 2 + u64::from(sent > 0)) as u8);
+                            let tap = |later, copy| (begin + sent + later, number, mark, copy);
+                            [tap(0, copy), tap(later, Copy::Duplicate)]
+                        },
+                    )
+                })
+                .collect();
+            frames.sort_by_key(|frame| frame.0);
+            for (time, number, mark, expected) in frames {
+                let capture = Capture { soon: UDP, mark };
+                let told = seen.observe(number, (at(time), at(0)), capture, &mut marks, &mut earlier);
+                assert_eq!(told, expected, "{number} of {count}, {time}, {later} ms apart");
+            }
+            assert_eq!(earlier.is_some(), count > 10, "{count}");
+        }
+        let (mut seen, mut marks, mut earlier) = (Seen::default(), Marks::default(), None);
+        for number in 0..100_000 {
+            let capture = Capture { soon: UDP, mark: Mark::default() };
+            let told = seen.observe(number, (at(number / 100), at(0)), capture, &mut marks, &mut earlier);
+            assert_eq!(told, Copy::First);
+        }
+        assert_eq!(earlier.unwrap().kept.capacity(), MAX_EARLIER);
     }
 }
