@@ -11,7 +11,7 @@ use crate::support::{Run, assert_nothing_vanished, has_tshark, tshark};
 use crate::wire::{at, checksum, ethernet, refused_call};
 
 /// An IPv4 packet in fragments of at most `size` bytes each, a multiple of eight (RFC 791 3.2).
-fn cut(packet: &[u8], size: usize, identification: u16) -> Vec<Vec<u8>> {
+pub(crate) fn cut(packet: &[u8], size: usize, identification: u16) -> Vec<Vec<u8>> {
     let (header, payload) = packet.split_at(20);
     let last = payload.len().div_ceil(size) - 1;
     let pieces = payload.chunks(size).enumerate().map(|(index, piece)| {
@@ -30,9 +30,13 @@ fn cut(packet: &[u8], size: usize, identification: u16) -> Vec<Vec<u8>> {
 }
 
 /// A packet in GRE (RFC 2784) between 198.51.100.1 and 198.51.100.2.
-fn tunnelled(packet: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(24 + packet.len()).unwrap().to_be_bytes();
-    let outer = [0x45, 0, length[0], length[1], 0, 0, 0, 0, 64, 47, 0, 0, 198, 51, 100, 1, 198, 51, 100, 2];
+fn tunnelled(packet: &[u8], identification: u16) -> Vec<u8> {
+    let length = u16::try_from(24 + packet.len()).unwrap();
+    let mut outer = [0x45, 0, 0, 0, 0, 0, 0, 0, 64, 47, 0, 0, 198, 51, 100, 1, 198, 51, 100, 2];
+    outer[2..4].copy_from_slice(&length.to_be_bytes());
+    outer[4..6].copy_from_slice(&identification.to_be_bytes());
+    let sum = checksum(&outer);
+    outer[10..12].copy_from_slice(&sum.to_be_bytes());
     [&outer[..], &[0, 0, 8, 0], packet].concat()
 }
 
@@ -45,7 +49,7 @@ fn call(order: impl Fn(&mut Vec<Vec<u8>>)) -> NamedTempFile {
         let mut pieces = Vec::new();
         for fragment in cut(&packet.frame[14..], 1_000, message) {
             identification += 1;
-            pieces.extend(cut(&tunnelled(&fragment), 600, identification));
+            pieces.extend(cut(&tunnelled(&fragment, 0), 600, identification));
         }
         order(&mut pieces);
         for (piece, count) in pieces.into_iter().zip(0..) {
@@ -112,5 +116,42 @@ fn a_filter_asks_for_what_is_inside() {
     ] {
         let run = Run::of(file.path(), &["-f", filter]);
         assert_eq!(run.number("/sip/messages"), messages, "{filter}");
+    }
+}
+
+/// RFC 3261 17.1.1.2, 17.2.1: an INVITE is sent again after T1 and answered again, 210 ms after the first answer. The packets in the
+/// tunnel are not numbered (RFC 6864 4.1); those around it are, or are not.
+#[test]
+fn what_is_sent_again_in_a_tunnel_was_not_captured_again() {
+    let messages = refused_call(b"in-a-tunnel", "a", 0);
+    let inner = messages.map(|message| {
+        let mut packet = message.frame[14..].to_vec();
+        packet[4..6].fill(0);
+        packet[10..12].fill(0);
+        let sum = checksum(&packet[..20]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet
+    });
+    for is_numbered in [true, false] {
+        let frames: Vec<(u32, Vec<u8>)> = [(0, 0), (300, 1), (500, 0), (510, 1), (600, 2)]
+            .into_iter()
+            .zip(5_000..)
+            .map(|((time, message), number): ((u32, usize), u16)| {
+                let packet = tunnelled(&inner[message], if is_numbered { number } else { 0 });
+                (time, [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0][..], &packet].concat())
+            })
+            .collect();
+        for skew in [None, Some(50), Some(150)].into_iter().filter(|skew| is_numbered || skew.is_none()) {
+            let again = skew.into_iter().flat_map(|skew| frames.iter().map(move |it| (it.0 + skew, &it.1)));
+            let mut all: Vec<_> = frames.iter().map(|it| (it.0, &it.1)).chain(again).collect();
+            all.sort_by_key(|it| it.0);
+            let packets = all.into_iter().map(|(time, frame)| at(time, frame.clone())).collect();
+            let mut file = NamedTempFile::new().unwrap();
+            file.write_all(&ethernet(packets).bytes()).unwrap();
+            let run = Run::of(file.path(), &[]);
+            let told = ["messages", "retransmissions", "duplicates"].map(|key| &run.records[0][key]);
+            let duplicates = if skew.is_some() { 5 } else { 0 };
+            assert_eq!(told, [5, 2, duplicates], "{is_numbered} {skew:?}");
+        }
     }
 }

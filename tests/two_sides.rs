@@ -10,7 +10,8 @@ use tempfile::NamedTempFile;
 use crate::classic::Packet;
 use crate::joined::segment;
 use crate::support::{Run, assert_nothing_vanished, tshark};
-use crate::wire::{at, checksum, ethernet, rtp, udp};
+use crate::tunnels::cut;
+use crate::wire::{at, checksum, datagram, ethernet, rtp, udp};
 
 const CLIENT: (u8, u16) = (1, 40_000);
 const SERVER: (u8, u16) = (2, 5060);
@@ -171,10 +172,40 @@ fn with_checksum(mut frame: Vec<u8>, ip: usize) -> Vec<u8> {
     frame
 }
 
+/// Numbers datagrams, and cuts what is longer than a frame of Ethernet: that has to have a number (RFC 6864 4.2).
+fn sent(second: Second, mut datagrams: Vec<(u32, Vec<u8>)>) -> Vec<(u32, Vec<u8>)> {
+    datagrams.sort_by_key(|datagram| datagram.0);
+    let is_numbered = matches!(second, Second::SameWire);
+    let frames = datagrams.into_iter().zip(1..).flat_map(|((time, frame), number)| {
+        let frame = numbered(frame, if is_numbered { number } else { 0 });
+        let (link, packet) = frame.split_at(14);
+        let packets = if packet.len() > 1_500 { cut(packet, 1_480, number) } else { vec![packet.to_vec()] };
+        packets.into_iter().map(|packet| (time, [link, &packet].concat())).collect::<Vec<_>>()
+    });
+    frames.collect()
+}
+
+/// What a second tap has, so many milliseconds later.
+fn at_second(second: Second, frames: &[(u32, Vec<u8>)], later: u32) -> Vec<(u32, Packet)> {
+    let other = frames.iter().map(|(time, frame)| {
+        let frame = match second {
+            Second::SameWire => frame.clone(),
+            Second::BehindRouter => routed(frame.clone()),
+        };
+        (time + later, at(time + later, frame))
+    });
+    other.collect()
+}
+
+/// What the first tap has.
+fn at_first(frames: &[(u32, Vec<u8>)]) -> Vec<(u32, Packet)> {
+    frames.iter().map(|(time, frame)| (*time, at(*time, frame.clone()))).collect()
+}
+
 /// A call over UDP with RTP both ways, whose INVITE is sent again after T1 (RFC 3261 17.1.1.2), at the first tap.
-fn datagrams(second: Second) -> Vec<(u32, Vec<u8>)> {
+fn datagrams(second: Second, padding: usize) -> Vec<(u32, Vec<u8>)> {
     let mut frames = Vec::new();
-    let mut messages = call(0, 0);
+    let mut messages = call(0, padding);
     messages[1].0 += 510;
     messages[2].0 += 510;
     let invite = messages[0].clone();
@@ -188,29 +219,18 @@ fn datagrams(second: Second) -> Vec<(u32, Vec<u8>)> {
         let packet = rtp(0, number, u32::from(number) * 160, 1, &[0xd5; 160]);
         frames.push((time, udp((1, 4_000), (2, 6_000), &packet)));
     }
-    frames.sort_by_key(|frame| frame.0);
-    let numbers = (1..).map(|number| if matches!(second, Second::SameWire) { number } else { 0 });
-    frames.into_iter().zip(numbers).map(|((time, frame), number)| (time, numbered(frame, number))).collect()
+    sent(second, frames)
 }
 
 #[test]
 fn what_a_second_tap_has_is_told_once_whatever_its_clock_says() {
-    for second in [Second::SameWire, Second::BehindRouter] {
-        let first = datagrams(second);
-        let packets = |frames: &[(u32, Vec<u8>)], later: u32| -> Vec<(u32, Packet)> {
-            frames.iter().map(|(time, frame)| (time + later, at(time + later, frame.clone()))).collect()
-        };
-        let alone = Run::of(file(packets(&first, 0)).path(), &[]);
-        assert_eq!(alone.records[0]["retransmissions"], 1, "{second:?}");
-        assert_eq!(alone.records[0]["duplicates"], 0, "{second:?}");
-        let other: Vec<(u32, Vec<u8>)> = match second {
-            Second::SameWire => first.clone(),
-            Second::BehindRouter => {
-                first.iter().map(|(time, frame)| (*time, routed(frame.clone()))).collect()
-            }
-        };
+    for (second, padding) in [(Second::SameWire, 0), (Second::BehindRouter, 0), (Second::SameWire, 3_000)] {
+        let first = datagrams(second, padding);
+        let alone = Run::of(file(at_first(&first)).path(), &[]);
+        assert_eq!(alone.records[0]["retransmissions"], 1, "{second:?} {padding}");
+        assert_eq!(alone.records[0]["duplicates"], 0, "{second:?} {padding}");
         for skew in [1, 15, 50, 300] {
-            let both = file([packets(&first, 0), packets(&other, skew)].concat());
+            let both = file([at_first(&first), at_second(second, &first, skew)].concat());
             let run = Run::of(both.path(), &[]);
             let told = |run: &Run| {
                 let record = &run.records[0];
@@ -220,13 +240,103 @@ fn what_a_second_tap_has_is_told_once_whatever_its_clock_says() {
                 (keys.map(|key| record[key].clone()), figures.map(|key| stream[key].clone()))
             };
             let (ours, figures) = told(&run);
-            assert_eq!(ours, told(&alone).0, "{second:?} {skew}");
+            assert_eq!(ours, told(&alone).0, "{second:?} {padding} {skew}");
             if skew > 1 {
-                assert_eq!(figures, told(&alone).1, "{second:?} {skew}");
+                assert_eq!(figures, told(&alone).1, "{second:?} {padding} {skew}");
             }
-            assert_eq!(run.records[0]["duplicates"], 8, "{second:?} {skew}");
-            assert_eq!(run.records[0]["media"][0]["duplicates"], 150, "{second:?} {skew}");
+            assert_eq!(run.records[0]["duplicates"], 8, "{second:?} {padding} {skew}");
+            assert_eq!(run.records[0]["media"][0]["duplicates"], 150, "{second:?} {padding} {skew}");
             assert_nothing_vanished(&run, "two taps");
+        }
+    }
+}
+
+/// A message of one call from host to host.
+fn message(start: &str, cseq: &str, branch: &str, tag: &str) -> Vec<u8> {
+    let tag = if tag.is_empty() { String::new() } else { format!(";tag={tag}") };
+    format!(
+        "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{branch}\r\nFrom: <sip:a@192.0.2.1>;tag=a\r\n\
+         To: <sip:b@192.0.2.2>{tag}\r\nCall-ID: many\r\nCSeq: {cseq}\r\nContent-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// A proxy that rings so many phones, one of which answers (RFC 3261 16.7).
+fn ring_group(phones: u8) -> Vec<(u32, Vec<u8>)> {
+    const INVITE: &str = "INVITE sip:b@192.0.2.2 SIP/2.0";
+    let mut frames = vec![
+        (0, datagram(1, 2, &message(INVITE, "1 INVITE", "a", ""))),
+        (1, datagram(2, 1, &message("SIP/2.0 100 Trying", "1 INVITE", "a", ""))),
+        (61, datagram(2, 1, &message("SIP/2.0 180 Ringing", "1 INVITE", "a", "t0"))),
+        (4_001, datagram(2, 1, &message("SIP/2.0 200 OK", "1 INVITE", "a", "t0"))),
+        (4_020, datagram(1, 2, &message("ACK sip:b@192.0.2.2 SIP/2.0", "1 ACK", "k", "t0"))),
+        (4_021, datagram(2, 100, &message("ACK sip:b@192.0.2.2 SIP/2.0", "1 ACK", "l", "t0"))),
+        (9_000, datagram(1, 2, &message("BYE sip:b@192.0.2.2 SIP/2.0", "2 BYE", "c", "t0"))),
+        (9_001, datagram(2, 100, &message("BYE sip:b@192.0.2.2 SIP/2.0", "2 BYE", "d", "t0"))),
+        (9_010, datagram(100, 2, &message("SIP/2.0 200 OK", "2 BYE", "d", "t0"))),
+        (9_011, datagram(2, 1, &message("SIP/2.0 200 OK", "2 BYE", "c", "t0"))),
+    ];
+    for number in 0..phones {
+        let (phone, branch, tag, turn) =
+            (100 + number, format!("b{number}"), format!("t{number}"), u32::from(number));
+        let mut send = |time, is_to, start, cseq, tag| {
+            let (from, to) = if is_to { (2, phone) } else { (phone, 2) };
+            frames.push((time, datagram(from, to, &message(start, cseq, &branch, tag))));
+        };
+        send(5 + turn / 2, true, INVITE, "1 INVITE", "");
+        send(60 + turn, false, "SIP/2.0 180 Ringing", "1 INVITE", &tag);
+        if number == 0 {
+            send(4_000, false, "SIP/2.0 200 OK", "1 INVITE", &tag);
+        } else {
+            send(4_002 + turn / 8, true, "CANCEL sip:b@192.0.2.2 SIP/2.0", "1 CANCEL", "");
+            send(4_010, false, "SIP/2.0 200 OK", "1 CANCEL", &tag);
+            send(4_011, false, "SIP/2.0 487 Request Terminated", "1 INVITE", &tag);
+            send(4_012, true, "ACK sip:b@192.0.2.2 SIP/2.0", "1 ACK", &tag);
+        }
+    }
+    frames
+}
+
+/// A call over so many hops, with a reliable provisional answer (RFC 3262).
+fn chain(hops: u8) -> Vec<(u32, Vec<u8>)> {
+    let mut frames = Vec::new();
+    let exchange = [
+        (0, true, "INVITE sip:b@192.0.2.2 SIP/2.0", "1 INVITE", "i", ""),
+        (1, false, "SIP/2.0 100 Trying", "1 INVITE", "i", ""),
+        (100, false, "SIP/2.0 183 Session Progress", "1 INVITE", "i", "b"),
+        (150, true, "PRACK sip:b@192.0.2.2 SIP/2.0", "2 PRACK", "p", "b"),
+        (170, false, "SIP/2.0 200 OK", "2 PRACK", "p", "b"),
+        (250, false, "SIP/2.0 180 Ringing", "1 INVITE", "i", "b"),
+        (3_000, false, "SIP/2.0 200 OK", "1 INVITE", "i", "b"),
+        (3_050, true, "ACK sip:b@192.0.2.2 SIP/2.0", "1 ACK", "k", "b"),
+        (9_000, true, "BYE sip:b@192.0.2.2 SIP/2.0", "3 BYE", "e", "b"),
+        (9_030, false, "SIP/2.0 200 OK", "3 BYE", "e", "b"),
+    ];
+    for hop in 0..hops {
+        for (time, is_there, start, cseq, branch, tag) in exchange {
+            let turn = if is_there { hop } else { hops - 1 - hop };
+            let (from, to) = if is_there { (1 + hop, 2 + hop) } else { (2 + hop, 1 + hop) };
+            let message = message(start, cseq, &format!("{branch}{hop}"), tag);
+            frames.push((time + 3 * u32::from(turn), datagram(from, to, &message)));
+        }
+    }
+    frames
+}
+
+#[test]
+fn what_a_second_tap_has_of_many_phones_and_hops_is_told_once() {
+    let second = Second::SameWire;
+    for (name, frames) in [("12 phones", ring_group(12)), ("40 phones", ring_group(40)), ("hops", chain(4))] {
+        let first = sent(second, frames);
+        let messages = first.len() as u64;
+        let alone = sip_messages(file(at_first(&first)).path());
+        assert_eq!(alone.unwrap_or(first.len()), first.len(), "{name}");
+        for skew in [3, 15, 50, 300] {
+            let both = file([at_first(&first), at_second(second, &first, skew)].concat());
+            let run = Run::of(both.path(), &[]);
+            let told = ["messages", "retransmissions", "duplicates"]
+                .map(|key| run.records[0][key].as_u64().unwrap());
+            assert_eq!(told, [messages, 0, messages], "{name} {skew}");
         }
     }
 }

@@ -2,6 +2,8 @@
 //! two are further apart than any way takes.
 
 use super::listener::Delivery;
+use crate::capture::LinkType;
+use crate::decode;
 use crate::near::fetch;
 use crate::pipeline::{Place, View};
 use crate::sip::{Carriage, Message};
@@ -19,9 +21,9 @@ const IPV6: usize = 40;
 const UDP: usize = 8;
 
 impl Mark {
-    /// That of a message that came alone in a packet. A sender numbers its datagrams (RFC 791 3.2), unless they must not be
-    /// fragmented (RFC 6864 4.1: many have 0 then) or are IPv6; of these, the link layer's header and the hops left tell where they
-    /// were captured.
+    /// That of a message that came alone in a packet, or in fragments. A sender numbers its datagrams (RFC 791 3.2, RFC 8200 4.5),
+    /// unless they must not be fragmented (RFC 6864 4.1: many have 0 then) or are IPv6 and whole; of these, the link layer's header
+    /// and the hops left tell where they were captured, and in a tunnel the number of the packet around them which they are.
     #[inline]
     pub(crate) fn of(delivery: &Delivery<'_>) -> Self {
         let message = delivery.message;
@@ -31,6 +33,7 @@ impl Mark {
                 let known = if message.source.address.is_v4() { numbered() } else { None };
                 known.or_else(|| Self::on_its_way(delivery, index)).unwrap_or_default()
             }
+            Carriage::Datagram(index) => Self::in_fragments(delivery, index).unwrap_or_default(),
             _ => Self::default(),
         }
     }
@@ -68,7 +71,28 @@ impl Mark {
             [0x60..=0x6f, _, _, _, _, _, 17, hops, ..] => hops,
             _ => return None,
         };
+        // There is an IP header in front of one in a tunnel.
+        if network >= IPV4 && !decode::is_behind_link(packet.link, frame, network) {
+            return Self::in_tunnel(packet.link, frame);
+        }
         Some(Self::way(link.last_chunk().copied().unwrap_or_default(), hops))
+    }
+
+    /// That of the number of the packet around a tunnel, which the tunnel's end gives anew to what is sent again.
+    fn in_tunnel(link: LinkType, frame: &[u8]) -> Option<Self> {
+        let outer = decode::network(link, frame)?;
+        match *frame.get(outer.offset..)?.first_chunk()? {
+            [0x40..=0x4f, _, _, _, 0, 0] => None,
+            [0x40..=0x4f, _, _, _, high, low] => Some(Self::identified(u16::from_be_bytes([high, low]))),
+            _ => None,
+        }
+    }
+
+    /// That of a datagram, which all its fragments have.
+    #[cold]
+    fn in_fragments(delivery: &Delivery<'_>, index: u32) -> Option<Self> {
+        let identification = *delivery.view.fragments.identifications.get(index as usize)?;
+        Some(Self::identified((identification >> 16) as u16 ^ identification as u16))
     }
 
     const fn identified(identification: u16) -> Self {

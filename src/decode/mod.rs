@@ -40,6 +40,7 @@ mod vxlan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use network::is_behind_link;
 pub use network::{Network, network};
 pub use next::MAX_LAYERS;
 use plain::plain;

@@ -1,4 +1,5 @@
-//! Where the outermost IP header of a frame begins: what stands before it can be put before other packets.
+//! Where the outermost IP header of a frame begins: what stands before it can be put before other packets; and whether an IP header
+//! is behind a header of the link layer.
 
 use super::cursor::Cursor;
 use super::first;
@@ -36,10 +37,31 @@ pub fn network(link: LinkType, frame: &[u8]) -> Option<Network> {
     None
 }
 
+/// Whether the IP header at `offset` of `frame` is behind a header of the link layer, the captured one or one in a tunnel (VXLAN,
+/// ERSPAN), and not behind that of a tunnel which carries IP.
+#[must_use]
+pub(crate) fn is_behind_link(link: LinkType, frame: &[u8], offset: usize) -> bool {
+    let mut cursor = Cursor::new(frame);
+    let Ok(mut next) = first(link, &mut cursor) else { return false };
+    let mut is_behind = true;
+    for _ in 0..MAX_LAYERS {
+        match next {
+            Next::Ipv4 | Next::Ipv6 if cursor.at() == offset => return is_behind,
+            Next::Ipv4 | Next::Ipv6 => is_behind = false,
+            Next::Ethernet => is_behind = true,
+            Next::Other(_) | Next::Foreign | Next::Done(_) => return false,
+            _ => {}
+        }
+        let Ok(read) = next.read(&mut cursor) else { return false };
+        next = read;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::tests::ethernet;
+    use crate::decode::tests::{ethernet, packet4, packet6, udp, v4};
     use proptest::prelude::*;
 
     fn at(offset: usize, v6: bool, sized: bool) -> Option<Network> {
@@ -63,9 +85,32 @@ mod tests {
         assert_eq!(network(LinkType(127), b"\x45"), None);
     }
 
+    #[test]
+    fn a_tunnel_has_a_link_layer_or_none() {
+        let inner = ethernet(0x0800, &packet4());
+        let vxlan = udp(49_152, 4_789, &[&[8, 0, 0, 0, 0, 0, 1, 0][..], &inner].concat());
+        let gtpu = udp(2_152, 2_152, &[&[0x30, 255, 0, 35, 0, 0, 0, 77][..], &packet4()].concat());
+        // The protocol and what it carries in front of the inner IP header: RFC 2784, RFC 7637, RFC 2003, RFC 4213, RFC 7348,
+        // 3GPP TS 29.281.
+        for (protocol, carried, before, expected) in [
+            (47, [&[0, 0, 8, 0][..], &packet4()].concat(), 4, false),
+            (47, [&[0x20, 0, 0x65, 0x58, 0, 0, 1, 0][..], &inner].concat(), 8 + 14, true),
+            (4, packet4(), 0, false),
+            (41, packet6(), 0, false),
+            (17, vxlan, 8 + 8 + 14, true),
+            (17, gtpu, 8 + 8, false),
+        ] {
+            let frame = ethernet(0x0800, &v4(protocol, &carried));
+            let at = |offset| is_behind_link(LinkType::ETHERNET, &frame, offset);
+            assert_eq!((at(14), at(14 + 20 + before)), (true, expected), "{protocol}, {before}");
+            assert!(!at(15));
+        }
+    }
+
     proptest! {
         #[test]
         fn no_frame_panics(link in 0u16..300, frame in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert!(!is_behind_link(LinkType(link), &frame, 34) || frame.len() >= 34);
             if let Some(network) = network(LinkType(link), &frame) {
                 prop_assert!(network.offset <= frame.len());
             }

@@ -51,11 +51,17 @@ pub struct FragmentFrames {
     pub frames: Vec<Packet>,
     /// Which of `frames` belong to each datagram.
     pub datagrams: Vec<(u32, u32)>,
+    /// The identification of each datagram.
+    pub identifications: Vec<u32>,
 }
 
 impl FragmentFrames {
-    /// Takes the frames of another datagram, and tells its index.
-    pub(super) fn push<'a>(&mut self, frames: impl Iterator<Item = (Packet, &'a [u8])>) -> u32 {
+    /// Takes the frames of another datagram, as far as they are kept, and tells its index.
+    pub(super) fn push<'a>(
+        &mut self,
+        identification: u32,
+        frames: impl Iterator<Item = (Packet, &'a [u8])>,
+    ) -> u32 {
         let index = self.datagrams.len() as u32;
         let first = self.frames.len();
         for (packet, frame) in frames {
@@ -64,6 +70,7 @@ impl FragmentFrames {
             self.frames.push(Packet { offset, ..packet });
         }
         self.datagrams.push((first as u32, self.frames.len() as u32));
+        self.identifications.push(identification);
         index
     }
 
@@ -79,6 +86,7 @@ impl FragmentFrames {
         self.arena.clear();
         self.frames.clear();
         self.datagrams.clear();
+        self.identifications.clear();
     }
 }
 

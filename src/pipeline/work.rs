@@ -233,7 +233,7 @@ impl Staged {
     pub(crate) fn push_datagram(&mut self, datagram: &defrag::Datagram<'_>) -> (u32, u32) {
         let start = self.datagrams.len() as u32;
         self.datagrams.extend_from_slice(datagram.payload);
-        (start, self.fragments.push(datagram.frames()))
+        (start, self.fragments.push(datagram.first.identification, datagram.frames()))
     }
 
     /// A datagram that did not come in a plain packet.
