@@ -14,14 +14,16 @@ pub(super) fn shown(body: &[u8], kind: &[u8], privacy: Privacy) -> Vec<u8> {
 }
 
 fn shown_body(body: &[u8], kind: &[u8], privacy: Privacy, nesting: u32) -> Vec<u8> {
-    let has = |word: &[u8]| kind.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word));
+    let has = |word: &[u8]| contains(kind, word);
     // What tells which keys were pressed: INFO, and KPML (RFC 4730).
-    let is_keys = has(b"dtmf") || has(b"digit") || has(b"kpml-response");
-    let is_description = media_type(kind).eq_ignore_ascii_case(b"application/sdp");
-    if body.is_empty() || (is_keys && privacy.digits) {
+    let tells_keys =
+        |text: &[u8]| [&b"dtmf"[..], b"digit", b"kpml-response"].iter().any(|word| contains(text, word));
+    let media_type = media_type(kind);
+    if body.is_empty() || (privacy.digits && tells_keys(media_type)) {
         return body.to_vec();
     }
-    if is_keys || (privacy.masked && !is_description) {
+    let is_description = media_type.eq_ignore_ascii_case(b"application/sdp");
+    if (tells_keys(kind) && !privacy.digits) || (privacy.masked && !is_description) {
         return hidden(body);
     }
     if has(b"multipart/") && !privacy.digits {
@@ -30,6 +32,10 @@ fn shown_body(body: &[u8], kind: &[u8], privacy: Privacy, nesting: u32) -> Vec<u
             .map_or_else(|| hidden(body), |(boundary, nesting)| parts(body, boundary, privacy, nesting));
     }
     body.split_inclusive(|byte| *byte == b'\n').flat_map(|line| description_line(line, privacy)).collect()
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
 
 /// Type and subtype, without parameters.
@@ -236,6 +242,7 @@ mod tests {
         for kind in [
             "Content-Type: text/plain; was=\"application/sdp\"",
             "c: multipart/mixed;boundary=application/sdp",
+            "c: text/plain;x=dtmf",
             "c",
             "",
         ] {
