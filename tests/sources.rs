@@ -263,6 +263,19 @@ fn pcapng(files: [&Classic; 2]) -> Vec<u8> {
     out
 }
 
+/// LINKTYPE_IEEE802_11_RADIOTAP of the registry of tcpdump.org: what a WLAN card gives in monitor mode.
+#[test]
+fn a_link_type_that_is_not_read_is_named() {
+    let sample = Sample::new();
+    let capture = Classic { link: 127, ..sample.capture.with(sample.capture.packets[..3].to_vec()) };
+    let path = sample.write("radiotap.pcap", &capture.bytes());
+    let output = sniff(&[&path]);
+    assert_eq!(output.status.code(), Some(0));
+    let line = "warning: 3 packets of a link type that is not read: 127 (IEEE802_11_RADIO)";
+    assert!(told(&output).lines().any(|it| it == line), "{}", told(&output));
+    assert!(!told(&sniff(&[&sample.path("all.pcap")])).contains("link type"));
+}
+
 #[test]
 fn link_types_may_be_mixed() {
     let make = |knobs: &[(&str, &str)]| {

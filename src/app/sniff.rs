@@ -20,6 +20,7 @@ use crate::capture::{Progress, SourceError};
 use crate::cli::logging;
 use crate::config::{Config, EventFormat, SummaryFormat};
 use crate::exit_code::ExitCode;
+use crate::inspect;
 use crate::pipeline::{self, Board, Continue, Outcome};
 use crate::privacy::{Privacy, Private};
 use crate::sink::{self, Written};
@@ -99,6 +100,10 @@ pub(super) fn follow(
     }
     for error in &errors {
         tell(&format!("error: {error}"))?;
+    }
+    if let Some((link, packets)) = outcome.unread_link() {
+        let packets = inspect::count(packets, "packet");
+        tell(&format!("warning: {packets} of a link type that is not read: {link}"))?;
     }
     if stop.load(Ordering::Relaxed) && !sink::reader_left() {
         tell("stopped: what was read so far is written")?;

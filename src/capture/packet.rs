@@ -25,6 +25,16 @@ impl LinkType {
     pub const LINUX_SLL2: Self = Self(276);
 }
 
+impl std::fmt::Display for LinkType {
+    /// Its number, and the name that libpcap has for it.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match pcap::Linktype(self.0.into()).get_name() {
+            Ok(name) => write!(out, "{} ({name})", self.0),
+            Err(_) => write!(out, "{}", self.0),
+        }
+    }
+}
+
 /// Where a packet's bytes lie in the arena of its batch, and what the capture says of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {

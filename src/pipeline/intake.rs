@@ -10,7 +10,7 @@ use super::work::{MediaWork, Other, Staged, Task, Work};
 use super::{Bytes, Place};
 use crate::capture::{LinkType, Packet, PacketBatch, PacketFilter};
 use crate::decode::{
-    self, DecodeError, Decoded, Ends, Fragment, Front, Part, Plain, Transport, Unit, decode_datagram,
+    self, DecodeError, Decoded, Ends, Fault, Fragment, Front, Part, Plain, Transport, Unit, decode_datagram,
 };
 use crate::defrag::{self, Asked, Carrier, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
@@ -49,6 +49,8 @@ pub(crate) struct Counters {
     /// Reassembled datagrams whose payload could not be decoded, or was a fragment again.
     pub(crate) undecoded_datagrams: u64,
     pub(crate) errors: BTreeMap<DecodeError, u64>,
+    /// The first link type of a packet that is not decoded here.
+    pub(crate) unread_link: Option<LinkType>,
 }
 
 impl Counters {
@@ -450,7 +452,12 @@ impl Intake {
             Ok(Decoded::Unit(unit)) => self.unit(unit, &origin, frame, staged),
             Ok(Decoded::Fragment(fragment)) => self.fragment(&fragment, &origin, frame, staged),
             Ok(Decoded::NonIp) => self.non_ip(packet, frame),
-            Err(error) => *self.counters.errors.entry(error).or_default() += 1,
+            Err(error) => {
+                *self.counters.errors.entry(error).or_default() += 1;
+                if error.fault == Fault::UnknownLink {
+                    self.counters.unread_link.get_or_insert(packet.link);
+                }
+            }
         }
     }
 

@@ -14,7 +14,10 @@ use super::work::Staged;
 use super::worker::{self, StreamWorker};
 use crate::call::{self, Census, Listener, Tally, Tracker};
 use crate::capture::live::InterfaceCounters;
-use crate::capture::{PacketBatch, PacketFilter, PacketSource, Progress, SourceCounters, SourceError};
+use crate::capture::{
+    LinkType, PacketBatch, PacketFilter, PacketSource, Progress, SourceCounters, SourceError,
+};
+use crate::decode::Fault;
 use crate::reassembly::Budget;
 use crate::sip::Messages;
 use crate::{defrag, media, reassembly, sip, tls};
@@ -82,6 +85,15 @@ pub struct Outcome {
     pub(crate) tally: Tally,
     pub(crate) media: media::Counters,
     pub(crate) tls: tls::Census,
+}
+
+impl Outcome {
+    /// A link type that is not decoded here, and how many packets had such a one.
+    #[must_use]
+    pub fn unread_link(&self) -> Option<(LinkType, u64)> {
+        let unknown = self.intake.errors.iter().filter(|(error, _)| error.fault == Fault::UnknownLink);
+        Some((self.intake.unread_link?, unknown.map(|(_, count)| count).sum()))
+    }
 }
 
 /// The stages of a run.
