@@ -179,33 +179,31 @@ fn sample(pieces: &[Piece]) -> String {
 
 fn component(pieces: &[Piece], fields: &NameFields<'_>, limit: usize, out: &mut String) {
     let begin = out.len();
-    let mut hash = Fnv::default();
     let mut altered = false;
     for piece in pieces {
-        let raw: &[u8] = match piece {
-            Piece::CallId => fields.call_id,
-            Piece::From => fields.from,
-            Piece::To => fields.to,
-            Piece::Literal(text) => {
-                out.push_str(text);
-                continue;
-            }
-            Piece::Hash => {
-                push_hex(out, Fnv::of(fields.call_id));
-                continue;
-            }
-            Piece::Start(format) => {
-                push_time(out, format, fields.start);
-                continue;
-            }
-        };
-        hash.add(raw);
-        // A byte that UTF-8 does not have keeps "ab" + "c" and "a" + "bc" apart.
-        hash.add(&[0xff]);
-        altered |= push_safe(out, raw);
+        match piece {
+            Piece::Literal(text) => out.push_str(text),
+            Piece::Hash => push_hex(out, fnv([fields.call_id])),
+            Piece::Start(format) => push_time(out, format, fields.start),
+            field => altered |= field.raw(fields).is_some_and(|raw| push_safe(out, raw)),
+        }
     }
     if altered || out.len() - begin > limit {
-        shorten(out, begin, limit, hash.fold());
+        // A byte that UTF-8 does not have keeps "ab" + "c" and "a" + "bc" apart.
+        let raw = pieces.iter().filter_map(|piece| piece.raw(fields)).flat_map(|raw| [raw, &[0xff]]);
+        shorten(out, begin, limit, fnv(raw));
+    }
+}
+
+impl Piece {
+    /// The field as it came, of those that the wire fills.
+    const fn raw<'a>(&self, fields: &NameFields<'a>) -> Option<&'a [u8]> {
+        match self {
+            Self::CallId => Some(fields.call_id),
+            Self::From => Some(fields.from),
+            Self::To => Some(fields.to),
+            Self::Literal(_) | Self::Hash | Self::Start(_) => None,
+        }
     }
 }
 
@@ -230,20 +228,26 @@ fn push_safe(out: &mut String, raw: &[u8]) -> bool {
         out.push_str("unnamed");
         return false;
     }
-    let mut altered = false;
     let mut before = None;
-    for &byte in raw {
-        let kept = match byte {
-            b'.' => before.is_some_and(|before| before != b'.'),
-            b'-' => before.is_some(),
-            _ => byte.is_ascii_alphanumeric() || b"_@+=".contains(&byte),
-        };
-        let shown = if kept { byte } else { b'_' };
-        altered |= !kept;
+    let safe = raw.iter().take_while(|&&byte| is_kept(before.replace(byte), byte)).count();
+    let (safe, rest) = raw.split_at(safe);
+    out.push_str(std::str::from_utf8(safe).unwrap_or_default());
+    let mut before = safe.last().copied();
+    for &byte in rest {
+        let shown = if is_kept(before, byte) { byte } else { b'_' };
         before = Some(shown);
         out.push(char::from(shown));
     }
-    altered
+    !rest.is_empty()
+}
+
+/// Whether a byte is shown as it is behind the one before it.
+fn is_kept(before: Option<u8>, byte: u8) -> bool {
+    match byte {
+        b'.' => before.is_some_and(|before| before != b'.'),
+        b'-' => before.is_some(),
+        _ => byte.is_ascii_alphanumeric() || b"_@+=".contains(&byte),
+    }
 }
 
 fn push_hex(out: &mut String, value: u32) {
@@ -297,32 +301,12 @@ fn check_time(format: &str, part: &str) -> Result<(), TemplateError> {
     }
 }
 
-/// FNV-1a with 64 bits: the same on every machine, in every version. An attacker who finds a collision gains a `~2`.
-#[derive(Clone, Copy)]
-pub(super) struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    pub(super) fn of(bytes: &[u8]) -> u32 {
-        let mut hash = Self::default();
-        hash.add(bytes);
-        hash.fold()
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        self.0 =
-            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    }
-
-    /// 32 bits of it (xor-folding, as FNV's authors advise).
-    const fn fold(self) -> u32 {
-        (self.0 >> 32) as u32 ^ self.0 as u32
-    }
+/// FNV-1a of `parts`, one behind the other: 32 bits of 64 (xor-folding, as its authors advise). The same on every machine,
+/// in every version. An attacker who finds a collision gains a `~2`.
+pub(super) fn fnv<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+    let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = parts.into_iter().flatten().fold(0xcbf2_9ce4_8422_2325, step);
+    (hash >> 32) as u32 ^ hash as u32
 }
 
 #[cfg(test)]
@@ -383,11 +367,7 @@ mod tests {
     fn only_the_template_makes_directories() {
         assert_eq!(
             rendered("{start:%Y/%m-%d}/{call_id}", b"a/../b"),
-            format!("1985/04-12/a_.__b-{:08x}", {
-                let mut hash = Fnv::default();
-                hash.add(b"a/../b\xff");
-                hash.fold()
-            })
+            format!("1985/04-12/a_.__b-{:08x}", fnv([&b"a/../b\xff"[..]]))
         );
         let long = rendered("{call_id}/{call_id}", &[b'x'; 300]);
         let (directory, file) = long.split_once('/').unwrap();
