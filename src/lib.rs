@@ -10,6 +10,7 @@
 pub mod time;
 mod counters;
 mod near;
+mod slots;
 pub mod escape;
 
 pub mod capture;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::support::lippycat;
 
 /// What a module may use: itself and what stands before it. The last six are what a user meets and know each other.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "time",
     "counters",
     "near",
+    "slots",
     "escape",
     "flow",
     "capture",

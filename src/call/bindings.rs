@@ -16,10 +16,10 @@ use smallvec::SmallVec;
 use super::deadlines::{Armed, Deadlines, Entry, Fired};
 use super::firsts::firsts;
 use super::record::{display, rfc3339};
-use super::slots::Slots;
 use crate::flow::{Address, Endpoint, Index};
 use crate::sip::header::{Name, NameAddress, list, number, parameter, text, values};
 use crate::sip::{Head, Rare};
+use crate::slots::Slots;
 use crate::time::{PacketTime, Timestamp};
 
 /// Bindings known at once: 90 bytes each, and about 900 more at most where they are told, 100 MiB when full. Attack:

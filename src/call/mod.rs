@@ -25,7 +25,6 @@ mod report;
 mod seen;
 mod signalling;
 mod silence;
-mod slots;
 mod standing;
 mod tally;
 mod told;

@@ -2,9 +2,9 @@
 
 use super::dialog::Dialog;
 use super::record::CallState;
-use super::slots::Slots;
 use crate::media::{CallRef, Sought, Standing, Standings};
 use crate::sip::sdp::{Format, Media};
+use crate::slots::Slots;
 
 /// SSRCs kept of one dialog, the latest: of either end a dozen. Attack: ever other ones in each description.
 const MAX_SOURCES: usize = 32;

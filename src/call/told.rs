@@ -1,5 +1,5 @@
-//! What is kept of a dialog for those who are told of it: in records, events, names of files and answers to questions.
-//! Where nobody is told of anything, there is none of it.
+//! What is kept of a dialog for those who are told of it later than when it begins: in records, events and answers to
+//! questions. Where nobody is, there is none of it.
 
 use smallvec::SmallVec;
 

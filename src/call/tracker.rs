@@ -20,8 +20,8 @@ use super::record::{CallKind, CallResult, CallState};
 use super::report::Archive;
 use super::seen::Copy;
 use super::signalling::{self, NamedDialog, Unnamed};
-use super::slots::Slots;
 use super::tally::Tally;
+use super::told::MAX_VALUE;
 use crate::flow::{Endpoint, Index};
 use crate::media::{
     self, CallRef, Claim, Effects, EndpointId, FlowHint, MediaTable, Payload, Sighting, Stranger, next_port,
@@ -30,7 +30,8 @@ use crate::near::{fetch, steps};
 use crate::pipeline::View;
 use crate::sip::header::{Name, values};
 use crate::sip::sdp::{Candidate, DISCARD, Format, Media, MediaFlow, MediaKind};
-use crate::sip::{Carriage, Message, Messages, Method, Rare, StartLine};
+use crate::sip::{Carriage, Message, Messages, Method, Rare, Span, StartLine};
+use crate::slots::Slots;
 use crate::time::{PacketTime, Timestamp};
 
 /// Caps of the tracker.
@@ -124,7 +125,7 @@ pub struct Tracker {
     pub(super) settings: Settings,
     /// The filter does not keep everything.
     is_filtered: bool,
-    /// Somebody is told of dialogs, or may ask about them: their text is kept.
+    /// Somebody is told of dialogs later than when they begin, or may ask about them: their text is kept.
     is_told: bool,
     wants: Wants,
     pub(super) dialogs: Slots<Dialog>,
@@ -164,7 +165,7 @@ impl Tracker {
             media: MediaTable::new(limits.media),
             limits,
             is_filtered: !settings.filter.is_empty(),
-            is_told: wants != Wants::default() || settings.is_asked,
+            is_told: wants != Wants { frames: wants.frames, ..Wants::default() } || settings.is_asked,
             settings,
             wants,
             dialogs: Slots::default(),
@@ -659,7 +660,7 @@ impl Tracker {
         self.census.call_id(hash);
         if self.wants != Wants::default() {
             let kept = is_kept(&self.settings, dialog);
-            listener.opened(slot, &About { kept, message: look.bytes, ..about(dialog) });
+            listener.opened(slot, &about(dialog, look, kept));
         }
         self.index.insert(hash, slot);
         self.moved(None, activity);
@@ -1008,15 +1009,19 @@ fn passes(settings: &Settings, dialog: &Dialog) -> bool {
     dialog.wanted || (settings.filter.invert && !dialog.matched)
 }
 
-fn about(dialog: &Dialog) -> About<'_> {
+fn about<'a>(dialog: &Dialog, look: &Look<'a>, kept: bool) -> About<'a> {
+    let text = |span: Span| {
+        let text = span.of(look.bytes);
+        text.get(..MAX_VALUE).unwrap_or(text)
+    };
     About {
-        call_id: dialog.call_id(),
-        from: dialog.from(),
-        to: dialog.to(),
+        call_id: text(look.head.call_id),
+        from: text(look.head.from_uri),
+        to: text(look.head.to_uri),
         kind: dialog.kind.unwrap_or(CallKind::Other),
         start: dialog.start,
-        message: &[],
-        kept: false,
+        message: look.bytes,
+        kept,
     }
 }
 

@@ -9,6 +9,7 @@ use super::sieve::Sieve;
 use crate::flow::{Endpoint, Index, PairHasher};
 use crate::near::fetch;
 use crate::sip::sdp::{Format, MediaKind, Srtp};
+use crate::slots::Slots;
 
 /// A call, as media knows it: its slot, and which of the slot's tenants it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -300,7 +301,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Endpoints {
     index: Index,
-    entries: Vec<Entry>,
+    entries: Slots<Entry>,
     free: Vec<u32>,
     lists: Lists,
     hasher: PairHasher,
@@ -388,10 +389,7 @@ impl Endpoints {
         if let Some(slot) = self.find_hashed(hash, endpoint) {
             return slot;
         }
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(Entry::default());
-            self.entries.len() as u32 - 1
-        });
+        let slot = self.free.pop().unwrap_or_else(|| self.entries.push(Entry::default()));
         if let Some(entry) = self.entries.get_mut(slot as usize) {
             entry.endpoint = endpoint;
             entry.forget(&mut self.lists);

@@ -16,6 +16,7 @@ use crate::sink::encoder::{Encoder, Fate, FileFormat, FrameInfo};
 use crate::sink::manifest::Manifest;
 use crate::sink::reframe::{Reframer, StreamPiece, Streams};
 use crate::sink::store::{CallFile, FileCounters, Store};
+use crate::slots::Slots;
 use crate::time::Timestamp;
 
 /// What the writer of call files may use.
@@ -96,7 +97,7 @@ struct Waiting {
 #[derive(Debug)]
 pub struct CallFiles {
     settings: FileSettings,
-    slots: Vec<Slot>,
+    slots: Slots<Slot>,
     store: Store,
     reframer: Reframer,
     waiting: VecDeque<Waiting>,
@@ -119,7 +120,7 @@ impl CallFiles {
         Ok(Self {
             store: Store::new(directories, settings.max_open, settings.manifest.clone()),
             settings: FileSettings { buffer_limit, ..settings },
-            slots: Vec::new(),
+            slots: Slots::default(),
             reframer: Reframer::default(),
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
@@ -134,8 +135,8 @@ impl CallFiles {
     pub fn open(&mut self, key: FileKey, name: &str, kept: bool) {
         self.close(key);
         let index = key.0 as usize;
-        if index >= self.slots.len() {
-            self.slots.resize_with(index.saturating_add(1), Slot::default);
+        while index >= self.slots.len() {
+            self.slots.push(Slot::default());
         }
         let format = self.settings.format;
         if let Some(slot) = self.slots.get_mut(index) {
@@ -166,9 +167,7 @@ impl CallFiles {
             fetch(&slot.encoder);
             fetch(&slot.file.held);
         });
-        let pool = &self.store.pool;
-        slots.clone().for_each(|slot| pool.touch(&slot.file.held));
-        slots.for_each(|slot| pool.touch_end(&slot.file.held));
+        slots.for_each(|slot| self.store.pool.touch(&slot.file.held));
     }
 
     /// Fetches the names of these files.
@@ -315,9 +314,9 @@ impl CallFiles {
     /// for few bytes as for many; should that not do, any.
     fn relieve(&mut self) {
         let target = self.settings.buffer_limit / 4 * 3;
-        let holding = self.slots.iter().filter(|slot| slot.file.held.chunks > 0);
+        let holding = self.slots.iter().map(|(slot, _)| slot).filter(|slot| slot.file.held.chunks() > 0);
         let (files, chunks) = holding.fold((0usize, 0usize), |(files, chunks), slot| {
-            (files + 1, chunks.saturating_add(slot.file.held.chunks))
+            (files + 1, chunks.saturating_add(slot.file.held.chunks()))
         });
         for least in [chunks / files.max(1), 1] {
             for _ in 0..self.slots.len() {
@@ -326,7 +325,7 @@ impl CallFiles {
                 }
                 self.hand = (self.hand + 1) % self.slots.len().max(1);
                 if let Some(slot) = self.slots.get_mut(self.hand)
-                    && slot.file.held.chunks >= least.max(1)
+                    && slot.file.held.chunks() >= least.max(1)
                 {
                     spill(slot, self.hand as u32, &mut self.store);
                 }
@@ -342,7 +341,7 @@ impl Drop for CallFiles {
 }
 
 #[inline]
-fn open_slot(slots: &mut [Slot], key: FileKey) -> Option<&mut Slot> {
+fn open_slot(slots: &mut Slots<Slot>, key: FileKey) -> Option<&mut Slot> {
     slots.get_mut(key.0 as usize).filter(|slot| slot.open)
 }
 

@@ -34,12 +34,12 @@ use self::score::{AHEAD, Evidence, WORTH_WATCHING, invites, is_waiting};
 use self::session::{Join, Sessions, Who};
 use self::waiting::{Found, Waiting};
 use super::dialog::Look;
-use super::slots::Slots;
 use super::tracker::Tracker;
 use crate::flow::Address;
 use crate::sip::Rare;
 use crate::sip::call_id_key;
 use crate::sip::sdp::Media;
+use crate::slots::Slots;
 use crate::time::Timestamp;
 
 pub use self::record::LegRecord;

@@ -1,12 +1,12 @@
-//! A list that grows without moving what is in it: dialogs are large, and a list that doubles copies all of them and
-//! holds both copies meanwhile.
+//! A list that grows without moving what is in it: a list that doubles copies all that is in it, and holds both copies
+//! meanwhile.
 
 /// Items of one block.
 const BLOCK: usize = 256;
 
 /// Items in the order of their slots.
 #[derive(Debug)]
-pub(super) struct Slots<T> {
+pub(crate) struct Slots<T> {
     blocks: Vec<Vec<T>>,
 }
 
@@ -18,17 +18,17 @@ impl<T> Default for Slots<T> {
 
 impl<T> Slots<T> {
     #[inline]
-    pub(super) fn get(&self, slot: usize) -> Option<&T> {
+    pub(crate) fn get(&self, slot: usize) -> Option<&T> {
         self.blocks.get(slot / BLOCK)?.get(slot % BLOCK)
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
         self.blocks.get_mut(slot / BLOCK)?.get_mut(slot % BLOCK)
     }
 
     /// Appends an item and tells its slot.
-    pub(super) fn push(&mut self, item: T) -> u32 {
+    pub(crate) fn push(&mut self, item: T) -> u32 {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
@@ -38,19 +38,20 @@ impl<T> Slots<T> {
         self.len() as u32 - 1
     }
 
-    fn len(&self) -> usize {
+    /// Number of items.
+    pub(crate) fn len(&self) -> usize {
         self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
     }
 
     /// The items from a slot on, each with its own.
-    pub(super) fn from(&self, slot: u32) -> impl Iterator<Item = (&T, u32)> {
+    pub(crate) fn from(&self, slot: u32) -> impl Iterator<Item = (&T, u32)> {
         let place = slot as usize;
         let blocks = self.blocks.get(place / BLOCK..).unwrap_or_default();
         blocks.iter().flatten().zip(slot - slot % BLOCK as u32..).skip(place % BLOCK)
     }
 
     /// All items, each with its slot.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&T, u32)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&T, u32)> {
         self.from(0)
     }
 }
