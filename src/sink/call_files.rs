@@ -129,10 +129,10 @@ impl CallFiles {
         })
     }
 
-    /// Begins the file of a call. `name` is relative to the directory, has its extension, and is safe (see
+    /// Begins the file of a call. `name` writes its name: relative to the directory, with its extension, and safe (see
     /// [`crate::sink::NameBook`]). Nothing is on disk yet. A file that still has the key is closed.
     /// What is not `kept` may yet be discarded: it stays in memory while there is room, until [`Self::keep`].
-    pub fn open(&mut self, key: FileKey, name: &str, kept: bool) {
+    pub fn open(&mut self, key: FileKey, kept: bool, name: impl FnOnce(&mut String)) {
         self.close(key);
         let index = key.0 as usize;
         while index >= self.slots.len() {
@@ -147,8 +147,13 @@ impl CallFiles {
             slot.encoder = Encoder::new(format);
             slot.streams.clear();
             slot.file.name.clear();
-            slot.file.name.push_str(name);
+            name(&mut slot.file.name);
         }
+    }
+
+    /// The name that the latest file of a key has, or would have.
+    pub(super) fn name(&self, key: FileKey) -> &str {
+        self.slots.get(key.0 as usize).map_or("", |slot| &slot.file.name)
     }
 
     /// The file will be kept.
@@ -378,6 +383,10 @@ mod tests {
         FileSettings { directory: directory.to_owned(), ..FileSettings::default() }
     }
 
+    fn named(text: impl Into<String>) -> impl FnOnce(&mut String) {
+        |name| *name = text.into()
+    }
+
     fn frame(files: &mut CallFiles, key: u32, length: usize, fill: u8) {
         let info = FrameInfo {
             timestamp: Timestamp::new(1_700_000_000, 0),
@@ -408,7 +417,7 @@ mod tests {
         let directory = settings.directory.clone();
         let mut files = CallFiles::new(settings).unwrap();
         for key in 0..40 {
-            files.open(FileKey(key), &format!("call{key}.pcap"), true);
+            files.open(FileKey(key), true, named(format!("call{key}.pcap")));
         }
         for (step, &(key, length)) in frames.iter().enumerate() {
             frame(&mut files, key, length, step as u8);
@@ -458,7 +467,7 @@ mod tests {
         let at = |seconds| Timestamp::new(seconds, 0);
         files.flush_older(at(10));
         for (key, kept) in [(0, true), (1, true), (2, false), (3, true)] {
-            files.open(FileKey(key), &format!("{key}.pcap"), kept);
+            files.open(FileKey(key), kept, named(format!("{key}.pcap")));
             frame(&mut files, key, 100, 1);
         }
         std::fs::write(home.path().join("1.pcap"), "somebody else's").unwrap();
@@ -482,11 +491,11 @@ mod tests {
         assert!(balanced(&counters), "{counters:?}");
         assert_eq!((counters.files_written, counters.files_numbered, counters.open_files), (4, 1, 0));
         // The key's next file has nothing to do with the one that ended.
-        files.open(FileKey(0), "next.pcap", true);
+        files.open(FileKey(0), true, named("next.pcap"));
         frame(&mut files, 0, 10, 4);
         files.ended(FileKey(0));
         files.discard(FileKey(0));
-        files.open(FileKey(0), "last.pcap", true);
+        files.open(FileKey(0), true, named("last.pcap"));
         frame(&mut files, 0, 10, 5);
         files.flush_older(at(20));
         assert!(!home.path().join("next.pcap").exists() && !home.path().join("last.pcap").exists());
@@ -506,7 +515,7 @@ mod tests {
             CallFiles::new(FileSettings { max_open: 8, buffer_limit: limit, ..settings(home.path()) })
                 .unwrap();
         for key in 0..2_000 {
-            files.open(FileKey(key), &format!("{key}.pcap"), true);
+            files.open(FileKey(key), true, named(format!("{key}.pcap")));
         }
         for _ in 0..4 {
             for key in 0..2_000 {
@@ -527,14 +536,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut files = CallFiles::new(settings(home.path())).unwrap();
         for (key, name) in [(0, "keep.pcap"), (1, "drop.pcap")] {
-            files.open(FileKey(key), name, true);
+            files.open(FileKey(key), true, named(name));
             (0..10).for_each(|_| frame(&mut files, key, 200_000, 3));
         }
         assert!(home.path().join("keep.pcap.part").exists() && home.path().join("drop.pcap.part").exists());
         files.discard(FileKey(1));
         files.close(FileKey(0));
         frame(&mut files, 0, 10, 0);
-        files.open(FileKey(0), "keep.pcap", true);
+        files.open(FileKey(0), true, named("keep.pcap"));
         files.close(FileKey(0));
         assert_eq!(contents(home.path()).keys().collect::<Vec<_>>(), ["keep.pcap"]);
         assert_eq!(contents(home.path())["keep.pcap"].len(), 24 + 10 * 200_016);
@@ -547,11 +556,11 @@ mod tests {
         let flush_after = Some(Duration::from_secs(1));
         let mut files = CallFiles::new(FileSettings { flush_after, ..settings(home.path()) }).unwrap();
         for round in 0..3u64 {
-            files.open(FileKey(0), "same.pcap", true);
+            files.open(FileKey(0), true, named("same.pcap"));
             frame(&mut files, 0, 100, round as u8);
             files.close(FileKey(0));
         }
-        files.open(FileKey(0), "open.pcap", true);
+        files.open(FileKey(0), true, named("open.pcap"));
         frame(&mut files, 0, 100, 9);
         files.flush_older(Timestamp::new(1, 0));
         let found = contents(home.path());
@@ -569,7 +578,7 @@ mod tests {
         let flush_after = Some(Duration::from_secs(1));
         let mut files = CallFiles::new(FileSettings { flush_after, ..settings(home.path()) }).unwrap();
         for key in 0..2 {
-            files.open(FileKey(key), &format!("{key}.pcap"), false);
+            files.open(FileKey(key), false, named(format!("{key}.pcap")));
             frame(&mut files, key, 100, 1);
         }
         files.flush_older(Timestamp::new(5, 0));
@@ -590,7 +599,7 @@ mod tests {
         std::fs::write(home.path().join("wall"), "").unwrap();
         for key in 0..10 {
             let below = if key % 2 == 0 { "wall/" } else { "" };
-            files.open(FileKey(key), &format!("{below}{key}.pcap"), true);
+            files.open(FileKey(key), true, named(format!("{below}{key}.pcap")));
             frame(&mut files, key, 100, 1);
         }
         frame(&mut files, 0, 2_000_000, 1);

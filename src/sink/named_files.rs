@@ -15,39 +15,29 @@ pub struct NamedFiles {
     directory: PathBuf,
     pub(super) files: CallFiles,
     book: NameBook,
-    /// Names of the files that are open, by call.
-    names: Vec<Name>,
-}
-
-#[derive(Debug, Default)]
-struct Name {
-    text: String,
-    /// The book gave it to this call alone.
-    given: bool,
+    /// Whether the book gave the name of a file to its call alone, by call.
+    given: Vec<bool>,
 }
 
 impl NamedFiles {
     /// Files in `directory`, as records tell it, under names from `book`.
     #[must_use]
     pub const fn new(directory: PathBuf, files: CallFiles, book: NameBook) -> Self {
-        Self { directory, files, book, names: Vec::new() }
+        Self { directory, files, book, given: Vec::new() }
     }
 
     /// Begins the file of a call.
     pub(super) fn open(&mut self, call: u32, fields: &NameFields<'_>, kept: bool) {
         let index = call as usize;
-        if index >= self.names.len() {
-            self.names.resize_with(index + 1, Name::default);
+        if index >= self.given.len() {
+            self.given.resize(index + 1, false);
         }
-        let Some(name) = self.names.get_mut(index) else { return };
-        name.given = kept;
+        self.given.get_mut(index).into_iter().for_each(|given| *given = kept);
         // What most likely gets no file takes no number from those that do.
-        if kept {
-            self.book.assign(fields, &mut name.text);
-        } else {
-            self.book.propose(fields, &mut name.text);
-        }
-        self.files.open(FileKey(call), &name.text, kept);
+        self.files.open(FileKey(call), kept, |name| match kept {
+            true => self.book.assign(fields, name),
+            false => self.book.propose(fields, name),
+        });
     }
 
     /// The call has become one to keep.
@@ -77,17 +67,17 @@ impl NamedFiles {
 
     /// Ends the file of a call. `told`: tells its path, if there is one now.
     pub(super) fn close(&mut self, call: u32, kept: bool, told: bool) -> Option<String> {
-        let name = self.names.get(call as usize)?;
+        let key = FileKey(call);
         if !kept {
-            self.files.discard(FileKey(call));
-            if name.given {
-                self.book.release(&name.text);
+            self.files.discard(key);
+            if self.given.get(call as usize) == Some(&true) {
+                self.book.release(self.files.name(key));
             }
             return None;
         }
-        let number = self.files.close(FileKey(call)).filter(|_| told)?;
-        let mut given = String::new();
-        numbered(&mut given, &name.text, number, "");
-        Some(self.directory.join(given).to_string_lossy().into_owned())
+        let number = self.files.close(key).filter(|_| told)?;
+        let mut name = String::new();
+        numbered(&mut name, self.files.name(key), number, "");
+        Some(self.directory.join(name).to_string_lossy().into_owned())
     }
 }

@@ -113,7 +113,7 @@ impl Conversation {
 fn written(directory: &Path, format: FileFormat, write: impl FnOnce(&mut CallFiles)) -> PathBuf {
     let settings = FileSettings { directory: directory.to_owned(), format, ..FileSettings::default() };
     let mut files = CallFiles::new(settings).unwrap();
-    files.open(FileKey(0), "call.pcap", true);
+    files.open(FileKey(0), true, |name| name.push_str("call.pcap"));
     write(&mut files);
     files.finish();
     assert_eq!(files.counters().frames_unwritable, 0);
