@@ -40,7 +40,7 @@ impl Former {
 impl Dialog {
     /// A description is read, of `by`: what it does not name any more is not current.
     #[inline]
-    pub(super) fn begin_description(&mut self, by: u16) {
+    pub(super) fn begin_description(&mut self, by: u32) {
         let known = self.endpoints.iter_mut().filter(|known| known.described_by == by);
         known.for_each(|known| known.is_current = false);
     }
@@ -103,7 +103,8 @@ impl Announced {
         self.may.send |= new.may.send;
         self.may.receive |= new.may.receive;
         if self.may != before {
-            self.open_since = new.open_since;
+            let after = new.since.since(self.since).as_millis();
+            self.opened_after = u32::try_from(after).unwrap_or(u32::MAX);
         }
         // What one side says of the other's (`a=remote-candidates`) is not for it to take back.
         if self.by_caller == new.by_caller {

@@ -201,10 +201,18 @@ pub(crate) struct Announced {
     pub(crate) may: Directions,
     /// The latest description of who described it names it, who that is, and over which hop.
     pub(crate) is_current: bool,
-    pub(crate) described_by: u16,
-    /// When it was announced first, and when `may` last became more.
+    pub(crate) described_by: u32,
+    /// Milliseconds from `since` to when `may` last became more.
+    pub(crate) opened_after: u32,
+    /// When it was announced first.
     pub(crate) since: Timestamp,
-    pub(crate) open_since: Timestamp,
+}
+
+impl Announced {
+    /// When the directions of its audio last became more.
+    pub(crate) fn open_since(&self) -> Timestamp {
+        self.since.after(Duration::from_millis(self.opened_after.into()))
+    }
 }
 
 /// In which directions audio was ever to flow at an endpoint, as its owner sees it.

@@ -175,10 +175,10 @@ fn allowed(
 ) -> impl Iterator<Item = Timestamp> {
     let is_known = endpoints.iter().any(|announced| announced.endpoint == stream.destination);
     let ends = endpoints.iter().filter(move |announced| {
-        let is_listener_s = for_caller == Some(announced.by_caller) && announced.open_since <= stream.start;
+        let is_listener_s = for_caller == Some(announced.by_caller) && announced.open_since() <= stream.start;
         [stream.source, stream.destination].contains(&announced.endpoint) || (!is_known && is_listener_s)
     });
-    ends.map(|announced| announced.open_since)
+    ends.map(|announced| announced.open_since())
 }
 
 /// A listener that both sides had let hear, and who hears nothing at first. Whoever heard something at another address missed
@@ -487,7 +487,7 @@ mod tests {
     }
 
     fn announced(endpoint: Endpoint, may: Directions, since: Timestamp) -> Announced {
-        let (id, open_since) = (EndpointId::default(), since);
+        let id = EndpointId::default();
         let by_caller = endpoint == caller();
         Announced {
             endpoint,
@@ -499,7 +499,7 @@ mod tests {
             is_current: true,
             described_by: 0,
             since,
-            open_since,
+            opened_after: 0,
         }
     }
 
@@ -611,7 +611,7 @@ mod tests {
         let changed = vec![out((1000, 9990)), back((1000, 4000)), back((5000, 9990))];
         assert_eq!(found(changed), ["ssrc_change"]);
         // Taken up from hold at 4 s.
-        let callee = Announced { open_since: at(4000), ..announced(callee(), BOTH, at(1000)) };
+        let callee = Announced { opened_after: 3000, ..announced(callee(), BOTH, at(1000)) };
         let media = vec![out((4100, 9990)), back((4100, 9990))];
         assert_eq!(found_between(media, [announced(caller(), BOTH, at(0)), callee]), [""; 0]);
     }

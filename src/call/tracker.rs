@@ -770,7 +770,7 @@ impl Tracker {
         for media in media.iter().filter(|media| is_claimable(media)) {
             dialog.note_codecs(media);
             for Place { endpoint, formats, may, is_rtcp, is_candidate } in places(media) {
-                let (id, since, open_since) = (EndpointId::default(), dialog.last, dialog.last);
+                let (id, since) = (EndpointId::default(), dialog.last);
                 let mut announced = Announced {
                     endpoint,
                     id,
@@ -781,7 +781,7 @@ impl Tracker {
                     is_current: true,
                     described_by,
                     since,
-                    open_since,
+                    opened_after: 0,
                 };
                 if !dialog.has_room_for(endpoint, is_candidate) {
                     let given_up = dialog.give_way(&announced, |id| self.media.is_heard(id));
@@ -1032,13 +1032,13 @@ fn descriptions<'a>(message: &Message, messages: &'a Messages) -> &'a [Media] {
 
 /// Who a description is of, and over which hop: what comes later from there takes its place. A proxy may have rewritten it on
 /// another hop, and branches of a fork have tags of their own.
-fn describer(hasher: &RandomState, look: &Look<'_>) -> u16 {
+fn describer(hasher: &RandomState, look: &Look<'_>) -> u32 {
     let keys = &look.head.keys;
     let message = look.message;
     let mut hasher = hasher.build_hasher();
     hasher.write_u64(if look.method().is_some() { keys.from_tag } else { keys.to_tag });
     (message.source.address, message.destination.address).hash(&mut hasher);
-    hasher.finish() as u16
+    hasher.finish() as u32
 }
 
 /// What an announcement says about the directions of its audio (RFC 3264 5.1).
