@@ -66,6 +66,11 @@ impl WebSocket {
         Self { max_message, message: Fragmented::No }
     }
 
+    /// Messages above so many bytes are skipped.
+    pub(super) const fn max_message(&self) -> usize {
+        self.max_message
+    }
+
     /// Looks at the unconsumed bytes of the stream, from the first; appends the payload of data frames to `output`.
     pub fn next(&mut self, buffer: &[u8], output: &mut Vec<u8>) -> WebSocketFrame {
         if buffer.first().is_some_and(|&first| !self.may_begin(first)) {

@@ -29,7 +29,7 @@ impl Side {
             WebSocketFrame::Invalid => {
                 count(&mut emitter.output.counters.resynchronisations, 1);
                 message.bytes.clear();
-                self.mode = Mode::Dormant;
+                self.seek_frame();
                 Step::Consume(0)
             }
         };

@@ -28,6 +28,8 @@ pub(super) struct Side {
     confirmed: bool,
     /// A message was found.
     pub(super) found: bool,
+    /// It is a WebSocket of which it is not known where the next frame begins: in [`Mode::Sip`] one with a message is looked for.
+    seeks_frame: bool,
     /// It is over.
     pub(super) ended: bool,
     /// The link layer of the last segment, when shares are kept.
@@ -65,9 +67,10 @@ impl Side {
         if matches!(self.mode, Mode::New) {
             self.mode = Mode::Detect { joined: !chunk.opening };
         }
-        if upgraded && matches!(self.mode, Mode::Sip { .. }) {
+        if upgraded && matches!(self.mode, Mode::Sip { .. }) && !self.seeks_frame {
             // What was found in it was the payload of frames: a WebSocket is one in both directions (RFC 6455 1.2).
-            self.give_up(emitter.output);
+            self.drop_partial(emitter.output);
+            self.seek_frame();
         }
         if chunk.segment_start && !self.found {
             self.take_up(chunk, emitter.output);
@@ -217,7 +220,7 @@ impl Side {
     }
 
     fn upgrade(&mut self, max_message: usize) {
-        self.confirmed = true;
+        (self.confirmed, self.seeks_frame) = (true, false);
         self.mode = Mode::WebSocket { codec: Box::new(WebSocket::new(max_message)), fragments: None };
     }
 
@@ -235,6 +238,10 @@ impl Side {
         let lost_track = synchronised && !framer.is_synchronised();
         count(&mut emitter.output.counters.resynchronisations, u64::from(lost_track));
         match frame {
+            Frame::Message { length: head, .. } | Frame::Oversize { head, .. } if self.seeks_frame => {
+                framer.resynchronise();
+                skip(head, origin, emitter.output)
+            }
             Frame::Message { length, .. } => {
                 *searched = 0;
                 self.emit((rest.get(..length).unwrap_or(rest), parsed.as_mut()), at, origin, emitter);
@@ -304,7 +311,7 @@ impl Side {
         let searching = match &self.mode {
             Mode::Dormant => true,
             Mode::Detect { joined } => *joined && self.partial.is_none(),
-            Mode::Sip { .. } => !self.confirmed,
+            Mode::Sip { .. } => !self.confirmed || self.seeks_frame,
             Mode::New | Mode::WebSocket { .. } => false,
         };
         if !searching {
@@ -340,11 +347,19 @@ impl Side {
         match &mut self.mode {
             Mode::Sip { framer, .. } => framer.resynchronise(),
             Mode::Detect { joined } => *joined = true,
-            Mode::WebSocket { .. } => {
-                self.mode = Mode::Dormant;
-                self.found = false;
-            }
+            Mode::WebSocket { .. } => self.seek_frame(),
             Mode::New | Mode::Dormant => {}
+        }
+    }
+
+    /// The next frame of a WebSocket may begin anywhere.
+    pub(super) fn seek_frame(&mut self) {
+        if let Mode::WebSocket { codec, .. } = &self.mode {
+            self.mode = Mode::Sip { framer: Framer::new(codec.max_message()), searched: 0 };
+        }
+        (self.found, self.seeks_frame) = (false, true);
+        if let Mode::Sip { framer, .. } = &mut self.mode {
+            framer.resynchronise();
         }
     }
 

@@ -564,6 +564,25 @@ fn a_websocket_is_taken_up_at_a_frame_of_several_segments() {
     }
 }
 
+/// What a server sends has no masks (RFC 6455 5.1), so the text of the next message shows where its frame begins.
+#[test]
+fn behind_a_hole_a_frame_is_found_within_a_segment() {
+    let frame = |number| websocket(0x81, invite(number).as_bytes(), None);
+    let told = |number| format!("ws {}", invite(number));
+    // Behind the upgrade, and behind a message.
+    for before in [vec![], frame(1)] {
+        let mut play = Play::new(true);
+        play.down(UPGRADE).up([UPGRADED.as_bytes(), &before].concat()).gap(1000);
+        play.up([&frame(2)[100..], &frame(3), &frame(4)[..50]].concat()).up(&frame(4)[50..]);
+        let known = if before.is_empty() { vec![] } else { vec![told(1)] };
+        assert_eq!(play.found, [known, vec![told(3), told(4)]].concat());
+        // The header of a frame is lost, and not taken for the beginning of a message of a stream.
+        play.gap(2).up([&frame(5)[2..], &frame(6)].concat());
+        assert_eq!(play.found.last(), Some(&told(6)));
+        assert_eq!(play.found.len(), 3 + usize::from(!before.is_empty()));
+    }
+}
+
 #[test]
 fn text_in_a_frame_is_no_message_of_a_stream() {
     let frame = |number| websocket(0x81, invite(number).as_bytes(), None);
