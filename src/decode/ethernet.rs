@@ -33,6 +33,15 @@ const fn type_or_length(number: u16) -> Next {
     if number < FIRST_ETHER_TYPE { Next::Llc } else { Next::ether_type(number) }
 }
 
+/// Whether bytes look like a frame with IP in it, behind one tag or none.
+pub(super) fn carries_ip(frame: &[u8]) -> bool {
+    match *frame.get(12..).unwrap_or_default() {
+        [0x81, 0, _, _, 8, 0, first, ..] | [8, 0, first, ..] => first >> 4 == 4,
+        [0x81, 0, _, _, 0x86, 0xdd, first, ..] | [0x86, 0xdd, first, ..] => first >> 4 == 6,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::capture::LinkType;

@@ -1,6 +1,7 @@
 //! GTP-U version 1: the user's packets of a mobile network (3GPP TS 29.281 5.1 and 5.2).
 
 use super::cursor::{Cursor, be16};
+use super::ethernet::carries_ip;
 use super::next::Next;
 use super::{DecodeError, Fault, Layer};
 
@@ -29,8 +30,21 @@ pub(super) fn gtpu(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
             extensions(cursor, optional[3])?;
         }
     }
-    // What is not IP is an Ethernet or unstructured session, which nothing in the packet tells apart.
+    // Nothing in the header tells what kind of session it is: a frame, like a packet, is known by what it looks like.
+    let rest = cursor.rest();
+    if carries_ip(rest) && !is_packet(rest, rest.len() + cursor.missing()) {
+        return Ok(Next::Ethernet);
+    }
     Ok(Next::version(cursor).unwrap_or(Next::Foreign))
+}
+
+/// Whether an IP header says that its packet has `length` bytes.
+fn is_packet(bytes: &[u8], length: usize) -> bool {
+    match bytes {
+        [0x45..=0x4f, _, high, low, ..] => usize::from(be16(*high, *low)) == length,
+        [0x60..=0x6f, _, _, _, high, low, ..] => usize::from(be16(*high, *low)) + 40 == length,
+        _ => false,
+    }
 }
 
 /// Extension headers: length in fours, content, type of the next one; none is shorter than four bytes, so that
@@ -49,7 +63,7 @@ fn extensions(cursor: &mut Cursor<'_>, mut next: u8) -> Result<(), DecodeError> 
 #[cfg(test)]
 mod tests {
     use crate::capture::LinkType;
-    use crate::decode::tests::{error, finds_in, packet4, packet6, udp, unit, v4};
+    use crate::decode::tests::{error, ethernet, finds_in, packet4, packet6, udp, unit, v4};
     use crate::decode::{Decoded, Transport, decode};
 
     /// A message with its length set (TS 29.281 5.1: what follows the first eight bytes).
@@ -66,6 +80,20 @@ mod tests {
         // A PDU session container (0x85), then a PDCP number (0xc0), one word each.
         let extended = [0, 0, 0, 0x85, 1, 0, 9, 0xc0, 1, 0, 1, 0];
         finds_in(17, &message(0x34, 255, &[&extended[..], &packet4()].concat()));
+    }
+
+    /// An Ethernet PDU session (3GPP TS 23.501 5.6.10.2), and addresses on either side that look like the other kind.
+    #[test]
+    fn frames() {
+        for first in [0x02, 0x45, 0x60] {
+            let mut frame = ethernet(0x0800, &packet4());
+            frame[0] = first;
+            finds_in(17, &message(0x30, 255, &frame));
+        }
+        let mut packet = packet4();
+        packet[12..14].copy_from_slice(&[8, 0]);
+        packet[14] = 0x45;
+        assert_eq!(unit(LinkType::RAW, &v4(17, &message(0x30, 255, &packet))).source.port, 5060);
     }
 
     #[test]

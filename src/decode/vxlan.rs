@@ -1,6 +1,7 @@
-//! VXLAN (RFC 7348 5).
+//! VXLAN (RFC 7348 5), and its generic protocol extension (draft-ietf-nvo3-vxlan-gpe-13 3).
 
 use super::cursor::Cursor;
+use super::ethernet::carries_ip;
 use super::next::Next;
 use super::{DecodeError, Layer};
 
@@ -11,30 +12,33 @@ pub(super) fn is_header(payload: &[u8]) -> bool {
     match payload.split_first_chunk::<8>() {
         Some(([0x08, 0, 0, 0, .., 0], _)) => true,
         Some(([0x88, policy, .., 0], _)) if policy & !0x48 == 0 => true,
-        Some(([flags, ..], frame)) => flags & 0x08 != 0 && carries_ip(frame.get(12..).unwrap_or_default()),
+        Some(([flags, ..], frame)) => flags & 0x08 != 0 && carries_ip(frame),
         None => false,
     }
 }
 
-/// Whether IP follows a frame's addresses, or a tag and then IP.
-fn carries_ip(behind_addresses: &[u8]) -> bool {
-    match *behind_addresses {
-        [0x81, 0, _, _, 8, 0, first, ..] | [8, 0, first, ..] => first >> 4 == 4,
-        [0x81, 0, _, _, 0x86, 0xdd, first, ..] | [0x86, 0xdd, first, ..] => first >> 4 == 6,
-        _ => false,
-    }
+/// Flag P: the last byte of the first four says what follows.
+const PROTOCOL: u8 = 0x04;
+
+/// Whether a UDP payload has the header of the extension: version 0, flags I and P, and a protocol that is read here.
+pub(super) const fn is_header_with_protocol(payload: &[u8]) -> bool {
+    matches!(payload, [0x0c..=0x0f, 0, 0, 1..=3, _, _, _, 0, ..])
 }
 
 pub(super) fn vxlan(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
-    cursor.skip(8, Layer::Vxlan)?;
-    Ok(Next::Ethernet)
+    let header = cursor.take::<8>(Layer::Vxlan)?;
+    Ok(match header[3] {
+        1 if header[0] & PROTOCOL != 0 => Next::Ipv4,
+        2 if header[0] & PROTOCOL != 0 => Next::Ipv6,
+        _ => Next::Ethernet,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use crate::capture::LinkType;
     use crate::decode::Transport;
-    use crate::decode::tests::{ethernet, finds_in, packet4, udp, unit, v4};
+    use crate::decode::tests::{ethernet, finds_in, packet4, packet6, udp, unit, v4};
 
     #[test]
     fn frames_in_vxlan() {
@@ -48,6 +52,19 @@ mod tests {
             {
                 finds_in(17, &udp(50_000, port, &[&header[..], &inner].concat()));
             }
+        }
+    }
+
+    #[test]
+    fn what_follows_may_be_said() {
+        let with = |protocol, inner: &[u8]| {
+            udp(50_000, 4790, &[&[0x0c, 0, 0, protocol, 0, 1, 2, 0][..], inner].concat())
+        };
+        finds_in(17, &with(1, &packet4()));
+        finds_in(17, &with(2, &packet6()));
+        finds_in(17, &with(3, &ethernet(0x0800, &packet4())));
+        for other in [with(4, &packet4()), udp(50_000, 4790, &[0x3c, 0, 0, 1, 0, 1, 2, 0])] {
+            assert_eq!(unit(LinkType::RAW, &v4(17, &other)).transport, Transport::Udp);
         }
     }
 
