@@ -360,6 +360,55 @@ fn an_invite_that_lost_a_fragment_is_retransmitted_and_not_captured_again() {
     }
 }
 
+/// The links of a bond are captured by two machines whose clocks are 150 ms apart, and a hash of ports tells which takes a packet: a later
+/// fragment has none. The rest of the INVITE begins in its start line, in front of its Call-ID, or behind all that a message must have.
+#[test]
+fn the_rest_of_a_message_says_as_much_when_it_comes_late() {
+    let padding = format!("X-Padding: {}\r\n", "x".repeat(1_450));
+    let places = [
+        (" SIP/2.0", format!(";{} SIP/2.0", "x".repeat(1_450))),
+        ("From:", format!("{padding}From:")),
+        ("Content-Type:", format!("{padding}Content-Type:")),
+    ];
+    for (place, padded) in places {
+        for late in [1, 150] {
+            let way = format!("{place}, {late} ms");
+            let mut packets = Vec::new();
+            for (time, sender, message) in call("UDP", "late") {
+                let frame = |message: &[u8]| udp((sender, 5060), (3 - sender, 5060), message);
+                if time > 0 {
+                    packets.push(at(400 + time, frame(&message)));
+                    continue;
+                }
+                let text = String::from_utf8(message).unwrap();
+                let text = text.replacen(place, &padded, 1);
+                let text = text.replacen("Content-Length:", "User-Agent: Alice\r\nContent-Length:", 1);
+                let pieces = fragments(&frame(text.as_bytes()), 1);
+                assert!(pieces.len() == 3 && !pieces[0].windows(5).any(|bytes| bytes == b"Alice"), "{way}");
+                packets.extend((0..).zip(pieces).map(|(piece, frame)| at(late * piece, frame)));
+            }
+            let file = written(packets);
+            let run = Run::of(file.path(), &["--match", "Alice"]);
+            assert_nothing_vanished(&run, &way);
+            let counted = ["/sip/messages", "/sip/requests/INVITE", "/calls/kept", "/fragments/reassembled"];
+            assert_eq!(counted.map(|key| run.number(key)), [7, 1, 1, 1], "{way}: {}", run.summary);
+            let record = &run.records[0];
+            assert_eq!((&record["method"], &record["messages"]), (&"INVITE".into(), &7.into()), "{way}");
+            assert_eq!(record["user_agents"], serde_json::json!(["Alice"]), "{way}");
+            assert_eq!(record["media_endpoints"].as_array().unwrap().len(), 2, "{way}");
+            // A datagram is of the time of the fragment that made it whole, if it was not told before.
+            let is_told_before = late == 150 && place == "Content-Type:";
+            let setup = 1.4 - if is_told_before { 0.0 } else { f64::from(2 * late) / 1000.0 };
+            assert!((record["setup_seconds"].as_f64().unwrap() - setup).abs() < 1e-6, "{way}: {record}");
+            if has_tshark() {
+                assert_eq!(frames(file.path(), "sip"), 7, "{way}");
+                assert_eq!(frames(&run.paths()[0], "sip"), 7, "{way}");
+                assert_eq!(frames(&run.paths()[0], "frame"), 9, "{way}");
+            }
+        }
+    }
+}
+
 /// RFC 4963: two INVITEs whose fragments have one identification, of the first of which the rest was not captured.
 #[test]
 fn an_identification_that_comes_round_hides_no_message() {

@@ -78,7 +78,7 @@ pub(crate) struct Dialog {
     /// Hash of the From-tag of its first message.
     pub(super) from_tag: u64,
     /// None where nobody is told of dialogs.
-    told: Option<Box<Told>>,
+    pub(super) told: Option<Box<Told>>,
     /// Time of its first message: where its other times are counted from.
     pub(super) born: Timestamp,
     pub(super) branch: u64,

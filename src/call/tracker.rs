@@ -388,23 +388,31 @@ impl Tracker {
         self.after(slot, step, became_call || newly_wanted, listener);
     }
 
-    /// The rest of a message has come that was told as far as it went. It is not told again: its call gets the frames, and the media that
-    /// the rest describes.
+    /// The rest of a message has come that was told as far as it went. It is not told again: its call gets the frames, and the user agent
+    /// and the media that the rest tells of; and it may be kept for what the rest says.
     #[cold]
     #[inline(never)]
     fn complete(&mut self, delivery: &Delivery<'_>, listener: &mut dyn Listener) {
         let Delivery { message, bytes, messages, view } = *delivery;
         let look = Look { message, head: &message.head, bytes: message.head.known(bytes) };
         let Some(slot) = self.find(message.head.keys.call_id) else { return };
+        let newly_wanted = self.want(slot, &look);
+        self.tell_kept(slot, newly_wanted, listener);
         if let Carriage::Datagram(index) = message.carriage
             && self.wants.frames
         {
             frames((u32::MAX, Some(index)), view).for_each(|frame| listener.media(slot, &frame));
         }
+        if let Some(told) = self.dialogs.get_mut(slot as usize).and_then(|dialog| dialog.told.as_mut())
+            && look.head.keys.agent != 0
+        {
+            told.note_agent(&look);
+        }
         let media = descriptions(message, messages);
         if !media.is_empty() {
             self.describe(slot, &look, media, listener);
         }
+        self.after(slot, None, newly_wanted, listener);
     }
 
     /// A dialog is to take the place of another one, which is not given up by whoever ends it then; or that was refused, and

@@ -16,7 +16,8 @@ use crate::defrag::{self, Asked, Carrier, Datagram, Defragmenter};
 use crate::flow::{Endpoint, PairHasher};
 use crate::sip::header::{Name, values};
 use crate::sip::{
-    Glimpse, SipTransport, call_id_key, is_sip_datagram, line_ends, may_begin_sip, may_resume, sip_datagram,
+    Glimpse, SipTransport, call_id_key, certain, is_sip_datagram, line_ends, may_begin_sip, may_resume,
+    sip_datagram,
 };
 use crate::time::{PacketClock, PacketTime, TICK, Timestamp, WILD_JUMP, grid};
 
@@ -581,9 +582,10 @@ impl Intake {
     }
 
     /// A SIP message whose later fragments do not come is told as far as it goes, as a datagram is that the snap length cut. False
-    /// when there is none.
+    /// when there is none. Without a Call-ID it would be of no call, so it waits to be whole unless it cannot be.
     fn tell_beginning(&mut self, asked: Asked<'_>, staged: &mut Staged) -> bool {
         let Self { defragmenter, filter, .. } = self;
+        let stays_cut = matches!(asked, Asked::Cut(_));
         let call = |datagram: &Datagram<'_>| {
             let decoded = decode_datagram(&datagram.first, datagram.payload);
             let Ok(Decoded::Unit(unit)) = decoded else { return None };
@@ -593,7 +595,8 @@ impl Intake {
             let passes = |filter: &mut PacketFilter| {
                 is_asked_for(filter, datagram.link, datagram, decoded.as_ref().ok())
             };
-            (is_sip && filter.as_mut().is_none_or(passes)).then(|| call_of(bytes).unwrap_or_default())
+            let is_wanted = is_sip && filter.as_mut().is_none_or(passes);
+            is_wanted.then(|| call_of(certain(bytes)).or(stays_cut.then_some(0)))?
         };
         let Some(datagram) = defragmenter.beginning(asked, call) else { return false };
         let Ok(Decoded::Unit(unit)) = decode_datagram(&datagram.first, datagram.payload) else {
