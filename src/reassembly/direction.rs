@@ -98,6 +98,11 @@ impl Half {
         }
     }
 
+    /// Whether it has got further than its SYN, which its sender does not send again then: it was answered.
+    pub(super) const fn has_got_anywhere(&self) -> bool {
+        self.position > 1
+    }
+
     /// The sequence number of the next byte.
     #[inline]
     pub(super) fn next(&self) -> Seq {

@@ -394,6 +394,59 @@ fn a_new_syn_begins_a_new_connection() {
     }
 }
 
+/// RFC 9293 3.10.7.4: in a connection that is up a SYN is none of it, nor in one that is over; 3.4.1 lets numbers be chosen otherwise than
+/// by a clock.
+#[test]
+fn a_syn_of_the_same_number_begins_a_new_connection_behind_data() {
+    for fin in [ACK, ACK | FIN, ACK | RST] {
+        let mut wire = wire();
+        let both = |wire: &mut Wire, said: &[u8]| {
+            wire.send(client(), SYN, 99, b"").send_any(server(), SYN | ACK, (499, 100), b"", 0);
+            wire.send_any(client(), ACK, (100, 500), said, 0).send_any(server(), ACK, (500, 102), b"s", 0);
+        };
+        // RFC 6298 2.1: what nothing answers is sent again after a second.
+        wire.send(client(), SYN, 99, b"").pass(1000).send(client(), SYN, 99, b"").pass(2000);
+        both(&mut wire, b"ab");
+        assert_eq!(wire.counters().port_reuse, 0);
+        wire.pass(5000);
+        both(&mut wire, b"cd");
+        wire.send_any(client(), fin, (102, 501), b"", 0);
+        wire.send_any(server(), fin, (501, 102 + u32::from(fin & FIN)), b"", 0);
+        // Another tap has it 400 ms later.
+        wire.pass(400);
+        both(&mut wire, b"cd");
+        assert_eq!(wire.counters().port_reuse, 1);
+        wire.pass(60_000);
+        both(&mut wire, b"ef");
+        let said = |direction| {
+            let events = wire.log.iter().filter(|(_, of, _)| *of == direction);
+            events
+                .filter_map(|(number, _, event)| match event {
+                    Event::Data(bytes, true) => Some((*number, bytes.clone())),
+                    Event::Data(..) | Event::Gap(_) => panic!("{event:?}"),
+                    Event::End => None,
+                })
+                .unzip::<_, _, Vec<_>, Vec<_>>()
+        };
+        let ((up, ups), (down, downs)) = (said(Direction::Up), said(Direction::Down));
+        assert_eq!((ups, downs), (["ab", "cd", "ef"].map(Vec::from).into(), vec![b"s".to_vec(); 3]));
+        assert_eq!((wire.counters().port_reuse, wire.counters().streams, up), (2, 3, down));
+        wire.finish();
+    }
+}
+
+/// Of one side alone, nothing says what was acknowledged.
+#[test]
+fn a_stream_of_one_side_begins_anew_with_the_same_number() {
+    let mut wire = wire();
+    for said in [b"ab", b"cd"] {
+        wire.send(client(), SYN, 99, b"").send(client(), ACK, 100, said).send(client(), ACK | FIN, 102, b"");
+        wire.pass(10_000);
+    }
+    assert_eq!(wire.said(), "ab.cd.");
+    wire.finish();
+}
+
 #[test]
 fn ports_are_used_again_and_the_syn_was_lost() {
     let mut wire = wire();
