@@ -306,14 +306,14 @@ impl Earlier {
         })
     }
 
-    /// Keeps what was seen, which is empty then, in the place of the earliest where there is no room.
+    /// Keeps what was seen, which is empty then but for what time it is, in the place of the earliest where there is no room.
     fn keep(&mut self, seen: &mut Seen) {
         if self.kept.len() >= MAX_EARLIER {
             self.kept.remove(0);
         }
         self.kept.reserve_exact(1);
-        self.kept.push((std::mem::take(seen), self.marks));
-        seen.is_continued = true;
+        let next = Seen { quarter: seen.quarter, is_continued: true, ..Seen::default() };
+        self.kept.push((std::mem::replace(seen, next), self.marks));
     }
 }
 
@@ -453,11 +453,13 @@ mod tests {
     /// of what comes again after T1, is the same as of three; of any number it is told with bounded memory.
     #[test]
     fn many_at_a_time_are_known_by_their_datagrams() {
-        for (count, later) in [3, 11, 21, 60, 300].into_iter().flat_map(|it| [(it, 3), (it, 50), (it, 300)]) {
+        let counts = [3, 11, 21, 60, 300].into_iter().flat_map(|it| [(it, 3), (it, 50), (it, 300)]);
+        let cases = counts.flat_map(|it| [0, 16_300, 20_000, 40_000, 66_000].map(|into| (it, into)));
+        for ((count, later), into) in cases {
             let (mut seen, mut marks, mut earlier) = (Seen::default(), Marks::default(), None);
             let mut frames: Vec<_> = (0..count)
                 .flat_map(|number| {
-                    let begin = number * 300 / count;
+                    let begin = into + number * 300 / count;
                     [(0, Copy::First), (500, Copy::Retransmission)].into_iter().flat_map(
                         move |(sent, copy)| {
                             let mark = Mark::from_bits(0x80 | (number * 2 + u64::from(sent > 0)) as u8);
@@ -471,7 +473,10 @@ mod tests {
             for (time, number, mark, expected) in frames {
                 let capture = Capture { soon: UDP, mark };
                 let told = seen.observe(number, (at(time), at(0)), capture, &mut marks, &mut earlier);
-                assert_eq!(told, expected, "{number} of {count}, {time}, {later} ms apart");
+                assert_eq!(
+                    told, expected,
+                    "{number} of {count}, {time}, {later} ms apart, {into} ms into it"
+                );
             }
             assert_eq!(earlier.is_some(), count > 10, "{count}");
         }
