@@ -48,6 +48,9 @@ const TOO_FEW_DIGITS: u16 = 484;
 /// T35 of Q.764, 15 to 20 s: for so long a network waits for the next digit. RFC 3578 has no time of its own.
 const DIGITS_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// An early dialog is over, and the attempt goes on in others, if there are any (RFC 6228 4): nothing rings by it.
+pub(crate) const EARLY_DIALOG_TERMINATED: u16 = 199;
+
 /// A CANCEL or a BYE has ended the request (RFC 3261 21.4.25).
 const REQUEST_TERMINATED: u16 = 487;
 
@@ -820,7 +823,7 @@ impl Dialog {
         }
         let now = look.message.timestamp;
         match status {
-            0..=100 => None,
+            0..=100 | EARLY_DIALOG_TERMINATED => None,
             101..=199 => {
                 self.reconsider();
                 self.rings_elsewhere(look);

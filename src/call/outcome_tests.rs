@@ -231,6 +231,43 @@ fn a_bye_before_the_answer_is_no_success() {
     assert_eq!(outcome(scene), (CallResult::Cancelled, Some(487), None));
 }
 
+/// RFC 6228 4: a 199 ends the early dialog with its tag, whatever rings beside it.
+#[test]
+fn a_bye_to_the_early_dialog_that_a_199_left_gives_up() {
+    for (first, other) in [("x", "y"), ("y", "x")] {
+        let mut scene = Scene::plain();
+        invite(&mut scene, 2, "b1");
+        ["x", "y"].iter().for_each(|tag| answer(&mut scene, (2, 1), ("b1", tag), "180 Ringing"));
+        answer(&mut scene, (2, 1), ("b1", first), "199 Early Dialog Terminated");
+        within(&mut scene, other, "2 BYE");
+        answer(&mut scene, (2, 1), ("b1", other), "487 Request Terminated");
+        let record = scene.end().0.remove(0);
+        let told = (record.result, record.status_code, record.ended_by);
+        assert_eq!(told, (CallResult::Cancelled, Some(487), Some(EndedBy::Caller)), "{first}");
+        assert_eq!(record.signalling.early_dialogs, 2);
+    }
+}
+
+/// RFC 6228 4: nothing rings by a 199. E.425 4.3: a network that lets no phone ring has delivered nothing.
+#[test]
+fn a_call_does_not_ring_by_a_199() {
+    for (status, has_rung) in [("199 Early Dialog Terminated", false), ("183 Session Progress", true)] {
+        let mut scene = Scene::plain();
+        invite(&mut scene, 2, "b1");
+        answer(&mut scene, (2, 1), ("b1", ""), "100 Trying");
+        answer(&mut scene, (2, 1), ("b1", "x"), status);
+        scene.wait(40 * SECOND);
+        answer(&mut scene, (2, 1), ("b1", "y"), "408 Request Timeout");
+        let (records, heard, census) = scene.end();
+        let record = &records[0];
+        assert_eq!(record.ringing.is_some(), has_rung);
+        assert_eq!(record.post_dial_delay_seconds.is_some(), has_rung);
+        assert_eq!(record.signalling.early_dialogs, u32::from(has_rung));
+        assert_eq!(heard.events.iter().any(|(event, _)| *event == "ringing"), has_rung);
+        assert_eq!(census.performance.ner(), Some(if has_rung { 100.0 } else { 0.0 }));
+    }
+}
+
 /// An ACK with a branch of its own is for a 2xx (RFC 3261 13.2.2.4); one for a refusal has the INVITE's (17.1.1.3).
 #[test]
 fn an_ack_tells_of_an_answer_that_was_not_captured() {

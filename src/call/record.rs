@@ -133,7 +133,7 @@ pub struct CallRecord {
     /// Time of the first message.
     #[serde(serialize_with = "rfc3339")]
     pub start: Timestamp,
-    /// Time of the first 18x.
+    /// Time of the first provisional answer other than 100 and 199.
     #[serde(serialize_with = "rfc3339_or_null")]
     pub ringing: Option<Timestamp>,
     /// Time of the first 2xx to INVITE.

@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 
 use super::links::Links;
 use super::number::Number;
-use crate::call::dialog::Look;
+use crate::call::dialog::{EARLY_DIALOG_TERMINATED, Look};
 use crate::flow::Endpoint;
 use crate::sip::header::first_value;
 use crate::sip::sdp::Media;
@@ -169,7 +169,7 @@ impl Leg {
         if hop.first == Timestamp::default() {
             hop.first = message.timestamp;
         }
-        if matches!(status, 101..=199) && hop.ringing == Timestamp::default() {
+        if matches!(status, 101..EARLY_DIALOG_TERMINATED) && hop.ringing == Timestamp::default() {
             hop.ringing = message.timestamp;
         }
         // Of the answers of a fork, the one that accepts is the last word.

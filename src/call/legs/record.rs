@@ -29,7 +29,7 @@ pub struct LegRecord {
     /// Time of its first answer; null when none was seen.
     #[serde(serialize_with = "rfc3339_or_null")]
     pub first_response: Option<Timestamp>,
-    /// Time of its first provisional answer other than 100; null when none was seen.
+    /// Time of its first provisional answer other than 100 and 199; null when none was seen.
     #[serde(serialize_with = "rfc3339_or_null")]
     pub ringing: Option<Timestamp>,
     /// Time of its final answer.

@@ -11,7 +11,7 @@ pub(super) const EARLY: u64 = 1;
 /// It came in a 2xx and not in a BYE since.
 pub(super) const UP: u64 = 2;
 
-/// Its early dialog is one of the latest try, and no BYE has ended it.
+/// Its early dialog is one of the latest try, and neither a BYE nor a 199 has ended it.
 pub(super) const OPEN: u64 = 4;
 
 /// A BYE has ended its early dialog.

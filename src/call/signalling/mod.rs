@@ -57,7 +57,7 @@ use self::trickle::Section;
 pub use self::unreached::Undelivered;
 pub(super) use self::unreached::Unnamed;
 use self::unreached::Unreached;
-use super::dialog::{Dialog, Look};
+use super::dialog::{Dialog, EARLY_DIALOG_TERMINATED, Look};
 use super::record::{CallKind, EndedBy};
 use crate::flow::Endpoint;
 use crate::near::fetch;
@@ -499,7 +499,7 @@ impl Dialog {
         self.hear_side(look);
         self.signalling.responded |= head.cseq_method == self.method && head.cseq == self.cseq;
         match (head.cseq_method, status) {
-            (Method::Invite, 101..=199) => self.provisional(look),
+            (Method::Invite, 101..=199) => self.provisional(look, status),
             (Method::Invite, 200..=299) if self.is_first_invite(look) => self.accepted(look),
             (Method::Update, 491) => self.note(What::Glare, look),
             (Method::Invite, 491) if self.is_answered => self.note(What::Glare, look),
@@ -616,8 +616,13 @@ impl Dialog {
         }
     }
 
-    fn provisional(&mut self, look: &Look<'_>) {
-        self.signalling.answer_tags.mark(look.head.keys.to_tag, EARLY | OPEN);
+    fn provisional(&mut self, look: &Look<'_>, status: u16) {
+        let (tag, tags) = (look.head.keys.to_tag, &mut self.signalling.answer_tags);
+        if status == EARLY_DIALOG_TERMINATED {
+            tags.unmark(tag, OPEN);
+        } else {
+            tags.mark(tag, EARLY | OPEN);
+        }
         if !look.head.rare.has(RareFields::RSEQ) {
             return;
         }
