@@ -1068,11 +1068,11 @@ impl Dialog {
         }
     }
 
-    /// How long an ended dialog waits for what still belongs to it. A subscription lives on between its NOTIFYs.
+    /// How long an ended dialog waits for what still belongs to it. A subscription lives on between its NOTIFYs, that of a transfer too.
     fn linger(&self, idle_timeout: Duration) -> Duration {
         match self.kind {
             Some(CallKind::Subscription) => idle_timeout.min(Duration::from_secs(3600)),
-            _ => TRANSACTION_TIMEOUT,
+            _ => TRANSACTION_TIMEOUT.saturating_add(self.transfer_may_take()),
         }
     }
 

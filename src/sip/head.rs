@@ -450,7 +450,13 @@ impl Head {
             | Name::ChargingVector
             | Name::Diversion
             | Name::HistoryInfo => self.rare.add(Rare::OTHER_LEGS),
-            Name::Via | Name::RAck | Name::MinSe | Name::ReferTo | Name::Event | Name::Other => {}
+            Name::Via
+            | Name::RAck
+            | Name::MinSe
+            | Name::ReferTo
+            | Name::Event
+            | Name::SubscriptionState
+            | Name::Other => {}
         }
     }
 

@@ -27,6 +27,7 @@ pub enum Name {
     MinSe,
     ReferTo,
     Event,
+    SubscriptionState,
     Replaces,
     SessionExpires,
     /// X-Call-ID and X-CID, by which a B2BUA names the Call-ID of the other leg.
@@ -65,6 +66,7 @@ impl Name {
             (b'm', 6) => (b"min-se", Self::MinSe),
             (b's', 15) => (b"session-expires", Self::SessionExpires),
             (b's', 10) => (b"session-id", Self::SessionId),
+            (b's', 18) => (b"subscription-state", Self::SubscriptionState),
             (b'x', 9) => (b"x-call-id", Self::XCallId),
             (b'x', 5) => (b"x-cid", Self::XCid),
             (b'd', 9) => (b"diversion", Self::Diversion),
@@ -445,6 +447,7 @@ mod tests {
             ("r", Name::ReferTo),
             ("Event", Name::Event),
             ("O", Name::Event),
+            ("Subscription-State", Name::SubscriptionState),
             ("Replaces", Name::Replaces),
             ("Min-SE", Name::MinSe),
             ("Session-Expires", Name::SessionExpires),

@@ -371,6 +371,42 @@ fn transfers_and_their_outcomes() {
     assert_eq!(record.findings[0].text, "the callee's transfer failed: 486");
 }
 
+/// RFC 3515 2.4.4 and RFC 5057 4.2: the subscription that a REFER makes outlives the BYE, for as long as its NOTIFYs say.
+#[test]
+fn a_transfer_may_fail_long_after_the_bye() {
+    let mut expected = Vec::new();
+    let mut told = Vec::new();
+    for (state, wait, is_known) in [
+        ("active;expires=60", 55, true),
+        ("active", 170, true),
+        ("active;expires=60", 110, false),
+        ("active;expires=4000000000", 590, true),
+        ("active;expires=4000000000", 700, false),
+        ("terminated;reason=noresource", 55, false),
+    ] {
+        let mut scene = established();
+        said(Side::Callee, "2 REFER").extra("Refer-To: <sip:carol@c.example>\n").request(&mut scene);
+        said(Side::Callee, "2 REFER").answered(&mut scene, "202 Accepted");
+        let notify = |scene: &mut Scene, cseq: &str, state: &str, status: &str| {
+            let extra = format!("Event: refer\nSubscription-State: {state}\n");
+            let body = format!("SIP/2.0 {status}\n");
+            Said { body, ..said(Side::Caller, cseq).extra(&extra) }.request(scene);
+            said(Side::Caller, cseq).answered(scene, "200 OK");
+        };
+        notify(&mut scene, "5 NOTIFY", state, "100 Trying");
+        bye(&mut scene, false);
+        scene.wait(wait * SECOND);
+        notify(&mut scene, "6 NOTIFY", "terminated;reason=noresource", "480 Temporarily Unavailable");
+        scene.wait(33 * SECOND);
+        assert_eq!(scene.tracker.len(), usize::from(!is_known), "{state} {wait}");
+        let record = scene.end().0.remove(0);
+        told.push((record.signalling.transfers[0].status_code, codes(&record)));
+        let (status, codes) = if is_known { (480, vec!["transfer_failed"]) } else { (100, vec![]) };
+        expected.push((Some(status), codes));
+    }
+    assert_eq!(told, expected);
+}
+
 /// RFC 3515 2.4.6: of several REFERs `id` of Event tells which one a NOTIFY is about, by its CSeq number.
 #[test]
 fn each_of_two_transfers_has_its_own_outcome() {

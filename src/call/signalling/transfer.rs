@@ -1,5 +1,7 @@
 //! Transfers: REFER (RFC 3515), and what its NOTIFYs say became of it (RFC 3420).
 
+use std::time::Duration;
+
 use super::NamedDialog;
 use super::record::{Side, TransferRecord};
 use crate::call::dialog::{Dialog, Look};
@@ -7,6 +9,12 @@ use crate::sip::Span;
 use crate::sip::header::{Name, NameAddress, number, parameter, text, values};
 use crate::sip::uri::{self, until};
 use crate::time::Timestamp;
+
+/// For how long a subscription without `expires` is taken to go on: for as long as a proxy lets a phone ring (Timer C, RFC 3261 16.6).
+const SUBSCRIBED: Duration = Duration::from_secs(180);
+
+/// The longest that is waited for a NOTIFY. Attack: a call that is kept for years.
+const LONGEST_SUBSCRIBED: Duration = Duration::from_secs(600);
 
 /// Transfers told of one dialog.
 const MAX_TRANSFERS: usize = 8;
@@ -21,6 +29,8 @@ pub(super) struct Transfer {
     is_attended: bool,
     /// 0 is none yet.
     status: u16,
+    /// How long the subscription to what becomes of it goes on after its latest NOTIFY.
+    subscribed: Duration,
     /// The dialog that it is to replace, until that is decided.
     replaces: Option<NamedDialog>,
 }
@@ -42,7 +52,8 @@ impl Dialog {
         }
         let to = self.keep(target);
         let (at, replaces) = (look.message.timestamp, replaced(look));
-        let transfer = Transfer { at, by, to, cseq, is_attended, status: 0, replaces };
+        let subscribed = Duration::ZERO;
+        let transfer = Transfer { at, by, to, cseq, is_attended, status: 0, subscribed, replaces };
         let transfers = &mut self.signalling.rare().transfers;
         if is_repeated {
             transfers.pop();
@@ -72,7 +83,17 @@ impl Dialog {
         let is_open = |known: &Transfer| known.status < 200;
         let place = place(&|known| named == Some(known.cseq)).or_else(|| place(&is_open));
         let known = place.and_then(|place| rare.transfers.get_mut(place));
-        known.filter(|known| is_open(known)).into_iter().for_each(|known| known.status = status);
+        if let Some(known) = known.filter(|known| is_open(known)) {
+            (known.status, known.subscribed) = (status, subscribed(look));
+        }
+    }
+
+    /// How long a NOTIFY may still take that says what became of a transfer: the subscription outlives the BYE (RFC 3515 2.4.4,
+    /// RFC 5057 4.2).
+    pub(in crate::call) fn transfer_may_take(&self) -> Duration {
+        let transfers = self.signalling.rare.iter().flat_map(|rare| &rare.transfers);
+        let open = transfers.filter(|known| known.status < 200).map(|known| known.subscribed);
+        open.max().unwrap_or_default()
     }
 
     /// The dialog that a transfer was to replace which has just been decided, and whether it does.
@@ -134,6 +155,16 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
 fn named_refer(look: &Look<'_>) -> Option<u32> {
     let id = parameter(values(look.bytes, Name::Event).next()?, b"id")?;
     number(id).and_then(|id| u32::try_from(id).ok())
+}
+
+/// How long the subscription goes on that a NOTIFY is of (RFC 6665 4.1.3).
+fn subscribed(look: &Look<'_>) -> Duration {
+    let state = values(look.bytes, Name::SubscriptionState).next().unwrap_or_default();
+    if until(state, b';').trim_ascii().eq_ignore_ascii_case(b"terminated") {
+        return Duration::ZERO;
+    }
+    let expires = parameter(state, b"expires").and_then(number).map(Duration::from_secs);
+    expires.unwrap_or(SUBSCRIBED).min(LONGEST_SUBSCRIBED)
 }
 
 /// The status of a `message/sipfrag` that is a response.
