@@ -793,6 +793,82 @@ fn a_port_used_again_belongs_to_the_call_that_is_up() {
     assert_eq!(packets, [("c1", 2), ("c2", 1)]);
 }
 
+/// RFC 3261 15.1.1: who sends a BYE is done with the call, whatever answers it. Who did not hear of it streams on, and hangs up later.
+#[test]
+fn media_that_flows_on_behind_the_end_is_the_call_s() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    let text = |cseq, from_tag, to_tag| Text { branch: cseq, cseq, from_tag, to_tag, ..Text::default() };
+    let unheard = text("2 BYE", "alice", "bob").with("BYE sip:bob@192.0.2.2 SIP/2.0");
+    scene.send(1, 2, &unheard);
+    let end = scene.now;
+    for second in 0..300 {
+        assert!(scene.rtp((2, 5000), (1, 4000), second), "{second}");
+        scene.wait(SECOND - 20);
+        if [1, 2, 4, 8, 12, 16, 20, 24, 28, 32].contains(&second) {
+            scene.send(1, 2, &unheard);
+        }
+    }
+    let last = scene.now;
+    scene.wait(15 * SECOND);
+    let late = text("1 BYE", "bob", "alice");
+    scene.send(2, 1, &late.with("BYE sip:alice@192.0.2.1 SIP/2.0"));
+    scene.send(1, 2, &late.with("SIP/2.0 481 Call/Transaction Does Not Exist"));
+    let (records, _, census) = scene.end();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    let told = (census.calls, record.rtp_packets, record.ended_by);
+    assert_eq!(told, (1, 300, Some(EndedBy::Caller)));
+    let found = record.findings.iter().find(|finding| finding.code == "media_after_end").unwrap();
+    let words = found.text.split(' ').find_map(|word| word.parse::<f64>().ok()).unwrap();
+    assert!((words - last.since(end).as_secs_f64()).abs() < 1.5, "{}", found.text);
+}
+
+/// The phone's next call, with somebody else, has its media at the same port; what of the first flows on is the first call's.
+#[test]
+fn a_call_that_streams_on_has_nothing_of_the_next() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    bye(&mut scene, true);
+    agree(&mut scene, "c2", [(1, 4000), (3, 6000)]);
+    for second in 0..200 {
+        assert!(scene.rtp((3, 6000), (1, 4000), second));
+        if second < 100 {
+            assert!(scene.rtp((2, 5000), (1, 4000), second));
+        }
+        scene.wait(SECOND);
+    }
+    assert_eq!(scene.heard.records.len(), 1, "the next call's media keeps nothing of the first");
+    let (records, ..) = scene.end();
+    let packets: Vec<_> =
+        records.iter().map(|record| (record.call_id.as_str(), record.rtp_packets)).collect();
+    assert_eq!(packets, [("c1", 100), ("c2", 200)]);
+}
+
+/// Attack: somebody streams to its port for ever. And phones that stream on for a moment cost nothing.
+#[test]
+fn a_call_is_not_kept_for_its_media_for_ever() {
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    bye(&mut scene, true);
+    for number in 0..50 {
+        scene.rtp((2, 5000), (1, 4000), number);
+    }
+    scene.wait(32 * SECOND);
+    assert!(scene.tracker.is_empty());
+    let mut scene = Scene::plain();
+    answer(&mut scene, &Text::default());
+    bye(&mut scene, true);
+    let end = scene.now;
+    let mut number = 0;
+    while !scene.tracker.is_empty() {
+        scene.rtp((2, 5000), (1, 4000), number);
+        scene.wait(10 * SECOND);
+        number += 1;
+    }
+    let kept = scene.now.since(end).as_secs();
+    assert!((4 * 3600..4 * 3600 + 43).contains(&kept), "{kept}");
+}
+
 /// A call of a host's port with that of another, answered at once.
 fn agree(scene: &mut Scene, call_id: &str, [caller, callee]: [(u8, u16); 2]) {
     let text = |to_tag, (host, port)| Text { call_id, to_tag, body: sdp(host, port), ..Text::default() };

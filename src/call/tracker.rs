@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::bindings::{Bindings, Registration};
 use super::census::Census;
 use super::deadlines::{Deadlines, Entry, Fired};
-use super::dialog::{Activity, Announced, Dialog, Directions, Look, Step};
+use super::dialog::{Activity, Announced, Dialog, Directions, Look, Step, TRANSACTION_TIMEOUT};
 use super::filter::Filter;
 use super::firsts::firsts;
 use super::legs::{LegSettings, Legs};
@@ -97,6 +97,10 @@ type Group = SmallVec<[u32; GROUP]>;
 
 /// What a dialog needs to be closed is fetched so many dialogs before it.
 const CLOSINGS_AHEAD: usize = 2;
+
+/// A call that is over is kept for its media where the latest packet of that is no older when the call was to be closed. Phones
+/// that stream on for a moment, as all do, have stopped long before.
+const STREAMS_ON: Duration = Duration::from_secs(16);
 
 /// At the cap, one dialog of so many is found to be one of the oldest at once.
 const OLDEST_PART: usize = 64;
@@ -921,17 +925,33 @@ impl Tracker {
         // From a stamp that is far off it was counted otherwise, and is over.
         let (since, wait) = dialog.waits(idle_timeout);
         let due = self.time.of(since).map_or(dialog.armed.due, |since| since.after(wait));
+        let is_over = dialog.state == Some(CallState::Ended);
+        let goes_on = if is_over && due <= now { self.streams_on(slot, now) } else { None };
+        let due = goes_on.unwrap_or(due);
+        let Some(dialog) = self.dialogs.get_mut(slot as usize) else { return };
         if due > now {
             let generation = dialog.generation;
             self.deadlines.set(slot, generation, &mut dialog.armed, due);
-        } else if dialog.state == Some(CallState::Ended) {
+        } else if is_over {
             self.close(slot, listener);
         } else if self.end(slot, |dialog| dialog.time_out(idle_timeout), listener)
             && let Some(dialog) = self.dialogs.get_mut(slot as usize)
         {
-            let (generation, due) = (dialog.generation, now.after(super::dialog::TRANSACTION_TIMEOUT));
+            let (generation, due) = (dialog.generation, now.after(TRANSACTION_TIMEOUT));
             self.deadlines.set(slot, generation, &mut dialog.armed, due);
         }
+    }
+
+    /// Until when a call is kept that is over, and whose media flows on: one end has not heard of it, or hangs. What is the next
+    /// call's at its ports says nothing of it.
+    fn streams_on(&self, slot: u32, now: Timestamp) -> Option<Timestamp> {
+        let dialog = self.dialogs.get(slot as usize)?;
+        let call = CallRef { slot, generation: dialog.generation };
+        let endpoints = dialog.endpoints.iter();
+        let last = endpoints.filter_map(|announced| self.media.last_packet_of(call, announced.id)).max();
+        let (last, end) = (self.time.of(last?)?, self.time.of(dialog.end?)?);
+        let is_kept = now.since(last) < STREAMS_ON && now.since(end) < self.limits.idle_timeout;
+        is_kept.then(|| last.after(TRANSACTION_TIMEOUT))
     }
 
     /// Ends a dialog without a message, if there is reason to.

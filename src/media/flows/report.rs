@@ -127,8 +127,18 @@ impl MediaTable {
     /// The stamp of the latest packet that a call's endpoint saw. One that is far off does not count.
     #[must_use]
     pub fn last_packet(&self, endpoint: EndpointId) -> Option<Timestamp> {
+        self.last_at(endpoint, |_| true)
+    }
+
+    /// The same of packets that are the call's.
+    #[must_use]
+    pub fn last_packet_of(&self, call: CallRef, endpoint: EndpointId) -> Option<Timestamp> {
+        self.last_at(endpoint, |flow| flow.owners.as_slice().contains(&call))
+    }
+
+    fn last_at(&self, endpoint: EndpointId, is_it: impl Fn(&Flow) -> bool) -> Option<Timestamp> {
         let flows = &self.endpoints.get(endpoint.0)?.flows;
         let flows = flows.iter().filter_map(|&slot| self.flows.get(slot as usize));
-        flows.filter_map(|flow| flow.last(self.time)).max()
+        flows.filter(|flow| is_it(flow)).filter_map(|flow| flow.last(self.time)).max()
     }
 }
