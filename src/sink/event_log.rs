@@ -143,10 +143,13 @@ impl EventLog {
     }
 
     pub(super) fn push(&mut self, event: &CallEvent, extract: Option<&Extract>) -> io::Result<()> {
-        types(event).iter().try_for_each(|event_type| {
+        let mut outcome = Ok(());
+        for event_type in types(event) {
             let entry = entry(&self.fields, event, extract, event_type);
-            self.file.push(|out| json_line(out, &entry))
-        })
+            // A line that the disk did not take is kept, and those behind it are no less wanted.
+            outcome = outcome.and(self.file.push(|out| json_line(out, &entry)));
+        }
+        outcome
     }
 }
 
@@ -311,6 +314,17 @@ mod tests {
         });
         assert_eq!(lines[0], wanted);
         assert_eq!((lines.len(), &lines[1]["details"]["state"]), (2, &json!("terminated")));
+    }
+
+    /// Each line of an event is kept or counted, whatever the disk says of the one before it.
+    #[test]
+    fn a_full_disk_loses_no_line_uncounted() {
+        let mut log = EventLog::append(Path::new("/dev/full"), EventFields::default()).unwrap();
+        let answered = event(CallKind::Call, "answered");
+        let refused = (0..2_000).filter(|_| log.push(&answered, None).is_err()).count();
+        assert!(refused > 0);
+        log.file.give_up();
+        assert_eq!(log.file.counts().lost, 2 * 2_000, "CALL_ANSWERED and STATE_CHANGE");
     }
 
     #[test]
