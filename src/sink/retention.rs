@@ -239,6 +239,7 @@ impl DiskWatch {
             loop {
                 let pause = if watch.look() { BUSY } else { CALM };
                 if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    watch.tell_untold();
                     return;
                 }
                 watch.up += pause;
@@ -309,8 +310,14 @@ impl Watch {
         self.untold.files += gone.files;
         self.untold.bytes += gone.bytes;
         let is_due = self.told.is_none_or(|told| self.up.saturating_sub(told) >= Duration::from_secs(60));
-        if self.untold.files > 0 && is_due {
-            let Gone { files, bytes } = std::mem::take(&mut self.untold);
+        if is_due {
+            self.tell_untold();
+        }
+    }
+
+    fn tell_untold(&mut self) {
+        let Gone { files, bytes } = std::mem::take(&mut self.untold);
+        if files > 0 {
             let directory = self.directory.display();
             tracing::info!("{directory}: {files} old call files deleted, {bytes} bytes");
             self.told = Some(self.up);
