@@ -30,7 +30,7 @@ pub(super) fn sniff_live(config: &Config, beside: Beside, reload: Reload) -> Res
         board: Some(Arc::clone(&board)),
         ..stages::settings(config, stages::Reading::sniffing(config))?
     };
-    let mut sources = open_sources(config)?;
+    let mut sources = open_sources(config)?.woken_by(board.bell());
     let status = format!("capturing on {}", config.live.interfaces.join(", "));
     let mut run = LongRun::start(config, beside, board, reload, Pace::Wire, &status)?;
     let LongRun { outputs, service, .. } = &mut run;

@@ -5,6 +5,7 @@
 //! puts down a copy. So nothing is done per packet, and nothing at all that nobody wants to know. What changes with
 //! every batch (how far each thread is) stands in one atomic number per thread, written by that thread alone.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -261,6 +262,17 @@ impl Board {
     #[must_use]
     pub fn page(&self, ask: Ask, patience: Duration) -> Option<Page> {
         self.asks.put(ask, patience)
+    }
+
+    /// Readable when the tracker is asked something: who waits for a packet is to let it look.
+    #[must_use]
+    pub fn bell(&self) -> Option<Arc<OwnedFd>> {
+        self.asks.bell()
+    }
+
+    /// Whether somebody waits for the tracker to look.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asks.is_asked()
     }
 
     pub(super) fn budget(&self) -> Arc<Budget> {

@@ -6,11 +6,12 @@
 //! taken off the ring and dropped, counted as `queue_full`, so that what comes after the jam is of now. A run that is
 //! told to stop then does so as any other: capturing ends, whether the stages move again or not.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::board::SourceTold;
+use super::board::{Board, SourceTold};
 use super::run::{Outcome, Settings, Stages, outcome, stages, step};
 use super::threads::{QUEUE, Running, Shared};
 use super::time_limit::TimeLimit;
@@ -110,6 +111,7 @@ struct Feed<'a> {
     /// What is read to be dropped.
     scrap: Batch,
     counters: Counters,
+    board: Option<Arc<Board>>,
 }
 
 impl<'a> Feed<'a> {
@@ -125,7 +127,13 @@ impl<'a> Feed<'a> {
             last: false,
             scrap: Batch::default(),
             counters: Counters::default(),
+            board: settings.board.clone(),
         }
+    }
+
+    /// Whether the tracker is to look at questions, though nothing came.
+    fn is_asked(&self) -> bool {
+        self.board.as_ref().is_some_and(|board| board.is_asked())
     }
 
     /// Reads the next batch; a larger one when the stages `lag`.
@@ -233,7 +241,7 @@ fn inline(feed: &mut Feed<'_>, mut stages: Stages, listener: &mut dyn Listener) 
             Next::End => break,
         }
         stages.intake.tell(|| feed.told());
-        if !staged.is_empty() {
+        if !staged.is_empty() || feed.is_asked() {
             step(&mut stages, &staged, batch.view(), &mut outputs, listener);
         }
     }
@@ -270,7 +278,7 @@ fn threaded(
                     Next::End => break false,
                 }
                 intake.tell(|| feed.told());
-                if !staged.is_empty() {
+                if !staged.is_empty() || feed.is_asked() {
                     break true;
                 }
             };
@@ -327,14 +335,16 @@ fn elapsed(since: Instant) -> Duration {
 mod tests {
     use std::cell::Cell;
     use std::collections::VecDeque;
-    use std::sync::Arc;
+    use std::os::fd::OwnedFd;
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     use super::*;
     use crate::call::{self, CallRecord, CallResult, Delivery, Wants};
     use crate::capture::LinkType;
     use crate::capture::live::InterfaceCounters;
-    use crate::pipeline::Board;
+    use crate::pipeline::Ask;
     use crate::{defrag, media, reassembly, sip};
 
     /// A wire on which packets come at these seconds; when all came, each read takes a second more.
@@ -449,6 +459,55 @@ mod tests {
             workers: 0,
             count: None,
             duration: None,
+        }
+    }
+
+    /// A wire on which nothing ever comes, and whose time stands still: a read ends when the bell rings.
+    struct Silence {
+        bell: Arc<OwnedFd>,
+    }
+
+    impl LiveSource for Silence {
+        fn read(&mut self, batch: &mut Batch, _: usize, wait: Duration) -> Arrival {
+            batch.clear();
+            let wait = if wait < WAIT { wait } else { Duration::from_secs(20) };
+            let timeout = Timespec::try_from(wait).unwrap();
+            if poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&timeout)).unwrap() > 0 {
+                rustix::io::read(&self.bell, &mut [0; 8]).unwrap();
+            }
+            Arrival::Idle(self.now())
+        }
+
+        fn counters(&mut self) -> Vec<(String, InterfaceCounters)> {
+            Vec::new()
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::new(1_000, 0)
+        }
+    }
+
+    #[test]
+    fn a_question_on_a_silent_wire_is_answered_at_once() {
+        for threads in EVERY {
+            let board = Arc::new(Board::new(threads, false));
+            let (asker, stop) = (Arc::clone(&board), AtomicBool::new(false));
+            let ask = || asker.page(Ask::Calls { cursor: 0, limit: 10 }, Duration::from_secs(10));
+            let settings = Settings { board: Some(Arc::clone(&board)), ..settings() };
+            let told = || stop.load(Ordering::Relaxed);
+            std::thread::scope(|scope| {
+                let run = scope.spawn(|| {
+                    let mut source = Silence { bell: board.bell().unwrap() };
+                    run_live(&mut source, settings, threads, &mut Slow::default(), &told)
+                });
+                let clients: Vec<_> =
+                    (0..12).map(|_| scope.spawn(|| (0..10).filter_map(|_| ask()).count())).collect();
+                let answers: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+                stop.store(true, Ordering::Relaxed);
+                let _ = ask();
+                run.join().unwrap();
+                assert_eq!(answers, 120, "{threads:?}");
+            });
         }
     }
 

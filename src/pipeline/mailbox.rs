@@ -1,9 +1,13 @@
-//! Questions to the tracker from other threads. It looks once a batch, answers one page, and goes on with packets.
+//! Questions to the tracker from other threads. It looks once a batch, answers for a moment, and goes on with packets. On a
+//! silent wire a question brings about a batch: it rings a bell that the capturing thread hears.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::event::{EventfdFlags, eventfd};
 use serde::Serialize;
 
 use super::order::Order;
@@ -66,26 +70,45 @@ type Letter = (Ask, Sender<Page>);
 pub(super) struct Mailbox {
     /// Set when there is one: all that the tracker looks at when there is none.
     any: AtomicBool,
+    /// An eventfd(2), rung with each: who waits for packets hears it. None when there was no descriptor left for it.
+    bell: Option<Arc<OwnedFd>>,
     letters: (Sender<Letter>, Receiver<Letter>),
 }
 
 impl Mailbox {
     pub(super) fn new() -> Self {
-        Self { any: AtomicBool::new(false), letters: bounded(WAITING) }
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok().map(Arc::new);
+        Self { any: AtomicBool::new(false), bell, letters: bounded(WAITING) }
     }
 
     /// Asks, and waits.
     pub(super) fn put(&self, ask: Ask, patience: Duration) -> Option<Page> {
         let (reply, page) = bounded(1);
         self.letters.0.send_timeout((ask, reply), patience).ok()?;
-        self.any.store(true, Ordering::Release);
+        self.ring();
         page.recv_timeout(patience).ok()
     }
 
-    /// Answers one question, if there is one. `is_idle`: no batch waits.
+    pub(super) fn bell(&self) -> Option<Arc<OwnedFd>> {
+        self.bell.clone()
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    fn ring(&self) {
+        self.any.store(true, Ordering::Release);
+        if let Some(bell) = &self.bell {
+            // Full only when it was rung and nobody heard it yet.
+            let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Answers the questions that wait, if there are any: those for which a slice is enough. `is_idle`: no batch waits.
     #[inline]
     pub(super) fn answer(&self, order: &Order, is_idle: &dyn Fn() -> bool) {
-        if self.any.load(Ordering::Relaxed) {
+        if self.is_asked() {
             self.look(order, is_idle);
         }
     }
@@ -94,11 +117,17 @@ impl Mailbox {
     fn look(&self, order: &Order, is_idle: &dyn Fn() -> bool) {
         // Cleared first: what comes in between is found by the next look.
         self.any.store(false, Ordering::Release);
-        let Ok((ask, reply)) = self.letters.1.try_recv() else { return };
-        // Whoever asked may have lost patience and be gone.
-        let _ = reply.try_send(page(ask, order, is_idle));
+        let gone = stopwatch();
+        // Whoever has his answer asks for the next page: no more than wait now.
+        for (ask, reply) in self.letters.1.try_iter().take(WAITING) {
+            // Whoever asked may have lost patience and be gone.
+            let _ = reply.try_send(page(ask, order, is_idle));
+            if gone() >= SLICE && !is_idle() {
+                break;
+            }
+        }
         if !self.letters.1.is_empty() {
-            self.any.store(true, Ordering::Release);
+            self.ring();
         }
     }
 }

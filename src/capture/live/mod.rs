@@ -17,6 +17,7 @@ mod lanes;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -85,6 +86,8 @@ pub struct Interfaces {
     delay: Duration,
     /// A socket to ask about interfaces.
     probe: OwnedFd,
+    /// Ends a wait when it is rung.
+    bell: Option<Arc<OwnedFd>>,
     checked: Timestamp,
 }
 
@@ -119,8 +122,15 @@ impl Interfaces {
             settings,
             delay,
             probe,
+            bell: None,
             checked: now(),
         })
+    }
+
+    /// No longer waits for a packet when `bell`, an eventfd(2), is rung.
+    #[must_use]
+    pub fn woken_by(self, bell: Option<Arc<OwnedFd>>) -> Self {
+        Self { bell, ..self }
     }
 
     /// Waits for any interface to have something.
@@ -135,8 +145,13 @@ impl Interfaces {
                 places.push(place);
             }
         }
+        fds.extend(self.bell.as_ref().map(|bell| PollFd::new(bell, PollFlags::IN)));
         // A signal that interrupts it is looked at by who called.
         let _ = poll(&mut fds, timeout.as_ref());
+        if let Some(bell) = &self.bell {
+            // It rings until it is read; where nobody rang, that is refused.
+            let _ = rustix::io::read(bell, &mut [0; 8]);
+        }
         let failed: Vec<usize> = fds
             .iter()
             .zip(places)
