@@ -333,6 +333,30 @@ fn a_directory_that_was_removed_comes_back() {
     assert!(found.keys().all(|name| name.ends_with(".pcap")), "{found:?}");
 }
 
+/// landlock(7): a rule is about the directory that was there, not about its name.
+#[test]
+fn a_directory_that_isolation_does_not_reach_is_told_by_its_own_words() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("pcap");
+    let (all, _file) = calls(&[("calls", "100"), ("rate", "3"), ("hold", "2")]);
+    let parts = pieces(&all, &[all.packets.len() / 2]);
+    let mut run = Fed::start(&directory, &["--isolation", "default"], &[]);
+    run.feed(&parts[0]);
+    run.wait("the first half", || !files(&directory).is_empty());
+    if !run.told().contains("(Landlock") {
+        eprintln!("skipped: this kernel has no Landlock");
+        return;
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    fs::remove_dir_all(&directory).unwrap();
+    fs::create_dir(&directory).unwrap();
+    run.feed(&parts[1]);
+    run.wait("what to do", || run.told().contains("out of reach under isolation: restart"));
+    let (code, _, told) = run.end();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("Permission denied") && told.contains("--isolation off"), "{told}");
+}
+
 #[test]
 fn old_files_go_and_those_of_others_stay() {
     let (all, _file) = calls(&[("calls", "30"), ("rtp", "1"), ("hold", "5"), ("rate", "5")]);

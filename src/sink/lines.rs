@@ -130,8 +130,7 @@ impl Lines {
     }
 
     pub(super) fn reopen_if_asked(&mut self) {
-        if self.reopen.taken() {
-            self.try_each(LineFile::reopen);
+        if self.reopen.taken() && self.try_each(LineFile::reopen) && self.may_rotate() {
             tracing::info!("records and events go on in files opened anew");
         }
     }
@@ -169,7 +168,7 @@ impl Lines {
         [records, log, events].into_iter().flatten()
     }
 
-    fn each(&mut self, act: impl Fn(&mut LineFile, &mut Failures)) {
+    fn each(&mut self, mut act: impl FnMut(&mut LineFile, &mut Failures)) {
         for writer in [Writer::Records, Writer::Log, Writer::Events] {
             if let Some((file, failures)) = self.file(writer) {
                 act(file, failures);
@@ -177,11 +176,15 @@ impl Lines {
         }
     }
 
-    fn try_each(&mut self, act: impl Fn(&mut LineFile) -> io::Result<()>) {
+    /// Whether it worked for all.
+    fn try_each(&mut self, act: impl Fn(&mut LineFile) -> io::Result<()>) -> bool {
+        let mut is_done = true;
         self.each(|file, failures| {
             let done = act(file);
+            is_done &= done.is_ok();
             failures.note(done, file);
         });
+        is_done
     }
 }
 

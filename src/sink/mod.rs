@@ -71,5 +71,6 @@ pub use summary::{
     Summary, TcpCounts, TransportCounts,
 };
 pub use template::{NAME_FIELDS, NameFields, NameTemplate, TemplateError};
+pub use throttle::confined;
 pub use tls::{TlsServer, TlsSummary};
 pub use writer::{FLUSH_AFTER, MAILBOX_BYTES, WhenFull, share};

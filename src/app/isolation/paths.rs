@@ -9,6 +9,7 @@ use landlock::{
 };
 
 use super::Needs;
+use crate::sink;
 
 /// What is asked of the kernel; an older one does what it can.
 const WANTED: ABI = ABI::V6;
@@ -52,6 +53,9 @@ pub(super) fn restrict(needs: &Needs) -> Result<String> {
         }
     }
     let status = created.restrict_self()?;
+    if status.ruleset != RulesetStatus::NotEnforced {
+        sink::confined();
+    }
     let reads = list(&needs.read);
     let writes = list(needs.write.iter().chain(&needs.sockets));
     match status.ruleset {
