@@ -270,6 +270,73 @@ fn a_run_that_waits_for_a_reader_ends_when_it_is_told_to() {
     }
 }
 
+/// Nothing reads the FIFO, which holds no more than 64 KiB (pipe(7)): its lines are lost, those of the file beside it are not,
+/// and the run ends as soon as with a terminal that was stopped.
+#[test]
+fn a_fifo_that_nobody_reads_holds_up_neither_files_nor_the_end() {
+    if !can(&["mkfifo"]) {
+        return;
+    }
+    let (first, rest, whole) = halves();
+    // The lines that the FIFO gets, and whether records go to a file beside it.
+    for (mode, key, has_file) in [
+        ("memory", "LIPPYCAT_EVENTS_FILE", true),
+        ("balanced", "LIPPYCAT_EVENTS_FILE", true),
+        ("memory", "LIPPYCAT_RECORDS_FILE", false),
+        ("balanced", "LIPPYCAT_RECORDS_FILE", false),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = fifo(&directory);
+        let held = fs::File::options().read(true).write(true).open(&path).unwrap();
+        let mut command = lippycat();
+        command.args(["sniff", "voip", "-r", "-", "--format", "none", "--summary", "json", "-M", mode]);
+        command.env("LIPPYCAT_RECORDS_FILE", directory.path().join("records")).env(key, &path);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&first).unwrap();
+        input.write_all(&rest).unwrap();
+        interrupt(&child, "TERM");
+        let asked = Instant::now();
+        let (code, summary, told) = outcome(child);
+        assert_eq!(code, Some(1), "{mode} {key}: none means that it did not end: {told}");
+        assert!(asked.elapsed() < Duration::from_secs(20), "{mode} {key}: {:?}", asked.elapsed());
+        assert!(told.contains("the reader takes nothing"), "{mode} {key}: {told}");
+        assert!(!told.contains("written again"), "{mode} {key}: {told}");
+        assert!(summary["dropped"]["lines"]["not_written"].as_u64() > Some(0), "{mode} {key}: {summary}");
+        if has_file {
+            assert_eq!(recorded(&directory), whole.records.len(), "{mode} {key}");
+        }
+        drop((held, input));
+    }
+}
+
+/// Every call that is up when the run is told to end has its record, however many come at once.
+#[test]
+fn a_signal_brings_the_records_of_all_calls_that_are_up() {
+    const CALLS: u32 = 25_000;
+    let invite = |number: u32| {
+        let text = format!(
+            "INVITE sip:bob@x SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{number}\r\nFrom: <sip:alice@x>;tag=a\r\n\
+             To: <sip:bob@x>\r\nCall-ID: {number}\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+        );
+        at(number / 100, datagram(1, 2, text.as_bytes()))
+    };
+    let bytes = ethernet((0..CALLS).map(invite).collect()).bytes();
+    for mode in ["memory", "balanced"] {
+        let directory = tempfile::tempdir().unwrap();
+        let records = directory.path().join("records");
+        let mut child = piped(&["--format", "none", "-M", mode, "--records", records.to_str().unwrap()]);
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&bytes).unwrap();
+        interrupt(&child, "TERM");
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(0), "{mode}: {told}");
+        assert_eq!(recorded(&directory), CALLS as usize, "{mode}: {told}");
+        drop(input);
+    }
+}
+
 /// Over a file a run writes what it shows itself: it ends as soon all the same, and what was read is in its files.
 #[test]
 fn a_run_over_a_file_ends_when_nothing_it_shows_is_taken() {

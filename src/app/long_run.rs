@@ -12,6 +12,7 @@ use super::{sniff, tell};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::pipeline::{Board, Outcome};
+use crate::sink;
 
 /// Outputs, whoever asks, and the service around a run whose source is open.
 pub(super) struct LongRun {
@@ -33,8 +34,10 @@ impl LongRun {
         pace: Pace,
         status: &str,
     ) -> Result<Self> {
+        sink::prepare_stdout();
         isolate(config, Some(&reload), beside.control())?;
         let outputs = Outputs::open(config, pace)?;
+        board.tell_end(outputs.status());
         let operations = Operations::start(beside, board, config, outputs.status())?;
         let reload = reload.with(operations.takes_alerts());
         let service = Service::start(Some(reload), vec![outputs.reopen()])?;

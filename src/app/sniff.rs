@@ -33,9 +33,7 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
     #[cfg(target_env = "gnu")]
     super::heap::prefer_large_pages();
     let pace = Pace::of(&config.run.inputs);
-    if pace == Pace::File {
-        sink::write_without_thread();
-    }
+    sink::prepare_stdout();
     isolate(config, None, beside.control())?;
     let mut outputs = Outputs::open(config, pace)?;
     outputs.reopen_on_signal()?;
@@ -54,13 +52,12 @@ pub(super) fn sniff_voip(config: &Config, beside: Beside) -> Result<ExitCode> {
 /// When an output could not be written to.
 pub(super) fn finish(config: &Config, outcome: &Outcome, outputs: Outputs) -> Result<ExitCode> {
     let written = outputs.finish();
-    if !written.stdout_stalls {
+    if !sink::reader_stalls() {
         // That its reader is gone must not hide what was lost, nor that it takes nothing.
         let printed = unless_left(print_summary(config, outcome, &written));
         printed.or_else(|error| if sink::reader_stalls() { Ok(()) } else { Err(error) })?;
     }
-    let stalls = written.stdout_stalls || sink::reader_stalls();
-    if !stalls || tell_unread("its last lines and the summary are lost")? {
+    if !sink::reader_stalls() || tell_unread("its last lines and the summary are lost")? {
         tell_losses(&written)?;
     }
     if let Some(files) = written.files.as_ref().filter(|files| files.write_errors > 0) {

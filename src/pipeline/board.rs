@@ -7,7 +7,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::foreign;
@@ -22,6 +22,7 @@ use crate::call::{Census, Tally, TrackerGauges};
 use crate::capture::SourceCounters;
 use crate::capture::live::InterfaceCounters;
 use crate::reassembly::Budget;
+use crate::sink::DiskStatus;
 use crate::time::Timestamp;
 use crate::{defrag, media, reassembly, sip, tls};
 
@@ -40,6 +41,8 @@ pub struct Board {
     workers: Vec<Told<Work>>,
     tracker: Told<Tracked>,
     asks: Mailbox,
+    /// Who writes what the run tells.
+    disks: OnceLock<Arc<DiskStatus>>,
 }
 
 /// Batches that a thread is through with. A cache line of its own: others read while one writes.
@@ -187,6 +190,7 @@ impl Board {
             workers: (0..lanes).map(|_| Told::default()).collect(),
             tracker: Told::default(),
             asks: Mailbox::new(),
+            disks: OnceLock::new(),
         }
     }
 
@@ -262,6 +266,16 @@ impl Board {
     #[must_use]
     pub fn page(&self, ask: Ask, patience: Duration) -> Option<Page> {
         self.asks.put(ask, patience)
+    }
+
+    /// Whom to tell when nothing more is captured. The first one is told.
+    pub fn tell_end(&self, disks: Arc<DiskStatus>) {
+        let _ = self.disks.set(disks);
+    }
+
+    /// Nothing more is captured: what is told from now on is of calls that are up.
+    pub(super) fn over(&self) {
+        self.disks.get().into_iter().for_each(|disks| disks.end());
     }
 
     /// Readable when the tracker is asked something: who waits for a packet is to let it look.

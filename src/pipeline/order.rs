@@ -138,7 +138,10 @@ impl Order {
                     let at = tick.timestamp;
                     self.tracker.undelivered(&Undelivered { at, source, destination, why, payload });
                 }
-                Task::Finish => self.tracker.finish(tick.time(), listener),
+                Task::Finish => {
+                    self.board.iter().for_each(|board| board.over());
+                    self.tracker.finish(tick.time(), listener);
+                }
                 _ => self.tracker.tick(tick.time(), listener),
             }
         }

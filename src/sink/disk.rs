@@ -2,11 +2,11 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::sink::store::FileCounters;
 
-/// Figures of all writers of a run, kept up to date by them. Reading them asks no disk.
+/// Figures of all writers of a run, kept up to date by them. Reading them asks no disk. Writers hear here that the run is over.
 #[derive(Debug, Default)]
 pub struct DiskStatus {
     pub(super) write_errors: AtomicU64,
@@ -25,6 +25,7 @@ pub struct DiskStatus {
     pub(super) retained_bytes: AtomicU64,
     pub(super) deleted_files: AtomicU64,
     pub(super) deleted_bytes: AtomicU64,
+    over: AtomicBool,
 }
 
 /// [`DiskStatus`] at one moment.
@@ -73,6 +74,15 @@ impl DiskFigures {
 }
 
 impl DiskStatus {
+    /// Nothing more is captured: what is still told may wait for a disk.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
     /// The figures now.
     #[must_use]
     pub fn figures(&self) -> DiskFigures {

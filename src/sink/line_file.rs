@@ -2,11 +2,13 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::{FILE_MODE, stdout};
@@ -18,24 +20,34 @@ const BUFFER: usize = 256 << 10;
 const MOST: usize = 1 << 20;
 
 /// Asks for the files of records and events to be opened anew, as after logrotate has moved them.
+/// Each clone hears of it once.
 #[derive(Clone, Debug, Default)]
-pub struct Reopen(Arc<AtomicBool>);
+pub struct Reopen {
+    asked: Arc<AtomicBool>,
+    /// How often it was asked for, and how often that was heard of here.
+    times: Arc<AtomicUsize>,
+    heard: usize,
+}
 
 impl Reopen {
     /// Asks for it; it is done before the next line is written, and within a second.
     pub fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// The flag, for a signal handler to raise.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.asked)
     }
 
     /// Whether it was asked for since the last look.
-    pub(super) fn taken(&self) -> bool {
-        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    pub(super) fn taken(&mut self) -> bool {
+        if self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed) {
+            self.times.fetch_add(1, Ordering::Relaxed);
+        }
+        let times = self.times.load(Ordering::Relaxed);
+        std::mem::replace(&mut self.heard, times) != times
     }
 }
 
@@ -74,6 +86,10 @@ pub(super) struct LineFile {
     /// Whole lines, but for the first when part of it is written.
     buffer: Vec<u8>,
     is_torn: bool,
+    /// A FIFO or a terminal: somebody has to take what is written.
+    has_reader: bool,
+    /// Who took nothing while the run was to end is not waited for again.
+    is_given_up: bool,
     counts: LineCounts,
 }
 
@@ -86,6 +102,8 @@ impl LineFile {
             begin: Begin::Behind,
             buffer: Vec::new(),
             is_torn: false,
+            has_reader: true,
+            is_given_up: false,
             counts: LineCounts::default(),
         }
     }
@@ -96,7 +114,9 @@ impl LineFile {
         if path == Path::new("-") {
             return Ok(Self::stdout());
         }
-        Ok(Self { path: Some(path.to_owned()), file: Some(open(path, begin)?), begin, ..Self::stdout() })
+        let file = open(path, begin)?;
+        let has_reader = has_reader(&file)?;
+        Ok(Self { path: Some(path.to_owned()), file: Some(file), begin, has_reader, ..Self::stdout() })
     }
 
     /// What the system says of it; none when it is no file.
@@ -123,9 +143,18 @@ impl LineFile {
         self.path.is_none()
     }
 
-    /// Whether the reader of standard output has left, or was given up: lines go nowhere from then on, and that is no failure.
+    /// Whether somebody has to take what is written, and may take his time.
+    pub(super) const fn has_reader(&self) -> bool {
+        self.has_reader
+    }
+
+    /// Whether the reader of standard output has left, or any was given up: lines go nowhere from then on.
     pub(super) fn is_unread(&self) -> bool {
-        self.is_stdout() && (stdout::reader_left() || stdout::reader_stalls())
+        self.is_given_up() || self.is_stdout() && stdout::reader_left()
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.is_given_up || self.is_stdout() && stdout::reader_stalls()
     }
 
     /// What it is called in messages.
@@ -139,7 +168,7 @@ impl LineFile {
     /// What the disk said. The line is kept for the next try if there is room.
     pub(super) fn push(&mut self, line: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         if self.is_unread() {
-            self.counts.lost += u64::from(stdout::reader_stalls());
+            self.counts.lost += u64::from(self.is_given_up());
             return Ok(());
         }
         let before = self.buffer.len();
@@ -170,7 +199,7 @@ impl LineFile {
             return Ok(());
         }
         if let (None, Some(path)) = (&self.file, &self.path) {
-            self.file = Some(open_behind(path).inspect_err(|_| self.counts.errors += 1)?);
+            (self.file, self.has_reader) = open_behind(path).inspect_err(|_| self.counts.errors += 1)?;
         }
         let mut written = 0;
         let outcome = loop {
@@ -179,30 +208,41 @@ impl LineFile {
                 break Ok(());
             }
             let wrote = match &self.file {
+                Some(file) if self.has_reader => stdout::write_with_room(file.as_fd(), rest),
                 Some(file) => rustix::io::write(file, rest),
                 None => stdout::write(rest),
             };
             match wrote {
-                Ok(0) => break Err(ErrorKind::WriteZero.into()),
+                Ok(0) => break Err(Errno::IO),
                 Ok(count) => written += count,
                 Err(Errno::INTR) => {}
-                // As `| head`, or given up. A FIFO with a name may get another reader.
-                Err(error @ (Errno::PIPE | Errno::TIMEDOUT)) if self.is_stdout() => {
-                    if error == Errno::TIMEDOUT {
-                        self.counts.lost += rest.iter().filter(|&&byte| byte == b'\n').count() as u64;
-                    }
-                    self.buffer = Vec::new();
-                    return Ok(());
-                }
-                Err(error) => break Err(io::Error::from(error)),
+                Err(error) => break Err(error),
             }
         };
         if written > 0 {
             self.is_torn = self.buffer.get(written - 1) != Some(&b'\n');
             self.buffer.drain(..written);
         }
-        self.counts.errors += u64::from(outcome.is_err());
-        outcome
+        match outcome {
+            // As `| head`. A FIFO with a name may get another reader.
+            Err(Errno::PIPE) if self.is_stdout() => {
+                self.buffer = Vec::new();
+                Ok(())
+            }
+            Err(Errno::TIMEDOUT) if self.has_reader => {
+                self.give_up();
+                self.is_given_up = true;
+                // Of standard output that is said by who ends the run, and is no failure.
+                if self.is_stdout() {
+                    return Ok(());
+                }
+                Err(io::Error::new(ErrorKind::TimedOut, "the reader takes nothing"))
+            }
+            outcome => {
+                self.counts.errors += u64::from(outcome.is_err());
+                Ok(outcome?)
+            }
+        }
     }
 
     /// Counts as lost what is not written: there will be no other try.
@@ -228,7 +268,7 @@ impl LineFile {
             self.counts.lost += 1;
         }
         self.file = None;
-        self.file = Some(open_behind(path)?);
+        (self.file, self.has_reader) = open_behind(path)?;
         Ok(())
     }
 }
@@ -251,12 +291,24 @@ fn open(path: &Path, begin: Begin) -> io::Result<File> {
     }
 }
 
-fn open_behind(path: &Path) -> io::Result<File> {
+/// The file, and whether it has a reader.
+fn open_behind(path: &Path) -> io::Result<(Option<File>, bool)> {
     let mut file = open(path, Begin::Behind)?;
     if file.metadata().is_ok_and(|about| about.is_file()) {
         end_line(&mut file)?;
     }
-    Ok(file)
+    let has_reader = has_reader(&file)?;
+    Ok((Some(file), has_reader))
+}
+
+/// Whether somebody has to take what is written to it. A write does not wait for him then: the end of the run would not be seen.
+fn has_reader(file: &File) -> io::Result<bool> {
+    let kind = file.metadata()?.file_type();
+    let has_reader = kind.is_fifo() || kind.is_char_device();
+    if has_reader {
+        fcntl_setfl(file, fcntl_getfl(file)? | OFlags::NONBLOCK)?;
+    }
+    Ok(has_reader)
 }
 
 /// A crash tore the last line; the next must not become its end.
@@ -337,6 +389,7 @@ mod tests {
         lines.path = Some(path.clone());
         lines.file = None;
         lines.flush().unwrap();
+        assert!(!lines.has_reader());
         assert_eq!(fs::read(&path).unwrap().len(), kept * 1_001);
     }
 }

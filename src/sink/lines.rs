@@ -46,13 +46,18 @@ impl Lines {
         Ok(Self { records, log, events, reopen, ..Self::default() })
     }
 
-    /// What goes to files, and what goes to standard output: a terminal that is held up must not hold up a file.
-    pub(super) fn split(self) -> (Self, Self) {
+    /// What goes to files, and apart from that what goes to standard output, and to each FIFO: a reader that takes nothing must
+    /// not hold up anything else.
+    pub(super) fn split(self) -> (Self, Vec<Self>) {
         let (records_to_stdout, records) = split(self.records, |it| it.file().is_stdout());
         let (log_to_stdout, log) = split(self.log, |it| it.file().is_stdout());
-        let stdout =
-            Self { records: records_to_stdout, log: log_to_stdout, events: self.events, ..Self::default() };
-        (Self { records, log, reopen: self.reopen, ..Self::default() }, stdout)
+        let (records_apart, records) = split(records, |it| it.file().has_reader());
+        let (log_apart, log) = split(log, |it| it.file().has_reader());
+        let of = |records, log| Self { records, log, reopen: self.reopen.clone(), ..Self::default() };
+        let stdout = Self { events: self.events, ..of(records_to_stdout, log_to_stdout) };
+        let mut apart = vec![stdout, of(records_apart, None), of(None, log_apart)];
+        apart.retain(|lines| !lines.is_empty());
+        (of(records, log), apart)
     }
 
     pub(super) const fn has_records(&self) -> bool {
@@ -199,6 +204,8 @@ struct Failures {
 impl Failures {
     fn note(&mut self, outcome: io::Result<()>, file: &LineFile) {
         match outcome {
+            // What goes nowhere does not fail either.
+            Ok(()) if file.is_unread() => {}
             Ok(()) => self.throttle.worked(self.now, "records and events are written"),
             Err(error) => {
                 // The reader of a FIFO that left is told by nobody.

@@ -64,7 +64,7 @@ pub use recover::{Recovered, recover};
 pub use reframe::StreamPiece;
 pub use retention::{DiskWatch, RetentionSettings};
 pub(crate) use stdout::{PIECE_WITH_ROOM, without_waiting};
-pub use stdout::{Stdout, end_with_reader, reader_left, reader_stalls, write_without_thread};
+pub use stdout::{Stdout, end_with_reader, prepare_stdout, reader_left, reader_stalls};
 pub use store::FileCounters;
 pub use summary::{
     CallCounts, CaptureLoss, FragmentCounts, PacketKinds, ResultCounts, RtcpCounts, RtpCounts, SipCounts,

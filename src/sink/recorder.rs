@@ -12,7 +12,6 @@ use crate::sink::line_file::LineCounts;
 use crate::sink::lines::Lines;
 use crate::sink::named_files::NamedFiles;
 use crate::sink::reframe::StreamPiece;
-use crate::sink::stdout;
 use crate::sink::store::FileCounters;
 use crate::sink::template::NameFields;
 use crate::sink::writer::{Line, LineThreads, WhenFull, Writers};
@@ -34,7 +33,7 @@ pub struct Recorder {
 /// Who writes.
 #[derive(Debug)]
 enum Outlet {
-    /// This thread. On a live run it brings everything to disk within a second, and has another for standard output.
+    /// This thread. On a live run it brings everything to disk within a second, and has others for what somebody has to take.
     Inline { files: Option<Box<NamedFiles>>, lines: Box<Lines>, live: Option<Live> },
     /// Others.
     Threads(Writers),
@@ -45,7 +44,7 @@ enum Outlet {
 struct Live {
     status: Arc<DiskStatus>,
     published: FileCounters,
-    stdout: LineThreads,
+    apart: LineThreads,
 }
 
 /// What became of everything, once a run is over.
@@ -59,21 +58,21 @@ pub struct Written {
     pub calls_refused: u64,
     /// Records and events.
     pub lines: LineCounts,
-    /// Nobody took what was written to standard output when the run was told to end.
-    pub stdout_stalls: bool,
     /// The first failure to write lines by which something was lost.
     pub outcome: io::Result<()>,
 }
 
 impl Default for Written {
     fn default() -> Self {
-        Self {
-            files: None,
-            queue_full: 0,
-            calls_refused: 0,
-            lines: LineCounts::default(),
-            stdout_stalls: false,
-            outcome: Ok(()),
+        Self { files: None, queue_full: 0, calls_refused: 0, lines: LineCounts::default(), outcome: Ok(()) }
+    }
+}
+
+impl Written {
+    /// Lines came to this end; the first failure is the one to tell.
+    pub(super) fn note(&mut self, outcome: io::Result<()>) {
+        if self.outcome.is_ok() {
+            self.outcome = outcome;
         }
     }
 }
@@ -87,7 +86,7 @@ impl Recorder {
     }
 
     /// One that writes files on the tracker's thread, keeps nothing to itself for more than a second, and tells
-    /// `status` how it stands. Standard output has a thread of its own, for a terminal may be held up for ever.
+    /// `status` how it stands. Standard output and FIFOs have threads of their own, for a reader may be held up for ever.
     ///
     /// # Errors
     /// The system has no thread left.
@@ -98,9 +97,9 @@ impl Recorder {
         status: &Arc<DiskStatus>,
     ) -> io::Result<Self> {
         let about = about(files.is_some(), &lines);
-        let (lines, to_stdout) = lines.split();
-        let stdout = LineThreads::start(to_stdout, when_full, status)?;
-        let live = Some(Live { status: Arc::clone(status), published: FileCounters::default(), stdout });
+        let (lines, apart) = lines.split();
+        let apart = LineThreads::start(apart, when_full, status)?;
+        let live = Some(Live { status: Arc::clone(status), published: FileCounters::default(), apart });
         Ok(Self::with(about, Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live }))
     }
 
@@ -134,10 +133,9 @@ impl Recorder {
                 });
                 let (lines, outcome) = lines.finish();
                 let files = files.as_ref().map(|named| named.files.counters());
-                let stdout_stalls = stdout::reader_stalls();
-                let mut written = Written { files, lines, outcome, stdout_stalls, ..Written::default() };
+                let mut written = Written { files, lines, outcome, ..Written::default() };
                 if let Some(live) = live {
-                    live.stdout.finish(&mut written);
+                    live.apart.finish(&mut written);
                 }
                 written
             }
@@ -260,7 +258,7 @@ impl Listener for Recorder {
             Outlet::Inline { lines, live, .. } => {
                 lines.event(event, extract);
                 if let Some(live) = live {
-                    live.stdout.event(event, extract);
+                    live.apart.event(event, extract);
                 }
             }
             Outlet::Threads(writers) => writers.event(event, extract),
@@ -282,8 +280,8 @@ impl Listener for Recorder {
             Outlet::Inline { files, lines, live } => {
                 let pcap = files.as_mut().and_then(|files| files.close(call, kept, record.is_some()));
                 let Some(record) = record.map(|record| CallRecord { pcap, ..record }) else { return };
-                match live.as_ref().and_then(|live| live.stdout.records()) {
-                    Some(stdout) => stdout.put(Line::Record(Box::new(record))),
+                match live.as_ref().and_then(|live| live.apart.records()) {
+                    Some(apart) => apart.put(Line::Record(Box::new(record))),
                     None => lines.record(&record),
                 }
             }
@@ -310,7 +308,7 @@ impl Listener for Recorder {
         match &mut self.outlet {
             Outlet::Inline { lines, live: Some(live), .. } => {
                 lines.flush();
-                live.stdout.ring();
+                live.apart.ring();
             }
             Outlet::Inline { lines, .. } => lines.reopen_if_asked(),
             Outlet::Threads(writers) => writers.ring(),

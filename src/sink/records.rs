@@ -60,6 +60,9 @@ impl RecordWriter {
 }
 
 #[cfg(test)]
+pub(super) use tests::full;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::call::{
@@ -75,7 +78,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// A record with a value in every field.
-    pub(super) fn full() -> CallRecord {
+    pub(in crate::sink) fn full() -> CallRecord {
         filled(&str::to_owned)
     }
 

@@ -1,9 +1,9 @@
-//! Standard output: how much of it was taken, and whether anybody still reads it.
+//! Standard output, and whether anybody still reads it; how to write to what somebody has to take.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,44 +12,36 @@ use rustix::io::Errno;
 
 use crate::capture::file::stop_flag;
 
-/// Bytes that are written at once: a reader that is slow is to be told from one that reads no more.
-const PIECE: usize = 8 << 10;
-
 /// As many have room in a pipe that has any (PIPE_BUF, pipe(7)): to write them does not wait.
 pub(crate) const PIECE_WITH_ROOM: usize = 4 << 10;
 
 /// How long a run that was told to end waits for a reader that takes nothing.
-pub(super) const STALLED: Duration = Duration::from_secs(2);
+const STALLED: Duration = Duration::from_secs(2);
 
 /// How often it looks.
-pub(super) const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
 
-static TAKEN: AtomicU64 = AtomicU64::new(0);
 static READER_LEFT: AtomicBool = AtomicBool::new(false);
 static READER_STALLS: AtomicBool = AtomicBool::new(false);
 static IS_ALL: AtomicBool = AtomicBool::new(false);
-static HAS_NO_THREAD: AtomicBool = AtomicBool::new(false);
 
 /// Standard output is all that the run is for: it ends when whoever reads it leaves (`| head`).
 pub fn end_with_reader() {
     IS_ALL.store(true, Ordering::Relaxed);
 }
 
-/// Lines are written by the thread that reads packets, as of files. When the run is told to end, nobody else sees that a reader
-/// takes nothing. To be said before files outside are out of reach.
-pub fn write_without_thread() {
-    HAS_NO_THREAD.store(true, Ordering::Relaxed);
+/// Finds out what standard output is. To be called before files outside are out of reach.
+pub fn prepare_stdout() {
     let _ = KIND.get_or_init(Kind::of_stdout);
 }
 
-/// Standard output of a thread that is to see the end: what would wait for more than 2 s after the run was told to end is given
-/// up, and all after it.
+/// Standard output: what would wait for more than 2 s after the run was told to end is given up, and all after it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(write_with_room(bytes)?)
+        Ok(write(bytes)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -57,28 +49,34 @@ impl Write for Stdout {
     }
 }
 
-/// Writes some of `bytes`, and waits for room. Without a thread of its own it may be given up, and says `TIMEDOUT` then.
+/// Writes some of `bytes`, and waits for room. A reader that takes nothing while the run is to end is given up: `TIMEDOUT`.
 pub(super) fn write(bytes: &[u8]) -> rustix::io::Result<usize> {
-    if HAS_NO_THREAD.load(Ordering::Relaxed) {
-        write_with_room(bytes)
-    } else {
-        write_piece(io::stdout().as_fd(), bytes, PIECE)
-    }
-}
-
-fn write_with_room(bytes: &[u8]) -> rustix::io::Result<usize> {
     let stdout = io::stdout();
     let fd = match KIND.get_or_init(Kind::of_stdout) {
-        Kind::File => return write_piece(stdout.as_fd(), bytes, PIECE),
+        Kind::File => return rustix::io::write(&stdout, bytes),
+        _ if reader_stalls() => return Err(Errno::TIMEDOUT),
         Kind::Pipe => stdout.as_fd(),
         Kind::Terminal(own) => own.as_fd(),
     };
+    let written = write_with_room(fd, bytes);
+    match written {
+        Err(Errno::PIPE) if !READER_LEFT.swap(true, Ordering::Relaxed) => left(),
+        Err(Errno::TIMEDOUT) => READER_STALLS.store(true, Ordering::Relaxed),
+        _ => {}
+    }
+    written
+}
+
+/// Writes some of `bytes` to what somebody has to take, once it has room; `TIMEDOUT` when it has none for 2 s after the run was
+/// told to end.
+pub(super) fn write_with_room(fd: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<usize> {
+    let piece = bytes.get(..PIECE_WITH_ROOM).unwrap_or(bytes);
     let look = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
     let mut waited = Duration::ZERO;
-    while !reader_stalls() && waited < STALLED {
+    while waited < STALLED {
         match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&look)) {
             Ok(0) => {}
-            Ok(_) => match write_piece(fd, bytes, PIECE_WITH_ROOM) {
+            Ok(_) => match rustix::io::write(fd, piece) {
                 // A terminal has room for one byte, and a line end needs two.
                 Err(Errno::AGAIN) => std::thread::sleep(LOOK),
                 written => return written,
@@ -88,19 +86,7 @@ fn write_with_room(bytes: &[u8]) -> rustix::io::Result<usize> {
         }
         waited += if stop_flag().load(Ordering::Relaxed) { LOOK } else { Duration::ZERO };
     }
-    READER_STALLS.store(true, Ordering::Relaxed);
     Err(Errno::TIMEDOUT)
-}
-
-fn write_piece(fd: BorrowedFd<'_>, bytes: &[u8], most: usize) -> rustix::io::Result<usize> {
-    let piece = bytes.get(..most).unwrap_or(bytes);
-    let written = rustix::io::write(fd, piece);
-    match written {
-        Ok(count) => drop(TAKEN.fetch_add(count as u64, Ordering::Relaxed)),
-        Err(Errno::PIPE) if !READER_LEFT.swap(true, Ordering::Relaxed) => left(),
-        Err(_) => {}
-    }
-    written
 }
 
 /// What standard output is, as far as somebody has to take what is written.
@@ -149,11 +135,6 @@ fn left() {
     } else {
         tracing::warn!("nobody reads standard output any more; everything else goes on");
     }
-}
-
-/// Bytes that were taken so far.
-pub(super) fn taken() -> u64 {
-    TAKEN.load(Ordering::Relaxed)
 }
 
 /// Whether whoever read standard output has left.

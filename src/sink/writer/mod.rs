@@ -1,12 +1,13 @@
 //! Threads between the tracker and slow disks, for live runs.
 //!
 //! In: what [`crate::sink::Recorder`] hears, put into mailboxes. Out: the same files, records and events that it would
-//! have written itself. One thread or more own call files, by the call's number; one owns files of lines and one
-//! standard output, so that neither a stalled disk nor a stalled terminal holds up the other, or the tracker.
+//! have written itself. One thread or more own call files, by the call's number; one owns files of lines, one standard
+//! output and one each FIFO, so that neither a stalled disk nor a stalled reader holds up another, or the tracker.
 //!
 //! Invariants: a mailbox holds a bounded number of bytes; what does not fit is counted and dropped on a live wire, or
 //! waited for where the input waits too. A file that was begun is always ended: its end needs no room. At the end of a
-//! run everything that was put in is written, unless nobody takes it from standard output.
+//! run there is no wire to wait for: the records of all calls that are up find room, and everything that was put in is
+//! written, unless nobody takes it.
 
 mod block;
 mod line_thread;
@@ -32,7 +33,7 @@ use crate::sink::template::NameFields;
 use crate::time::Timestamp;
 
 use block::{Actor, FileBlock, weight_of};
-use line_thread::Inlet;
+use line_thread::{Inlet, too_slow};
 pub(super) use line_thread::{Line, LineThreads};
 use mailbox::{Block as _, Mailbox, Taken, Taker, Wait};
 
@@ -44,6 +45,13 @@ pub enum WhenFull {
     Drop,
     /// The input waits.
     Wait,
+}
+
+impl WhenFull {
+    /// Whether what finds no room now is to wait: of a run that is over no packet is missed meanwhile.
+    fn waits(self, status: &DiskStatus) -> bool {
+        self == Self::Wait || status.is_over()
+    }
 }
 
 /// Bytes that may wait in the mailbox of one thread. Its twin is being written: twice that is the most.
@@ -89,7 +97,11 @@ impl Writers {
         when_full: WhenFull,
         status: &Arc<DiskStatus>,
     ) -> io::Result<Self> {
-        let lines = LineThreads::start(lines, when_full, status)?;
+        let (to_files, mut apart) = lines.split();
+        if !to_files.is_empty() {
+            apart.push(to_files);
+        }
+        let lines = LineThreads::start(apart, when_full, status)?;
         let records = lines.records();
         let mut writers = Self {
             files: Vec::with_capacity(files.len()),
@@ -162,12 +174,13 @@ impl Writers {
             }
             return;
         };
-        if self.when_full == WhenFull::Wait {
-            mailbox.put_when(|block| block.weight() < MAILBOX_BYTES, |_| ());
+        let weight = record.as_ref().map_or(0, |record| weight_of(record));
+        let fits = |block: &FileBlock| block.weight() + weight <= MAILBOX_BYTES;
+        if self.when_full.waits(&self.status) {
+            mailbox.put_when(fits, |_| ());
         }
         mailbox.put(|block| {
-            let room = MAILBOX_BYTES.saturating_sub(block.weight());
-            let fits = record.as_ref().is_none_or(|record| weight_of(record) <= room);
+            let fits = record.is_none() || fits(block);
             block.records_refused += u64::from(!fits);
             block.close(call, kept, record.filter(|_| fits));
         });
@@ -183,7 +196,7 @@ impl Writers {
         self.lines.ring();
     }
 
-    /// Waits until everything is written, or nobody reads standard output any more.
+    /// Waits until everything is written, or nobody takes it any more.
     pub(super) fn finish(mut self) -> Written {
         let mut written =
             Written { files: (!self.files.is_empty()).then(FileCounters::default), ..Written::default() };
@@ -200,6 +213,9 @@ impl Writers {
         written.calls_refused = self.calls_refused;
         std::mem::take(&mut self.lines).finish(&mut written);
         written.lines.lost += records_refused;
+        if records_refused > 0 {
+            written.note(Err(too_slow()));
+        }
         written
     }
 
@@ -249,6 +265,7 @@ fn rethrow<T>(joined: thread::Result<T>) -> T {
 }
 
 /// What a thread takes for the time: since it began.
+#[derive(Debug)]
 struct Clock(Instant);
 
 impl Clock {
