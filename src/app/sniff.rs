@@ -146,6 +146,7 @@ fn print_summary(config: &Config, outcome: &Outcome, written: &Written) -> Resul
     summary.dropped("files", "queue_full", written.queue_full);
     summary.dropped("files", "calls_refused", written.calls_refused);
     summary.dropped("lines", "not_written", written.lines.lost);
+    summary.dropped("lines", "write_errors", written.lines.errors);
     let mut out = BufWriter::new(sink::Stdout);
     match (config.run.summary, config.run.format) {
         (SummaryFormat::Json, _) => summary.print_json(&mut out)?,

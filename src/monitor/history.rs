@@ -20,6 +20,8 @@ pub struct Totals {
     pub streams_failed: u64,
     /// Times that the disk said no.
     pub write_errors: u64,
+    /// Frames, calls and lines for which the disk or a reader was too slow.
+    pub not_taken: u64,
 }
 
 impl Totals {
@@ -32,6 +34,7 @@ impl Totals {
             streams_completed: self.streams_completed.saturating_sub(earlier.streams_completed),
             streams_failed: self.streams_failed.saturating_sub(earlier.streams_failed),
             write_errors: self.write_errors.saturating_sub(earlier.write_errors),
+            not_taken: self.not_taken.saturating_sub(earlier.not_taken),
         }
     }
 }

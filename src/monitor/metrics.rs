@@ -102,6 +102,7 @@ pub const TABLE: &[Metric] = &[
     gauge("lippycat_build_info", &["version"], "1; the version is in the label."),
     counter("lippycat_pcap_bytes_written_total", &[], "Bytes of per-call files on disk."),
     counter("lippycat_pcap_write_errors_total", &[], "Times that the disk refused to take them."),
+    counter("lippycat_lines_lost_total", &[], "Records and events that no disk or reader took."),
     gauge("lippycat_pcap_open_files", &[], "Descriptors of unfinished per-call files."),
     counter("process_cpu_seconds_total", &[], "Processor time, user and system."),
     gauge("process_open_fds", &[], "Open descriptors."),
@@ -272,6 +273,7 @@ fn sniffer(view: &View, values: &mut Values) {
     let files = sample.files.unwrap_or_default();
     values.one("lippycat_pcap_bytes_written_total", files.bytes_written);
     values.one("lippycat_pcap_write_errors_total", files.write_errors);
+    values.one("lippycat_lines_lost_total", files.lines_lost);
     values.one("lippycat_pcap_open_files", files.open_files);
 }
 

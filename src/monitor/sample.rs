@@ -115,8 +115,11 @@ impl Sample {
         if let Some(files) = &files {
             summary.files_written = files.files_written;
             summary.dropped("files", "not_written", files.frames_lost);
-            summary.dropped("files", "write_errors", files.refusals());
+            summary.dropped("files", "write_errors", files.write_errors);
             summary.dropped("files", "queue_full", files.queue_full);
+            summary.dropped("files", "calls_refused", files.calls_refused);
+            summary.dropped("lines", "not_written", files.lines_lost);
+            summary.dropped("lines", "write_errors", files.line_errors);
             disk = files.free_bytes.zip(files.total_bytes).map(|(free, total)| Disk { total, free });
         }
         Self { uptime, taken, snapshot, summary, files, disk, ..Self::default() }
@@ -138,6 +141,7 @@ impl Sample {
             streams_completed: streams.streams_completed,
             streams_failed: streams.streams_failed,
             write_errors: self.files.as_ref().map_or(0, DiskFigures::refusals),
+            not_taken: self.files.as_ref().map_or(0, DiskFigures::not_taken),
         }
     }
 

@@ -71,6 +71,12 @@ impl DiskFigures {
     pub const fn refusals(&self) -> u64 {
         self.write_errors.saturating_add(self.line_errors)
     }
+
+    /// Frames, calls and lines for which a disk or a reader was too slow, and lines that a disk never took.
+    #[must_use]
+    pub const fn not_taken(&self) -> u64 {
+        self.queue_full.saturating_add(self.calls_refused).saturating_add(self.lines_lost)
+    }
 }
 
 impl DiskStatus {

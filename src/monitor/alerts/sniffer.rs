@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AlertSettings, Facts, Level, Levels, Limit, Reading};
 use crate::call::percent;
+use crate::monitor::Totals;
 
 /// A share of fewer streams than that says nothing.
 const MIN_STREAMS: u64 = 10;
@@ -231,22 +232,27 @@ fn drops(facts: &Facts<'_>, settings: &AlertSettings) -> Option<Reading> {
 fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
     let mut readings = Vec::new();
     if let Some(files) = &facts.sample.files {
-        let recent = facts.history.within(settings.write_window).write_errors;
+        let Totals { write_errors, not_taken, .. } = facts.history.within(settings.write_window);
+        let fires = write_errors > 0 || not_taken > 0;
         readings.push(Reading {
             id: "pcap-write-failed".into(),
             name: "PcapWriteFailed",
             level: Level::Critical,
             component: "Capture Files",
-            fires: recent > 0,
-            stays: recent > 0,
+            fires,
+            stays: fires,
             hold: std::time::Duration::ZERO,
             message: format!(
-                "the disk refused {recent} writes of capture files, records or events; {} frames and {} lines are lost so far; see the log",
-                files.frames_lost, files.lines_lost
+                "the disk refused {write_errors} writes of capture files, records or events, and it or a reader did not take \
+                 {not_taken} frames, calls or lines; {} frames and {} lines are lost so far; see the log",
+                files.frames_lost + files.queue_full,
+                files.lines_lost
             ),
             metrics: object(json!({
-                "write_errors": recent,
+                "write_errors": write_errors,
+                "not_taken": not_taken,
                 "total_write_errors": files.refusals(),
+                "total_not_taken": files.not_taken(),
                 "frames_lost": files.frames_lost,
             })),
         });
@@ -283,8 +289,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::monitor::{Caps, Disk, History, Sample, Totals};
+    use crate::monitor::{Caps, Disk, History, Sample};
+    use crate::pipeline::Snapshot;
     use crate::sink::DiskFigures;
+    use crate::time::Timestamp;
 
     fn caps() -> Caps {
         Caps { streams: Some(100), queue: 100, buffers: Some(100), live: true, ..Caps::default() }
@@ -294,7 +302,8 @@ mod tests {
     fn fired(sample: &Sample, totals: Totals, unhealthy: Option<u64>) -> Vec<String> {
         let mut history = History::default();
         // What was before the window does not count.
-        let before = Totals { streams_failed: 1000, lost: 1000, write_errors: 7, ..Totals::default() };
+        let before =
+            Totals { streams_failed: 1000, lost: 1000, write_errors: 7, not_taken: 7, ..Totals::default() };
         history.push(Duration::ZERO, before);
         let now = Duration::from_secs(300);
         let total = |before: u64, added: u64| before + added;
@@ -306,6 +315,7 @@ mod tests {
                 streams_completed: totals.streams_completed,
                 streams_failed: total(before.streams_failed, totals.streams_failed),
                 write_errors: total(before.write_errors, totals.write_errors),
+                not_taken: total(before.not_taken, totals.not_taken),
             },
         );
         let caps = caps();
@@ -380,6 +390,32 @@ mod tests {
             "records, too"
         );
         assert_eq!(counted(Totals { write_errors: 1, ..Totals::default() }), ["pcap-write-failed"]);
+    }
+
+    /// docs/records.md names them `dropped.files.queue_full`, `dropped.files.calls_refused` and `dropped.lines.not_written`.
+    #[test]
+    fn what_a_slow_disk_or_reader_did_not_take_is_told_while_it_runs() {
+        let files = DiskFigures {
+            queue_full: 1,
+            calls_refused: 2,
+            lines_lost: 4,
+            line_errors: 8,
+            write_errors: 16,
+            ..DiskFigures::default()
+        };
+        let sample = Sample::new(Duration::ZERO, Timestamp::default(), Snapshot::default(), Some(files));
+        let dropped = [
+            ("files", "queue_full", 1),
+            ("files", "calls_refused", 2),
+            ("lines", "not_written", 4),
+            ("lines", "write_errors", 8),
+            ("files", "write_errors", 16),
+        ];
+        for (stage, reason, count) in dropped {
+            assert_eq!(sample.dropped(stage, reason), count, "{stage}.{reason}");
+        }
+        assert_eq!(sample.totals().not_taken, 7);
+        assert_eq!(counted(Totals { not_taken: 1, ..Totals::default() }), ["pcap-write-failed"]);
     }
 
     #[test]
