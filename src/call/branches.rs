@@ -24,7 +24,10 @@ const CANCELLED: u32 = 1 << 31;
 /// Something answered on it, be it provisionally.
 const HEARD: u32 = 1 << 30;
 
-const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED | CANCELLED | HEARD;
+/// That it has failed, nothing but an ACK has told.
+const INFERRED: u32 = 1 << 29;
+
+const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED | CANCELLED | HEARD | INFERRED;
 
 /// The branches of the latest try.
 #[derive(Debug, Default)]
@@ -69,7 +72,19 @@ impl Branches {
     /// The branch has a final answer that is no 2xx; the INVITE may still come, if the answer overtook it.
     pub(super) fn failed(&mut self, branch: u64) {
         self.know(branch, false);
+        self.0.iter_mut().filter(|known| is(**known, branch)).for_each(|known| *known &= !INFERRED);
         self.mark(branch, FAILED);
+    }
+
+    /// Such an answer was acknowledged on the branch, and was not seen so far.
+    pub(super) fn inferred(&mut self, branch: u64) {
+        self.failed(branch);
+        self.mark(branch, INFERRED);
+    }
+
+    /// Whether nothing but an ACK has told that the branch has failed.
+    pub(super) fn is_inferred(&self, branch: u64) -> bool {
+        self.has(branch, INFERRED)
     }
 
     /// The INVITE was cancelled on that branch, by who began the call (`is_ours`) or by somebody after: a CANCEL goes over one hop and
@@ -210,6 +225,17 @@ mod tests {
         branches.acknowledged(16);
         branches.acknowledged(32);
         assert!(branches.is_acknowledged(16) && !branches.is_acknowledged(32));
+    }
+
+    #[test]
+    fn what_an_ack_tells_lasts_until_its_answer_comes() {
+        let mut branches = Branches::default();
+        branches.sent(16, true);
+        branches.inferred(16);
+        branches.inferred(32);
+        assert!(branches.have_failed() && branches.is_inferred(16) && !branches.is_inferred(48));
+        branches.failed(16);
+        assert!(branches.has_failed(16) && !branches.is_inferred(16) && branches.is_inferred(32));
     }
 
     #[test]

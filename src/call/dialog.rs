@@ -662,6 +662,10 @@ impl Dialog {
         let is_request = look.method().is_some();
         let sender = if is_request { look.message.source } else { look.message.destination };
         self.branches.cancelled(look.head.keys.branch, self.is_beginner(sender));
+        if self.was_terminated() {
+            // The 487 has overtaken it.
+            self.ended_by = Some(self.terminated_by());
+        }
         if self.branches.are_given_up() && (is_request || !self.cancelled) {
             self.note_cancel(look);
             self.gives_up(look);
@@ -685,12 +689,16 @@ impl Dialog {
     /// The refusal has overtaken what made it: captures of several queues or cards have such an order, and nobody gives up who
     /// has the refusal (RFC 3261 9.1).
     fn gave_up(&mut self, look: &Look<'_>) {
-        let was_refused = self.result == Some(CallResult::Failed) && self.status == REQUEST_TERMINATED;
-        if !was_refused || !self.is_caller(look) || look.head.cseq < self.cseq {
+        if !self.was_terminated() || !self.is_caller(look) || look.head.cseq < self.cseq {
             return;
         }
         self.keep_first_end_reason(look);
         (self.result, self.ended_by) = (Some(CallResult::Cancelled), Some(EndedBy::Caller));
+    }
+
+    /// Whether it has ended with a 487, and nobody who began it gave it up.
+    fn was_terminated(&self) -> bool {
+        self.result == Some(CallResult::Failed) && self.status == REQUEST_TERMINATED
     }
 
     /// An ACK on a branch of its own is for a 2xx, and one on the INVITE's for a refusal (RFC 3261 13.2.2.4, 17.1.1.3): if none was
@@ -715,7 +723,7 @@ impl Dialog {
         if self.branches.has_failed(branch) {
             return None;
         }
-        self.branches.failed(branch);
+        self.branches.inferred(branch);
         self.progress = look.message.timestamp;
         let is_over = self.status >= 300
             && !asks_again(self.status)
@@ -794,9 +802,10 @@ impl Dialog {
         if self.is_overtaken_by(look) {
             self.repeat(look);
         }
-        let is_answer_late = self.timed_out && status > 100 && !asks_again(status);
-        if is_answer_late && head.cseq_method == self.method && self.is_undone_by(look) {
-            // It had not failed: only what came of it took its time.
+        // It had not failed: only what came of it took its time. Or it had, and how comes behind the ACK that told so.
+        let is_late_word = self.timed_out && status > 100 && !asks_again(status)
+            || status >= 300 && self.branches.is_inferred(head.keys.branch);
+        if is_late_word && head.cseq_method == self.method && self.is_undone_by(look) {
             self.go_on(look.message.timestamp);
         }
         // An answer may come late, or on another branch than the one that was refused.
@@ -804,7 +813,9 @@ impl Dialog {
         let is_own = head.cseq_method == self.method && (self.state != Some(CallState::Ended) || is_late);
         // What asks for another try comes from whom the call passes, not from whom it may reach.
         let is_answer = !head.to_tag.is_empty() && !asks_again(status) && status != TOO_FEW_DIGITS;
-        if is_own && is_answer && self.method == Method::Invite && self.is_of_first(look) {
+        // Somebody was called whose refusal is told behind the end, too.
+        let is_for_invite = is_own || head.cseq_method == self.method && status >= 300;
+        if is_for_invite && is_answer && self.method == Method::Invite && self.is_of_first(look) {
             self.signalling.answer_tags.know(head.keys.to_tag, matches!(status, 200..=299));
         }
         self.responded(look, status);
@@ -980,12 +991,15 @@ impl Dialog {
     fn refuse(&mut self, look: &Look<'_>) -> Step {
         let result = self.outcome();
         let by = match result {
-            CallResult::Failed if self.status == REQUEST_TERMINATED && self.branches.is_one_cancelled() => {
-                EndedBy::Network
-            }
+            CallResult::Failed if self.status == REQUEST_TERMINATED => self.terminated_by(),
             _ => ended_by(result),
         };
         self.finish(look.message.timestamp, result, Some(by))
+    }
+
+    /// Who made the 487 that it ended with, where who called did not.
+    fn terminated_by(&self) -> EndedBy {
+        if self.branches.is_one_cancelled() { EndedBy::Network } else { EndedBy::Callee }
     }
 
     /// What the status code so far makes of an attempt that was not answered.

@@ -29,6 +29,8 @@ mod standing;
 mod tally;
 mod told;
 #[cfg(test)]
+mod apart_tests;
+#[cfg(test)]
 mod b2bua_tests;
 #[cfg(test)]
 mod choice_tests;
