@@ -14,7 +14,7 @@ const CANCEL: &str = "CANCEL sip:bob@b.example SIP/2.0";
 const CREDENTIALS: &str = "Proxy-Authorization: Digest username=\"alice\", realm=\"b\"\n";
 
 /// Milliseconds by which clocks are apart.
-const APART: [i64; 5] = [0, 2, 5, 9, 50];
+const APART: [i64; 9] = [0, 2, 5, 9, 50, -2, -5, -9, -50];
 
 /// Whether another try, before the credentials, was challenged.
 const CHALLENGED: [bool; 1] = [false];
@@ -242,7 +242,7 @@ fn directions_whose_clocks_are_apart_are_one_call() {
     for challenged in CHALLENGED {
         for (place, (expected, script)) in calls(challenged).iter().enumerate() {
             for by in APART {
-                for sender in [2, 9] {
+                for sender in [1, 2, 9] {
                     let what = format!("{challenged} {place} {sender} {by}");
                     let (record, census) = script.told(by, |(from, _)| from == sender);
                     assert_eq!(told(&record), *expected, "{what}");
@@ -250,5 +250,21 @@ fn directions_whose_clocks_are_apart_are_one_call() {
                 }
             }
         }
+    }
+}
+
+/// Where the first INVITE of the caller's hop was not captured, the one that is sent again after T1 (RFC 3261 17.1.1.2) tells whose the call
+/// is, and not when it began.
+#[test]
+fn the_callers_invite_may_only_be_captured_when_it_is_sent_again() {
+    for (at, since) in [(300, 0.400), (600, 0.700)] {
+        let mut script = Script::new();
+        script.request(0, PHONES[0], "", INVITE);
+        script.request(at, OWN, "", INVITE);
+        script.answer(700, OWN, "x", "180 Ringing");
+        script.is_told(3_000, "x", "480 Temporarily Unavailable");
+        let (record, _) = script.told(0, |_| false);
+        assert_eq!((told(&record), record.source), (FAILED, sip_port(1)), "{at}");
+        assert_eq!(record.post_dial_delay_seconds, Some(since), "{at}");
     }
 }

@@ -156,6 +156,11 @@ impl Branches {
         last.any(|known| known & (HEARD | FAILED) == HEARD)
     }
 
+    /// Who sent on them all so far did not begin the call.
+    pub(super) fn disown(&mut self) {
+        self.0.iter_mut().for_each(|known| *known &= !OURS);
+    }
+
     /// Whether the INVITE may have been sent on that branch.
     pub(super) fn may_have(&self, branch: u64) -> bool {
         self.0.len() >= MAX_BRANCHES || self.0.iter().any(|&known| is(known, branch))
@@ -236,6 +241,17 @@ mod tests {
         assert!(branches.have_failed() && branches.is_inferred(16) && !branches.is_inferred(48));
         branches.failed(16);
         assert!(branches.has_failed(16) && !branches.is_inferred(16) && branches.is_inferred(32));
+    }
+
+    #[test]
+    fn another_began_the_call() {
+        let mut branches = Branches::default();
+        branches.sent(16, true);
+        branches.cancelled(16, true);
+        branches.disown();
+        branches.sent(32, true);
+        assert!(branches.are_pending() && !branches.are_cancelled() && branches.is_one_cancelled());
+        assert!(!branches.are_ours(16) && branches.was_sent(16) && branches.are_ours(32));
     }
 
     #[test]

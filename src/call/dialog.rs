@@ -17,7 +17,7 @@ use super::told::{MAX_VALUE, Told};
 use crate::flow::Endpoint;
 use crate::media::{CallMedia, EndpointId};
 use crate::near::fetch;
-use crate::sip::header::{NameAddress, first_value, parameter};
+use crate::sip::header::{Lines, Name, NameAddress, field, first_value, parameter};
 use crate::sip::sdp::{CodecName, Media, MediaKind};
 use crate::sip::{Faults, Head, Message, Method, Span, StartLine, asks_again, call_id_key, uri};
 use crate::time::{Timestamp, WILD_JUMP};
@@ -140,6 +140,8 @@ pub(crate) struct Dialog {
     /// Endpoints announced, in order.
     pub(crate) endpoints: SmallVec<[Announced; 2]>,
     pub(super) media: Option<Box<RareMedia>>,
+    /// Branch of the hop before its own, as low bits of a hash: a message of its own hop has named it beneath. 0 where none did.
+    hop_before: u32,
 }
 
 const _: () =
@@ -293,6 +295,25 @@ impl Look<'_> {
         is_one && !self.is_initial()
     }
 
+    /// The branch of the Via beneath the topmost, as low bits of its hash; 0 where there is none. Each hop puts its own on top of those
+    /// before it, and answers have those of their request (RFC 3261 16.6 step 8, 8.2.6.2).
+    fn hop_before(&self) -> u32 {
+        let Span { start, length } = self.head.via;
+        let behind =
+            self.bytes.get(start.saturating_add(length) as usize..).unwrap_or_default().trim_ascii_start();
+        let beneath = match behind {
+            [b',', rest @ ..] => Some(rest.trim_ascii_start()),
+            // Most messages have no other: little is looked at to know.
+            [b'V' | b'v', ..] => Lines::new(self.bytes, self.bytes.len() - behind.len())
+                .next()
+                .and_then(field)
+                .and_then(|(name, value)| (name == Name::Via).then_some(value)),
+            _ => None,
+        };
+        let branch = beneath.and_then(|via| parameter(first_value(via), b"branch"));
+        branch.map_or(0, |branch| call_id_key(branch) as u32)
+    }
+
     /// Hash of the tag of who was called, in a dialog that the caller with that tag began.
     const fn called_tag(&self, caller: u64) -> u64 {
         let keys = &self.head.keys;
@@ -356,6 +377,7 @@ impl Dialog {
         };
         self.cseq = head.cseq;
         self.branch = look.head.keys.branch;
+        self.hop_before = if self.method == Method::Invite { look.hop_before() } else { 0 };
         self.has_credentials = head.credentials;
     }
 
@@ -486,6 +508,9 @@ impl Dialog {
 
     /// An initial INVITE: the first, another hop of it, or the next try after a challenge.
     fn invite(&mut self, look: &Look<'_>) {
+        if self.comes_over_hop_before(look) {
+            self.comes_from(look);
+        }
         let is_earlier = self.kind == Some(CallKind::Call) && look.head.cseq < self.cseq;
         if self.is_tried_again_by(look) {
             (self.is_answered, self.state) = (false, Some(CallState::Calling));
@@ -538,6 +563,35 @@ impl Dialog {
     fn begins_before(&mut self, look: &Look<'_>) {
         self.starts_at(look.message.timestamp);
         self.keep_request(look);
+    }
+
+    /// Whether the INVITE went over the hop before the one taken for the caller's, as a message of that one says. Of the try before that
+    /// one, which was challenged on the way, no more is known than that its sender is the first and where it went.
+    fn comes_over_hop_before(&self, look: &Look<'_>) -> bool {
+        let is_named = || look.head.cseq == self.cseq && look.head.keys.branch as u32 == self.hop_before;
+        let is_try_before = || {
+            look.head.cseq < self.cseq
+                && look.head.keys.from_tag == self.from_tag
+                && look.message.destination == self.source
+                && look.hop_before() == 0
+        };
+        self.hop_before != 0 && (is_named() || is_try_before())
+    }
+
+    /// The INVITE is that of the hop before the one taken for the caller's, whose messages are stamped ahead: the caller's is this one,
+    /// and what was said behind it a hint. Where it comes late it is sent again, and the first was not captured.
+    #[cold]
+    fn comes_from(&mut self, look: &Look<'_>) {
+        self.keep_request(look);
+        if look.message.timestamp.since(self.start) < T1 {
+            self.starts_at(look.message.timestamp);
+        }
+        (self.source, self.destination) = (look.message.source, look.message.destination);
+        self.branches.disown();
+        (self.cseq, self.branch) = (look.head.cseq, look.head.keys.branch);
+        self.hop_before = look.hop_before();
+        self.has_credentials = look.head.credentials;
+        self.signalling.own_hop = OwnHop::default();
     }
 
     fn starts_at(&mut self, at: Timestamp) {
