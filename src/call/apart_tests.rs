@@ -17,7 +17,7 @@ const CREDENTIALS: &str = "Proxy-Authorization: Digest username=\"alice\", realm
 const APART: [i64; 9] = [0, 2, 5, 9, 50, -2, -5, -9, -50];
 
 /// Whether another try, before the credentials, was challenged.
-const CHALLENGED: [bool; 1] = [false];
+const CHALLENGED: [bool; 2] = [false, true];
 
 /// A message on its way: when it was sent, in milliseconds, from where to where, and what it says.
 struct Sent {
@@ -251,6 +251,17 @@ fn directions_whose_clocks_are_apart_are_one_call() {
             }
         }
     }
+}
+
+/// What the next hop's sender acknowledges is its own: of a 2xx, the caller's ACK would tell (RFC 3261 13.2.2.4).
+#[test]
+fn an_ack_of_the_next_hop_is_none_of_a_2xx() {
+    let mut script = Script::new();
+    script.rings(true);
+    script.sent.retain(|sent| sent.hop.0 == 1 || sent.hop.1 == 1);
+    script.request(3_000, PHONES[0], "x", ACK);
+    let (record, census) = script.told(0, |_| false);
+    assert_eq!((record.answered, census.answered), (None, 0));
 }
 
 /// Where the first INVITE of the caller's hop was not captured, the one that is sent again after T1 (RFC 3261 17.1.1.2) tells whose the call

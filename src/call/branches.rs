@@ -27,7 +27,10 @@ const HEARD: u32 = 1 << 30;
 /// That it has failed, nothing but an ACK has told.
 const INFERRED: u32 = 1 << 29;
 
-const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED | CANCELLED | HEARD | INFERRED;
+/// It is one of the next try, whose INVITE was seen there in front of that of who began the call.
+const AHEAD: u32 = 1 << 28;
+
+const MARKS: u32 = OURS | FAILED | SENT | ACKNOWLEDGED | CANCELLED | HEARD | INFERRED | AHEAD;
 
 /// The branches of the latest try.
 #[derive(Debug, Default)]
@@ -39,6 +42,11 @@ impl Branches {
         let is_new = self.know(branch, is_ours);
         self.mark(branch, SENT);
         is_new
+    }
+
+    /// The INVITE on that branch has the number of a try that who began the call was not yet seen to make.
+    pub(super) fn goes_ahead(&mut self, branch: u64) {
+        self.mark(branch, AHEAD);
     }
 
     fn know(&mut self, branch: u64, is_ours: bool) -> bool {
@@ -156,9 +164,10 @@ impl Branches {
         last.any(|known| known & (HEARD | FAILED) == HEARD)
     }
 
-    /// Who sent on them all so far did not begin the call.
-    pub(super) fn disown(&mut self) {
-        self.0.iter_mut().for_each(|known| *known &= !OURS);
+    /// Who sent on them all so far did not begin the call. Who did may still be to send the try that they are of (`are_ahead`).
+    pub(super) fn disown(&mut self, are_ahead: bool) {
+        let ahead = if are_ahead { AHEAD } else { 0 };
+        self.0.iter_mut().for_each(|known| *known = *known & !OURS | ahead);
     }
 
     /// Whether the INVITE may have been sent on that branch.
@@ -166,9 +175,10 @@ impl Branches {
         self.0.len() >= MAX_BRANCHES || self.0.iter().any(|&known| is(known, branch))
     }
 
-    /// It is sent anew, with another number.
+    /// It is sent anew, with another number: those that went ahead are left.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.0.retain(|known| *known & AHEAD != 0);
+        self.0.iter_mut().for_each(|known| *known &= !AHEAD);
     }
 }
 
@@ -244,11 +254,24 @@ mod tests {
     }
 
     #[test]
+    fn those_that_went_ahead_are_of_the_next_try() {
+        let mut branches = Branches::default();
+        branches.sent(16, true);
+        branches.sent(32, false);
+        branches.goes_ahead(32);
+        branches.heard(32);
+        branches.clear();
+        assert!(!branches.may_have(16) && branches.was_sent(32) && branches.ring_on());
+        branches.clear();
+        assert!(!branches.may_have(32));
+    }
+
+    #[test]
     fn another_began_the_call() {
         let mut branches = Branches::default();
         branches.sent(16, true);
         branches.cancelled(16, true);
-        branches.disown();
+        branches.disown(false);
         branches.sent(32, true);
         assert!(branches.are_pending() && !branches.are_cancelled() && branches.is_one_cancelled());
         assert!(!branches.are_ours(16) && branches.was_sent(16) && branches.are_ours(32));

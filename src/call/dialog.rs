@@ -544,6 +544,9 @@ impl Dialog {
             self.repeat(look);
         }
         let is_new = self.branches.sent(look.head.keys.branch, is_ours);
+        if look.head.cseq > self.cseq {
+            self.branches.goes_ahead(look.head.keys.branch);
+        }
         if is_new && is_ours {
             let now = look.message.timestamp;
             if now.since(self.progress) > T1 {
@@ -587,7 +590,7 @@ impl Dialog {
             self.starts_at(look.message.timestamp);
         }
         (self.source, self.destination) = (look.message.source, look.message.destination);
-        self.branches.disown();
+        self.branches.disown(look.head.cseq < self.cseq);
         (self.cseq, self.branch) = (look.head.cseq, look.head.keys.branch);
         self.hop_before = look.hop_before();
         self.has_credentials = look.head.credentials;
@@ -756,7 +759,8 @@ impl Dialog {
     }
 
     /// An ACK on a branch of its own is for a 2xx, and one on the INVITE's for a refusal (RFC 3261 13.2.2.4, 17.1.1.3): if none was
-    /// seen, it was not captured.
+    /// seen, it was not captured. Of a 2xx the one that counts is the caller's own, where that hop is captured: what a proxy
+    /// acknowledges on the next may be a refusal on a branch that is not known.
     fn acknowledged(&mut self, look: &Look<'_>) -> Option<Step> {
         let branch = look.head.keys.branch;
         let is_open = !self.is_answered
@@ -767,7 +771,8 @@ impl Dialog {
         if is_open && self.is_own_branch(branch) {
             return self.was_refused(look);
         }
-        (is_open && self.status < 300 && !self.branches.may_have(branch)).then(|| self.answer(look))
+        let is_own = self.is_beginner(look.message.source) || !self.branches.was_sent(self.branch);
+        (is_open && is_own && self.status < 300 && !self.branches.may_have(branch)).then(|| self.answer(look))
     }
 
     /// The caller acknowledges a refusal. Where only that was captured, it may be a challenge, which another try follows, unless
