@@ -45,6 +45,7 @@ impl Branches {
     }
 
     /// The INVITE on that branch has the number of a try that who began the call was not yet seen to make.
+    #[cold]
     pub(super) fn goes_ahead(&mut self, branch: u64) {
         self.mark(branch, AHEAD);
     }
@@ -85,6 +86,7 @@ impl Branches {
     }
 
     /// Such an answer was acknowledged on the branch, and was not seen so far.
+    #[cold]
     pub(super) fn inferred(&mut self, branch: u64) {
         self.failed(branch);
         self.mark(branch, INFERRED);

@@ -508,7 +508,7 @@ impl Dialog {
 
     /// An initial INVITE: the first, another hop of it, or the next try after a challenge.
     fn invite(&mut self, look: &Look<'_>) {
-        if self.comes_over_hop_before(look) {
+        if self.hop_before != 0 && self.comes_over_hop_before(look) {
             self.comes_from(look);
         }
         let is_earlier = self.kind == Some(CallKind::Call) && look.head.cseq < self.cseq;
@@ -570,6 +570,7 @@ impl Dialog {
 
     /// Whether the INVITE went over the hop before the one taken for the caller's, as a message of that one says. Of the try before that
     /// one, which was challenged on the way, no more is known than that its sender is the first and where it went.
+    #[cold]
     fn comes_over_hop_before(&self, look: &Look<'_>) -> bool {
         let is_named = || look.head.cseq == self.cseq && look.head.keys.branch as u32 == self.hop_before;
         let is_try_before = || {
@@ -578,7 +579,7 @@ impl Dialog {
                 && look.message.destination == self.source
                 && look.hop_before() == 0
         };
-        self.hop_before != 0 && (is_named() || is_try_before())
+        is_named() || is_try_before()
     }
 
     /// The INVITE is that of the hop before the one taken for the caller's, whose messages are stamped ahead: the caller's is this one,
