@@ -78,6 +78,7 @@ install-service: install ## and what makes a systemd service of it
 # A tenth less CPU time for signalling; takes twenty minutes and rustup's llvm-tools.
 .PHONY: release
 release: deps ## the binary and a Debian package, built for the ways that traffic takes through it
+	mkdir -p $(TARGET)
 	packaging/release $(TARGET) >$(TARGET)/profiled-binary
 	packaging/deb/build "$$(<$(TARGET)/profiled-binary)" $(TARGET)
 
