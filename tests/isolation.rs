@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::lifecycle::Scene;
 use crate::service::{Namespace, Service, can, wait_for};
+use crate::support::lippycat;
 
 /// Of every thread: the values of these fields in /proc/PID/task/TID/status.
 fn threads(process: u32, fields: &[&str]) -> Vec<BTreeMap<String, String>> {
@@ -171,4 +172,19 @@ fn directories_are_made_as_the_user() {
         assert!(service.outcome().is_some_and(|code| code != 0));
         assert!(!scene.path("log/a").exists() && service.stderr().contains("log/a"), "{}", service.stderr());
     }
+}
+
+#[test]
+fn a_socket_in_the_working_directory_is_removed_at_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = lippycat();
+    command.current_dir(home.path()).args(["sniff", "voip", "-r", "-", "--isolation", "default"]);
+    command.args(["--control-socket", "control.sock"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let socket = home.path().join("control.sock");
+    wait_for("a socket", || socket.exists());
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!socket.exists(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -41,7 +41,7 @@ pub(super) fn isolate(
         }
     }
     // The socket is removed at the end.
-    let sockets = control.and_then(|socket| socket.path().parent()).map(Path::to_path_buf);
+    let sockets = control.map(|socket| Needs::directory_of(socket.path()));
     let needs = Needs { sockets: sockets.into_iter().collect(), ..needs(config, reload) };
     let force = isolation::enter(run.isolation, account.as_ref(), &needs)?;
     if let Some(account) = &account {
@@ -81,7 +81,8 @@ fn needs(config: &Config, reload: Option<&Reload>) -> Needs {
         needs.reads_file(file);
     }
     // Merged captures are opened when their time comes.
-    needs.read.extend(config.run.inputs.iter().map(|input| existing(input)));
+    let inputs = config.run.inputs.iter().filter(|input| *input != Path::new("-"));
+    needs.read.extend(inputs.map(|input| existing(input)));
     if let Some(directory) = &config.run.follow {
         // It may be deleted and made again.
         needs.read.extend([directory.clone(), Needs::directory_of(directory)]);

@@ -243,8 +243,8 @@ fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
             stays: fires,
             hold: std::time::Duration::ZERO,
             message: format!(
-                "the disk refused {write_errors} writes of capture files, records or events, and it or a reader did not take \
-                 {not_taken} frames, calls or lines; {} frames and {} lines are lost so far; see the log",
+                "within a minute {write_errors} writes of capture files, records or events were refused, and {not_taken} frames, calls or \
+                 lines found the disk or a reader too slow; {} frames and {} lines are lost so far; see the log",
                 files.frames_lost + files.queue_full,
                 files.lines_lost
             ),
