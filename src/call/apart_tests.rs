@@ -279,3 +279,52 @@ fn the_callers_invite_may_only_be_captured_when_it_is_sent_again() {
         assert_eq!(record.post_dial_delay_seconds, Some(since), "{at}");
     }
 }
+
+/// RFC 3261 13.2.2.4: who acknowledges a 2xx need not be whom the INVITE came from, but it goes the same way (another node of a cluster),
+/// or has passed a proxy; the ACK of a refusal has no Via but its sender's (17.1.1.3).
+#[test]
+fn an_ack_of_a_2xx_may_come_from_somebody_else() {
+    let beneath = "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKk\nFrom: ";
+    for (hop, has_passed) in [((8, 9), false), ((9, 2), true)] {
+        let mut script = Script::new();
+        script.rings(false);
+        script.sent.retain(|sent| sent.hop.1 != 1);
+        script.request(3_000, (hop.0, hop.1, "ack"), "x", ACK);
+        if has_passed {
+            let text = &mut script.sent.last_mut().unwrap().text;
+            *text = text.replacen("From: ", beneath, 1);
+        }
+        let (record, census) = script.told(0, |_| false);
+        assert_eq!((record.answered.is_some(), census.answered), (true, 1), "{hop:?}");
+    }
+}
+
+/// The phone's hop is stamped ahead by more than the call takes: it is over before who called has made it.
+#[test]
+fn a_call_that_is_over_on_the_next_hop_before_it_begins_is_one() {
+    for challenged in CHALLENGED {
+        for by in [0, -3_000] {
+            let mut script = Script::new();
+            script.rings(challenged);
+            script.sent.retain(|sent| sent.hop.0 != 3 && sent.hop.1 != 3);
+            for (at, hop) in [(1_000, PHONES[0]), (1_002, OWN)] {
+                script.answer(at, hop, "x", "200 OK");
+            }
+            for (at, (from, to, _), branch) in [(1_010, OWN, "k1"), (1_012, PHONES[0], "k2")] {
+                script.request(at, (from, to, branch), "x", ACK);
+            }
+            script.cseq += 1;
+            for (at, (from, to, _), branch) in [(2_000, OWN, "b1"), (2_002, PHONES[0], "b2")] {
+                script.request(at, (from, to, branch), "x", "BYE sip:bob@b.example SIP/2.0");
+                script.answer_to("BYE", at + 9, (from, to, branch), "x", "200 OK");
+            }
+            let (record, census) = script.told(by, |(from, to)| from != 1 && to != 1);
+            assert_eq!(
+                (record.result, record.source),
+                (CallResult::Success, sip_port(1)),
+                "{challenged} {by}"
+            );
+            assert_eq!(census.answered, 1, "{challenged} {by}");
+        }
+    }
+}

@@ -569,12 +569,14 @@ impl Dialog {
     }
 
     /// Whether the INVITE went over the hop before the one taken for the caller's, as a message of that one says. Of the try before that
-    /// one, which was challenged on the way, no more is known than that its sender is the first and where it went.
+    /// one, which was challenged on the way, no more is known than that its sender is the first and where it went: the call is not gone
+    /// back to that where it is over already, for who began it is told by what follows.
     #[cold]
     fn comes_over_hop_before(&self, look: &Look<'_>) -> bool {
         let is_named = || look.head.cseq == self.cseq && look.head.keys.branch as u32 == self.hop_before;
         let is_try_before = || {
             look.head.cseq < self.cseq
+                && !(self.is_answered && self.state == Some(CallState::Ended))
                 && look.head.keys.from_tag == self.from_tag
                 && look.message.destination == self.source
                 && look.hop_before() == 0
@@ -760,8 +762,8 @@ impl Dialog {
     }
 
     /// An ACK on a branch of its own is for a 2xx, and one on the INVITE's for a refusal (RFC 3261 13.2.2.4, 17.1.1.3): if none was
-    /// seen, it was not captured. Of a 2xx the one that counts is the caller's own, where that hop is captured: what a proxy
-    /// acknowledges on the next may be a refusal on a branch that is not known.
+    /// seen, it was not captured. What a proxy acknowledges with no Via but its own may be a refusal on a branch that is not known:
+    /// that of a 2xx comes from who called, and goes where the INVITE went or has passed somebody.
     fn acknowledged(&mut self, look: &Look<'_>) -> Option<Step> {
         let branch = look.head.keys.branch;
         let is_open = !self.is_answered
@@ -772,8 +774,14 @@ impl Dialog {
         if is_open && self.is_own_branch(branch) {
             return self.was_refused(look);
         }
-        let is_own = self.is_beginner(look.message.source) || !self.branches.was_sent(self.branch);
-        (is_open && is_own && self.status < 300 && !self.branches.may_have(branch)).then(|| self.answer(look))
+        let is_of_accepted = || {
+            self.is_beginner(look.message.source)
+                || !self.branches.was_sent(self.branch)
+                || look.message.destination == self.destination
+                || look.hop_before() != 0
+        };
+        let is_answered = is_open && self.status < 300 && !self.branches.may_have(branch) && is_of_accepted();
+        is_answered.then(|| self.answer(look))
     }
 
     /// The caller acknowledges a refusal. Where only that was captured, it may be a challenge, which another try follows, unless
