@@ -38,13 +38,24 @@ pub(super) fn gtpu(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
     Ok(Next::version(cursor).unwrap_or(Next::Foreign))
 }
 
-/// Whether an IP header says that its packet has `length` bytes.
+/// Whether an IP header says that its packet has `length` bytes, or fewer and padding follows, which only a checksum can vouch for.
 fn is_packet(bytes: &[u8], length: usize) -> bool {
     match bytes {
-        [0x45..=0x4f, _, high, low, ..] => usize::from(be16(*high, *low)) == length,
+        [first @ 0x45..=0x4f, _, high, low, ..] => {
+            let header = bytes.get(..usize::from(first & 0xf) * 4).unwrap_or_default();
+            let total = usize::from(be16(*high, *low));
+            total == length || total < length && is_intact(header)
+        }
         [0x60..=0x6f, _, _, _, high, low, ..] => usize::from(be16(*high, *low)) + 40 == length,
         _ => false,
     }
+}
+
+/// Whether the checksum of an IPv4 header is right (RFC 1071 1).
+fn is_intact(header: &[u8]) -> bool {
+    let words = header.as_chunks::<2>().0.iter().map(|&word| u32::from(u16::from_be_bytes(word)));
+    let sum: u32 = words.sum();
+    !header.is_empty() && (sum >> 16) + (sum & 0xffff) == 0xffff
 }
 
 /// Extension headers: length in fours, content, type of the next one; none is shorter than four bytes, so that
@@ -93,6 +104,14 @@ mod tests {
         let mut packet = packet4();
         packet[12..14].copy_from_slice(&[8, 0]);
         packet[14] = 0x45;
+        assert_eq!(unit(LinkType::RAW, &v4(17, &message(0x30, 255, &packet))).source.port, 5060);
+        // Padding behind it, which its total length leaves out: the checksum is that of RFC 1071.
+        packet[10..12].fill(0);
+        let words = packet[..20].chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+        let sum: u32 = words.sum();
+        let checksum = !u16::try_from((sum >> 16) + (sum & 0xffff)).unwrap();
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+        packet.extend([0; 7]);
         assert_eq!(unit(LinkType::RAW, &v4(17, &message(0x30, 255, &packet))).source.port, 5060);
     }
 

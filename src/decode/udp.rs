@@ -55,7 +55,7 @@ fn tunnel(destination: u16, payload: &[u8], length: usize) -> Option<Next> {
         2152 if gtpu::is_header(payload, length) => Some(Next::Gtpu),
         // The assigned port, and the one that Linux had before there was one.
         4789 | 8472 if vxlan::is_header(payload) => Some(Next::Vxlan),
-        4790 if vxlan::is_header_with_protocol(payload) => Some(Next::Vxlan),
+        4790 if vxlan::is_header_with_protocol(payload) => Some(Next::VxlanWithProtocol),
         6081 if geneve::is_header(payload) => Some(Next::Geneve),
         37008 if tzsp::is_header(payload) => Some(Next::Tzsp),
         _ => None,

@@ -17,19 +17,21 @@ pub(super) fn is_header(payload: &[u8]) -> bool {
     }
 }
 
-/// Flag P: the last byte of the first four says what follows.
-const PROTOCOL: u8 = 0x04;
-
 /// Whether a UDP payload has the header of the extension: version 0, flags I and P, and a protocol that is read here.
 pub(super) const fn is_header_with_protocol(payload: &[u8]) -> bool {
     matches!(payload, [0x0c..=0x0f, 0, 0, 1..=3, _, _, _, 0, ..])
 }
 
 pub(super) fn vxlan(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
-    let header = cursor.take::<8>(Layer::Vxlan)?;
-    Ok(match header[3] {
-        1 if header[0] & PROTOCOL != 0 => Next::Ipv4,
-        2 if header[0] & PROTOCOL != 0 => Next::Ipv6,
+    cursor.skip(8, Layer::Vxlan)?;
+    Ok(Next::Ethernet)
+}
+
+/// The last byte of the first four says what follows.
+pub(super) fn vxlan_with_protocol(cursor: &mut Cursor<'_>) -> Result<Next, DecodeError> {
+    Ok(match cursor.take::<8>(Layer::Vxlan)?[3] {
+        1 => Next::Ipv4,
+        2 => Next::Ipv6,
         _ => Next::Ethernet,
     })
 }
@@ -47,9 +49,12 @@ mod tests {
             finds_in(17, &udp(50_000, port, &[&[8, 0, 0, 0, 0, 1, 2, 0][..], &inner].concat()));
             finds_in(17, &udp(50_000, port, &[&[0x88, 0x08, 0, 9, 0, 1, 2, 0][..], &inner].concat()));
             // RFC 7348 5: reserved bits are ignored on receipt.
-            for header in
-                [[8, 0, 0, 1, 0, 1, 2, 0], [0x48, 0xff, 0, 0, 0, 1, 2, 0], [0x0c, 0, 0, 0, 0, 1, 2, 7]]
-            {
+            for header in [
+                [8, 0, 0, 1, 0, 1, 2, 0],
+                [0x0c, 0, 0, 1, 0, 1, 2, 0],
+                [0x48, 0xff, 0, 0, 0, 1, 2, 0],
+                [0x0c, 0, 0, 0, 0, 1, 2, 7],
+            ] {
                 finds_in(17, &udp(50_000, port, &[&header[..], &inner].concat()));
             }
         }
