@@ -72,6 +72,9 @@ enum Reading {
 /// with a number far away is that of the other side of a firewall, and one with the same number a copy from another tap.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
+/// A SYN with the same number, while neither side has ended, is a copy for longer: taps whose clocks are seconds apart are no rarity.
+const WHILE_UP: Duration = Duration::from_secs(10);
+
 /// A connection, as long as the table knows it.
 #[derive(Debug)]
 pub(super) struct Connection<A> {
@@ -280,7 +283,8 @@ impl<A: Application> Connection<A> {
         let half = self.half(direction);
         if flags.syn() && !flags.rst() {
             // Simulators, and captures that are played again and again, begin with the same numbers each time.
-            let is_late = half.has_got_anywhere() && segment.captured.since(self.began) > AT_ONCE;
+            let copies_come_for = if self.closing { AT_ONCE } else { WHILE_UP };
+            let is_late = half.has_got_anywhere() && segment.captured.since(self.began) > copies_come_for;
             return is_late || !half.may_begin_with(Seq(segment.header.sequence));
         }
         if segment.payload.is_empty() {

@@ -408,7 +408,10 @@ fn a_syn_of_the_same_number_begins_a_new_connection_behind_data() {
         wire.send(client(), SYN, 99, b"").pass(1000).send(client(), SYN, 99, b"").pass(2000);
         both(&mut wire, b"ab");
         assert_eq!(wire.counters().port_reuse, 0);
-        wire.pass(5000);
+        // And another one, whose clock is seconds behind.
+        wire.send(client(), SYN, 99, b"").send_any(client(), ACK, (100, 500), b"ab", 0);
+        assert_eq!(wire.counters().port_reuse, 0);
+        wire.pass(12_000);
         both(&mut wire, b"cd");
         wire.send_any(client(), fin, (102, 501), b"", 0);
         wire.send_any(server(), fin, (501, 102 + u32::from(fin & FIN)), b"", 0);
