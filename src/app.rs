@@ -24,6 +24,7 @@ use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
+use rustix::io::Errno;
 
 use crate::capture::SourceError;
 use crate::capture::file::stop_flag;
@@ -274,13 +275,20 @@ fn unless_left<T: Default, E: Into<anyhow::Error>>(shown: Result<T, E>) -> Resul
     })
 }
 
+/// Whether nothing failed but that nobody takes standard output. What a disk or another reader says is a failure beside that.
+fn is_of_stalled_stdout(error: &anyhow::Error) -> bool {
+    let timed_out = Some(Errno::TIMEDOUT.raw_os_error());
+    let mut said = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    sink::reader_stalls() && said.any(|error| error.raw_os_error() == timed_out)
+}
+
 /// Says why it failed and chooses the code. A reader that went away is no failure.
 fn fail(error: &anyhow::Error) -> ExitCode {
     let kind = kind_of(error);
     if kind == Some(io::ErrorKind::BrokenPipe) {
         return ExitCode::Good;
     }
-    if sink::reader_stalls() {
+    if is_of_stalled_stdout(error) {
         let _ = tell_unread("its last lines are lost");
         return ExitCode::Good;
     }

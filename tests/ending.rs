@@ -249,6 +249,25 @@ fn a_reader_that_takes_nothing_holds_up_neither_files_nor_the_end() {
     }
 }
 
+/// README: "A code that says failure does not depend on who reads the output".
+#[test]
+fn a_reader_that_takes_nothing_hides_no_failure() {
+    let (first, rest, _) = halves();
+    for mode in ["memory", "balanced"] {
+        let mut child = piped(&["--format", "json", "-M", mode, "--records", "/dev/full"]);
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&first).unwrap();
+        input.write_all(&rest).unwrap();
+        let stdout = child.stdout.take();
+        interrupt(&child, "TERM");
+        let (code, _, told) = outcome(child);
+        assert_eq!(code, Some(1), "{mode}: none means that it did not end: {told}");
+        assert!(told.contains("error: the results could not be written: No space left"), "{mode}: {told}");
+        assert_eq!(told.matches("warning: standard output is not read").count(), 1, "{mode}: {told}");
+        drop((stdout, input));
+    }
+}
+
 /// Its input waits with it then, and no packet comes that would let it look around.
 #[test]
 fn a_run_that_waits_for_a_reader_ends_when_it_is_told_to() {

@@ -20,7 +20,7 @@ pub struct Totals {
     pub streams_failed: u64,
     /// Times that the disk said no.
     pub write_errors: u64,
-    /// Frames, calls and lines for which the disk or a reader was too slow.
+    /// Frames, calls and lines that found no room, and lines that a disk never took.
     pub not_taken: u64,
 }
 

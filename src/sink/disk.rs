@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::sink::line_file::LineCounts;
 use crate::sink::store::FileCounters;
 
 /// Figures of all writers of a run, kept up to date by them. Reading them asks no disk. Writers hear here that the run is over.
@@ -72,7 +73,7 @@ impl DiskFigures {
         self.write_errors.saturating_add(self.line_errors)
     }
 
-    /// Frames, calls and lines for which a disk or a reader was too slow, and lines that a disk never took.
+    /// Frames, calls and lines that found no room, and lines that a disk never took.
     #[must_use]
     pub const fn not_taken(&self) -> u64 {
         self.queue_full.saturating_add(self.calls_refused).saturating_add(self.lines_lost)
@@ -128,6 +129,12 @@ impl DiskStatus {
         add(&self.open_files, before.open_files, now.open_files);
         add(&self.held_bytes, before.held_bytes, now.held_bytes);
         add(&self.frames_lost, before.frames_lost, now.frames_lost);
+    }
+
+    /// The same of lines.
+    pub(super) fn publish_lines(&self, before: LineCounts, now: LineCounts) {
+        self.lines_lost.fetch_add(now.lost - before.lost, Ordering::Relaxed);
+        self.line_errors.fetch_add(now.errors - before.errors, Ordering::Relaxed);
     }
 
     pub(super) fn set_space(&self, space: Space) {

@@ -44,6 +44,7 @@ enum Outlet {
 struct Live {
     status: Arc<DiskStatus>,
     published: FileCounters,
+    published_lines: LineCounts,
     apart: LineThreads,
 }
 
@@ -99,7 +100,12 @@ impl Recorder {
         let about = about(files.is_some(), &lines);
         let (lines, apart) = lines.split();
         let apart = LineThreads::start(apart, when_full, status)?;
-        let live = Some(Live { status: Arc::clone(status), published: FileCounters::default(), apart });
+        let live = Some(Live {
+            status: Arc::clone(status),
+            published: FileCounters::default(),
+            published_lines: LineCounts::default(),
+            apart,
+        });
         Ok(Self::with(about, Outlet::Inline { files: files.map(Box::new), lines: Box::new(lines), live }))
     }
 
@@ -308,6 +314,9 @@ impl Listener for Recorder {
         match &mut self.outlet {
             Outlet::Inline { lines, live: Some(live), .. } => {
                 lines.flush();
+                let counts = lines.counts();
+                live.status.publish_lines(live.published_lines, counts);
+                live.published_lines = counts;
                 live.apart.ring();
             }
             Outlet::Inline { lines, .. } => lines.reopen_if_asked(),

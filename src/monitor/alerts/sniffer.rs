@@ -243,8 +243,9 @@ fn files(facts: &Facts<'_>, settings: &AlertSettings) -> Vec<Reading> {
             stays: fires,
             hold: std::time::Duration::ZERO,
             message: format!(
-                "within a minute {write_errors} writes of capture files, records or events were refused, and {not_taken} frames, calls or \
-                 lines found the disk or a reader too slow; {} frames and {} lines are lost so far; see the log",
+                "within {:?} {write_errors} writes of capture files, records or events were refused, and {not_taken} frames, \
+                 calls or lines were lost; {} frames and {} lines are lost so far; see the log",
+                settings.write_window,
                 files.frames_lost + files.queue_full,
                 files.lines_lost
             ),

@@ -243,8 +243,7 @@ fn write_lines(inlet: &Inlet, mut lines: Lines) -> (LineCounts, io::Result<()>) 
         }
         lines.flush();
         let counts = lines.counts();
-        status.lines_lost.fetch_add(counts.lost - before.lost, Ordering::Relaxed);
-        status.line_errors.fetch_add(counts.errors - before.errors, Ordering::Relaxed);
+        status.publish_lines(before, counts);
         before = counts;
     }
     drop(taker);
