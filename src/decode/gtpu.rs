@@ -1,5 +1,7 @@
 //! GTP-U version 1: the user's packets of a mobile network (3GPP TS 29.281 5.1 and 5.2).
 
+use etherparse::checksum::Sum16BitWords;
+
 use super::cursor::{Cursor, be16};
 use super::ethernet::carries_ip;
 use super::next::Next;
@@ -44,18 +46,14 @@ fn is_packet(bytes: &[u8], length: usize) -> bool {
         [first @ 0x45..=0x4f, _, high, low, ..] => {
             let header = bytes.get(..usize::from(first & 0xf) * 4).unwrap_or_default();
             let total = usize::from(be16(*high, *low));
-            total == length || total < length && is_intact(header)
+            // RFC 1071 1: with a checksum that is right, the sum of a header has no bit that is zero.
+            let is_intact =
+                || !header.is_empty() && Sum16BitWords::new().add_slice(header).ones_complement() == 0;
+            total == length || total < length && is_intact()
         }
         [0x60..=0x6f, _, _, _, high, low, ..] => usize::from(be16(*high, *low)) + 40 == length,
         _ => false,
     }
-}
-
-/// Whether the checksum of an IPv4 header is right (RFC 1071 1).
-fn is_intact(header: &[u8]) -> bool {
-    let words = header.as_chunks::<2>().0.iter().map(|&word| u32::from(u16::from_be_bytes(word)));
-    let sum: u32 = words.sum();
-    !header.is_empty() && (sum >> 16) + (sum & 0xffff) == 0xffff
 }
 
 /// Extension headers: length in fours, content, type of the next one; none is shorter than four bytes, so that
