@@ -148,8 +148,9 @@ impl Interfaces {
         fds.extend(self.bell.as_ref().map(|bell| PollFd::new(bell, PollFlags::IN)));
         // A signal that interrupts it is looked at by who called.
         let _ = poll(&mut fds, timeout.as_ref());
-        if let Some(bell) = &self.bell {
-            // It rings until it is read; where nobody rang, that is refused.
+        let rang = fds.get(places.len()).is_some_and(|bell| !bell.revents().is_empty());
+        if let Some(bell) = self.bell.as_ref().filter(|_| rang) {
+            // It rings until it is read.
             let _ = rustix::io::read(bell, &mut [0; 8]);
         }
         let failed: Vec<usize> = fds
